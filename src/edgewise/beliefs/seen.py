@@ -1,0 +1,102 @@
+"""A table of the prompts seen so far: columns grow with what was observed, not with the pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgewise.errors import CheckpointError
+from edgewise.pool import Rows
+
+
+class SeenTable:
+    """Rows seen so far, each with one value a column; 4 bytes a pool row for the index, the rest per seen row.
+
+    Args:
+        size: rows in the pool.
+        columns: dtype of each column by name.
+    """
+
+    def __init__(self, size: int, columns: dict[str, npt.DTypeLike]):
+        if size >= np.iinfo(np.int32).max:
+            raise ValueError("pools of 2**31 prompts and more are not supported")
+        self._slot = np.full(size, -1, np.int32)
+        self._rows = np.empty(0, np.int32)
+        self._columns: dict[str, np.ndarray] = {name: np.empty(0, dtype) for name, dtype in columns.items()}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def rows(self) -> npt.NDArray[np.int32]:
+        """Rows seen, in the order of their first observation, (len,)."""
+        return self._rows[: self._count]
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        """A column by slot, (len,): a view, to be written in place."""
+        return self._columns[column][: self._count]
+
+    def slots(self, rows: Rows) -> npt.NDArray[np.int32]:
+        """Slot of each row, (n,), -1 where a row has not been seen."""
+        return self._slot[rows]
+
+    def insert(self, rows: Rows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+        """Slots of distinct `rows`, and which of them are new; new slots hold zeros."""
+        slots = self._slot[rows]
+        new = slots < 0
+        fresh = rows[new]
+        if len(fresh):
+            end = self._count + len(fresh)
+            self._reserve(end)
+            slots[new] = np.arange(self._count, end, dtype=np.int32)
+            self._slot[fresh] = slots[new]
+            self._rows[self._count : end] = fresh
+            for column in self._columns.values():
+                column[self._count : end] = 0
+            self._count = end
+        return slots, new
+
+    def grow(self, size: int) -> None:
+        """Make room for a pool of `size` rows."""
+        if size > len(self._slot):
+            self._slot = np.concatenate([self._slot, np.full(size - len(self._slot), -1, np.int32)])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows.copy(), **{name: self[name].copy() for name in self._columns}}
+
+    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
+        try:
+            rows = np.asarray(state["rows"], np.int64)
+            columns = {name: np.asarray(state[name], old.dtype) for name, old in self._columns.items()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the saved table of seen prompts lacks {error}") from error
+        if any(len(column) != len(rows) for column in columns.values()):
+            raise CheckpointError("the saved table of seen prompts has columns of unequal length")
+        if remap is not None:
+            rows = remap[rows]
+        kept = rows >= 0
+        rows = rows[kept]
+        if rows.size and (rows.max() >= len(self._slot) or len(np.unique(rows)) != len(rows)):
+            raise CheckpointError("the saved table of seen prompts does not fit the pool")
+        self._slot.fill(-1)
+        self._count = 0
+        self.insert(rows)
+        for name, column in columns.items():
+            self[name][:] = column[kept]
+
+    def _reserve(self, size: int) -> None:
+        capacity = len(self._rows)
+        if size <= capacity:
+            return
+        capacity = min(max(size, capacity + capacity // 2, 1024), max(size, len(self._slot)))
+        self._rows = _resized(self._rows, capacity, self._count)
+        self._columns = {name: _resized(old, capacity, self._count) for name, old in self._columns.items()}
+
+
+def _resized(old: np.ndarray, capacity: int, used: int) -> np.ndarray:
+    new = np.empty(capacity, old.dtype)
+    new[:used] = old[:used]
+    return new

@@ -1,0 +1,131 @@
+"""Safe state on disk: nested dicts of arrays and plain values in one npz, versioned, checksummed, atomic, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgewise.errors import CheckpointError
+
+VERSION = 1
+_HEADER = "__edgewise__"
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write to a temporary name beside `path`, flush to disk, rename: a reader sees the old file or the new one."""
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    write_atomic(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any]) -> None:
+    """Save a state dict: nested dicts with str keys whose leaves are arrays (no objects) or JSON values."""
+    arrays: dict[str, np.ndarray] = {}
+    values = _split(state, "", arrays)
+    header = {"kind": kind, "version": VERSION, "checksum": _checksum(arrays, values), "values": values}
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez_compressed(buffer, allow_pickle=False, **{_HEADER: text}, **arrays)
+    write_atomic(path, buffer.getvalue())
+
+
+def load_state(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    """Read what `save_state` wrote; anything else, or one flipped bit, raises `CheckpointError` and loads nothing."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(arrays.pop(_HEADER).tobytes())
+        found, version, values, checksum = header["kind"], header["version"], header["values"], header["checksum"]
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint at {path}") from error
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        raise CheckpointError(
+            f"{path} is not a readable Edgewise checkpoint ({error}); restore it or start anew"
+        ) from error
+    except Exception as error:  # zlib.error and friends: whatever a damaged archive provokes
+        raise CheckpointError(f"{path} is damaged ({error}); restore it or start anew") from error
+    if version != VERSION:
+        raise CheckpointError(f"{path} has version {version}, this Edgewise reads version {VERSION}")
+    if found != kind:
+        raise CheckpointError(f"{path} holds a {found}, expected a {kind}")
+    if checksum != _checksum(arrays, values):
+        raise CheckpointError(f"{path} is damaged: its checksum does not match; restore it or start anew")
+    return _join(values, arrays)
+
+
+def newest(paths: list[Path], load: Callable[[Path], Any]) -> tuple[Path, Any] | None:
+    """The last of `paths` (oldest first) that `load` accepts, with what it returned; None if there is none."""
+    for path in reversed(paths):
+        try:
+            return path, load(path)
+        except CheckpointError:
+            continue
+    return None
+
+
+def generator_state(rng: np.random.Generator) -> dict[str, Any]:
+    """The exact state of a generator, as JSON values."""
+    return json.loads(json.dumps(rng.bit_generator.state))
+
+
+def restore_generator(rng: np.random.Generator, state: dict[str, Any]) -> None:
+    try:
+        rng.bit_generator.state = state
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"the saved random state does not fit: {error}") from error
+
+
+def _split(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _split(item, f"{path}.{key}" if path else str(key), arrays) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise CheckpointError(f"state '{path}' is an array of objects, which cannot be saved safely")
+        arrays[path] = value
+        return {"__array__": path}
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _join(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"__array__"}:
+            return arrays[value["__array__"]]
+        return {key: _join(item, arrays) for key, item in value.items()}
+    return value
+
+
+def _checksum(arrays: dict[str, np.ndarray], values: Any) -> str:
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

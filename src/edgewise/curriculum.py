@@ -1,0 +1,419 @@
+"""The one object a trainer talks to: selector + gate + allocation, asked for a batch and told its rewards."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgewise.allocation import Allocation, Constant, make_allocation
+from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
+from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
+from edgewise.gates import Gate, Groups, make_gate
+from edgewise.pool import PromptPool, Rows
+from edgewise.selectors import Selector, make_selector
+from edgewise.statistics import calibration_error, spearman
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+log = logging.getLogger("edgewise")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts to roll out: everything by position, shape (n,).
+
+    `rollouts` says how many completions each prompt gets; rewards are told grouped in this order. `predicted` is the mean
+    success rate believed before the rollout, `probe` marks prompts drawn uniformly to judge the predictions.
+    """
+
+    serial: int
+    rows: Rows
+    ids: np.ndarray
+    rollouts: Counts
+    predicted: Floats
+    probe: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, positions: Any, rollouts: Any = None) -> Batch:
+        """A part of the batch, for results that come piecemeal; `rollouts` where some completions were lost."""
+        where = np.asarray(positions)
+        counts = self.rollouts[where] if rollouts is None else np.asarray(rollouts, np.int64)
+        return Batch(self.serial, self.rows[where], self.ids[where], counts, self.predicted[where], self.probe[where])
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a trainer does with the groups it has just reported.
+
+    Attributes:
+        admitted: which groups train the policy, bool (n,).
+        shortfall: groups still missing in this step; select again to refill. 0: train now.
+        surplus: admitted groups beyond what the step asked for; keep them, they count for the next step.
+        exhausted: the gate's cap on rounds was reached and the step stays short.
+    """
+
+    admitted: npt.NDArray[np.bool_]
+    shortfall: int
+    surplus: int
+    exhausted: bool
+
+
+class Curriculum:
+    """Selects prompts, takes their rewards, keeps beliefs, counts rollouts.
+
+    Args:
+        pool: the prompts.
+        selector: a selector over the same pool, or the name of one.
+        gate: which finished groups train the policy; None admits all.
+        rollouts: rollouts a prompt, or an `Allocation`.
+        success: a reward of at least this counts as a success, in (0, 1].
+        probe: share of every batch drawn uniformly instead of selected, in [0, 1): an honest sample for calibration.
+        seed: of the probe.
+    """
+
+    def __init__(
+        self,
+        pool: PromptPool,
+        selector: Selector | str = "edge",
+        gate: Gate | None = None,
+        rollouts: int | Allocation = 8,
+        success: float = 0.5,
+        probe: float = 0.0,
+        seed: int = 0,
+    ):
+        if isinstance(selector, str):
+            selector = make_selector(selector, pool, seed=seed)
+        if selector.pool is not pool:
+            raise ConfigError("the selector was made for another pool; make both from the same PromptPool")
+        if not 0 < success <= 1:
+            raise ConfigError(f"success is the reward from which a rollout counts as correct, in (0, 1], got {success}")
+        if not 0 <= probe < 1:
+            raise ConfigError(f"probe is a share of the batch in [0, 1), got {probe}")
+        self.pool, self.selector, self.gate = pool, selector, gate
+        self.allocation = (
+            rollouts if isinstance(rollouts, Allocation) else make_allocation("constant", rollouts=rollouts)
+        )
+        self.success, self.probe = float(success), float(probe)
+        self.rng = np.random.default_rng([seed, 0x9E37])
+        self._step = _Step()
+        self._totals = {"steps": 0, "rollouts": 0, "groups": 0, "informative": 0, "successes": 0, "exhausted": 0}
+        self._serial = 0
+        # Prompts in flight: row, serial of its batch and rollouts handed out.
+        self._flight = np.empty((0, 3), np.int64)
+        self._recent = _Window()
+
+    @property
+    def in_flight(self) -> Rows:
+        """Rows handed out and not yet observed or forgotten."""
+        return self._flight[:, 0].copy()
+
+    def select(self, n: int) -> Batch:
+        """The next n prompts, none of them in flight.
+
+        Begins a new policy step, unless the step is short of admitted groups: then this is its refill, and prompts that
+        the step has already rolled out are not picked again.
+        """
+        refill = self._step.shortfall > 0
+        if not refill:
+            credit = self._step.surplus
+            self._step = _Step(wanted=int(n), admitted=credit)
+            self._totals["steps"] += 1
+        busy = np.union1d(self._flight[:, 0], self._step.tried)
+        if n > len(self.pool) - len(busy):
+            # Every prompt has been tried in this step: trying again beats stopping the run.
+            busy = self.in_flight
+        extra = int(self.rng.binomial(int(n), self.probe)) if self.probe and n > 0 else 0
+        rows = self.selector.select(int(n) - extra, exclude=busy, new_step=not refill)
+        if extra:
+            rows = np.concatenate([rows, self._uniform(extra, np.concatenate([busy, rows]))])
+        predicted = self.selector.predict(rows)
+        counts = self.allocation.rollouts(predicted)
+        self._serial += 1
+        flight = np.stack([rows, np.full(len(rows), self._serial), counts], axis=1)
+        self._flight = np.concatenate([self._flight, flight])
+        self._step.rounds += 1
+        marks = np.arange(len(rows)) >= len(rows) - extra
+        return Batch(self._serial, rows, self.pool.ids[rows], counts, predicted, marks)
+
+    def observe(self, batch: Batch, rewards: Any) -> Feedback:
+        """Tell the rewards of a batch, or of a part of it (`batch.take`), in any order and at any time.
+
+        Args:
+            batch: what `select` returned.
+            rewards: (sum of rollouts,) in [0, 1], grouped in the batch's order; (n, k) where all k are equal.
+
+        Raises:
+            RewardError: NaN, infinite or outside [0, 1] (names the prompt), the wrong number, or a batch that is not in
+                flight. Nothing has been changed then.
+        """
+        values = self._check_rewards(batch, rewards)
+        flight = self._flight_of(batch)
+        correct = np.add.reduceat(values >= self.success, np.cumsum(batch.rollouts) - batch.rollouts, dtype=np.int64)
+        groups = Groups(values, batch.rollouts, correct)
+        admitted = self.gate.admit(groups) if self.gate is not None else np.ones(len(batch), bool)
+        self.selector.observe(batch.rows, correct, batch.rollouts)
+        self._flight = np.delete(self._flight, flight, axis=0)
+        informative = (correct > 0) & (correct < batch.rollouts)
+        step = self._step
+        step.tried = np.concatenate([step.tried, batch.rows])
+        step.admitted += int(admitted.sum())
+        for name, value in (
+            ("rollouts", batch.rollouts.sum()),
+            ("groups", len(batch)),
+            ("informative", informative.sum()),
+            ("successes", correct.sum()),
+        ):
+            step.counts[name] += int(value)
+            self._totals[name] += int(value)
+        self._recent.add(batch.predicted, correct, batch.rollouts, batch.probe)
+        if self.gate is None:
+            return Feedback(admitted, 0, 0, False)
+        missing = max(step.wanted - step.admitted, 0)
+        # With part of the round still in flight, its groups may yet fill the step.
+        waiting = bool(len(self._flight))
+        exhausted = missing > 0 and step.rounds >= self.gate.max_rounds and not waiting
+        if exhausted and self.gate.max_rounds > 1:
+            self._totals["exhausted"] += 1
+            log.warning("step stays at %d of %d groups after %d rounds", step.admitted, step.wanted, step.rounds)
+        step.shortfall = 0 if exhausted or waiting else missing
+        step.surplus = max(step.admitted - step.wanted, 0) if self.gate.max_rounds > 1 else 0
+        return Feedback(admitted, step.shortfall, step.surplus, exhausted)
+
+    def forget(self, batch: Batch | None = None) -> None:
+        """The results of this batch (of all in flight, if None) will never come; its prompts may be picked again."""
+        if batch is None:
+            self._flight = self._flight[:0]
+        else:
+            self._flight = np.delete(self._flight, self._flight_of(batch), axis=0)
+
+    def grow(self, ids: Any, categories: Any = None, features: Any = None) -> Rows:
+        """Add prompts to the pool during a run; returns their rows."""
+        rows = self.pool.extend(ids, categories, features)
+        self.selector.grow()
+        return rows
+
+    def metrics(self) -> dict[str, float]:
+        """Plain numbers for a trainer's logger; what cannot be computed yet is left out."""
+        step, total = self._step.counts, self._totals
+        values: dict[str, float] = {
+            "steps": total["steps"],
+            "rollouts": total["rollouts"],
+            "rounds": self._step.rounds,
+            "in_flight": len(self._flight),
+            "exhausted_steps": total["exhausted"],
+        }
+        for prefix, counts in (("", step), ("mean_", total)):
+            if counts["groups"]:
+                values[f"{prefix}effective_ratio"] = counts["informative"] / counts["groups"]
+                values[f"{prefix}success_rate"] = counts["successes"] / counts["rollouts"]
+        values.update(self._recent.metrics())
+        values.update({f"selector_{name}": value for name, value in self.selector.metrics().items()})
+        return {name: float(value) for name, value in values.items() if np.isfinite(value)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "selector": self.selector.state_dict(),
+            "rng": generator_state(self.rng),
+            "step": self._step.state_dict(),
+            "totals": dict(self._totals),
+            "serial": self._serial,
+            "flight": self._flight.copy(),
+            "recent": self._recent.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
+        """Restore `state_dict`; `remap[old row]` is the present row, -1 for prompts that are gone."""
+        try:
+            step, recent = _Step.restored(state["step"], remap), _Window.restored(state["recent"])
+            flight = np.asarray(state["flight"], np.int64).reshape(-1, 3).copy()
+            totals, serial = dict(state["totals"]), int(state["serial"])
+            generator = state["rng"]
+            self.selector.load_state_dict(state["selector"], remap)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise CheckpointError(f"not the state of a curriculum: {error!r}") from error
+        if remap is not None and len(flight):
+            flight[:, 0] = remap[flight[:, 0]]
+            flight = flight[flight[:, 0] >= 0]
+        restore_generator(self.rng, generator)
+        self._step, self._recent, self._flight = step, recent, flight
+        self._totals, self._serial = totals, serial
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save everything, the prompt ids included, to one npz; atomic."""
+        parts = {"selector": self.selector.spec, "allocation": self.allocation.spec}
+        parts["gate"] = self.gate.spec if self.gate is not None else None
+        setting = {"success": self.success, "probe": self.probe, "gated": self.gate is not None}
+        state = {"ids": self.pool.ids, "parts": parts, "setting": setting, "state": self.state_dict()}
+        save_state(path, "curriculum", state)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        pool: PromptPool,
+        selector: Selector | None = None,
+        gate: Gate | None = None,
+        rollouts: Allocation | None = None,
+    ) -> Curriculum:
+        """Restore a saved curriculum for `pool`. Prompt ids decide: the dataset may be reordered, grown or shrunk.
+
+        Parts made by `make_selector`, `make_gate` and `make_allocation` are rebuilt; others have to be passed.
+        """
+        saved = load_state(path, "curriculum")
+        parts, setting = saved["parts"], saved["setting"]
+        if selector is None:
+            selector = make_selector(parts["selector"]["name"], pool, **_options(parts, "selector"))
+        if gate is None and setting["gated"]:
+            gate = make_gate(parts["gate"]["name"], **_options(parts, "gate"))
+        if rollouts is None:
+            rollouts = make_allocation(parts["allocation"]["name"], **_options(parts, "allocation"))
+        curriculum = cls(pool, selector, gate, rollouts, setting["success"], setting["probe"])
+        curriculum.restore(saved["state"], saved["ids"])
+        return curriculum
+
+    def restore(self, state: dict[str, Any], ids: np.ndarray) -> dict[str, int]:
+        """Load a state that belongs to a pool of `ids`; returns and logs how many prompts were kept, added, removed."""
+        remap = self.pool.find(ids)
+        kept = int((remap >= 0).sum())
+        changes = {"kept": kept, "added": len(self.pool) - kept, "removed": len(ids) - kept}
+        if kept == 0:
+            raise PoolError(
+                f"the checkpoint is for another dataset: none of its {len(ids)} prompts (such as {ids[0]!r})"
+                f" is in the pool (such as {self.pool.ids[0]!r})"
+            )
+        same = len(ids) == len(self.pool) and bool((remap == np.arange(len(ids))).all())
+        self.load_state_dict(state, None if same else remap)
+        if changes["added"] or changes["removed"]:
+            log.warning(
+                "the dataset has changed since the checkpoint: %(kept)d prompts kept, %(added)d added, %(removed)d removed",
+                changes,
+            )
+        return changes
+
+    def _uniform(self, n: int, busy: Rows) -> Rows:
+        free = np.ones(len(self.pool), bool)
+        free[busy] = False
+        return self.rng.choice(np.flatnonzero(free), n, replace=False)
+
+    def _check_rewards(self, batch: Batch, rewards: Any) -> Floats:
+        values = np.asarray(rewards)
+        expected = int(batch.rollouts.sum())
+        if values.dtype.kind not in "fiub":
+            raise RewardError(f"rewards must be numbers in [0, 1], got {values.dtype}")
+        if values.ndim == 2 and values.shape[0] == len(batch) and (batch.rollouts == values.shape[1]).all():
+            values = values.ravel()
+        if values.shape != (expected,):
+            raise RewardError(f"expected {expected} rewards for {len(batch)} prompts, got shape {values.shape}")
+        values = values.astype(np.float64)
+        bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
+        if bad.size:
+            owner = np.repeat(batch.ids, batch.rollouts)[bad[0]]
+            raise RewardError(
+                f"prompt {owner!r} has reward {values[bad[0]]}; rewards must lie in [0, 1]"
+                f" ({bad.size} of {expected} do not). Scale them, or pass the correctness instead."
+            )
+        return values
+
+    def _flight_of(self, batch: Batch) -> Counts:
+        """Positions in the flight table of a batch's rows."""
+        mine = np.flatnonzero(self._flight[:, 1] == batch.serial)
+        order = mine[np.argsort(self._flight[mine, 0])]
+        place = np.minimum(np.searchsorted(self._flight[order, 0], batch.rows), max(len(order) - 1, 0))
+        found = self._flight[order[place], 0] == batch.rows if len(order) else np.zeros(len(batch), bool)
+        if not found.all():
+            unknown = batch.ids[~found][0]
+            raise RewardError(
+                f"prompt {unknown!r} of batch {batch.serial} is not in flight:"
+                " it was never handed out, or has been observed or forgotten already"
+            )
+        positions = order[place] if len(order) else np.empty(0, np.int64)
+        if len(np.unique(positions)) != len(positions):
+            raise RewardError("a prompt stands twice in the batch")
+        too_many = (batch.rollouts < 1) | (batch.rollouts > self._flight[positions, 2])
+        if too_many.any():
+            raise RewardError(f"prompt {batch.ids[too_many][0]!r} reports more rollouts than were handed out, or none")
+        return positions
+
+
+def _options(parts: dict[str, Any], part: str) -> dict[str, Any]:
+    if not parts.get(part):
+        raise ConfigError(f"the checkpoint's {part} was not made by name; pass `{part}=` to Curriculum.load")
+    return parts[part]["options"]
+
+
+class _Step:
+    """The policy step under way."""
+
+    def __init__(self, wanted: int = 0, admitted: int = 0):
+        self.wanted, self.admitted = wanted, admitted
+        self.rounds = self.shortfall = self.surplus = 0
+        self.tried: Rows = np.empty(0, np.int64)
+        self.counts = {"rollouts": 0, "groups": 0, "informative": 0, "successes": 0}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**vars(self), "counts": dict(self.counts), "tried": self.tried.copy()}
+
+    @classmethod
+    def restored(cls, state: dict[str, Any], remap: Rows | None) -> _Step:
+        step = cls()
+        for name in vars(step):
+            setattr(step, name, state[name])
+        step.counts = dict(state["counts"])
+        step.tried = np.asarray(state["tried"], np.int64)
+        if remap is not None:
+            step.tried = remap[step.tried]
+            step.tried = step.tried[step.tried >= 0]
+        return step
+
+
+class _Window:
+    """Predictions and outcomes of the last groups, scored as one would score a forecast."""
+
+    SIZE = 2048
+
+    def __init__(self) -> None:
+        self._values: deque[np.ndarray] = deque()
+        self._held = 0
+
+    def add(self, predicted: Floats, successes: Counts, trials: Counts, probe: np.ndarray) -> None:
+        self._values.append(np.stack([predicted, successes, trials, probe], axis=1).astype(np.float64))
+        self._held += len(predicted)
+        while self._held - len(self._values[0]) >= self.SIZE:
+            self._held -= len(self._values.popleft())
+
+    def metrics(self) -> dict[str, float]:
+        if not self._held:
+            return {}
+        predicted, successes, trials, probe = np.concatenate(self._values).T
+        marks = probe > 0
+        result = {}
+        for name, chosen in (("", ~marks), ("probe_", marks)):
+            if chosen.sum() > 1:
+                p, s, k = predicted[chosen], successes[chosen], trials[chosen]
+                result[f"{name}spearman"] = spearman(p, s / k)
+                result[f"{name}calibration_error"] = calibration_error(p, s, k)
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        sizes = np.array([len(part) for part in self._values], np.int64)
+        joined = np.concatenate(self._values) if self._values else np.empty((0, 4))
+        return {"values": joined, "sizes": sizes}
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> _Window:
+        window = cls()
+        values, sizes = np.asarray(state["values"], np.float64), np.asarray(state["sizes"], np.int64)
+        window._values = deque(np.split(values, np.cumsum(sizes)[:-1]) if len(sizes) else [])
+        window._held = len(values)
+        return window
+
+
+__all__ = ["Batch", "Constant", "Curriculum", "Feedback"]

@@ -1,0 +1,66 @@
+"""Names for interchangeable parts, so that the CLI, configs and third-party packages find them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from edgewise.errors import ConfigError, unknown_name
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class Registry(Generic[T]):
+    """Factories of one kind by name; third parties add theirs through the entry-point group `edgewise.<kind>s`."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._factories: dict[str, Callable[..., T]] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """Decorator: make a class or function known under `name`."""
+
+        def add(factory: C) -> C:
+            self._factories[name] = factory
+            return factory
+
+        return add
+
+    def names(self) -> list[str]:
+        self._discover()
+        return sorted(self._factories)
+
+    def get(self, name: str) -> Callable[..., T]:
+        """The factory called `name`; an unknown name raises `ConfigError` with the nearest known one."""
+        if name not in self._factories:
+            self._discover()
+        if name not in self._factories:
+            raise unknown_name(self.kind, name, self._factories)
+        return self._factories[name]
+
+    def make(self, name: str, *args: Any, **options: Any) -> T:
+        """Build `name`; options it does not take raise `ConfigError` with those it does."""
+        factory = self.get(name)
+        parameters = inspect.signature(factory).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            for option in options:
+                if option not in parameters:
+                    known = list(parameters)[len(args) :]
+                    raise unknown_name(f"option of {self.kind} {name}", option, known)
+        try:
+            return factory(*args, **options)
+        except TypeError as error:
+            raise ConfigError(f"{self.kind} {name}: {error}") from error
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        # Imported here: it costs more than the rest of the core together and built-in names never need it.
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=f"edgewise.{self.kind}s"):
+            self._factories.setdefault(point.name, point.load())

@@ -1,0 +1,115 @@
+"""The contract of a task: where prompts come from, and how what a model wrote is verified."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgewise.errors import TaskError
+from edgewise.registry import Registry
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One question with its gold solution.
+
+    `id` is a hash of the content, so equal problems have equal ids in every dataset. `category` is the label that prompts
+    of one kind share (the op, say). Texts are words separated by single spaces.
+    """
+
+    prompt: str
+    solution: str
+    answer: str
+    category: str
+    meta: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        return hashlib.blake2b(self.prompt.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verification found.
+
+    `correct` is strict: every step and the answer. `score` in [0, 1] is the task's own shaped reward. `steps` says of each
+    gold step whether it was right. `reason` is "correct" or the first failure, in a few fixed words that can be counted.
+    """
+
+    correct: bool
+    score: float
+    steps: tuple[bool, ...] = ()
+    reason: str = "correct"
+
+
+class Task(ABC):
+    """Problems and their verification. Deterministic by seed; verification never raises on, runs, or chokes on a text."""
+
+    name = ""
+
+    @abstractmethod
+    def make(self, n: int, seed: int, **difficulty: Any) -> list[Problem]:
+        """n problems with distinct content, the same for the same arguments; `TaskError` if there are not that many."""
+
+    @abstractmethod
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        """Judge a completion. Never raises on any text and returns in time linear in its (bounded) length."""
+
+    @abstractmethod
+    def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
+        """(prompt, completion) pairs for pre-training: written the way a fallible author would, slips included.
+
+        Never contains a problem of the held-out share of problems that `split` reserves for evaluation.
+        """
+
+    @abstractmethod
+    def vocabulary(self) -> list[str]:
+        """Every word that prompts and completions of this task are made of, in a fixed order."""
+
+
+tasks: Registry[Task] = Registry("task")
+
+
+def make_task(name: str, **options: Any) -> Task:
+    """Build a registered task."""
+    return tasks.make(name, **options)
+
+
+def held_out(prompt: str, share: float = 0.2) -> bool:
+    """Whether a prompt's content belongs to the evaluation side, which no training or pre-training text may contain."""
+    digest = hashlib.blake2b(prompt.encode(), digest_size=8, person=b"held-out").digest()
+    return int.from_bytes(digest, "little") < share * 2**64
+
+
+def collect(n: int, source: Iterator[Problem], evaluation: bool | None, patience: int = 1000) -> list[Problem]:
+    """The first n problems of distinct content from an endless source, of one side of the split (None: of both).
+
+    Gives up with `TaskError` after `patience` draws in a row that brought nothing new.
+    """
+    found: dict[str, Problem] = {}
+    idle = 0
+    while len(found) < n:
+        problem = next(source)
+        new = problem.prompt not in found and (evaluation is None or held_out(problem.prompt) == evaluation)
+        if new:
+            found[problem.prompt] = problem
+        idle = 0 if new else idle + 1
+        if idle > patience:
+            raise TaskError(f"only {len(found)} different problems of this difficulty exist or were found, {n} wanted")
+    return list(found.values())
+
+
+Draw = Callable[[np.random.Generator], Problem]
+
+
+def stream(draw: Draw, seed: int) -> Iterator[Problem]:
+    """An endless source: problem i is drawn by its own generator from (seed, i)."""
+    index = 0
+    while True:
+        yield draw(np.random.default_rng([seed, index]))
+        index += 1
