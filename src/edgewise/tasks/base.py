@@ -51,6 +51,8 @@ class Task(ABC):
     """Problems and their verification. Deterministic by seed; verification never raises on, runs, or chokes on a text."""
 
     name = ""
+    end = ""
+    """The word that ends a completion."""
 
     @abstractmethod
     def make(self, n: int, seed: int, **difficulty: Any) -> list[Problem]:

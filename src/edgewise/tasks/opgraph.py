@@ -36,6 +36,7 @@ class OpGraph(Task):
     """
 
     name = "opgraph"
+    end = END
 
     def __init__(self, modulus: int = 10):
         if not 2 <= modulus <= 99:

@@ -1,0 +1,92 @@
+"""Batched sampling with a static KV cache: prompts of different lengths, finished rows retired, log-probabilities kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgewise.errors import ConfigError
+from edgewise.lab.model import Cache, Decoder
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Completions of n prompts, left-aligned: tokens (n, time) int64 padded behind their end, lengths (n,) with the end
+    token counted, and the log-probability of each sampled token under the sampling distribution (n, time), 0 in padding."""
+
+    tokens: Tensor
+    lengths: Tensor
+    logprobs: Tensor
+
+
+@torch.no_grad()
+def generate(
+    model: Decoder,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    end: int,
+    pad: int,
+    generator: torch.Generator | None = None,
+    temperature: float = 1.0,
+) -> Rollouts:
+    """Sample one completion of each prompt.
+
+    Args:
+        model: the policy.
+        prompts: token ids of each, of any length >= 1.
+        max_new_tokens: completions are cut there, >= 1.
+        end: id of the token that ends a completion.
+        pad: id to fill up with.
+        generator: source of randomness, on the model's device; the global one if None.
+        temperature: > 0; 0 takes the most likely token.
+    """
+    if max_new_tokens < 1 or temperature < 0 or not prompts or not all(prompts):
+        raise ConfigError("generation needs prompts that are not empty, max_new_tokens >= 1 and temperature >= 0")
+    device = next(model.parameters()).device
+    longest, count = max(map(len, prompts)), len(prompts)
+    context = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=device)
+    cache = Cache(model.config, count, longest + max_new_tokens, model.model.embed_tokens.weight)
+    lengths = torch.tensor([len(p) for p in prompts], device=device)
+    cache.valid[:, :longest] = torch.arange(longest, device=device) >= (longest - lengths)[:, None]
+    cache.valid[:, longest:] = True
+
+    tokens = torch.full((count, max_new_tokens), pad, dtype=torch.int64, device=device)
+    logprobs = torch.zeros(count, max_new_tokens, device=device)
+    lengths = torch.full((count,), max_new_tokens, dtype=torch.int64, device=device)
+    alive = torch.arange(count, device=device)
+    hidden = model.hidden(context, cache)[:, -1]
+    for time in range(max_new_tokens):
+        scores = model.logits(hidden).float()
+        token, logprob = _sample(scores, temperature, generator)
+        tokens[alive, time], logprobs[alive, time] = token, logprob
+        ended = token == end
+        lengths[alive[ended]] = time + 1
+        if time + 1 == max_new_tokens or bool(ended.all()):
+            break
+        if bool(ended.any()):
+            going = (~ended).nonzero()[:, 0]
+            cache.keep(going)
+            alive, token = alive[going], token[going]
+        hidden = model.hidden(token[:, None], cache, longest + time)[:, -1]
+    return Rollouts(tokens, lengths, logprobs)
+
+
+def _sample(scores: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    if temperature == 0:
+        token = scores.argmax(-1)
+        return token, torch.zeros_like(scores[:, 0])
+    logprobs = (scores / temperature).log_softmax(-1)
+    # Gumbel-max: one pass, and the same draw on every batch layout of one row.
+    noise = torch.rand(scores.shape, device=scores.device, generator=generator).clamp_min_(1e-20)
+    token = (logprobs - (-noise.log()).log()).argmax(-1)
+    return token, logprobs.gather(1, token[:, None])[:, 0]
+
+
+def sequence_logprobs(model: Decoder, sequences: Tensor, temperature: float = 1.0) -> Tensor:
+    """Log-probability of each token given those before it, (rows, time - 1), for left-aligned sequences (rows, time)."""
+    scores = model(sequences[:, :-1]) / temperature
+    return -torch.nn.functional.cross_entropy(scores.flatten(0, 1), sequences[:, 1:].flatten(), reduction="none").view(
+        len(sequences), -1
+    )

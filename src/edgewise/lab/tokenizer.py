@@ -1,0 +1,58 @@
+"""Word-level tokenizer of a task, saved as tokenizer.json so that transformers loads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer as Core
+from tokenizers import models, pre_tokenizers
+
+from edgewise.errors import CheckpointError, TaskError
+from edgewise.tasks import Task
+
+PAD, UNKNOWN = "<pad>", "<unk>"
+
+
+class Tokenizer:
+    """Words separated by spaces <-> token ids. The task's end word is the end-of-sequence token."""
+
+    def __init__(self, core: Core, end: str):
+        self.core = core
+        self.pad = core.token_to_id(PAD)
+        self.unknown = core.token_to_id(UNKNOWN)
+        self.end = core.token_to_id(end)
+        self.end_word = end
+        if None in (self.pad, self.unknown, self.end):
+            raise CheckpointError(f"the tokenizer lacks one of {PAD}, {UNKNOWN}, {end}")
+
+    @classmethod
+    def for_task(cls, task: Task) -> Tokenizer:
+        words = [PAD, UNKNOWN, *task.vocabulary()]
+        core = Core(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
+        core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        core.add_special_tokens([PAD, UNKNOWN])
+        return cls(core, task.end)
+
+    @classmethod
+    def load(cls, path: Path, end: str) -> Tokenizer:
+        try:
+            return cls(Core.from_file(str(path)), end)
+        except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
+            raise CheckpointError(f"{path} is not a readable tokenizer: {error}") from error
+
+    def __len__(self) -> int:
+        return self.core.get_vocab_size()
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of each text; a word outside the vocabulary raises `TaskError`."""
+        encoded = [item.ids for item in self.core.encode_batch_fast(texts)]
+        for text, ids in zip(texts, encoded, strict=True):
+            if self.unknown in ids:
+                raise TaskError(f"'{text.split()[ids.index(self.unknown)]}' in '{text[:80]}' is not in the vocabulary")
+        return encoded
+
+    def decode(self, tokens: np.ndarray, lengths: np.ndarray) -> list[str]:
+        """Texts of rows of token ids (n, time), each of its own length (n,)."""
+        rows = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
+        return self.core.decode_batch(rows, skip_special_tokens=False)
