@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,8 @@ class Problem:
     """One question with its gold solution.
 
     `id` is a hash of the content, so equal problems have equal ids in every dataset. `category` is the label that prompts
-    of one kind share (the op, say). Texts are words separated by single spaces.
+    of one kind share (the op, say). Texts are words separated by single spaces. `key` says what is asked where several
+    prompts ask the same (numbers in another order, say); it is the prompt if empty.
     """
 
     prompt: str
@@ -27,10 +29,16 @@ class Problem:
     answer: str
     category: str
     meta: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    key: str = ""
+
+    @property
+    def content(self) -> str:
+        """What makes two problems the same problem: decides their side of the split, their id and what is a repetition."""
+        return self.key or self.prompt
 
     @property
     def id(self) -> str:
-        return hashlib.blake2b(self.prompt.encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(self.content.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Task(ABC):
     def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
         """(prompt, completion) pairs for pre-training: written the way a fallible author would, slips included.
 
-        Never contains a problem of the held-out share of problems that `split` reserves for evaluation.
+        Never contains a problem that `held_out` reserves for evaluation.
         """
 
     @abstractmethod
@@ -82,9 +90,9 @@ def make_task(name: str, **options: Any) -> Task:
     return tasks.make(name, **options)
 
 
-def held_out(prompt: str, share: float = 0.2) -> bool:
-    """Whether a prompt's content belongs to the evaluation side, which no training or pre-training text may contain."""
-    digest = hashlib.blake2b(prompt.encode(), digest_size=8, person=b"held-out").digest()
+def held_out(content: str, share: float = 0.2) -> bool:
+    """Whether a problem of this content is on the evaluation side, which no training or pre-training text may contain."""
+    digest = hashlib.blake2b(content.encode(), digest_size=8, person=b"held-out").digest()
     return int.from_bytes(digest, "little") < share * 2**64
 
 
@@ -93,25 +101,45 @@ def collect(n: int, source: Iterator[Problem], evaluation: bool | None, patience
 
     Gives up with `TaskError` after `patience` draws in a row that brought nothing new.
     """
+    if n < 0:
+        raise TaskError(f"the number of problems must be at least 0, got {n}")
     found: dict[str, Problem] = {}
     idle = 0
     while len(found) < n:
         problem = next(source)
-        new = problem.prompt not in found and (evaluation is None or held_out(problem.prompt) == evaluation)
+        content = problem.content
+        new = content not in found and (evaluation is None or held_out(content) == evaluation)
         if new:
-            found[problem.prompt] = problem
+            found[content] = problem
         idle = 0 if new else idle + 1
         if idle > patience:
             raise TaskError(f"only {len(found)} different problems of this difficulty exist or were found, {n} wanted")
     return list(found.values())
 
 
-Draw = Callable[[np.random.Generator], Problem]
+Draw = Callable[[np.random.Generator], Iterable[Problem]]
 
 
 def stream(draw: Draw, seed: int) -> Iterator[Problem]:
-    """An endless source: problem i is drawn by its own generator from (seed, i)."""
-    index = 0
-    while True:
-        yield draw(np.random.default_rng([seed, index]))
-        index += 1
+    """An endless source: block i of problems is drawn at once by its own generator from (seed, i)."""
+    if seed < 0:
+        raise TaskError(f"seed must be at least 0, got {seed}")
+    for index in itertools.count():
+        yield from draw(np.random.default_rng([seed, index]))
+
+
+def int_range(name: str, given: Sequence[int], low: int, high: int) -> tuple[int, int]:
+    """`given` as (first, last), both included, inside low..high; otherwise `TaskError`."""
+    if len(given) != 2 or not all(isinstance(value, int) for value in given) or not low <= given[0] <= given[1] <= high:
+        raise TaskError(f"{name} must be a range (first, last) inside {low}..{high}, got {given}")
+    return given[0], given[1]
+
+
+def shares(weights: Sequence[float] | None, n: int) -> np.ndarray:
+    """Relative frequencies of n kinds as probabilities (n,); equal if None. `TaskError` unless n numbers >= 0, not all 0."""
+    if weights is None:
+        return np.full(n, 1.0 / n)
+    array = np.asarray(weights, np.float64)
+    if array.shape != (n,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() == 0:
+        raise TaskError(f"weights must be {n} numbers >= 0, not all 0, got {weights}")
+    return array / array.sum()

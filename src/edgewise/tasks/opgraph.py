@@ -8,16 +8,19 @@ not correct.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from edgewise.errors import TaskError
-from edgewise.tasks.base import Problem, Task, Verdict, collect, stream, tasks
+from edgewise.tasks.base import Problem, Task, Verdict, collect, int_range, shares, stream, tasks
 
 END = "."
 OPERATIONS = ("+", "-", "x")
 MAX_OP = 40
+BLOCK = 1024
+"""Problems drawn at once."""
 
 
 @tasks.register("opgraph")
@@ -42,6 +45,9 @@ class OpGraph(Task):
         if not 2 <= modulus <= 99:
             raise TaskError(f"modulus must lie in 2..99, got {modulus}")
         self.modulus = modulus
+        operands = [*map(str, range(modulus)), *(f"v{index}" for index in range(MAX_OP))]
+        # The text of every operation by sign and operand: (3, modulus + MAX_OP).
+        self._words = np.array([[sign + operand for operand in operands] for sign in OPERATIONS], object)
 
     def make(  # type: ignore[override]  # a task spells out its own difficulty
         self,
@@ -53,17 +59,7 @@ class OpGraph(Task):
         links: float = 0.0,
         evaluation: bool = False,
     ) -> list[Problem]:
-        low, high = op
-        if not 1 <= low <= high <= MAX_OP:
-            raise TaskError(f"op must be a range inside 1..{MAX_OP}, got {op}")
-        if not 0 <= links <= 1 or (times is not None and not 0 <= times <= 1):
-            raise TaskError(f"times and links are shares in [0, 1], got {times} and {links}")
-        share = _shares(weights, high - low + 1)
-
-        def draw(rng: np.random.Generator) -> Problem:
-            return self._problem(rng, int(rng.choice(np.arange(low, high + 1), p=share)), times, links)
-
-        return collect(n, stream(draw, seed), evaluation)
+        return self._collect(n, seed, evaluation, (0.0, 0.0, 0.0), op, weights, times, links)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         # Values are at most two characters; anything longer than a generous solution cannot be correct.
@@ -85,43 +81,65 @@ class OpGraph(Task):
         self, n: int, seed: int, slips: tuple[float, float, float] = (0.01, 0.04, 0.35), **difficulty: Any
     ) -> list[tuple[str, str]]:
         """Solutions by an author who slips: each +, -, x goes wrong with its probability, and what follows builds on it."""
-        rng = np.random.default_rng([seed, 1])
-        return [(p.prompt, self._solve(p.prompt, rng, slips)) for p in self.make(n, seed, **difficulty)]
+        if len(slips) != 3 or not all(0 <= slip <= 1 for slip in slips):
+            raise TaskError(f"slips are three probabilities in [0, 1] (of +, - and x), got {slips}")
+        return [(p.prompt, p.solution) for p in self._collect(n, seed, False, slips, **difficulty)]
 
     def vocabulary(self) -> list[str]:
-        values = [str(value) for value in range(self.modulus)]
-        operands = [*values, *(f"v{index}" for index in range(MAX_OP))]
-        return ["=", END, *values, *(sign + operand for sign in OPERATIONS for operand in operands)]
+        return ["=", END, *map(str, range(self.modulus)), *self._words.flatten().tolist()]
 
-    def _problem(self, rng: np.random.Generator, op: int, times: float | None, links: float) -> Problem:
-        share = float(rng.random()) if times is None else times
-        sign = rng.choice(3, op, p=[(1 - share) / 2, (1 - share) / 2, share])
-        constant = rng.integers(self.modulus, size=op)
-        earlier = (rng.random(op) * np.arange(op)).astype(int)
-        linked = (rng.random(op) < links) & (np.arange(op) > 0)
-        operand = [f"v{earlier[i]}" if linked[i] else str(constant[i]) for i in range(op)]
-        words = [OPERATIONS[sign[i]] + operand[i] for i in range(op)]
-        prompt = " ".join([str(rng.integers(self.modulus)), *words, "="])
-        solution = self._solve(prompt, rng, (0.0, 0.0, 0.0))
-        return Problem(prompt, solution, solution.split()[-2], str(op), {"op": op, "times": int((sign == 2).sum())})
+    def _collect(
+        self,
+        n: int,
+        seed: int,
+        evaluation: bool,
+        slips: tuple[float, float, float],
+        op: tuple[int, int] = (1, 8),
+        weights: list[float] | None = None,
+        times: float | None = None,
+        links: float = 0.0,
+    ) -> list[Problem]:
+        first, last = int_range("op", op, 1, MAX_OP)
+        if not 0 <= links <= 1 or (times is not None and not 0 <= times <= 1):
+            raise TaskError(f"times and links are shares in [0, 1], got {times} and {links}")
+        share = shares(weights, last - first + 1)
 
-    def _solve(self, prompt: str, rng: np.random.Generator, slips: tuple[float, float, float]) -> str:
-        start, *operations = prompt.split()[:-1]
-        values = [int(start)]
-        luck, wrong = rng.random(len(operations)), rng.integers(1, self.modulus, len(operations))
-        for i, word in enumerate(operations):
-            operand = values[int(word[2:])] if word[1] == "v" else int(word[1:])
-            before = values[-1]
-            value = before + operand if word[0] == "+" else before - operand if word[0] == "-" else before * operand
-            slipped = luck[i] < slips[OPERATIONS.index(word[0])]
-            values.append((value + (int(wrong[i]) if slipped else 0)) % self.modulus)
-        return " ".join([*map(str, values[1:]), END])
+        def draw(rng: np.random.Generator) -> Iterator[Problem]:
+            return self._block(rng, rng.choice(np.arange(first, last + 1), BLOCK, p=share), times, links, slips)
 
+        return collect(n, stream(draw, seed), evaluation)
 
-def _shares(weights: list[float] | None, n: int) -> np.ndarray:
-    if weights is None:
-        return np.full(n, 1.0 / n)
-    array = np.asarray(weights, np.float64)
-    if array.shape != (n,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() == 0:
-        raise TaskError(f"weights must be {n} numbers >= 0, not all 0, got {weights}")
-    return array / array.sum()
+    def _block(
+        self,
+        rng: np.random.Generator,
+        op: np.ndarray,
+        times: float | None,
+        links: float,
+        slips: tuple[float, float, float],
+    ) -> Iterator[Problem]:
+        """Problems with op (block,) operations, solved with slips. Slips are drawn last: the prompts do not depend on them."""
+        shape, column = (len(op), int(op.max())), np.arange(op.max())
+        share = rng.random((len(op), 1)) if times is None else times
+        sign = np.where(rng.random(shape) < share, 2, rng.integers(2, size=shape))
+        linked = (rng.random(shape) < links) & (column > 0)
+        operand = np.where(linked, (rng.random(shape) * column).astype(int), rng.integers(self.modulus, size=shape))
+        start = rng.integers(self.modulus, size=len(op))
+        slip = rng.integers(1, self.modulus, shape) * (rng.random(shape) < np.asarray(slips)[sign])
+
+        values = np.empty((len(op), shape[1] + 1), int)
+        values[:, 0] = start
+        rows = np.arange(len(op))
+        for i in column:
+            before = values[:, i]
+            other = np.where(linked[:, i], values[rows, operand[:, i] * linked[:, i]], operand[:, i])
+            value = np.choose(sign[:, i], (before + other, before - other, before * other))
+            values[:, i + 1] = (value + slip[:, i]) % self.modulus
+
+        words = self._words[sign, operand + self.modulus * linked].tolist()
+        count = ((sign == 2) & (column < op[:, None])).sum(1).tolist()
+        for operations, (first, *rest), length, products in zip(
+            words, values.astype(str).tolist(), op.tolist(), count, strict=True
+        ):
+            prompt = " ".join([first, *operations[:length], "="])
+            solution = " ".join([*rest[:length], END])
+            yield Problem(prompt, solution, rest[length - 1], str(length), {"op": length, "times": products})
