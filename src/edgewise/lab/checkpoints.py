@@ -1,9 +1,9 @@
 """Checkpoints of the laboratory: a folder of safetensors, JSON and npz, complete or absent.
 
-    model.safetensors config.json tokenizer.json   the model, readable by transformers
-    task.json                                      the task and options it was trained for
-    optimizer.safetensors state.json               what exact resume needs besides
-    curriculum.npz                                 RL only
+model.safetensors config.json tokenizer.json   the model, readable by transformers
+task.json                                      the task and options it was trained for
+optimizer.safetensors state.json               what exact resume needs besides
+curriculum.npz                                 RL only
 """
 
 from __future__ import annotations
@@ -54,7 +54,12 @@ class Policy:
         write_json(folder / "task.json", self.task_spec)
         write_json(
             folder / "tokenizer_config.json",
-            {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<pad>", "unk_token": "<unk>", "eos_token": self.tokenizer.end_word},
+            {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "pad_token": "<pad>",
+                "unk_token": "<unk>",
+                "eos_token": self.tokenizer.end_word,
+            },
         )
         self.tokenizer.core.save(str(folder / "tokenizer.json"))
 
@@ -121,7 +126,12 @@ class RunFolder:
         return sorted(p for p in self.root.glob("step_*") if re.fullmatch(r"step_\d+", p.name))
 
     def save(
-        self, step: int, policy: Policy, optimizer: torch.optim.Optimizer | None, state: dict[str, Any], extra: Any = None
+        self,
+        step: int,
+        policy: Policy,
+        optimizer: torch.optim.Optimizer | None,
+        state: dict[str, Any],
+        extra: Any = None,
     ) -> Path:
         """Write a checkpoint under a temporary name and rename it. `extra(folder)` may add files."""
         target, temporary = self.root / f"step_{step:06d}", self.root / f".step_{step:06d}.tmp"
@@ -162,7 +172,11 @@ def read_state(folder: Path) -> dict[str, Any]:
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """The optimizer's moments as named tensors."""
     state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": torch.as_tensor(value).contiguous() for index, item in state.items() for name, value in item.items()}
+    return {
+        f"{index}.{name}": torch.as_tensor(value).contiguous()
+        for index, item in state.items()
+        for name, value in item.items()
+    }
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:

@@ -101,5 +101,7 @@ def claim(folder: Path, config: Any) -> bool:
     if old != new:
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         detail = ", ".join(f"{key} {old.get(key)!r} there, {new.get(key)!r} asked" for key in changed[:3])
-        raise ConfigError(f"{folder} holds a run of another configuration ({detail}); choose another --out or delete it")
+        raise ConfigError(
+            f"{folder} holds a run of another configuration ({detail}); choose another --out or delete it"
+        )
     return True

@@ -19,12 +19,8 @@ class Tokenizer:
 
     def __init__(self, core: Core, end: str):
         self.core = core
-        self.pad = core.token_to_id(PAD)
-        self.unknown = core.token_to_id(UNKNOWN)
-        self.end = core.token_to_id(end)
         self.end_word = end
-        if None in (self.pad, self.unknown, self.end):
-            raise CheckpointError(f"the tokenizer lacks one of {PAD}, {UNKNOWN}, {end}")
+        self.pad, self.unknown, self.end = (self._id(word) for word in (PAD, UNKNOWN, end))
 
     @classmethod
     def for_task(cls, task: Task) -> Tokenizer:
@@ -40,6 +36,12 @@ class Tokenizer:
             return cls(Core.from_file(str(path)), end)
         except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
             raise CheckpointError(f"{path} is not a readable tokenizer: {error}") from error
+
+    def _id(self, word: str) -> int:
+        index = self.core.token_to_id(word)
+        if index is None:
+            raise CheckpointError(f"the tokenizer lacks '{word}'")
+        return int(index)
 
     def __len__(self) -> int:
         return self.core.get_vocab_size()

@@ -1,0 +1,180 @@
+"""The commands; thin. `edgewise COMMAND --help` shows the options of each."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgewise.errors import ConfigError, EdgewiseError
+
+NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
+
+
+def main() -> None:
+    """Entry point: errors of ours become one sentence and exit code 2."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    try:
+        _run([argument for argument in arguments if argument != "--debug"])
+    except EdgewiseError as error:
+        if debug:
+            raise
+        print(f"edgewise: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("\nedgewise: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+def _run(arguments: list[str]) -> None:
+    try:
+        import tyro
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{NEEDS_LAB} ({error.name} is missing)") from error
+    commands: dict[str, Any] = {
+        "demo": demo,
+        "pretrain": pretrain,
+        "rl": rl,
+        "eval": evaluate,
+        "report": report,
+    }
+    tyro.extras.subcommand_cli_from_dict(
+        commands,
+        prog="edgewise",
+        description="Train at the edge of competence.",
+        args=arguments,
+        config=(tyro.conf.PositionalRequiredArgs,),
+    )
+
+
+def demo(
+    task: str = "opgraph",
+    methods: tuple[str, ...] | None = None,
+    seeds: int | None = None,
+    first_seed: int | None = None,
+    steps: int | None = None,
+    base: str | None = None,
+    pool: int | None = None,
+    labels: str | None = None,
+    out: Path = Path("runs/demo"),
+    workers: int | None = None,
+    show: bool = True,
+) -> None:
+    """RL-tune a small reasoning model with several selection methods and compare them on one page.
+
+    Args:
+        task: opgraph or countdown.
+        methods: uniform, ds (dynamic sampling) or any selector; default: uniform ds mopps edge.
+        seeds: how many seeds; default 5.
+        first_seed: the first of them; default 0.
+        steps: training steps of each run.
+        base: checkpoint to start from: a folder or the name of a shipped one.
+        pool: prompts in the pool.
+        labels: task, shuffled (wrong ones) or none.
+        out: folder of the runs; the same command goes on where it was stopped.
+        workers: runs at the same time; default: one a core.
+        show: open the page in a browser when done.
+    """
+    _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml", "plotly")
+    from edgewise.experiments.demo import run_demo
+
+    changes = {"steps": steps, "base": base, "pool": pool, "labels": labels}
+    run_demo(task, methods, seeds, first_seed, changes, out, workers, show)
+
+
+def pretrain(config: Path, out: Path) -> None:
+    """Pre-train a small model on a task's demonstrations, from one YAML file.
+
+    Args:
+        config: settings (see configs/).
+        out: folder of the run; the same command goes on where it was stopped.
+    """
+    _need("torch", "safetensors", "tokenizers", "rich", "yaml")
+    from edgewise.lab.config import from_dict, read_yaml
+    from edgewise.lab.pretrain import PretrainConfig
+    from edgewise.lab.pretrain import pretrain as run
+    from edgewise.progress import bar
+
+    settings = from_dict(PretrainConfig, read_yaml(config))
+    with bar("pre-training", settings.steps) as progress:
+        last = run(settings, out, lambda line: progress(line["step"], f"loss {line['loss']:.3f}"))
+    print(f"checkpoint: {last}")
+
+
+def rl(config: Path, out: Path) -> None:
+    """RL-tune a checkpoint with one selector, from one YAML file.
+
+    Args:
+        config: settings (see configs/).
+        out: folder of the run; the same command goes on where it was stopped.
+    """
+    _need("torch", "safetensors", "tokenizers", "rich", "yaml")
+    from edgewise.lab.config import from_dict, read_yaml
+    from edgewise.lab.rl import RLConfig, train
+    from edgewise.progress import bar
+
+    settings = from_dict(RLConfig, read_yaml(config))
+    with bar("RL", settings.steps) as progress:
+        train(
+            settings,
+            out,
+            lambda line: progress(
+                line["step"],
+                f"reward {line['reward']:.2f}  effective ratio {line['effective_ratio']:.2f}  rollouts {line['rollouts']}",
+            ),
+        )
+    print(f"run: {out}")
+
+
+def evaluate(
+    checkpoint: str,
+    difficulty: str = "{}",
+    problems: int = 500,
+    samples: int = 16,
+    k: tuple[int, ...] = (1, 4, 16),
+    max_new_tokens: int = 32,
+    seed: int = 1,
+) -> None:
+    """Unbiased pass@k of a checkpoint on held-out problems, by category.
+
+    Args:
+        checkpoint: a folder, or the name of a shipped one.
+        difficulty: settings of the task as YAML, such as "{op: [1, 12]}".
+        problems: held-out problems.
+        samples: rollouts of each.
+        k: values of k, each at most `samples`.
+        max_new_tokens: completions are cut there.
+        seed: of problems and rollouts.
+    """
+    _need("torch", "safetensors", "tokenizers", "rich", "yaml")
+    from edgewise.experiments.passes import print_passes
+
+    print_passes(checkpoint, difficulty, problems, samples, k, max_new_tokens, seed)
+
+
+def report(folder: Path, show: bool = False) -> None:
+    """Write report.html for a comparison folder, finished or not.
+
+    Args:
+        folder: where `edgewise demo` wrote its runs.
+        show: open the page in a browser.
+    """
+    _need("scipy", "yaml", "plotly")
+    from edgewise.experiments.demo import write_report
+
+    write_report(folder, show)
+
+
+def _need(*packages: str) -> None:
+    from importlib.util import find_spec
+
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise ConfigError(f"{NEEDS_LAB} ({', '.join(missing)} missing)")
+
+
+if __name__ == "__main__":
+    main()

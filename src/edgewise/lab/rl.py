@@ -1,0 +1,351 @@
+"""RL with verifiable rewards: the curriculum picks prompts, the policy rolls them out, verified groups train it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgewise.checkpoint import load_state
+from edgewise.curriculum import Curriculum
+from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.gates import make_gate
+from edgewise.lab import advantages
+from edgewise.lab.checkpoints import (
+    Policy,
+    RunFolder,
+    find,
+    generator_from_json,
+    generator_to_json,
+    read_state,
+    read_tensors,
+    restore_optimizer,
+)
+from edgewise.lab.config import claim
+from edgewise.lab.evaluate import REWARDS, Roller, evaluate, sorted_labels
+from edgewise.lab.grpo import Sample, update
+from edgewise.lab.journal import Journal
+from edgewise.pool import PromptPool
+from edgewise.selectors import make_selector
+from edgewise.tasks import Problem, Task
+
+Progress = Callable[[dict[str, Any]], None]
+BELIEF_BINS = 20
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """The prompts that can be selected."""
+
+    size: int = 1000
+    seed: int = 0
+    difficulty: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the task's `make`."""
+    labels: str = "task"
+    """"task": the problems' own categories; "shuffled": the same labels on the wrong prompts; "none"."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ConfigError(f"the pool needs at least one prompt, got size {self.size}")
+        if self.labels not in ("task", "shuffled", "none"):
+            raise ConfigError(f"labels must be 'task', 'shuffled' or 'none', got '{self.labels}'")
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Held-out problems, and a fixed sample of the pool on which predictions are judged (never shown to the selector)."""
+
+    problems: int = 300
+    samples: int = 2
+    seed: int = 1
+    every: int = 10
+    probe: int = 128
+    probe_samples: int = 8
+
+
+@dataclass(frozen=True)
+class RLConfig:
+    """Settings of an RL run."""
+
+    base: str = "opgraph"
+    """The checkpoint to start from: a folder, or the name of a shipped one."""
+    selector: str = "edge"
+    selector_options: dict[str, Any] = field(default_factory=dict)
+    gate: str | None = None
+    """"informative" with the uniform selector is dynamic sampling."""
+    gate_options: dict[str, Any] = field(default_factory=dict)
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    evaluation: EvalConfig = field(default_factory=EvalConfig)
+    steps: int = 100
+    prompts: int = 16
+    """Prompts a step."""
+    rollouts: int = 8
+    """Rollouts a prompt."""
+    algorithm: str = "grpo"
+    reward: str = "strict"
+    learning_rate: float = 3e-4
+    epochs: int = 1
+    """Optimiser steps on each batch."""
+    clip: tuple[float, float] = (0.2, 0.28)
+    max_grad_norm: float = 1.0
+    temperature: float = 1.0
+    max_new_tokens: int = 32
+    seed: int = 0
+    save_every: int = 25
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "prompts", "rollouts", "epochs", "save_every", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.reward not in REWARDS:
+            raise ConfigError(f"reward must be one of {', '.join(REWARDS)}, got '{self.reward}'")
+        if self.rollouts < 2:
+            raise ConfigError("groups of one rollout have no advantage: rollouts must be at least 2")
+        if self.prompts > self.pool.size:
+            raise ConfigError(f"{self.prompts} prompts a step, but the pool has only {self.pool.size}")
+        advantages.estimator(self.algorithm)
+
+
+def make_problems(task: Task, config: PoolConfig) -> tuple[list[Problem], PromptPool]:
+    """The training prompts and their pool, labels as configured."""
+    problems = task.make(config.size, config.seed, **config.difficulty)
+    labels = np.array([problem.category for problem in problems])
+    if config.labels == "shuffled":
+        labels = np.random.default_rng([config.seed, 7]).permutation(labels)
+    return problems, PromptPool([p.id for p in problems], None if config.labels == "none" else labels)
+
+
+class Trainer:
+    """One RL run: everything that lives between steps."""
+
+    def __init__(self, config: RLConfig, out: Path):
+        self.config, self.out = config, out
+        self.resumed = claim(out, config)
+        self.policy = Policy.load(find(config.base))
+        self.problems, self.pool = make_problems(self.policy.task, config.pool)
+        selector = make_selector(config.selector, self.pool, **{"seed": config.seed, **config.selector_options})
+        gate = make_gate(config.gate, **config.gate_options) if config.gate else None
+        self.curriculum = Curriculum(self.pool, selector, gate, config.rollouts, seed=config.seed)
+        self.optimizer = torch.optim.AdamW(
+            self.policy.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+        )
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.roller = Roller(self.policy, self.problems, config.max_new_tokens, config.temperature)
+        held_out = self.policy.task.make(
+            config.evaluation.problems, config.evaluation.seed, **{**config.pool.difficulty, "evaluation": True}
+        )
+        self.judge = Roller(self.policy, held_out, config.max_new_tokens)
+        chosen = np.random.default_rng([config.evaluation.seed, 3]).permutation(len(self.pool))
+        self.probe = np.sort(chosen[: config.evaluation.probe])
+        self.probe_roller = Roller(self.policy, [self.problems[row] for row in self.probe], config.max_new_tokens)
+        self.folder = RunFolder(out)
+        self.metrics, self.evals = Journal(out / "metrics.jsonl"), Journal(out / "evals.jsonl")
+        self.samples = Journal(out / "samples.jsonl")
+        self.step, self.seconds = 0, 0.0
+        self.surplus: list[Sample] = []
+        self.estimate = advantages.estimator(config.algorithm)
+
+    def run(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Train to the end, from the newest checkpoint if there is one; returns the summary."""
+        self._resume()
+        if self.step == 0 and not self.evals.path.exists():
+            self._evaluate()
+        while self.step < self.config.steps:
+            line = self._train_step()
+            if progress is not None:
+                progress({**line, "steps": self.config.steps})
+            due = self.step % self.config.evaluation.every == 0 or self.step == self.config.steps
+            if due:
+                self._evaluate()
+            if self.step % self.config.save_every == 0 or self.step == self.config.steps:
+                self.save()
+        mix = Counter(problem.category for problem in self.problems)
+        return {
+            "steps": self.step,
+            "seconds": self.seconds,
+            "pool": {name: mix[name] for name in sorted_labels(list(mix))},
+            "curriculum": self.curriculum.metrics(),
+        }
+
+    def _train_step(self) -> dict[str, Any]:
+        began = time.perf_counter()
+        config, total = self.config, self.curriculum
+        groups, parts, selecting = self.surplus, [], 0.0
+        rounds = 0
+        while True:
+            clock = time.perf_counter()
+            batch = total.select(min(config.prompts, len(self.pool)))
+            selecting += time.perf_counter() - clock
+            rolled = self.roller.roll(batch.rows, batch.rollouts, self.generator)
+            rewards = rolled.rewards(config.reward)
+            clock = time.perf_counter()
+            feedback = total.observe(batch, rolled.correct.astype(np.float64))
+            selecting += time.perf_counter() - clock
+            rounds += 1
+            new = _samples(rolled, rewards.reshape(len(batch), -1))
+            groups = groups + [group for group, keep in zip(new, feedback.admitted, strict=True) if keep]
+            parts.append((batch, rolled, rewards))
+            if not feedback.shortfall:
+                break
+        # A gate's surplus trains the next step; its oldest groups go first.
+        used = groups[: config.prompts] if feedback.surplus else groups
+        self.surplus = groups[len(used) :]
+        if used:
+            advantage = self.estimate(np.stack([group.rewards for group in used]))
+            stats = update(
+                self.policy.model,
+                self.optimizer,
+                used,
+                advantage,
+                config.clip,
+                config.max_grad_norm,
+                config.epochs,
+                config.temperature,
+            )
+        else:
+            stats = {"loss": 0.0, "grad_norm": 0.0, "clipped": 0.0}
+        if not np.isfinite(stats["loss"]):
+            raise EdgewiseError(
+                f"the loss became {stats['loss']} at step {self.step + 1}; checkpoints before it are kept"
+            )
+        self.step += 1
+        elapsed = time.perf_counter() - began
+        self.seconds += elapsed
+        line = self._line(parts, stats, rounds, selecting, len(used))
+        self.metrics.append(line)
+        return line
+
+    def _line(
+        self, parts: list[Any], stats: dict[str, float], rounds: int, selecting: float, trained: int
+    ) -> dict[str, Any]:
+        batches = [batch for batch, _, _ in parts]
+        trials = np.concatenate([batch.rollouts for batch in batches])
+        correct = np.concatenate([rolled.correct for _, rolled, _ in parts])
+        successes = np.add.reduceat(correct, np.cumsum(trials) - trials, dtype=np.int64)
+        informative = (successes > 0) & (successes < trials)
+        rows = np.concatenate([batch.rows for batch in batches])
+        return {
+            "step": self.step,
+            "reward": float(np.concatenate([rewards for *_, rewards in parts]).mean()),
+            "success_rate": float(correct.mean()),
+            "effective_ratio": float(informative.mean()),
+            "rollouts": int(self.curriculum.metrics()["rollouts"]),
+            "groups": len(rows),
+            "trained_groups": trained,
+            "rounds": rounds,
+            **stats,
+            "seconds": round(self.seconds, 4),
+            "select_seconds": round(selecting, 6),
+            "predicted": np.concatenate([batch.predicted for batch in batches]).round(4).tolist(),
+            "successes": successes.tolist(),
+            "trials": trials.tolist(),
+            "categories": [self.problems[row].category for row in rows],
+        }
+
+    def _evaluate(self) -> None:
+        """Measure; draws from its own generator, so that how often it happens does not change the run."""
+        config = self.config.evaluation
+        generator = torch.Generator().manual_seed(1_000_003 * (self.config.seed + 1) + self.step)
+        result = evaluate(self.judge, config.samples, generator)
+        probe = evaluate(self.probe_roller, config.probe_samples, generator)
+        believed = self.curriculum.selector.predict()
+        histogram = np.histogram(believed, BELIEF_BINS, (0.0, 1.0))[0] / len(believed)
+        labels = np.array([problem.category for problem in self.problems])
+        self.evals.append(
+            {
+                "step": self.step,
+                "rollouts": int(self.curriculum.metrics()["rollouts"]),
+                "accuracy": result.accuracy(),
+                "by_category": result.by_category(),
+                "reasons": result.reasons,
+                "believed": histogram.round(5).tolist(),
+                "believed_by_category": {
+                    name: float(believed[labels == name].mean()) for name in sorted_labels(labels)
+                },
+                "probe": {
+                    "predicted": believed[self.probe].round(4).tolist(),
+                    "successes": probe.successes.tolist(),
+                    "trials": [probe.trials] * len(self.probe),
+                },
+            }
+        )
+        rows = np.arange(0, len(self.judge.problems), max(len(self.judge.problems) // 6, 1))
+        rolled = self.judge.roll(rows, np.ones(len(rows), np.int64), generator)
+        for problem, text, verdict in zip(rolled.problems, rolled.completions, rolled.verdicts, strict=True):
+            self.samples.append(
+                {
+                    "step": self.step,
+                    "category": problem.category,
+                    "prompt": problem.prompt,
+                    "completion": text,
+                    "correct": verdict.correct,
+                    "reason": verdict.reason,
+                }
+            )
+
+    def save(self) -> None:
+        """Write a checkpoint of this step."""
+        surplus = [
+            {"prompt": s.prompt, "completions": s.completions, "logprobs": s.logprobs, "rewards": s.rewards.tolist()}
+            for s in self.surplus
+        ]
+        state = {"seconds": self.seconds, "generator": generator_to_json(self.generator), "surplus": surplus}
+        self.folder.save(self.step, self.policy, self.optimizer, state, self._save_curriculum)
+
+    def _save_curriculum(self, folder: Path) -> None:
+        self.curriculum.save(folder / "curriculum.npz")
+
+    def _resume(self) -> None:
+        self.folder.latest(self._load)
+        for journal in (self.metrics, self.evals, self.samples):
+            journal.rewind(self.step)
+        if self.step == 0 and self.evals.path.exists() and not _has_lines(self.evals.path):
+            self.evals.path.unlink()
+
+    def _load(self, folder: Path) -> None:
+        # Read everything before changing anything: a damaged part must not leave half a state.
+        policy, state = Policy.load(folder), read_state(folder)
+        moments = read_tensors(folder / "optimizer.safetensors")
+        saved = load_state(folder / "curriculum.npz", "curriculum")
+        self.curriculum.restore(saved["state"], saved["ids"])
+        self.policy.model.load_state_dict(policy.model.state_dict())
+        restore_optimizer(self.optimizer, moments)
+        generator_from_json(self.generator, state["generator"])
+        self.surplus = [Sample(**{**item, "rewards": np.array(item["rewards"])}) for item in state["surplus"]]
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+
+
+def _samples(rolled: Any, rewards: np.ndarray) -> list[Sample]:
+    tokens, lengths = rolled.tensors.tokens.tolist(), rolled.tensors.lengths.tolist()
+    logprobs = rolled.tensors.logprobs.tolist()
+    k = rewards.shape[1]
+    groups = []
+    for index, row in enumerate(rewards):
+        part = range(index * k, (index + 1) * k)
+        groups.append(
+            Sample(
+                rolled.prompts[index * k],
+                [tokens[i][: lengths[i]] for i in part],
+                [logprobs[i][: lengths[i]] for i in part],
+                row,
+            )
+        )
+    return groups
+
+
+def _has_lines(path: Path) -> bool:
+    return bool(path.read_text().strip())
+
+
+def train(config: RLConfig, out: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """Run or resume an RL run in folder `out`."""
+    return Trainer(config, out).run(progress)
+
+
+__all__ = ["EvalConfig", "PoolConfig", "RLConfig", "Trainer", "make_problems", "train"]
