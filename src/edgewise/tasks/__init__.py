@@ -1,6 +1,7 @@
 """Tasks; a new one is one file with `@tasks.register(name)` and one import here."""
 
 from edgewise.tasks.base import Problem, Task, Verdict, held_out, make_task, tasks
+from edgewise.tasks.countdown import Countdown
 from edgewise.tasks.opgraph import OpGraph
 
-__all__ = ["OpGraph", "Problem", "Task", "Verdict", "held_out", "make_task", "tasks"]
+__all__ = ["Countdown", "OpGraph", "Problem", "Task", "Verdict", "held_out", "make_task", "tasks"]

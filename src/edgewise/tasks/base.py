@@ -120,12 +120,21 @@ def collect(n: int, source: Iterator[Problem], evaluation: bool | None, patience
 Draw = Callable[[np.random.Generator], Iterable[Problem]]
 
 
-def stream(draw: Draw, seed: int) -> Iterator[Problem]:
-    """An endless source: block i of problems is drawn at once by its own generator from (seed, i)."""
-    if seed < 0:
-        raise TaskError(f"seed must be at least 0, got {seed}")
+def stream(draw: Draw, *seed: int, patience: int = 100) -> Iterator[Problem]:
+    """An endless source: block i of problems is drawn at once by its own generator from (*seed, i).
+
+    Gives up with `TaskError` after `patience` blocks in a row without a problem.
+    """
+    if min(seed) < 0:
+        raise TaskError(f"seed must be at least 0, got {seed[0]}")
+    idle = 0
     for index in itertools.count():
-        yield from draw(np.random.default_rng([seed, index]))
+        idle += 1
+        for problem in draw(np.random.default_rng([*seed, index])):
+            idle = 0
+            yield problem
+        if idle == patience:
+            raise TaskError("no problem of this difficulty was found; widen its ranges")
 
 
 def int_range(name: str, given: Sequence[int], low: int, high: int) -> tuple[int, int]:
