@@ -16,7 +16,7 @@ from edgewise.checkpoint import generator_state, load_state, restore_generator, 
 from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 from edgewise.gates import Gate, Groups, make_gate
 from edgewise.pool import PromptPool, Rows
-from edgewise.selectors import Selector, make_selector
+from edgewise.selectors import Selector, make_selector, realigned
 from edgewise.statistics import calibration_error, spearman
 
 Floats = npt.NDArray[np.float64]
@@ -44,8 +44,10 @@ class Batch:
 
     def take(self, positions: Any, rollouts: Any = None) -> Batch:
         """A part of the batch, for results that come piecemeal; `rollouts` where some completions were lost."""
-        where = np.asarray(positions)
-        counts = self.rollouts[where] if rollouts is None else np.asarray(rollouts, np.int64)
+        where = np.asarray(positions, np.int64)
+        counts = self.rollouts[where]
+        if rollouts is not None:
+            counts = np.broadcast_to(np.asarray(rollouts, np.int64), counts.shape)
         return Batch(self.serial, self.rows[where], self.ids[where], counts, self.predicted[where], self.probe[where])
 
 
@@ -121,22 +123,29 @@ class Curriculum:
         Begins a new policy step, unless the step is short of admitted groups: then this is its refill, and prompts that
         the step has already rolled out are not picked again.
         """
-        refill = self._step.shortfall > 0
-        if not refill:
-            credit = self._step.surplus
-            self._step = _Step(wanted=int(n), admitted=credit)
-            self._totals["steps"] += 1
-        busy = np.union1d(self._flight[:, 0], self._step.tried)
+        if int(n) != n or n < 0:
+            raise PoolError(f"select needs a whole number of prompts >= 0, got {n}")
+        n, refill = int(n), self._step.shortfall > 0
+        busy = np.unique(self._flight[:, 0])
         if n > len(self.pool) - len(busy):
-            # Every prompt has been tried in this step: trying again beats stopping the run.
-            busy = self.in_flight
-        extra = int(self.rng.binomial(int(n), self.probe)) if self.probe and n > 0 else 0
-        rows = self.selector.select(int(n) - extra, exclude=busy, new_step=not refill)
+            raise PoolError(
+                f"asked for {n} prompts, but {len(busy)} of the {len(self.pool)} are in flight;"
+                " observe them, or forget those whose results will never come"
+            )
+        if refill:
+            # Unless every prompt has been tried in this step: trying again beats stopping the run.
+            untried = np.union1d(busy, self._step.tried)
+            busy = untried if n <= len(self.pool) - len(untried) else busy
+        extra = int(self.rng.binomial(n, self.probe)) if self.probe and n else 0
+        rows = self.selector.select(n - extra, exclude=busy, new_step=not refill)
         if extra:
-            rows = np.concatenate([rows, self._uniform(extra, np.concatenate([busy, rows]))])
+            rows = np.concatenate([rows, self.pool.sample(extra, self.rng, np.union1d(busy, rows))])
         predicted = self.selector.predict(rows)
         counts = self.allocation.rollouts(predicted)
         self._serial += 1
+        if not refill:
+            self._step = _Step(wanted=n, admitted=self._step.surplus, first=self._serial)
+            self._totals["steps"] += 1
         flight = np.stack([rows, np.full(len(rows), self._serial), counts], axis=1)
         self._flight = np.concatenate([self._flight, flight])
         self._step.rounds += 1
@@ -177,8 +186,8 @@ class Curriculum:
         if self.gate is None:
             return Feedback(admitted, 0, 0, False)
         missing = max(step.wanted - step.admitted, 0)
-        # With part of the round still in flight, its groups may yet fill the step.
-        waiting = bool(len(self._flight))
+        # With part of the step still in flight, its groups may yet fill it; batches of earlier steps may never come.
+        waiting = bool((self._flight[:, 1] >= step.first).any())
         exhausted = missing > 0 and step.rounds >= self.gate.max_rounds and not waiting
         if exhausted and self.gate.max_rounds > 1:
             self._totals["exhausted"] += 1
@@ -235,15 +244,15 @@ class Curriculum:
             step, recent = _Step.restored(state["step"], remap), _Window.restored(state["recent"])
             flight = np.asarray(state["flight"], np.int64).reshape(-1, 3).copy()
             totals, serial = dict(state["totals"]), int(state["serial"])
-            generator = state["rng"]
+            if remap is not None and len(flight):
+                flight[:, 0] = remap[flight[:, 0]]
+                flight = flight[flight[:, 0] >= 0]
+            rng = np.random.default_rng()
+            restore_generator(rng, state["rng"])
             self.selector.load_state_dict(state["selector"], remap)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise CheckpointError(f"not the state of a curriculum: {error!r}") from error
-        if remap is not None and len(flight):
-            flight[:, 0] = remap[flight[:, 0]]
-            flight = flight[flight[:, 0] >= 0]
-        restore_generator(self.rng, generator)
-        self._step, self._recent, self._flight = step, recent, flight
+        self.rng, self._step, self._recent, self._flight = rng, step, recent, flight
         self._totals, self._serial = totals, serial
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -270,7 +279,8 @@ class Curriculum:
         saved = load_state(path, "curriculum")
         parts, setting = saved["parts"], saved["setting"]
         if selector is None:
-            selector = make_selector(parts["selector"]["name"], pool, **_options(parts, "selector"))
+            options = realigned(_options(parts, "selector"), saved["ids"], pool)
+            selector = make_selector(parts["selector"]["name"], pool, **options)
         if gate is None and setting["gated"]:
             gate = make_gate(parts["gate"]["name"], **_options(parts, "gate"))
         if rollouts is None:
@@ -297,11 +307,6 @@ class Curriculum:
                 changes,
             )
         return changes
-
-    def _uniform(self, n: int, busy: Rows) -> Rows:
-        free = np.ones(len(self.pool), bool)
-        free[busy] = False
-        return self.rng.choice(np.flatnonzero(free), n, replace=False)
 
     def _check_rewards(self, batch: Batch, rewards: Any) -> Floats:
         values = np.asarray(rewards)
@@ -352,8 +357,9 @@ def _options(parts: dict[str, Any], part: str) -> dict[str, Any]:
 class _Step:
     """The policy step under way."""
 
-    def __init__(self, wanted: int = 0, admitted: int = 0):
-        self.wanted, self.admitted = wanted, admitted
+    def __init__(self, wanted: int = 0, admitted: int = 0, first: int = 0):
+        # `first` is the serial of the step's first batch.
+        self.wanted, self.admitted, self.first = wanted, admitted, first
         self.rounds = self.shortfall = self.surplus = 0
         self.tried: Rows = np.empty(0, np.int64)
         self.counts = {"rollouts": 0, "groups": 0, "informative": 0, "successes": 0}

@@ -68,6 +68,6 @@ class BanditSelector(Selector):
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "belief": self.belief.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
+    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
+        super()._load(state, remap)
         self.belief.load_state_dict(state["belief"], remap)
-        super().load_state_dict(state, remap)

@@ -111,12 +111,24 @@ class Selector(ABC):
         return {"rng": generator_state(self.rng), "told": self._told}
 
     def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
-        """Restore `state_dict`. `remap[old row]` is the present row, -1 for prompts that are gone."""
+        """Restore `state_dict`. `remap[old row]` is the present row, -1 for prompts that are gone.
+
+        Raises:
+            CheckpointError: it is not the state of such a selector; the present state stays as it was.
+        """
+        before = self.state_dict()
         try:
-            restore_generator(self.rng, state["rng"])
-            self._told = bool(state["told"])
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"not the state of a selector: {error}") from error
+            self._load(state, remap)
+        except (KeyError, TypeError, ValueError, IndexError, CheckpointError) as error:
+            self._load(before, None)
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"not the state of a {type(self).__name__}: {error!r}") from error
+
+    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
+        """Restore `state_dict`; errors may leave it half done."""
+        restore_generator(self.rng, state["rng"])
+        self._told = bool(state["told"])
 
     @abstractmethod
     def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
@@ -140,6 +152,8 @@ class Selector(ABC):
 
 
 selectors: Registry[Selector] = Registry("selector")
+# Options of factories that give one number a prompt, by row.
+BY_ROW = frozenset({"known_rates", "difficulty"})
 
 
 def make_selector(name: str, pool: PromptPool, **options: Any) -> Selector:
@@ -147,6 +161,19 @@ def make_selector(name: str, pool: PromptPool, **options: Any) -> Selector:
     selector = selectors.make(name, pool, **options)
     selector.spec = {"name": name, "options": options}
     return selector
+
+
+def realigned(options: dict[str, Any], ids: np.ndarray, pool: PromptPool) -> dict[str, Any]:
+    """Options that hold one number a prompt, in the order of `ids`, brought into the order of `pool`; NaN where it is new."""
+    result = dict(options)
+    for name in BY_ROW & options.keys():
+        if options[name] is not None:
+            values = np.asarray(options[name], np.float64)
+            # Prompts added after the option was given have no value.
+            rows = pool.find(ids[: len(values)])
+            result[name] = np.full(len(pool), np.nan)
+            result[name][rows[rows >= 0]] = values[rows >= 0]
+    return result
 
 
 def list_selectors() -> list[str]:
