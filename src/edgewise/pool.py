@@ -28,7 +28,10 @@ class PromptPool:
         self._ids = _id_array(ids)
         if len(self._ids) == 0:
             raise PoolError("the pool is empty: give at least one prompt id")
-        self._order: Rows | None = None
+        self._order: npt.NDArray[np.int32] | None = None
+        self._by_category: tuple[npt.NDArray[np.int32], Rows] | None = None
+        if len(self._ids) >= np.iinfo(np.int32).max:
+            raise PoolError("pools of 2**31 prompts and more are not supported")
         _require_unique(self._ids)
         self._codes, self._names = _encode(categories, len(self._ids), [])
         self._features = _feature_array(features, len(self._ids))
@@ -77,10 +80,33 @@ class PromptPool:
         if ids.dtype.kind != self._ids.dtype.kind:
             return np.full(len(ids), -1, np.int64)
         if self._order is None:
-            self._order = np.argsort(self._ids, kind="stable")
+            self._order = np.argsort(self._ids, kind="stable").astype(np.int32)
         place = np.searchsorted(self._ids, ids, sorter=self._order)
         rows = self._order[np.minimum(place, len(self) - 1)]
-        return np.where(self._ids[rows] == ids, rows, -1)
+        return np.where(self._ids[rows] == ids, rows, -1).astype(np.int64)
+
+    def members(self, category: int) -> npt.NDArray[np.int32]:
+        """Rows of the prompts with this category code, ascending; of those without a category for -1.
+
+        The first call sorts the pool by category, once.
+        """
+        order, starts = self._grouped()
+        return order[starts[category + 1] : starts[category + 2]]
+
+    def category_sizes(self) -> Rows:
+        """Number of prompts by category code, and last of those without a category, (categories + 1,)."""
+        sizes = np.diff(self._grouped()[1])
+        return np.concatenate([sizes[1:], sizes[:1]])
+
+    def sample(self, n: int, rng: np.random.Generator, exclude: Rows | None = None) -> Rows:
+        """n distinct rows, uniformly and in random order, none of `exclude` (sorted, distinct); O(n) work for small n."""
+        barred = np.empty(0, np.int64) if exclude is None else exclude
+        free = len(self) - len(barred)
+        if n > free:
+            raise PoolError(f"asked for {n} prompts, but only {free} of {len(self)} are available")
+        rows = rng.choice(free, n, replace=False)
+        # The i-th free row is i plus the number of barred rows before it.
+        return rows + np.searchsorted(barred - np.arange(len(barred)), rows, side="right")
 
     def check_rows(self, rows: Any, distinct: bool = True) -> Rows:
         """`rows` as int64 (n,), inside the pool and, if asked, without repetition; otherwise `PoolError`."""
@@ -108,6 +134,8 @@ class PromptPool:
         if new.dtype.kind != self._ids.dtype.kind:
             raise PoolError(f"new ids are {new.dtype}, those of the pool are {self._ids.dtype}")
         joined = np.concatenate([self._ids, new])
+        if len(joined) >= np.iinfo(np.int32).max:
+            raise PoolError("pools of 2**31 prompts and more are not supported")
         _require_unique(joined)
         if (categories is None) != (self._codes is None):
             raise PoolError("new prompts need categories exactly when the pool has them")
@@ -125,30 +153,50 @@ class PromptPool:
         if self._codes is not None and codes is not None:
             self._codes = np.concatenate([self._codes, codes])
         self._names = names
-        self._ids, self._order = joined, None
+        self._ids, self._order, self._by_category = joined, None, None
         return np.arange(len(joined) - len(new), len(joined), dtype=np.int64)
+
+    def _grouped(self) -> tuple[npt.NDArray[np.int32], Rows]:
+        """Rows sorted by category, those without one first, and where each begins, (categories + 2,)."""
+        if self._by_category is None:
+            if self._codes is None:
+                order, sizes = np.arange(len(self), dtype=np.int32), np.array([len(self)])
+            else:
+                order = np.argsort(self._codes, kind="stable").astype(np.int32)
+                sizes = np.bincount(self._codes + 1, minlength=len(self._names) + 1)
+            self._by_category = order, np.concatenate([[0], np.cumsum(sizes)])
+        return self._by_category
 
 
 def _id_array(ids: Any) -> np.ndarray:
-    array = ids if isinstance(ids, np.ndarray) else np.asarray(list(ids) if not isinstance(ids, (list, tuple)) else ids)
+    if not isinstance(ids, (np.ndarray, list, tuple)):
+        ids = list(ids)
+    array = np.asarray(ids)
     if array.size == 0:
         return np.empty(0, np.int64)
     if array.ndim != 1:
         raise PoolError(f"ids must be one-dimensional, got shape {array.shape}")
     if array.dtype.kind == "O":
-        kinds = {type(value) for value in array.tolist()}
-        if kinds <= {str}:
+        values = array.tolist()
+        if all(isinstance(value, str) for value in values):
             return array.astype(str)
-        raise PoolError(f"ids must be all int or all str, got {', '.join(sorted(k.__name__ for k in kinds))}")
+        if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            return _int64(array)
+        kinds = {type(value).__name__ for value in values}
+        raise PoolError(f"ids must be all int or all str, got {', '.join(sorted(kinds))}")
     if array.dtype.kind in "iu":
-        if array.dtype.kind == "u" and array.dtype.itemsize == 8 and array.max() > np.iinfo(np.int64).max:
-            raise PoolError("integer ids must fit into int64; use their text instead")
-        return array.astype(np.int64, copy=False)
+        return _int64(array)
     if array.dtype.kind == "U":
         if not isinstance(ids, np.ndarray) and not all(isinstance(value, str) for value in ids):
             raise PoolError("ids must be all int or all str, got a mixture")
         return array
     raise PoolError(f"ids must be int or str, got {array.dtype}")
+
+
+def _int64(array: np.ndarray) -> Rows:
+    if array.dtype.kind != "i" and (int(array.max()) >= 2**63 or int(array.min()) < -(2**63)):
+        raise PoolError("integer ids must fit into int64; use their text instead")
+    return array.astype(np.int64, copy=False)
 
 
 def _require_unique(ids: np.ndarray) -> None:
