@@ -1,0 +1,109 @@
+"""What is compared, and what it may know about the prompts."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.gates import Gate, make_gate
+from edgewise.pool import PromptPool
+from edgewise.selectors import Selector, list_selectors, make_selector, selectors
+
+GATE = "+ds"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A selector, made anew for each pool and seed, and whether a gate with refill follows it.
+
+    Attributes:
+        name: what the table calls it.
+        make: (pool, seed) -> selector.
+        gated: uninformative groups are dropped and refilled (dynamic sampling).
+    """
+
+    name: str
+    make: Callable[[PromptPool, int], Selector]
+    gated: bool = False
+
+    def gate(self) -> Gate | None:
+        return make_gate("informative") if self.gated else None
+
+
+def method(text: str) -> Method:
+    """Read `selector[:option=value]...[+ds]`, such as `mopps`, `mopps:decay=1.0:by=mean`, `edge+ds`; `ds` is `uniform+ds`.
+
+    Raises:
+        ConfigError: no such selector, or an option without a value.
+    """
+    name = "uniform" + GATE if text == "ds" else text
+    gated = name.endswith(GATE)
+    selector, *parts = name.removesuffix(GATE).split(":")
+    factory = selectors.get(selector)
+    options: dict[str, Any] = {}
+    for part in parts:
+        option, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigError(f"'{part}' in '{text}' is not an option; write {selector}:name=value")
+        options[option] = _value(value)
+    seeded = "seed" in inspect.signature(factory).parameters and "seed" not in options
+
+    def make(pool: PromptPool, seed: int) -> Selector:
+        return make_selector(selector, pool, **({"seed": seed} if seeded else {}), **options)
+
+    return Method(text, make, gated)
+
+
+def applicable(pool: PromptPool) -> list[str]:
+    """Names of the registered selectors that can be built for `pool` without options."""
+    names = []
+    for name in list_selectors():
+        parameters = list(inspect.signature(selectors.get(name)).parameters.values())[1:]
+        fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        if all(p.default is not p.empty or p.kind in fixed for p in parameters):
+            try:
+                make_selector(name, pool)
+            except EdgewiseError:  # it needs categories or features that this pool lacks
+                continue
+            names.append(name)
+    return names
+
+
+def known_pool(pool: PromptPool, knows: str = "all", wrong: float = 0.0, seed: int = 0) -> PromptPool:
+    """The same prompts as a selector is allowed to see them.
+
+    Args:
+        pool: the prompts with everything that was recorded.
+        knows: "all", "labels" (categories only), "features" only, or "nothing".
+        wrong: share of the prompts whose labels are permuted among them, in [0, 1]; frequencies stay as they were.
+        seed: of the permutation.
+    """
+    if knows not in ("all", "labels", "features", "nothing"):
+        raise ConfigError(f"knows must be 'all', 'labels', 'features' or 'nothing', got '{knows}'")
+    if not 0 <= wrong <= 1:
+        raise ConfigError(f"wrong is a share of the labels in [0, 1], got {wrong}")
+    for kind, held in (("labels", pool.categories), ("features", pool.features)):
+        if knows == kind and held is None:
+            raise ConfigError(f"knows='{kind}', but the prompts have no {kind}; use knows='nothing' or another trace")
+    labels = None
+    if pool.categories is not None and knows in ("all", "labels"):
+        codes = pool.categories.copy()
+        rng = np.random.default_rng([seed, 0x1ABE])
+        mixed = rng.permutation(len(pool))[: round(wrong * len(pool))]
+        codes[mixed] = codes[rng.permutation(mixed)]
+        labels = np.array([*pool.category_names, None], object)[codes]
+    return PromptPool(pool.ids, labels, pool.features if knows in ("all", "features") else None)
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON (numbers, true, null, lists), text otherwise."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,140 @@
+"""Writes a trace while a run goes on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from edgewise.curriculum import Batch
+from edgewise.errors import ConfigError, PoolError, RewardError
+from edgewise.pool import PromptPool
+from edgewise.replay.trace import Trace
+
+
+class Recorder:
+    """Collects what a run observes; any loop can call it.
+
+    Args:
+        pool: the prompts.
+        path: where to save while recording; None saves only when asked.
+        every: training steps between two such saves, >= 1. A save is atomic: a crash leaves the last one whole.
+        about: where the trace comes from, JSON values.
+    """
+
+    def __init__(
+        self,
+        pool: PromptPool,
+        path: str | os.PathLike[str] | None = None,
+        every: int = 50,
+        about: dict[str, Any] | None = None,
+    ):
+        if int(every) != every or every < 1:
+            raise ConfigError(f"every is a whole number of steps >= 1, got {every}")
+        self.pool, self.path, self.every, self.about = pool, path, int(every), dict(about or {})
+        # One (4, n) array a call: step, row, successes, trials.
+        self._parts: list[np.ndarray] = []
+        self._saved_at: int | None = None
+
+    def record(self, step: int, rows: Any, successes: Any, trials: Any) -> None:
+        """Append what rollouts showed at a training step.
+
+        Args:
+            step: training step, >= 0; late results of an earlier step may come in any order.
+            rows: (n,). successes: (n,), 0 <= successes <= trials. trials: (n,) or one int, >= 1.
+
+        Raises:
+            PoolError, RewardError: nothing has been recorded.
+        """
+        if int(step) != step or step < 0:
+            raise PoolError(f"a training step is a whole number >= 0, got {step}")
+        rows = self.pool.check_rows(rows, distinct=False)
+        correct, total = np.asarray(successes), np.asarray(trials)
+        if correct.shape != rows.shape or total.shape not in ((), rows.shape):
+            raise RewardError(
+                f"{len(rows)} prompts need as many successes and trials, got {correct.shape} and {total.shape}"
+            )
+        total = np.broadcast_to(total, rows.shape)
+        if rows.size and (correct.dtype.kind not in "iub" or total.dtype.kind not in "iu"):
+            raise RewardError("successes and trials must be whole numbers of rollouts")
+        bad = np.flatnonzero((total < 1) | (correct < 0) | (correct > total))
+        if bad.size:
+            i = bad[0]
+            raise RewardError(
+                f"prompt {self.pool.ids[rows[i]].item()!r}: {correct[i]} successes of {total[i]} rollouts;"
+                " expected 0 <= successes <= trials and trials >= 1"
+            )
+        if not rows.size:
+            return
+        self._parts.append(np.stack([np.full(len(rows), int(step)), rows, correct, total]).astype(np.int64))
+        if self.path is None:
+            return
+        if self._saved_at is None:
+            self._saved_at = int(step)
+        elif step - self._saved_at >= self.every:
+            self.save(self.path)
+            self._saved_at = int(step)
+
+    def record_feedback(self, batch: Batch, rewards: Any, step: int, success: float = 0.5) -> None:
+        """Append what a curriculum's batch brought; call it beside `Curriculum.observe` with the same arguments.
+
+        Args:
+            batch: what `Curriculum.select` returned, or a part of it.
+            rewards: (sum of rollouts,) grouped in the batch's order, or (n, k).
+            step: training step.
+            success: a reward of at least this counts as a success.
+        """
+        values = np.asarray(rewards, np.float64).ravel()
+        expected = int(batch.rollouts.sum())
+        if values.shape != (expected,) or not np.isfinite(values).all():
+            raise RewardError(
+                f"expected {expected} finite rewards for {len(batch)} prompts, got shape {np.shape(rewards)}"
+            )
+        if len(batch):
+            starts = np.cumsum(batch.rollouts) - batch.rollouts
+            correct = np.add.reduceat(values >= success, starts, dtype=np.int64)
+            self.record(step, batch.rows, correct, batch.rollouts)
+
+    def trace(self) -> Trace:
+        """Everything so far; several records of one prompt in one step are added up."""
+        if not self._parts:
+            raise PoolError("nothing has been recorded yet")
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts, axis=1)]
+        step, rows, successes, trials = self._parts[0]
+        steps, index = np.unique(step, return_inverse=True)
+        keys, place = np.unique(index * len(self.pool) + rows, return_inverse=True)
+        correct, total = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
+        np.add.at(correct, place, successes)
+        np.add.at(total, place, trials)
+        return Trace(self.pool, steps, keys // len(self.pool), keys % len(self.pool), correct, total, self.about)
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Write everything so far to `path`, or to the recorder's own; atomic."""
+        target = path if path is not None else self.path
+        if target is None:
+            raise ConfigError("give a path: the recorder was made without one")
+        self.trace().save(target)
+
+    @classmethod
+    def resume(
+        cls, path: str | os.PathLike[str], pool: PromptPool, before: int | None = None, every: int = 50
+    ) -> Recorder:
+        """Go on recording into a saved trace. Prompt ids decide which row an entry belongs to.
+
+        Args:
+            path: a saved trace, and where to save from now on.
+            pool: the prompts; an id of the trace that is not among them raises `PoolError`.
+            before: drop entries of this step and later, which the resumed run will do again.
+            every: training steps between two saves.
+        """
+        old = Trace.load(path)
+        recorder = cls(pool, path, every, old.about)
+        part = np.stack([old.steps[old.index], pool.rows(old.pool.ids)[old.rows], old.successes, old.trials])
+        if before is not None:
+            part = part[:, part[0] < before]
+        if part.shape[1]:
+            recorder._parts.append(part)
+            recorder._saved_at = int(part[0].max())
+        return recorder
