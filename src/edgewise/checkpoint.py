@@ -70,10 +70,8 @@ def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any]) -
 def load_state(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     """Read what `save_state` wrote; anything else, or one flipped bit, raises `CheckpointError` and loads nothing."""
     try:
-        with (
-            open(path, "rb") as handle,
-            np.load(handle, allow_pickle=False) as file,
-        ):  # np.load leaks its own when it fails
+        # Opened here: np.load leaves a damaged file open when it opens it itself.
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays.pop(_HEADER).tobytes())
         found, version, values, checksum = header["kind"], header["version"], header["values"], header["checksum"]
