@@ -117,20 +117,25 @@ def collect(n: int, source: Iterator[Problem], evaluation: bool | None, patience
     return list(found.values())
 
 
+def generator(*seed: int) -> np.random.Generator:
+    """A source of randomness for these numbers; `TaskError` unless all are at least 0."""
+    if min(seed) < 0:
+        raise TaskError(f"seed must be at least 0, got {min(seed)}")
+    return np.random.default_rng(seed)
+
+
 Draw = Callable[[np.random.Generator], Iterable[Problem]]
 
 
-def stream(draw: Draw, *seed: int, patience: int = 100) -> Iterator[Problem]:
+def stream(draw: Draw, *seed: int, patience: int = 20) -> Iterator[Problem]:
     """An endless source: block i of problems is drawn at once by its own generator from (*seed, i).
 
     Gives up with `TaskError` after `patience` blocks in a row without a problem.
     """
-    if min(seed) < 0:
-        raise TaskError(f"seed must be at least 0, got {seed[0]}")
     idle = 0
     for index in itertools.count():
         idle += 1
-        for problem in draw(np.random.default_rng([*seed, index])):
+        for problem in draw(generator(*seed, index)):
             idle = 0
             yield problem
         if idle == patience:
@@ -139,7 +144,8 @@ def stream(draw: Draw, *seed: int, patience: int = 100) -> Iterator[Problem]:
 
 def int_range(name: str, given: Sequence[int], low: int, high: int) -> tuple[int, int]:
     """`given` as (first, last), both included, inside low..high; otherwise `TaskError`."""
-    if len(given) != 2 or not all(isinstance(value, int) for value in given) or not low <= given[0] <= given[1] <= high:
+    pair = isinstance(given, Sequence) and len(given) == 2 and all(isinstance(value, int) for value in given)
+    if not pair or not low <= given[0] <= given[1] <= high:
         raise TaskError(f"{name} must be a range (first, last) inside {low}..{high}, got {given}")
     return given[0], given[1]
 

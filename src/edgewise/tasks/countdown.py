@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.errors import TaskError
-from edgewise.tasks.base import Problem, Task, Verdict, collect, held_out, int_range, shares, stream, tasks
+from edgewise.tasks.base import Problem, Task, Verdict, collect, generator, held_out, int_range, shares, stream, tasks
 
 OPEN, END = "<answer>", "</answer>"
 OPERATIONS = "+-*/"
@@ -137,7 +137,7 @@ class Countdown(Task):
             return stream(draw, seed, size)
 
         sources = [source(size) for size in range(first, last + 1)]
-        order = np.random.default_rng([seed, 0])
+        order = generator(seed, 0)
         while True:
             for kind in order.choice(len(share), BLOCK, p=share).tolist():
                 yield next(sources[kind])
@@ -158,8 +158,8 @@ class Countdown(Task):
         goal = value[np.arange(len(given)), hit]
         misses = valid & (value != goal[:, None])
         miss = misses.argmax(1)
-        # Every row kept has both a solution and a miss, so that the share of slips is exact.
-        kept = np.flatnonzero(hits.any(1) & misses.any(1))
+        # Where the author slips at all, every row kept has a miss, so that the share of slips is exact.
+        kept = np.flatnonzero(hits.any(1) & (misses.any(1) if slips else True))
         taken = np.where(rng.random(len(given)) < slips, miss, hit)[kept]
         work = steps[kept, taken].tolist()
         for numbers, aim, steps_taken in zip(given[kept].tolist(), goal[kept].tolist(), work, strict=True):
