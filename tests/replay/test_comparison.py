@@ -8,14 +8,13 @@ from edgewise.errors import ConfigError
 from edgewise.replay import Comparison, format_table, interval, t_quantile
 
 
-@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 9, 10, 29, 30, 101, 500])
+@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 9, 10, 29, 30, 101, 2000])
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
 def test_t_quantile_equals_scipy(df, confidence):
     assert t_quantile(df, confidence) == pytest.approx(stats.t.ppf((1 + confidence) / 2, df), rel=1e-7)
 
 
-def test_t_quantile_in_the_limit_and_misuse():
-    assert t_quantile(5000) == pytest.approx(stats.t.ppf(0.975, 5000), rel=1e-3)
+def test_t_quantile_misuse():
     for df, confidence in ((0, 0.95), (1.5, 0.95), (3, 0.0), (3, 1.0)):
         with pytest.raises(ConfigError):
             t_quantile(df, confidence)

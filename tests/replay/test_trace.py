@@ -260,3 +260,5 @@ def test_recorder_misuse():
         recorder.save()
     with pytest.raises(ConfigError, match="every"):
         Recorder(a_pool(6), every=0)
+    with pytest.raises(ConfigError, match="folder"):
+        Recorder(a_pool(6), "nowhere/to/be/found.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ class Recorder:
 
     Args:
         pool: the prompts.
-        path: where to save while recording; None saves only when asked.
+        path: where to save while recording; None saves only when asked. Call `save` at the end of the run as well.
         every: training steps between two such saves, >= 1. A save is atomic: a crash leaves the last one whole.
         about: where the trace comes from, JSON values.
     """
@@ -32,6 +33,8 @@ class Recorder:
     ):
         if int(every) != every or every < 1:
             raise ConfigError(f"every is a whole number of steps >= 1, got {every}")
+        if path is not None and not Path(path).parent.is_dir():
+            raise ConfigError(f"there is no folder {Path(path).parent} to save the trace in; make it first")
         self.pool, self.path, self.every, self.about = pool, path, int(every), dict(about or {})
         # One (4, n) array a call: step, row, successes, trials.
         self._parts: list[np.ndarray] = []
