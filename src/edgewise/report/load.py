@@ -1,0 +1,294 @@
+"""A comparison folder as arrays: what is there, checked at the door, and a list of what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgewise.errors import ConfigError
+
+Floats = npt.NDArray[np.float64]
+BASELINES = ("uniform", "ds")
+TITLES = {"uniform": "Uniform", "ds": "Dynamic sampling", "mopps": "MoPPS", "edge": "Edge"}
+
+
+def title(method: str) -> str:
+    """A method's name for readers."""
+    return TITLES.get(method, method)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One quantity over seeds; what is unknown is NaN. `reached` counts the seeds that have a value."""
+
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    median: float = math.nan
+    values: tuple[float, ...] = ()
+
+    @property
+    def reached(self) -> int:
+        return sum(math.isfinite(value) for value in self.values)
+
+    @property
+    def known(self) -> bool:
+        return math.isfinite(self.mean)
+
+    @property
+    def has_interval(self) -> bool:
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a journal, with the place it came from for messages."""
+
+    values: dict[str, Any]
+    place: str
+
+    @property
+    def step(self) -> float:
+        return self.number("step")
+
+    def number(self, key: str) -> float:
+        """A number; NaN where it is null or absent."""
+        return _number(self.values.get(key), f"{self.place}: {key}")
+
+    def array(self, key: str) -> Floats:
+        """(n,); empty where it is null or absent, NaN for null elements."""
+        return _array(self.values.get(key), f"{self.place}: {key}")
+
+    def mapping(self, key: str) -> dict[str, float]:
+        """Numbers by category; empty where absent."""
+        found = _mapping(self.values.get(key), f"{self.place}: {key}")
+        return {name: _number(value, f"{self.place}: {key}: {name}") for name, value in found.items()}
+
+    def strings(self, key: str) -> list[str]:
+        found = self.values.get(key) or []
+        if not isinstance(found, list):
+            raise ConfigError(f"{self.place}: {key} must be a list, got {type(found).__name__}")
+        return [str(item) for item in found]
+
+    def forecast(self, key: str | None = None) -> tuple[Floats, Floats, Floats]:
+        """Predicted success rates, successes and trials, each (groups,): of the line, or of its mapping `key`.
+
+        Groups without a prediction are left out.
+        """
+        source = self
+        if key is not None:
+            source = Line(_mapping(self.values.get(key), f"{self.place}: {key}"), f"{self.place}: {key}")
+        parts = [source.array(name) for name in ("predicted", "successes", "trials")]
+        if len({len(part) for part in parts}) > 1:
+            if not len(parts[0]):
+                return parts[0], parts[0], parts[0]
+            raise ConfigError(f"{source.place}: predicted, successes and trials differ in length: {[*map(len, parts)]}")
+        whole = np.isfinite(parts).all(axis=0) & (parts[2] > 0)
+        predicted, successes, trials = (part[whole] for part in parts)
+        if ((predicted < 0) | (predicted > 1)).any():
+            raise ConfigError(f"{source.place}: predicted success rates must lie in [0, 1]")
+        return predicted, successes, trials
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method with one seed."""
+
+    method: str
+    seed: str
+    metrics: list[Line]
+    evals: list[Line]
+    samples: list[dict[str, Any]]
+    finished: bool
+
+    def column(self, key: str, evals: bool = False) -> tuple[Floats, Floats]:
+        """(steps, values) of one number a line, each (lines,)."""
+        lines = self.evals if evals else self.metrics
+        return np.array([line.step for line in lines]), np.array([line.number(key) for line in lines])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything the page shows. Methods stand in one order everywhere: baselines first, `edge` last."""
+
+    name: str
+    summary: dict[str, Any]
+    runs: dict[str, list[Run]]
+
+    @cached_property
+    def methods(self) -> list[str]:
+        names = {*self.runs, *_mapping(self.summary.get("methods"), "summary.json: methods")}
+        order = ["uniform", "ds", "mopps"]
+        return sorted(names, key=lambda m: (order.index(m) if m in order else 9 if m == "edge" else 8, m))
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        return _mapping(self.summary.get("setting"), "summary.json: setting")
+
+    @property
+    def seeds(self) -> list[str]:
+        return [str(seed) for seed in self.summary.get("seeds") or []]
+
+    @cached_property
+    def categories(self) -> list[str]:
+        """In the pool's order; then those that only occur elsewhere."""
+        seen = dict.fromkeys(_mapping(self.setting.get("pool_mix"), "summary.json: setting: pool_mix"))
+        for runs in self.runs.values():
+            for run in runs:
+                for line in run.evals[-1:]:
+                    seen.update(dict.fromkeys([*line.mapping("by_category"), *line.mapping("believed_by_category")]))
+        return list(seen)
+
+    def measures(self) -> list[str]:
+        """Names of the quantities that the summary knows of any method, in its order."""
+        table = _mapping(self.summary.get("methods"), "summary.json: methods")
+        return list(dict.fromkeys(key for method in table for key in _mapping(table[method], f"methods: {method}")))
+
+    def measure(self, method: str, key: str) -> Spread:
+        return spread(self.summary, "methods", method, key)
+
+    def target(self) -> Spread:
+        """The accuracy to reach: by the rule of the comparison, uniform's final one."""
+        return self.measure("uniform", "final_accuracy")
+
+    def missing(self) -> list[str]:
+        """Sentences on what a complete comparison would also have."""
+        notes = []
+        if not self.summary:
+            notes.append("There is no summary.json yet: headline numbers appear when the comparison has finished.")
+        for method, lost in (
+            ("uniform", "speed-ups, the target and rollouts relative to uniform cannot be given"),
+            ("ds", "rollouts relative to dynamic sampling and the share of its gain cannot be given"),
+        ):
+            if method not in self.methods:
+                notes.append(f"{title(method)} is not part of this comparison: {lost}.")
+        expected = self.seeds
+        for method in self.methods:
+            runs = {run.seed: run for run in self.runs.get(method, [])}
+            absent = [seed for seed in expected if seed not in runs]
+            if absent:
+                notes.append(f"{title(method)} has no run of seed {', '.join(absent)}.")
+            for run in runs.values():
+                if not run.metrics and not run.evals:
+                    notes.append(f"{title(method)}, seed {run.seed}: nothing has been recorded.")
+                elif not run.finished:
+                    last = max(line.step for line in [*run.metrics[-1:], *run.evals[-1:]])
+                    notes.append(f"{title(method)}, seed {run.seed} is unfinished: it stops at step {last:g}.")
+        return notes
+
+
+def spread(summary: dict[str, Any], *keys: str) -> Spread:
+    """The statistic at a path of the summary; all NaN where there is none."""
+    place = "summary.json"
+    entry: Any = summary
+    for key in keys:
+        entry = _mapping(entry, place).get(key)
+        place = f"{place}: {key}"
+    found = _mapping(entry, place)
+    bounds = {name: _number(found.get(name), f"{place}: {name}") for name in ("mean", "low", "high", "median")}
+    return Spread(**bounds, values=tuple(_array(found.get("values"), f"{place}: values").tolist()))
+
+
+def load_comparison(folder: Path) -> Comparison:
+    """Read a comparison folder.
+
+    Raises:
+        ConfigError: nothing to report on, or a file that is not what it should be; the file and line are named.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder")
+    summary_path = folder / "summary.json"
+    summary = _object(summary_path.read_text("utf-8", "replace"), str(summary_path)) if summary_path.exists() else {}
+    runs: dict[str, list[Run]] = {}
+    for path in sorted(folder.glob("*/seed_*"), key=lambda p: natural(f"{p.parent.name}/{p.name}")):
+        if path.is_dir():
+            runs.setdefault(path.parent.name, []).append(_run(path))
+    if not summary.get("methods") and not any(run.metrics or run.evals for group in runs.values() for run in group):
+        raise ConfigError(
+            f"{folder} does not hold a comparison: expected summary.json, and METHOD/seed_N/metrics.jsonl with evals.jsonl"
+        )
+    return Comparison(folder.resolve().name, summary, runs)
+
+
+def natural(text: str) -> list[str | int]:
+    """Sort key that puts seed_2 before seed_10."""
+    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", text))]
+
+
+def _run(path: Path) -> Run:
+    samples = [line.values for line in _journal(path / "samples.jsonl")]
+    metrics, evals = _journal(path / "metrics.jsonl"), _journal(path / "evals.jsonl")
+    for line in [*metrics, *evals]:
+        if not math.isfinite(line.step):
+            raise ConfigError(f"{line.place} has no step")
+    seed = path.name.removeprefix("seed_")
+    return Run(path.parent.name, seed, metrics, evals, samples, (path / "summary.json").exists())
+
+
+def _journal(path: Path) -> list[Line]:
+    """The lines of a jsonl file; none if it does not exist. A last line that a kill left half-written is dropped."""
+    if not path.exists():
+        return []
+    # Not splitlines: a completion may hold U+2028, which JSON leaves as it is.
+    *whole, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = [Line(_object(text, f"{path}, line {n}"), f"{path}, line {n}") for n, text in enumerate(whole, start=1)]
+    with contextlib.suppress(ConfigError):
+        lines.append(Line(_object(last, str(path)), f"{path}, line {len(whole) + 1}"))
+    return lines
+
+
+def _object(text: str, place: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{place} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{place} must be a JSON object, got {type(found).__name__}")
+    return found
+
+
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{place} must be a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _number(value: Any, place: str) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, (int, float)):
+        return float(value)
+    raise ConfigError(f"{place} must be a number, got {value!r:.80}")
+
+
+def _array(value: Any, place: str) -> Floats:
+    if value is None:
+        return np.empty(0)
+    if not isinstance(value, list):
+        raise ConfigError(f"{place} must be a list of numbers, got {type(value).__name__}")
+    try:
+        return np.array(value, np.float64).reshape(len(value))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{place} must be a list of numbers: {error}") from error
+
+
+def pooled(forecasts: Iterable[tuple[Floats, Floats, Floats]]) -> tuple[Floats, Floats, Floats]:
+    """Forecasts of many lines as one."""
+    parts = list(forecasts)
+    if not parts:
+        return np.empty(0), np.empty(0), np.empty(0)
+    predicted, successes, trials = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return predicted, successes, trials

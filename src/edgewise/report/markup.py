@@ -1,0 +1,43 @@
+"""HTML that escapes whatever is not already HTML: text from models and categories cannot become markup."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+VOID = frozenset({"meta", "input", "line", "circle", "rect"})
+
+
+class Html(str):
+    """Markup that is safe to insert."""
+
+
+def h(tag: str, *children: str | None, **attributes: str | bool | None) -> Html:
+    """An element. Plain strings are escaped, `Html` is not; `class_` and `data_x` become class and data-x.
+
+    None leaves an attribute or a child out; True gives an attribute without a value.
+    """
+    parts = [f"<{tag}"]
+    for name, value in attributes.items():
+        key = name.rstrip("_").replace("_", "-")
+        if value is True:
+            parts.append(f" {key}")
+        elif value is not None and value is not False:
+            parts.append(f' {key}="{html.escape(value)}"')
+    parts.append(">")
+    if tag not in VOID:
+        parts += [join(*children), f"</{tag}>"]
+    return Html("".join(parts))
+
+
+def join(*children: str | None) -> Html:
+    return Html("".join(c if isinstance(c, Html) else html.escape(c) for c in children if c is not None))
+
+
+def data_script(identity: str, value: Any) -> Html:
+    """A JSON island: `<` never appears in it, so nothing inside can end the script."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Html(
+        f'<script type="application/json" id="{html.escape(identity)}">{text.replace("<", chr(92) + "u003c")}</script>'
+    )

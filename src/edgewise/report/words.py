@@ -1,0 +1,206 @@
+"""What the numbers say, in plain sentences. A difference is claimed only where the 95% interval excludes none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgewise.report.load import BASELINES, Comparison, Spread, spread, title
+
+MEASURES = {
+    "steps_to_target": "Steps to target",
+    "rollouts_to_target": "Rollouts to target",
+    "effective_ratio": "Effective ratio",
+    "spearman": "Spearman, probe",
+    "spearman_selected": "Spearman, selected",
+    "final_accuracy": "Final accuracy",
+    "rollouts": "Rollouts, total",
+    "wall_seconds": "Wall-clock seconds",
+    "selection_share": "Time spent selecting",
+}
+SHARES = ("effective_ratio", "final_accuracy", "selection_share")
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A method measured against another: `value` and its interval are a ratio, 1 = no difference."""
+
+    method: str
+    other: str
+    of: str
+    """"steps" (a speed-up: more is better) or "rollouts" (less is better)."""
+    value: Spread
+    seeds: int
+
+    @property
+    def verdict(self) -> str:
+        """ "gain", "loss", "unclear" (the interval includes 1), "single" (no interval), "unreached" or "unknown"."""
+        if not self.value.values:
+            return "unknown"
+        if not self.value.known:
+            return "unreached"
+        if not self.value.has_interval:
+            return "single"
+        if self.value.low <= 1 <= self.value.high:
+            return "unclear"
+        return "gain" if (self.value.low > 1) == (self.of == "steps") else "loss"
+
+    @property
+    def label(self) -> str:
+        return {
+            "gain": "clear gain",
+            "loss": "clear loss",
+            "unclear": "no clear difference",
+            "single": "one seed, no interval",
+            "unreached": "target not always reached",
+            "unknown": "not measured",
+        }[self.verdict]
+
+    def sentence(self) -> str:
+        name, other, value = title(self.method), title(self.other).lower(), self.value
+        if self.verdict == "unknown":
+            return f"{name} and {other} were not both measured."
+        if self.verdict == "unreached":
+            both = [v for v in value.values if math.isfinite(v)]
+            start = f"{name} and {other} both reached the target in {len(both)} of {self.seeds} seeds, too few for an interval"
+            return f"{start}; there: {', '.join(map(times, both))} ({self._unit()})." if both else f"{start}."
+        if self.verdict == "single":
+            return f"{name}: {self._claim()}. One seed only: an indication, not evidence."
+        interval = f"95% interval {times(value.low)} to {times(value.high)}"
+        if self.verdict == "unclear":
+            return f"No clear difference between {name} and {other} in {self._subject()}: {times(value.mean)} ({interval})."
+        return f"{name}: {self._claim()} ({interval})."
+
+    def _claim(self) -> str:
+        """As a claim about the mean."""
+        other, mean = title(self.other).lower(), self.value.mean
+        if self.of == "steps":
+            # Twice as fast is half the steps.
+            return f"the target in {percent_change(1 / mean)} steps than {other}, {times(mean)} as fast"
+        return f"the target with {percent_change(mean)} rollouts than {other}, {times(mean)} as many"
+
+    def _subject(self) -> str:
+        return "steps to the target" if self.of == "steps" else "rollouts to the target"
+
+    def _unit(self) -> str:
+        return "speed per step" if self.of == "steps" else "rollouts"
+
+
+def ratios(comparison: Comparison, method: str) -> list[Ratio]:
+    """What is known of `method` against the baselines; comparisons with itself and with absent baselines are left out."""
+    kinds = (
+        ("speedup_vs_uniform", "uniform", "steps"),
+        ("rollouts_vs_ds", "ds", "rollouts"),
+        ("rollouts_vs_uniform", "uniform", "rollouts"),
+    )
+    found = [
+        Ratio(method, other, of, spread(comparison.summary, key, method), len(comparison.seeds))
+        for key, other, of in kinds
+        if other != method
+    ]
+    return [ratio for ratio in found if ratio.verdict != "unknown"]
+
+
+def headline(comparison: Comparison) -> list[str]:
+    """The result in one sentence a method and baseline: steps against uniform, rollouts against dynamic sampling."""
+    lines = []
+    for method in reversed(comparison.methods):
+        if method in BASELINES:
+            continue
+        known = {(ratio.of, ratio.other): ratio for ratio in ratios(comparison, method)}
+        lines += [known[key].sentence() for key in (("steps", "uniform"), ("rollouts", "ds")) if key in known]
+    return lines
+
+
+def recovered(comparison: Comparison) -> list[str]:
+    """How much of dynamic sampling's gain in steps each selector gets, and at which price in rollouts."""
+    gains = comparison.summary.get("recovered_gain") or {}
+    limit = spread(comparison.summary, "speedup_vs_uniform", "ds")
+    if "ds" not in comparison.methods or not limit.values:
+        return []
+    if not math.isfinite(limit.median):
+        return ["Dynamic sampling did not reach the target in every seed, so there is no gain to compare with."]
+    if limit.median <= 1:
+        return [f"Dynamic sampling is no faster than uniform here (median {times(limit.median)}): no gain to recover."]
+    lines = [
+        f"Dynamic sampling, which pays for extra rollouts until every group is informative, is {times(limit.median)}"
+        " as fast per step as uniform (median over seeds): the most that choosing prompts can be expected to give."
+    ]
+    for method in comparison.methods:
+        if method in BASELINES:
+            continue
+        gain = gains.get(method)
+        if gain is None:
+            lines.append(f"{title(method)}: unknown, the target was not reached in every seed.")
+            continue
+        prices = [
+            f"{times(value.median)} {whose} rollouts"
+            for key, whose in (("rollouts_vs_ds", "dynamic sampling's"), ("rollouts_vs_uniform", "uniform's"))
+            if math.isfinite((value := spread(comparison.summary, key, method)).median)
+        ]
+        share = f"recovers {gain:.0%} of that gain" if gain >= 0 else "is slower than uniform and recovers none of it"
+        lines.append(f"{title(method)} {share}{', with ' + ' and '.join(prices) if prices else ''}.")
+    return lines
+
+
+def setting(comparison: Comparison) -> list[str]:
+    """The experiment in words; what the summary does not know is left out."""
+    known, lines = comparison.setting, []
+
+    def has(*keys: str) -> bool:
+        return all(isinstance(known.get(key), (int, float)) for key in keys)
+
+    mix = known.get("pool_mix") or {}
+    if has("pool_size"):
+        line = f"A pool of {known['pool_size']:,} prompts"
+        total = sum(mix.values())
+        if total and len(mix) <= 12:
+            line += ": " + ", ".join(f"{count:,} {name} ({count / total:.0%})" for name, count in mix.items())
+        elif total:
+            line += f" in {len(mix)} categories"
+        lines.append(line + ".")
+    if has("steps", "prompts_per_step", "rollouts_per_prompt"):
+        lines.append(
+            f"{known['steps']:,} steps of {known['prompts_per_step']:,} prompts with"
+            f" {known['rollouts_per_prompt']:,} rollouts each"
+            + (f", learning rate {known['learning_rate']:g}." if has("learning_rate") else ".")
+        )
+    if has("visits_per_prompt"):
+        lines.append(
+            f"Uniform selection visits each prompt {known['visits_per_prompt']:.3g} times: the less often,"
+            " the more a selector has to learn from other prompts."
+        )
+    if has("uniform_effective_ratio"):
+        ratio = known["uniform_effective_ratio"]
+        lines.append(
+            f"With uniform selection {ratio:.0%} of the groups are informative; the other {1 - ratio:.0%} of its"
+            " rollouts teach nothing."
+        )
+    if has("eval_problems"):
+        samples = f", {known['eval_samples']} samples each" if has("eval_samples") else ""
+        lines.append(f"Accuracy is measured on {known['eval_problems']:,} held-out problems{samples}.")
+    target = comparison.target()
+    if isinstance(known.get("target_rule"), str):
+        value = f" On average the target is {target.mean:.3f}." if target.known else ""
+        lines.append(f"Target: {known['target_rule'].rstrip('.')}.{value}")
+    return lines
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.2f}×"
+
+
+def percent_change(ratio: float) -> str:
+    change = abs(1 - ratio) * 100
+    return f"{change:.{0 if change >= 1 else 1}f}% {'fewer' if ratio < 1 else 'more'}"
+
+
+def number(value: float, key: str = "") -> str:
+    """Short, for tables; a dash for what is unknown."""
+    if not math.isfinite(value):
+        return "–"
+    if key in SHARES:
+        return f"{value:.1%}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
