@@ -14,7 +14,12 @@ Floats = npt.NDArray[np.float64]
 
 
 class Acquisition(ABC):
-    """Worth of success rates: higher is better, equal worth is broken at random."""
+    """Worth of success rates: higher is better, equal worth is broken at random.
+
+    `peak` is the rate with the highest worth where worth depends on the distance to it alone, strictly falling; else None.
+    """
+
+    peak: float | None = None
 
     @abstractmethod
     def worth(self, rates: Floats) -> Floats:
@@ -29,7 +34,7 @@ class Closest(Acquisition):
     """MoPPS's Top-B: the smallest (rate - target)^2 (arXiv 2507.04632)."""
 
     def __init__(self, target: float = 0.5):
-        self.target = _share("target", target)
+        self.target = self.peak = _share("target", target)
 
     def worth(self, rates: Floats) -> Floats:
         return -((rates - self.target) ** 2)
@@ -52,6 +57,8 @@ class Band(Acquisition):
 class Learnability(Acquisition):
     """p (1 - p), the variance of one reward (LILO; Rutherford et al. 2024)."""
 
+    peak = 0.5
+
     def worth(self, rates: Floats) -> Floats:
         return rates * (1.0 - rates)
 
@@ -59,6 +66,8 @@ class Learnability(Acquisition):
 @acquisitions.register("informative")
 class Informativeness(Acquisition):
     """P(informative) = 1 - p^k - (1 - p)^k for groups of k rollouts: a flat top around 0.5."""
+
+    peak = 0.5
 
     def __init__(self, rollouts: int = 8):
         if rollouts < 2:

@@ -32,6 +32,13 @@ class Belief(ABC):
     def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
         """One independent draw of each prompt's success rate, (n,) in [0, 1] (Thompson sampling)."""
 
+    def closest(self, n: int, target: float, exclude: Rows, rng: np.random.Generator) -> Rows | None:
+        """The n rows, none of `exclude` (sorted), whose draws are closest to `target`, without drawing for every prompt.
+
+        Distributed exactly as the n closest of one `draw` of all others; None where a belief or target has no such way.
+        """
+        return None
+
     @abstractmethod
     def observe(self, rows: Rows, successes: Counts, trials: Counts) -> None:
         """Take in `successes` of `trials` rollouts, each (n,), rows distinct and already checked."""

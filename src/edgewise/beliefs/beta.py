@@ -10,6 +10,7 @@ from edgewise.beliefs.base import Belief, Counts, Floats
 from edgewise.beliefs.priors import FixedPrior, Prior
 from edgewise.beliefs.registry import beliefs
 from edgewise.beliefs.seen import SeenTable
+from edgewise.beliefs.window import Alike, Drawn, Near, WindowIndex, aim, closest
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool, Rows
 
@@ -40,6 +41,8 @@ class BetaBelief(Belief):
         self.step = 0
         # float32 counts whole rollouts exactly up to 2**24 and keeps 10M prompts at 20 bytes each.
         self._seen = SeenTable(len(pool), {"a": np.float32, "b": np.float32, "step": np.int32})
+        self._index: WindowIndex | None = None
+        self._unseen: np.ndarray | None = None
 
     @property
     def seen(self) -> int:
@@ -65,6 +68,23 @@ class BetaBelief(Belief):
     def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
         return rng.beta(*self.posterior(rows))
 
+    def closest(self, n: int, target: float, exclude: Rows, rng: np.random.Generator) -> Rows | None:
+        """Work follows the number of prompts chosen where posteriors change only by observation, of prompts seen elsewhere."""
+        kinds = self.prior.kinds()
+        if kinds is None or not 0 < target < 1:
+            return None
+        left = self._unseen_sizes()
+        barred = exclude[self._seen.slots(exclude) < 0]
+        left = left - np.bincount(self.prior.kind(barred), minlength=len(left))
+        near = self._near_seen(n, target, exclude, rng), Alike(*kinds, left, n, target, rng)
+        seen, fresh = closest(near, n)
+        counts = np.bincount(fresh, minlength=len(left))
+        found = [
+            self._pick_unseen(int(kind), int(counts[kind]), int(left[kind]), exclude, rng)
+            for kind in np.flatnonzero(counts)
+        ]
+        return np.concatenate([seen, *found]).astype(np.int64)
+
     def observe(self, rows: Rows, successes: Counts, trials: Counts) -> None:
         predicted = self.mean(rows)
         slots, new = self._seen.insert(rows)
@@ -75,6 +95,10 @@ class BetaBelief(Belief):
         a[slots] = a[slots] * keep + successes
         b[slots] = b[slots] * keep + (trials - successes)
         step[slots] = self.step
+        if self._index is not None:
+            self._index.touch(rows)
+        if self._unseen is not None:
+            self._unseen -= np.bincount(self.prior.kind(rows[new]), minlength=len(self._unseen))
         self.prior.observe(rows, successes, trials, predicted, new)
 
     def advance(self) -> None:
@@ -84,19 +108,79 @@ class BetaBelief(Belief):
     def grow(self) -> None:
         self._seen.grow(len(self.pool))
         self.prior.grow()
+        self._unseen = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "seen": self._seen.state_dict(), "prior": self.prior.state_dict()}
+        index = self._index
+        return {
+            "step": self.step,
+            "seen": self._seen.state_dict(int(index.starts[-1]) if index is not None else 0),
+            "index": index.state_dict() if index is not None else {},
+            "prior": self.prior.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
         self._seen.load_state_dict(state["seen"], remap)
         self.prior.load_state_dict(state["prior"], remap)
         self.step = int(state["step"])
+        self._index = self._unseen = None
+        if state["index"] and remap is None:
+            self._index = WindowIndex.restored(self._seen, self._evidence, state["index"])
 
     def metrics(self) -> dict[str, float]:
-        return {"seen": float(self.seen), **self.prior.metrics()}
+        """`seen` prompts; of those, the share believed to be mastered (mean >= 0.9) and hopeless (mean <= 0.1)."""
+        values = {"seen": float(self.seen), **self.prior.metrics()}
+        if self.seen:
+            # Evenly spaced: a share needs no more, and metrics are asked for at every step.
+            mean = self.mean(self._seen.rows[:: -(-self.seen // 4096)].astype(np.int64))
+            values |= {"seen_mastered": float((mean >= 0.9).mean()), "seen_hopeless": float((mean <= 0.1).mean())}
+        return values
+
+    def _evidence(self, slots: Any) -> tuple[Floats, Floats]:
+        """Posterior by slot where nothing fades and the prior is one for all."""
+        alpha, beta = self.prior.counts(self._seen.rows[slots])
+        return alpha + self._seen["a"][slots], beta + self._seen["b"][slots]
+
+    def _near_seen(self, n: int, target: float, exclude: Rows, rng: np.random.Generator) -> Near:
+        if self.ageing < 1.0 or not self.prior.steady or len(self._seen) <= 4 * aim(n):
+            rows = _without(np.sort(self._seen.rows), exclude)
+            return Drawn(rows, np.abs(self.draw(rows, rng) - target))
+        if self._index is None or self._index.target != target:
+            self._index = WindowIndex(self._seen, self._evidence, target)
+        return self._index.near(n, exclude, rng)
+
+    def _unseen_sizes(self) -> np.ndarray:
+        """Unseen prompts of each kind."""
+        if self._unseen is None:
+            sizes = self.prior.sizes()
+            self._unseen = sizes - np.bincount(self.prior.kind(self._seen.rows), minlength=len(sizes))
+        return self._unseen
+
+    def _pick_unseen(self, kind: int, n: int, left: int, exclude: Rows, rng: np.random.Generator) -> Rows:
+        """n distinct unseen rows of a kind, uniformly, of the `left` that are not excluded."""
+        members = self.prior.members(kind)
+        size = len(self.pool) if members is None else len(members)
+        if 2 * n > left or 16 * left < size:
+            rows = np.arange(size) if members is None else members.astype(np.int64)
+            return rng.choice(_without(rows[self._seen.slots(rows) < 0], exclude), n, replace=False)
+        found = np.empty(0, np.int64)
+        while len(found) < n:
+            rows = rng.integers(size, size=2 * (n - len(found)) * size // left + 16)
+            rows = rows if members is None else members[rows]
+            rows = rows[self._seen.slots(rows) < 0]
+            found = np.concatenate([found, rows[~np.isin(rows, exclude)]])
+            _, first = np.unique(found, return_index=True)
+            found = found[np.sort(first)]
+        return found[:n]
 
     def _fade(self, slots: np.ndarray) -> Floats:
         if self.ageing == 1.0:
             return np.ones(len(slots))
         return self.ageing ** (self.step - self._seen["step"][slots]).astype(np.float64)
+
+
+def _without(rows: np.ndarray, exclude: Rows) -> np.ndarray:
+    """Sorted `rows` without those of sorted `exclude`."""
+    place = np.searchsorted(rows, exclude.astype(rows.dtype))
+    place = place[place < len(rows)]
+    return np.delete(rows, place[np.isin(rows[place], exclude)])

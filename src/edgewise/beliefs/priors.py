@@ -14,10 +14,32 @@ from edgewise.registry import Registry
 
 
 class Prior(ABC):
-    """Pseudo-counts of successes and failures for every prompt."""
+    """Pseudo-counts of successes and failures for every prompt.
+
+    Where many prompts share a prior, they are of one kind, and what has to be known of the unseen ones is their number.
+    """
+
+    # Whether `counts` never changes.
+    steady = False
 
     def __init__(self, pool: PromptPool):
         self.pool = pool
+
+    def kinds(self) -> tuple[Floats, Floats] | None:
+        """(alpha0, beta0) of each kind of prompt, (kinds,) each; None where every prompt has its own."""
+        return None
+
+    def kind(self, rows: np.ndarray) -> np.ndarray:
+        """Kind of each prompt, integers (n,)."""
+        return np.zeros(len(rows), np.int64)
+
+    def sizes(self) -> np.ndarray:
+        """Number of prompts of each kind, int64 (kinds,)."""
+        return np.array([len(self.pool)], np.int64)
+
+    def members(self, kind: int) -> np.ndarray | None:
+        """Rows of one kind; None for the whole pool."""
+        return None
 
     @abstractmethod
     def counts(self, rows: Rows) -> tuple[Floats, Floats]:
@@ -49,6 +71,8 @@ priors: Registry[Prior] = Registry("prior")
 class FixedPrior(Prior):
     """One Beta(alpha0, beta0) for all prompts (MoPPS, arXiv 2507.04632; Beta(1, 1) without prior knowledge)."""
 
+    steady = True
+
     def __init__(self, pool: PromptPool, alpha: float = 1.0, beta: float = 1.0):
         super().__init__(pool)
         if not (0 < alpha < np.inf and 0 < beta < np.inf):
@@ -57,6 +81,9 @@ class FixedPrior(Prior):
 
     def counts(self, rows: Rows) -> tuple[Floats, Floats]:
         return np.full(len(rows), self.alpha), np.full(len(rows), self.beta)
+
+    def kinds(self) -> tuple[Floats, Floats]:
+        return np.array([self.alpha]), np.array([self.beta])
 
 
 @priors.register("known")
@@ -117,13 +144,13 @@ class CategoryPrior(Prior):
         self.grow()
 
     def counts(self, rows: Rows) -> tuple[Floats, Floats]:
-        mean, strength = self._table()
-        group = self._group(rows)
-        return (mean * strength)[group], ((1.0 - mean) * strength)[group]
+        alpha, beta = self.kinds()
+        kind = self.kind(rows)
+        return alpha[kind], beta[kind]
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts, predicted: Floats, first: np.ndarray) -> None:
         """Takes effect with the next `advance`, so that the order of observations within a step does not matter."""
-        group, size = self._group(rows), self._state.shape[1]
+        group, size = self.kind(rows), self._state.shape[1]
         mean, strength = self._table()
         rate = successes / trials
         worth = trials / (1.0 + (trials - 1.0) / (1.0 + strength[group]))
@@ -148,12 +175,24 @@ class CategoryPrior(Prior):
         self._state[3] = (scale + new_scale) * slow
         self._state[4:] = 0.0
 
-    def _group(self, rows: Rows) -> np.ndarray:
+    def kinds(self) -> tuple[Floats, Floats]:
+        mean, strength = self._table()
+        return mean * strength, (1.0 - mean) * strength
+
+    def kind(self, rows: np.ndarray) -> np.ndarray:
         codes = self.pool.categories
         if codes is None:
             return np.zeros(len(rows), np.int64)
         group = codes[rows].astype(np.int64)
         return np.where(group < 0, self._state.shape[1] - 1, group)
+
+    def sizes(self) -> np.ndarray:
+        return self.pool.category_sizes()
+
+    def members(self, kind: int) -> np.ndarray | None:
+        if self.pool.categories is None:
+            return None
+        return self.pool.members(kind if kind < self._state.shape[1] - 1 else -1)
 
     def _table(self) -> tuple[Floats, Floats]:
         """(mean, strength) by category, each shrunk towards the average over categories."""

@@ -59,13 +59,23 @@ class SeenTable:
             self._count = end
         return slots, new
 
+    def move(self, places: Any, sources: np.ndarray) -> None:
+        """Reorder slots: what stood at `sources` stands at `places` (indices or a slice) afterwards; the same slots twice."""
+        places = np.arange(self._count, dtype=np.int32)[places] if isinstance(places, slice) else places
+        self._rows[places] = self._rows[sources]
+        for column in self._columns.values():
+            column[places] = column[sources]
+        self._slot[self._rows[places]] = places
+
     def grow(self, size: int) -> None:
         """Make room for a pool of `size` rows."""
         if size > len(self._slot):
             self._slot = np.concatenate([self._slot, np.full(size - len(self._slot), -1, np.int32)])
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows.copy(), **{name: self[name].copy() for name in self._columns}}
+    def state_dict(self, ordered: int = 0) -> dict[str, Any]:
+        """Rows and columns: the first `ordered` by slot, the others by row, whatever order they were observed in."""
+        order = np.concatenate([np.arange(ordered), ordered + np.argsort(self.rows[ordered:])])
+        return {"rows": self.rows[order], **{name: self[name][order] for name in self._columns}}
 
     def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
         try:

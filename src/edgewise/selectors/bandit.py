@@ -43,12 +43,29 @@ class BanditSelector(Selector):
         self.belief, self.acquisition, self.by, self.candidate_factor = belief, acquisition, by, candidate_factor
 
     def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
-        rows = self._available(candidates, exclude)
-        if self.candidate_factor is not None:
-            size = min(len(rows), max(n, int(np.ceil(self.candidate_factor * n))))
-            rows = rows[self.rng.choice(len(rows), size, replace=False)]
-        rates = self.belief.draw(rows, self.rng) if self.by == "thompson" else self.belief.mean(rows)
-        return rows[top(self.acquisition.worth(rates), n, self.rng)]
+        rows = self._closest(n, candidates, exclude)
+        if rows is None:
+            rows = self._candidates(n, candidates, exclude)
+            rates = self.belief.draw(rows, self.rng) if self.by == "thompson" else self.belief.mean(rows)
+            rows = rows[top(self.acquisition.worth(rates), n, self.rng)]
+        # In random order: mini-batches cut from the batch in turn are then alike.
+        return self.rng.permutation(rows)
+
+    def _closest(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows | None:
+        """The choice by a way that does not visit the pool, if there is one."""
+        peak = self.acquisition.peak
+        if candidates is not None or self.candidate_factor is not None or self.by != "thompson" or peak is None:
+            return None
+        return self.belief.closest(n, peak, exclude, self.rng)
+
+    def _candidates(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
+        if self.candidate_factor is None:
+            return self._available(candidates, exclude)
+        free = len(self.pool) - len(exclude) if candidates is None else len(candidates)
+        size = min(free, max(n, int(np.ceil(self.candidate_factor * n))))
+        if candidates is None:
+            return self.pool.sample(size, self.rng, exclude)
+        return candidates[self.rng.choice(free, size, replace=False)]
 
     def _learn(self, rows: Rows, successes: Counts, trials: Counts) -> None:
         self.belief.observe(rows, successes, trials)
