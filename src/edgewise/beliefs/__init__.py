@@ -2,7 +2,18 @@
 
 from edgewise.beliefs.base import Belief
 from edgewise.beliefs.beta import BetaBelief
+from edgewise.beliefs.hmm import MarkovBelief
 from edgewise.beliefs.priors import CategoryPrior, FixedPrior, KnownRates, Prior, priors
 from edgewise.beliefs.registry import beliefs
 
-__all__ = ["Belief", "BetaBelief", "CategoryPrior", "FixedPrior", "KnownRates", "Prior", "beliefs", "priors"]
+__all__ = [
+    "Belief",
+    "BetaBelief",
+    "CategoryPrior",
+    "FixedPrior",
+    "KnownRates",
+    "MarkovBelief",
+    "Prior",
+    "beliefs",
+    "priors",
+]
