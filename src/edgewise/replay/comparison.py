@@ -20,22 +20,22 @@ Run = tuple[dict[str, float], dict[str, Floats]]
 """One run: its numbers, and its curves by step."""
 
 COLUMNS = {
-    "effective_ratio": ("effective ratio", "+"),
-    "share_of_oracle": ("share of oracle", "+"),
-    "regret": ("regret of choice", "-"),
-    "accuracy": ("final accuracy", "+"),
-    "steps_to_target": ("steps to target", "-"),
-    "rollouts_to_target": ("rollouts to target", "-"),
-    "probe_spearman": ("Spearman, probe", "+"),
-    "probe_brier": ("Brier, probe", "-"),
-    "probe_log_loss": ("log loss, probe", "-"),
-    "probe_calibration_error": ("calibr., probe", "-"),
-    "selected_spearman": ("Spearman, picks", "+"),
-    "selected_brier": ("Brier, picks", "-"),
-    "selected_log_loss": ("log loss, picks", "-"),
-    "selected_calibration_error": ("calibr., picks", "-"),
+    "effective_ratio": ("effective ratio", "+", 3),
+    "share_of_oracle": ("share of oracle", "+", 3),
+    "regret": ("regret of choice", "-", 3),
+    "accuracy": ("final accuracy", "+", 3),
+    "steps_to_target": ("steps to target", "-", 0),
+    "rollouts_to_target": ("rollouts to target", "-", 0),
+    "probe_spearman": ("Spearman, probe", "+", 3),
+    "probe_brier": ("Brier, probe", "-", 3),
+    "probe_log_loss": ("log loss, probe", "-", 3),
+    "probe_calibration_error": ("calibr., probe", "-", 3),
+    "selected_spearman": ("Spearman, picks", "+", 3),
+    "selected_brier": ("Brier, picks", "-", 3),
+    "selected_log_loss": ("log loss, picks", "-", 3),
+    "selected_calibration_error": ("calibr., picks", "-", 3),
 }
-"""Metrics by heading, and whether more (+) or less (-) is better."""
+"""Metrics: heading, whether more (+) or less (-) is better, digits."""
 
 SHOWN = [name for name in COLUMNS if name not in ("regret", "probe_brier", "selected_brier", "selected_log_loss")]
 SHOWN_OFF_POLICY = ["selected_spearman", "selected_brier", "selected_log_loss", "selected_calibration_error"]
@@ -229,7 +229,7 @@ def _block(
         for metric in metrics:
             mean, half = number(metric, name)
             defined = int((~np.isnan(comparison.values[metric][comparison.methods.index(name)])).sum())
-            row.append(_cell(mean, half, defined, len(comparison.seeds), starred))
+            row.append(_cell(mean, half, COLUMNS[metric][2], defined, len(comparison.seeds), starred))
         cells.append(row)
     # Headings break into two lines: a column is as wide as its numbers.
     widths = [
@@ -249,10 +249,9 @@ def _halves(head: str) -> tuple[str, str]:
     return " ".join(words[:middle]), " ".join(words[middle:])
 
 
-def _cell(mean: float, half: float, defined: int, seeds: int, starred: bool) -> str:
+def _cell(mean: float, half: float, digits: int, defined: int, seeds: int, starred: bool) -> str:
     if math.isnan(mean):
         return f"({defined}/{seeds})" if 0 < defined < seeds else "-"
-    digits = 3 if abs(mean) < 20 else 0
     sign = "+" if starred else ""
     text = f"{mean:{sign}.{digits}f}"
     if not math.isnan(half):
