@@ -48,7 +48,7 @@ class Gate(ABC):
     """
 
     def __init__(self, max_rounds: int = 10):
-        if int(max_rounds) != max_rounds or max_rounds < 1:
+        if not 1 <= max_rounds < np.inf or int(max_rounds) != max_rounds:
             raise ConfigError(f"max_rounds must be a whole number >= 1, got {max_rounds}")
         self.max_rounds = int(max_rounds)
         self.spec: dict[str, Any] | None = None
@@ -68,17 +68,16 @@ class Informative(Gate):
     Args:
         by: "success" admits 0 < successes < k; "reward" admits groups whose rewards spread by more than `tolerance`,
             for continuous rewards.
-        tolerance: spread that still counts as float noise.
+        tolerance: spread that still counts as float noise; 1e-6 covers rewards computed in float32.
         max_rounds: batches a step may roll out.
     """
 
     def __init__(self, by: str = "success", tolerance: float = 1e-6, max_rounds: int = 10):
         super().__init__(max_rounds)
-        if by not in ("success", "reward"):
-            raise ConfigError(f"by must be 'success' or 'reward', got '{by}'")
+        self.by = _by(by)
         if not 0 <= tolerance < 1:
             raise ConfigError(f"tolerance must lie in [0, 1), got {tolerance}")
-        self.by, self.tolerance = by, float(tolerance)
+        self.tolerance = float(tolerance)
 
     def admit(self, groups: Groups) -> npt.NDArray[np.bool_]:
         if self.by == "success":
@@ -88,20 +87,34 @@ class Informative(Gate):
 
 @gates.register("band")
 class Band(Gate):
-    """Admits groups whose mean reward lies in [low, high] (balanced filtering, arXiv 2504.03380)."""
+    """Admits groups whose success rate, or mean reward, lies in [low, high] (balanced filtering, arXiv 2504.03380).
 
-    def __init__(self, low: float = 0.2, high: float = 0.8, max_rounds: int = 10):
+    Args:
+        low, high: the band, borders included up to float noise.
+        by: "success" or "reward".
+        max_rounds: batches a step may roll out.
+    """
+
+    NOISE = 1e-9
+
+    def __init__(self, low: float = 0.2, high: float = 0.8, by: str = "success", max_rounds: int = 10):
         super().__init__(max_rounds)
         if not 0 <= low <= high <= 1:
             raise ConfigError(f"a band needs 0 <= low <= high <= 1, got [{low}, {high}]")
-        self.low, self.high = float(low), float(high)
+        self.low, self.high, self.by = float(low), float(high), _by(by)
 
     def admit(self, groups: Groups) -> npt.NDArray[np.bool_]:
-        means = groups.means()
-        return (means >= self.low) & (means <= self.high)
+        means = groups.means() if self.by == "reward" else groups.successes / groups.trials
+        return (means >= self.low - self.NOISE) & (means <= self.high + self.NOISE)
 
 
 def make_gate(name: str, **options: Any) -> Gate:
     gate = gates.make(name, **options)
     gate.spec = {"name": name, "options": options}
     return gate
+
+
+def _by(by: str) -> str:
+    if by not in ("success", "reward"):
+        raise ConfigError(f"by must be 'success' or 'reward', got '{by}'")
+    return by
