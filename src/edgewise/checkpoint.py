@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import zipfile
 from collections.abc import Callable
@@ -125,8 +126,9 @@ def _split(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, np.ndarray):
         if value.dtype.hasobject:
             raise CheckpointError(f"state '{path}' is an array of objects, which cannot be saved safely")
-        while path in arrays:  # keys may contain dots
-            path += "'"
+        path = re.sub(r"[^\w.-]", "_", path, flags=re.ASCII)
+        while path in arrays or path == _HEADER:  # keys may contain dots, and more
+            path += "_"
         arrays[path] = value
         return {_ARRAY: path}
     if isinstance(value, np.generic):

@@ -24,7 +24,7 @@ def pass_at_k(correct: Any, total: Any, k: int) -> npt.NDArray[np.float64]:
     if int(k) != k or k < 1:
         raise RewardError(f"pass@k needs a whole k >= 1, got {k}")
     c, n = np.broadcast_arrays(np.asarray(correct), np.asarray(total))
-    if c.dtype.kind not in "iub" or n.dtype.kind not in "iu":
+    if c.size and (c.dtype.kind not in "iub" or n.dtype.kind not in "iu"):
         raise RewardError("pass@k counts rollouts: correct and total must be whole numbers")
     if c.size and ((c < 0) | (c > n)).any():
         raise RewardError("correct must lie between 0 and total")

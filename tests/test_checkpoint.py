@@ -1,0 +1,146 @@
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edgewise.checkpoint import load_state, newest, save_state, write_atomic, write_json
+from edgewise.errors import CheckpointError
+
+leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**130), 2**130),
+    st.floats(),
+    st.text(),
+    hnp.arrays(
+        st.sampled_from([np.int8, np.float32, np.float64, np.bool_, "U3"]), hnp.array_shapes(min_dims=0, min_side=0)
+    ),
+)
+states = st.dictionaries(
+    st.text(),
+    st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)),
+)
+
+
+def same(a, b):
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return isinstance(b, list) and len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and (a == b or a != a)
+
+
+@settings(derandomize=True, max_examples=80, deadline=None)
+@given(state=states)
+def test_what_is_saved_is_loaded(state, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "round.npz"
+    save_state(path, "thing", state)
+    assert same(load_state(path, "thing"), state)
+
+
+def test_numpy_scalars_become_plain_values(tmp_path):
+    save_state(tmp_path / "s", "thing", {"a": np.float32(0.5), "b": [np.int64(3)], "c": (1, 2)})
+    assert load_state(tmp_path / "s", "thing") == {"a": 0.5, "b": [3], "c": [1, 2]}
+
+
+def test_paths_that_look_alike_do_not_collide(tmp_path):
+    state = {"a": {"b": np.arange(2)}, "a.b": np.arange(3), "__edgewise__": np.arange(4)}
+    save_state(tmp_path / "s", "thing", {"x": state})
+    assert same(load_state(tmp_path / "s", "thing"), {"x": state})
+
+
+@pytest.mark.parametrize("bad", [np.array([{}], object), {1, 2}, object(), {3: 4}, {"__array__": "x"}])
+def test_what_cannot_be_saved_safely_is_refused_and_writes_nothing(bad, tmp_path):
+    with pytest.raises(CheckpointError):
+        save_state(tmp_path / "s", "thing", {"a": bad})
+    assert os.listdir(tmp_path) == []
+
+
+def test_any_damage_is_found(tmp_path):
+    path = tmp_path / "s"
+    save_state(path, "thing", {"a": np.arange(50.0), "b": {"c": 3, "d": np.arange(5)}})
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for cut in rng.integers(0, len(whole), 25):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(CheckpointError):
+            load_state(path, "thing")
+    unnoticed = 0
+    for place in rng.integers(0, len(whole), 300):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            # Bits of the archive that carry no content (dates, say) may flip; content may not.
+            assert same(load_state(path, "thing"), {"a": np.arange(50.0), "b": {"c": 3, "d": np.arange(5)}})
+            unnoticed += 1
+        except CheckpointError:
+            pass
+    assert unnoticed < 200
+
+
+def test_other_files_are_named(tmp_path):
+    path = tmp_path / "s"
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load_state(path, "thing")
+    for content in (b"", b"text", b"PK\x03\x04"):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="s "):
+            load_state(path, "thing")
+    np.save(tmp_path / "a.npy", np.arange(3))
+    with pytest.raises(CheckpointError):
+        load_state(tmp_path / "a.npy", "thing")
+    np.savez(tmp_path / "pickled.npz", x=np.array([{}], object))
+    with pytest.raises(CheckpointError):
+        load_state(tmp_path / "pickled.npz", "thing")
+    save_state(path, "thing", {})
+    with pytest.raises(CheckpointError, match="holds a thing, expected a curriculum"):
+        load_state(path, "curriculum")
+
+
+def test_another_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgewise.checkpoint.VERSION", 99)
+    save_state(tmp_path / "s", "thing", {})
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="version 99"):
+        load_state(tmp_path / "s", "thing")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    write_atomic(path, b"old")
+
+    def broken(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_files_can_be_read_by_others(tmp_path):
+    old = os.umask(0o022)
+    try:
+        write_json(tmp_path / "x.json", {"a": 1})
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "x.json").stat().st_mode) == 0o644
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
+
+
+def test_newest_skips_the_damaged(tmp_path):
+    paths = [tmp_path / name for name in ("1", "2", "3")]
+    for value, path in enumerate(paths):
+        save_state(path, "thing", {"value": value})
+    paths[2].write_bytes(b"damaged")
+    assert newest(paths, lambda path: load_state(path, "thing")) == (paths[1], {"value": 1})
+    assert newest([], lambda path: None) is None
