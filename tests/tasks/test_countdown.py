@@ -34,6 +34,7 @@ def reason(answer: str, problem: Problem = BY_HAND) -> str:
         ("9 + 7 x 3", RIGHT),
         ("9 + 7 \u00d7 3", RIGHT),
         ("\n ((9)) + (((7 * 3)))\t", RIGHT),
+        ("03 * 7 + 9", RIGHT),
         ("9 + 3 * 7 = 30", NOT),
         ("3 * (7 + 9)", VALUE),
         ("9 - 3 * 7", VALUE),

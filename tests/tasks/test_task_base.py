@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import Problem, Task, held_out, make_task, tasks
-from edgewise.tasks.base import collect, stream
+from edgewise.tasks.base import collect, stream, take
 
 BUILT_IN = ["countdown", "opgraph"]
 FIXED = settings(derandomize=True, max_examples=60, deadline=None)
@@ -87,8 +87,9 @@ def test_any_text_gets_a_verdict(name: str, text: str, mix: int) -> None:
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_negative_numbers_of_problems_and_seeds_are_refused(name: str) -> None:
-    with pytest.raises(TaskError, match="at least 0, got -1"):
-        make_task(name).make(-1, 0)
+    for produce in (make_task(name).make, make_task(name).demonstrations):
+        with pytest.raises(TaskError, match="at least 0, got -1"):
+            produce(-1, 0)
     with pytest.raises(TaskError, match="seed must be at least 0, got -3"):
         make_task(name).make(1, -3)
 
@@ -115,6 +116,14 @@ def test_collect_gives_up_on_a_source_that_brings_nothing_new() -> None:
 def test_collect_takes_one_side_of_the_split() -> None:
     found = collect(30, map(problem, map(str, itertools.count())), evaluation=True)
     assert all(held_out(item.prompt) for item in found)
+
+
+def test_take_keeps_repetitions_and_never_waits_for_an_empty_side() -> None:
+    training = next(text for text in map(str, itertools.count()) if not held_out(text))
+    repeated = map(problem, itertools.repeat(training))
+    assert take(3, repeated, evaluation=False) == [problem(training)] * 3
+    with pytest.raises(TaskError, match="other side of the split"):
+        take(1, repeated, evaluation=True)
 
 
 def test_stream_draws_each_block_from_its_own_generator() -> None:

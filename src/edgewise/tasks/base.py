@@ -117,6 +117,23 @@ def collect(n: int, source: Iterator[Problem], evaluation: bool | None, patience
     return list(found.values())
 
 
+def take(n: int, source: Iterator[Problem], evaluation: bool, patience: int = 1000) -> list[Problem]:
+    """The first n problems of one side of the split, repetitions included; `TaskError` where that side looks empty."""
+    if n < 0:
+        raise TaskError(f"the number of problems must be at least 0, got {n}")
+    found: list[Problem] = []
+    idle = 0
+    while len(found) < n:
+        problem = next(source)
+        idle += 1
+        if held_out(problem.content) == evaluation:
+            found.append(problem)
+            idle = 0
+        if idle > patience:
+            raise TaskError("every problem of this difficulty is on the other side of the split; widen its ranges")
+    return found
+
+
 def generator(*seed: int) -> np.random.Generator:
     """A source of randomness for these numbers; `TaskError` unless all are at least 0."""
     if min(seed) < 0:

@@ -7,7 +7,6 @@ any expression that uses the right numbers and reaches the target is correct.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.errors import TaskError
-from edgewise.tasks.base import Problem, Task, Verdict, collect, generator, held_out, int_range, shares, stream, tasks
+from edgewise.tasks.base import Problem, Task, Verdict, collect, generator, int_range, shares, stream, take, tasks
 
 OPEN, END = "<answer>", "</answer>"
 OPERATIONS = "+-*/"
@@ -99,14 +98,13 @@ class Countdown(Task):
     def demonstrations(self, n: int, seed: int, slips: float = 0.2, **difficulty: Any) -> list[tuple[str, str]]:
         """A random correct solution of each prompt, by an author who gives up on a share `slips` of them.
 
-        He then answers with an expression of the given numbers that misses the target; its steps are calculated right.
+        The answer is then an expression of the given numbers that misses the target, its steps calculated right.
         Prompts repeat, in other orders and with other solutions, when n exceeds the number of problems of this difficulty.
         """
         if not 0 <= slips <= 1:
             raise TaskError(f"slips is a probability in [0, 1], got {slips}")
         source = self._source(seed, slips, **difficulty)
-        training = (problem for problem in source if not held_out(problem.content))
-        return [(problem.prompt, problem.solution) for problem in itertools.islice(training, n)]
+        return [(problem.prompt, problem.solution) for problem in take(n, source, evaluation=False)]
 
     def vocabulary(self) -> list[str]:
         return ["->", ":", "=", *OPERATIONS, "(", ")", OPEN, END, *map(str, range(1, self.largest + 1))]
