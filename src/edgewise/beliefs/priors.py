@@ -56,6 +56,10 @@ class Prior(ABC):
 
     def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
         """Restore `state_dict`."""
+        if state:
+            raise CheckpointError(
+                f"a {type(self).__name__} learns nothing, but the saved prior holds {', '.join(state)}"
+            )
 
     def grow(self) -> None:
         """The pool has been extended."""

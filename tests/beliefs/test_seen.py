@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgewise.beliefs.seen import SeenTable
+from edgewise.errors import CheckpointError
+
+COLUMNS = {"x": np.float32, "n": np.int32}
+
+
+def table_of(values, size=100):
+    table = SeenTable(size, COLUMNS)
+    rows = np.array(list(values), np.int64)
+    slots, _ = table.insert(rows)
+    table["x"][slots] = list(values.values())
+    return table
+
+
+def contents(table):
+    return dict(zip(table.rows.tolist(), table["x"].tolist(), strict=True))
+
+
+batches = st.lists(st.sets(st.integers(0, 99), max_size=40), max_size=12)
+
+
+@settings(derandomize=True, max_examples=80)
+@given(batches, st.integers(0, 2**32))
+def test_behaves_like_a_dict(given_batches, seed):
+    rng = np.random.default_rng(seed)
+    table, model = SeenTable(100, COLUMNS), {}
+    for batch in given_batches:
+        rows = rng.permutation(np.array(sorted(batch), np.int64))
+        slots, new = table.insert(rows)
+        assert new.tolist() == [row not in model for row in rows.tolist()]
+        assert (table["x"][slots[new]] == 0).all()
+        table["x"][slots] += rows
+        for row in rows.tolist():
+            model[row] = model.get(row, 0) + row
+        places = rng.choice(len(table), min(len(table), 7), replace=False)
+        table.move(places, rng.permutation(places))
+        assert contents(table) == model
+        assert (table.slots(np.arange(100)) >= 0).sum() == len(table) == len(model)
+        assert np.array_equal(table.rows[table.slots(table.rows)], table.rows)
+
+
+@settings(derandomize=True, max_examples=40)
+@given(st.dictionaries(st.integers(0, 99), st.integers(0, 1000)), st.integers(0, 2**32))
+def test_state_survives_reordering_shrinking_and_growing(values, seed):
+    table = table_of(values)
+    remap = np.random.default_rng(seed).permutation(130)[:100]
+    remap[remap >= 110] = -1
+    restored = SeenTable(110, COLUMNS)
+    restored.insert(np.array([1, 2]))
+    restored.load_state_dict(table.state_dict(), remap)
+    assert contents(restored) == {int(remap[row]): x for row, x in values.items() if remap[row] >= 0}
+
+
+def test_state_is_the_same_in_whatever_order_rows_came():
+    a, b = table_of({5: 1, 3: 2, 9: 3}), table_of({9: 3, 5: 1, 3: 2})
+    assert all(np.array_equal(a.state_dict()[name], b.state_dict()[name]) for name in ("rows", "x", "n"))
+    assert b.state_dict(2)["rows"].tolist() == [9, 5, 3]
+    assert b.state_dict(1)["rows"].tolist() == [9, 3, 5]
+
+
+def test_growing_keeps_what_was_there():
+    table = table_of({3: 1.5, 99: 2.5})
+    table.grow(5000)
+    table.insert(np.arange(4000, 5000))
+    assert contents(table)[99] == 2.5
+    assert len(table) == 1002
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"rows": np.array([0, 0])},
+        {"rows": np.array([0, 100])},
+        {"rows": np.array([0])},
+        {"x": np.array(["a", "b"])},
+        {"n": None},
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(damage):
+    table = table_of({5: 1.0, 6: 2.0})
+    state = {**table_of({7: 1.0, 8: 2.0}).state_dict(), **damage}
+    if state["n"] is None:
+        del state["n"]
+    with pytest.raises(CheckpointError):
+        table.load_state_dict(state)
+    assert contents(table) == {5: 1.0, 6: 2.0}
