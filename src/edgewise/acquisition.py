@@ -82,6 +82,8 @@ def top(worth: Floats, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64
     """Indices of the n highest worths, ties at the border drawn uniformly; (n,) in no particular order."""
     if n >= len(worth):
         return np.arange(len(worth), dtype=np.int64)
+    if n == 0:
+        return np.empty(0, np.int64)
     border = np.partition(worth, len(worth) - n)[len(worth) - n]
     above = np.flatnonzero(worth > border)
     level = np.flatnonzero(worth == border)
