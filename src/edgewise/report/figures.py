@@ -45,7 +45,7 @@ def accuracy(comparison: Comparison, against: str) -> Figure:
     target = comparison.target()
     if target.known:
         figure["layout"]["shapes"] = [_line(y=target.mean)]
-        figure["layout"]["annotations"] = [_note(f"target {target.mean:.3f}", x=1, y=target.mean, xanchor="right")]
+        figure["layout"]["annotations"] = [_note(f"target {target.mean:.3f}", x=0.01, y=target.mean)]
         key = "steps_to_target" if against == "step" else "rollouts_to_target"
         for method in comparison.methods:
             figure["data"] += _reached(comparison, method, comparison.measure(method, key), target.mean, unit)
@@ -327,7 +327,7 @@ def _heat(x: Floats, y: list[Any], z: Floats, top: float, what: str, ticks: str,
         "zmax": round(top, 4),
         "colorscale": [[i / 5, f"var(--heat-{i})"] for i in range(6)],
         "colorbar": {
-            "title": {"text": what, "side": "right"},
+            "title": {"text": what, "side": "right", "font": {"size": 12, "color": "var(--muted)"}},
             "thickness": 10,
             "tickformat": ticks,
             "outlinewidth": 0,

@@ -71,14 +71,10 @@ class Line:
 
     def mapping(self, key: str) -> dict[str, float]:
         """Numbers by category; empty where absent."""
-        found = _mapping(self.values.get(key), f"{self.place}: {key}")
-        return {name: _number(value, f"{self.place}: {key}: {name}") for name, value in found.items()}
+        return _numbers(self.values.get(key), f"{self.place}: {key}")
 
     def strings(self, key: str) -> list[str]:
-        found = self.values.get(key) or []
-        if not isinstance(found, list):
-            raise ConfigError(f"{self.place}: {key} must be a list, got {type(found).__name__}")
-        return [str(item) for item in found]
+        return _strings(self.values.get(key), f"{self.place}: {key}")
 
     def forecast(self, key: str | None = None) -> tuple[Floats, Floats, Floats]:
         """Predicted success rates, successes and trials, each (groups,): of the line, or of its mapping `key`.
@@ -128,8 +124,7 @@ class Comparison:
     @cached_property
     def methods(self) -> list[str]:
         names = {*self.runs, *_mapping(self.summary.get("methods"), "summary.json: methods")}
-        order = ["uniform", "ds", "mopps"]
-        return sorted(names, key=lambda m: (order.index(m) if m in order else 9 if m == "edge" else 8, m))
+        return sorted(names, key=order)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -137,12 +132,22 @@ class Comparison:
 
     @property
     def seeds(self) -> list[str]:
-        return [str(seed) for seed in self.summary.get("seeds") or []]
+        return _strings(self.summary.get("seeds"), "summary.json: seeds")
+
+    @property
+    def pool_mix(self) -> dict[str, float]:
+        """Prompts by category."""
+        return _numbers(self.setting.get("pool_mix"), "summary.json: setting: pool_mix")
+
+    @property
+    def recovered_gain(self) -> dict[str, float]:
+        """Share of dynamic sampling's gain in steps, by method; NaN where unknown."""
+        return _numbers(self.summary.get("recovered_gain"), "summary.json: recovered_gain")
 
     @cached_property
     def categories(self) -> list[str]:
         """In the pool's order; then those that only occur elsewhere."""
-        seen = dict.fromkeys(_mapping(self.setting.get("pool_mix"), "summary.json: setting: pool_mix"))
+        seen = dict.fromkeys(self.pool_mix)
         for runs in self.runs.values():
             for run in runs:
                 for line in run.evals[-1:]:
@@ -218,7 +223,13 @@ def load_comparison(folder: Path) -> Comparison:
         raise ConfigError(
             f"{folder} does not hold a comparison: expected summary.json, and METHOD/seed_N/metrics.jsonl with evals.jsonl"
         )
-    return Comparison(folder.resolve().name, summary, runs)
+    return Comparison(folder.resolve().name, summary, dict(sorted(runs.items(), key=lambda item: order(item[0]))))
+
+
+def order(method: str) -> tuple[int, str]:
+    """Sort key: baselines first, `edge` last."""
+    first = ["uniform", "ds", "mopps"]
+    return (first.index(method) if method in first else 9 if method == "edge" else 8, method)
 
 
 def natural(text: str) -> list[str | int]:
@@ -264,6 +275,16 @@ def _mapping(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{place} must be a JSON object, got {type(value).__name__}")
     return value
+
+
+def _numbers(value: Any, place: str) -> dict[str, float]:
+    return {name: _number(item, f"{place}: {name}") for name, item in _mapping(value, place).items()}
+
+
+def _strings(value: Any, place: str) -> list[str]:
+    if not isinstance(value or [], list):
+        raise ConfigError(f"{place} must be a list, got {type(value).__name__}")
+    return [str(item) for item in value or []]
 
 
 def _number(value: Any, place: str) -> float:

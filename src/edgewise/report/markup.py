@@ -6,7 +6,7 @@ import html
 import json
 from typing import Any
 
-VOID = frozenset({"meta", "input", "line", "circle", "rect"})
+VOID = frozenset({"meta", "input"})
 
 
 class Html(str):

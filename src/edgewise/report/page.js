@@ -31,7 +31,7 @@
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: "var(--ink)" },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 8, r: 12, t: 12, b: 8 },
     hoverlabel: { bgcolor: "var(--card)", bordercolor: "var(--line)", font: { color: "var(--ink)" }, namelength: -1 },
-    autosize: true,
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: "var(--muted)", activecolor: "var(--ink)" }, autosize: true,
   });
   const chosen = () => document.querySelector("input[name=method]:checked")?.value;
   const draw = (box) => {
@@ -43,11 +43,16 @@
     const narrow = matchMedia("(max-width: 40rem), (pointer: coarse)").matches;
     const traces = figure.data.map((trace) => ({ ...trace, visible: !hidden.has(trace.legendgroup) }));
     Plotly.react(box, paint(traces), paint(layout(figure.layout, narrow)), {
-      responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover",
+      displaylogo: false, displayModeBar: narrow ? false : "hover",
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
     });
   };
   const boxes = [...document.querySelectorAll("[data-figure]")];
+  // Not plotly's own `responsive`, which misses boxes that change without the window.
+  const watcher = new ResizeObserver((seen) => seen.forEach(({ target }) => {
+    if (target.classList.contains("js-plotly-plot")) Plotly.Plots.resize(target);
+  }));
+  boxes.forEach((box) => watcher.observe(box));
   const redraw = (which = () => true) => boxes.filter(which).forEach(draw);
 
   document.querySelectorAll("[data-method]").forEach((chip) => chip.addEventListener("click", () => {

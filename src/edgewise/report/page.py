@@ -16,7 +16,19 @@ from edgewise.report.colours import styles
 from edgewise.report.load import Comparison, Spread, load_comparison, title
 from edgewise.report.markup import Html, data_script, h, join
 from edgewise.report.samples import samples
-from edgewise.report.words import MEASURES, Ratio, headline, number, ratios, recovered, setting, times
+from edgewise.report.words import (
+    KINDS,
+    MEASURES,
+    RATIO,
+    Ratio,
+    headline,
+    number,
+    outcome,
+    ratios,
+    recovered,
+    setting,
+    times,
+)
 
 HERE = Path(__file__).parent
 
@@ -130,11 +142,13 @@ def _opening(comparison: Comparison, name: str) -> Html:
             f"{known['steps']} steps of {known['prompts_per_step']} prompts × {known['rollouts_per_prompt']} rollouts"
         )
     notes = comparison.missing()
+    look = styles(comparison.methods)
+    lines = [h("li", _swatch(*look[method]), line) for method, line in headline(comparison).items()]
     return h(
         "header",
         h("h1", name),
         h("p", " · ".join(fact for fact in facts if fact), class_="muted"),
-        *(h("p", line, class_="lead") for line in headline(comparison)),
+        h("ul", *lines, class_="lead") if lines else None,
         h("aside", h("strong", "Incomplete. "), h("ul", *(h("li", note) for note in notes))) if notes else None,
         h("noscript", h("p", "The charts need JavaScript; the sentences and numbers below do not.")),
     )
@@ -148,7 +162,6 @@ def _glance(comparison: Comparison) -> Html | None:
     look = styles(comparison.methods)
     cards = []
     for method, found in sorted(known.items(), key=lambda item: item[0] == "ds"):
-        reach = comparison.measure(method, "steps_to_target")
         cards.append(
             h(
                 "article",
@@ -157,9 +170,7 @@ def _glance(comparison: Comparison) -> Html | None:
                     _ratio(ratio, [r.value for r in everything if (r.of, r.other) == (ratio.of, ratio.other)])
                     for ratio in found
                 ),
-                h("p", f"Target reached in {reach.reached} of {len(reach.values)} seeds.", class_="muted")
-                if reach.values
-                else None,
+                *(h("p", line, class_="muted") for line in outcome(comparison, method)),
                 class_="card",
                 style=f"--of: {look[method][0]}",
             )
@@ -198,16 +209,22 @@ def _interval(value: Spread, shared: list[Spread]) -> Html:
     width = max(high - low, 0.05)
 
     def place(x: float) -> str:
-        return f"{6 + 188 * (math.log(max(x, 1e-9)) - low) / width:.1f}"
+        return f"{14 + 172 * (math.log(max(x, 1e-9)) - low) / width:.1f}"
 
     parts = [
-        h("line", x1="6", x2="194", y1="10", y2="10", class_="rail"),
-        h("line", x1=place(1), x2=place(1), y1="2", y2="18", class_="one"),
+        h("line", x1="14", x2="186", y1="9", y2="9", class_="rail"),
+        h("line", x1=place(1), x2=place(1), y1="2", y2="16", class_="one"),
+        h("text", times(1), x=place(1), y="25"),
     ]
     if value.has_interval:
-        parts.append(h("line", x1=place(value.low), x2=place(value.high), y1="10", y2="10", class_="span"))
-    parts.append(h("circle", cx=place(value.mean), cy="10", r="4.5"))
-    return h("svg", *parts, viewBox="0 0 200 20", class_="interval", aria_hidden="true")
+        parts.append(h("line", x1=place(value.low), x2=place(value.high), y1="9", y2="9", class_="span"))
+        parts += [
+            h("text", times(end), x=place(end), y="25")
+            for end in (value.low, value.high)
+            if abs(float(place(end)) - float(place(1))) > 24
+        ]
+    parts.append(h("circle", cx=place(value.mean), cy="9", r="4"))
+    return h("svg", *parts, viewBox="0 0 200 28", class_="interval", aria_hidden="true")
 
 
 def _learning(pictures: dict[str, Any]) -> Html:
@@ -281,7 +298,7 @@ def _beliefs(comparison: Comparison, pictures: dict[str, Any]) -> Html | None:
             _figure(
                 "believed",
                 "Believed success rates of the whole pool",
-                "Brighter or darker than the ground: more prompts.",
+                "Stronger colour: more prompts.",
                 pictures,
             ),
             _figure("picked", "Categories picked", "Share of the groups rolled out.", pictures),
@@ -314,18 +331,15 @@ def _numbers(comparison: Comparison) -> Html | None:
     look = styles(comparison.methods)
     seeds = ", ".join(comparison.seeds)
     known = {method: {(r.of, r.other): r for r in ratios(comparison, method)} for method in comparison.methods}
-    kinds = list(dict.fromkeys(key for found in known.values() for key in found))
+    kinds = [kind for kind in KINDS if any(kind in found for found in known.values())]
     heads = [
-        *(MEASURES.get(key, key) for key in measures),
         *(f"{'Speed per step' if of == 'steps' else 'Rollouts'} vs {title(other).lower()}" for of, other in kinds),
+        *(MEASURES.get(key, key) for key in measures),
     ]
     rows = []
     for method in comparison.methods:
-        cells = [_cell(comparison.measure(method, key), key, key.endswith("_to_target")) for key in measures]
-        cells += [
-            _cell(known[method][key].value, "", False) if key in known[method] else h("td", "–", class_="muted")
-            for key in kinds
-        ]
+        cells = [_cell(known[method][kind].value if kind in known[method] else Spread(), RATIO) for kind in kinds]
+        cells += [_cell(comparison.measure(method, key), key) for key in measures]
         rows.append(h("tr", h("th", _swatch(*look[method]), title(method), scope="row"), *cells))
     return _section(
         "All numbers",
@@ -346,7 +360,7 @@ def _numbers(comparison: Comparison) -> Html | None:
     )
 
 
-def _cell(value: Spread, key: str, target: bool) -> Html:
+def _cell(value: Spread, key: str) -> Html:
     if not value.values:
         return h("td", "–", class_="muted")
     return h(
@@ -354,7 +368,7 @@ def _cell(value: Spread, key: str, target: bool) -> Html:
         h("data", number(value.mean, key), value=_exact(value.mean), class_="mean"),
         h("small", f"{number(value.low, key)} to {number(value.high, key)}") if value.has_interval else None,
         h("small", f"median {number(value.median, key)}") if math.isfinite(value.median) else None,
-        h("small", f"reached by {value.reached} of {len(value.values)}") if target else None,
+        h("small", f"{value.reached} of {len(value.values)} reached") if key.endswith("_to_target") else None,
         h("small", _values(value.values, key), class_="muted"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from edgewise.report.load import Comparison, title
@@ -16,14 +17,23 @@ def samples(comparison: Comparison) -> Html:
     blocks: list[Html] = []
     for method, runs in comparison.runs.items():
         lines = [{**sample, "seed": run.seed} for run in runs for sample in run.samples]
-        lines.sort(key=lambda sample: -_step(sample))
-        right = [sample for sample in lines if sample.get("correct") is True][:EACH]
-        wrong = [sample for sample in lines if sample.get("correct") is False][:EACH]
+        right, wrong = (_varied([s for s in lines if s.get("correct") is verdict])[:EACH] for verdict in (True, False))
         if right or wrong:
             summary = h("summary", title(method), h("span", f" {len(right)} right, {len(wrong)} wrong", class_="muted"))
             cards = h("div", *map(_sample, [*right, *wrong]), class_="samples")
             blocks.append(h("details", summary, cards, open=True if not blocks else None))
     return join(*blocks)
+
+
+def _varied(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Latest first; of one step, the first of every category before a second of any."""
+    seen: Counter[tuple[float, str]] = Counter()
+    keys = []
+    for line in lines:
+        key = (_step(line), str(line.get("category")))
+        keys.append((-key[0], seen[key]))
+        seen[key] += 1
+    return [lines[i] for i in sorted(range(len(lines)), key=keys.__getitem__)]
 
 
 def _step(sample: dict[str, Any]) -> float:

@@ -18,6 +18,13 @@ MEASURES = {
     "wall_seconds": "Wall-clock seconds",
     "selection_share": "Time spent selecting",
 }
+RATIO = "ratio"
+KINDS = {
+    ("steps", "uniform"): "speedup_vs_uniform",
+    ("rollouts", "ds"): "rollouts_vs_ds",
+    ("rollouts", "uniform"): "rollouts_vs_uniform",
+}
+"""What is compared, and with whom: the summary's key."""
 SHARES = ("effective_ratio", "final_accuracy", "selection_share")
 
 
@@ -65,22 +72,29 @@ class Ratio:
             start = f"{name} and {other} both reached the target in {len(both)} of {self.seeds} seeds, too few for an interval"
             return f"{start}; there: {', '.join(map(times, both))} ({self._unit()})." if both else f"{start}."
         if self.verdict == "single":
-            return f"{name}: {self._claim()}. One seed only: an indication, not evidence."
+            return f"{name} {self._claim()}. One seed only: an indication, not evidence."
         interval = f"95% interval {times(value.low)} to {times(value.high)}"
         if self.verdict == "unclear":
-            return f"No clear difference between {name} and {other} in {self._subject()}: {times(value.mean)} ({interval})."
-        return f"{name}: {self._claim()} ({interval})."
+            return f"No clear difference between {name} and {other} in {self.of}: {times(value.mean)} ({interval})."
+        return f"{name} {self._claim()} ({interval})."
+
+    def short(self) -> str:
+        """The sentence without its interval, to follow the method's name."""
+        other = title(self.other).lower()
+        if self.verdict in ("gain", "loss", "single"):
+            # Twice as fast is half the steps.
+            change = percent_change(1 / self.value.mean if self.of == "steps" else self.value.mean)
+            return f"{change} {self.of} than {other}" + (" (one seed only)" if self.verdict == "single" else "")
+        if self.verdict == "unclear":
+            return f"no clear difference from {other} in {self.of}"
+        return f"no answer against {other} in {self.of}, as the target was not always reached"
 
     def _claim(self) -> str:
-        """As a claim about the mean."""
-        other, mean = title(self.other).lower(), self.value.mean
-        if self.of == "steps":
-            # Twice as fast is half the steps.
-            return f"the target in {percent_change(1 / mean)} steps than {other}, {times(mean)} as fast"
-        return f"the target with {percent_change(mean)} rollouts than {other}, {times(mean)} as many"
-
-    def _subject(self) -> str:
-        return "steps to the target" if self.of == "steps" else "rollouts to the target"
+        pace = "as fast" if self.of == "steps" else "as many"
+        way = "in" if self.of == "steps" else "with"
+        return (
+            f"reaches the target {way} {self.short().removesuffix(' (one seed only)')}: {times(self.value.mean)} {pace}"
+        )
 
     def _unit(self) -> str:
         return "speed per step" if self.of == "steps" else "rollouts"
@@ -88,33 +102,42 @@ class Ratio:
 
 def ratios(comparison: Comparison, method: str) -> list[Ratio]:
     """What is known of `method` against the baselines; comparisons with itself and with absent baselines are left out."""
-    kinds = (
-        ("speedup_vs_uniform", "uniform", "steps"),
-        ("rollouts_vs_ds", "ds", "rollouts"),
-        ("rollouts_vs_uniform", "uniform", "rollouts"),
-    )
     found = [
         Ratio(method, other, of, spread(comparison.summary, key, method), len(comparison.seeds))
-        for key, other, of in kinds
+        for (of, other), key in KINDS.items()
         if other != method
     ]
     return [ratio for ratio in found if ratio.verdict != "unknown"]
 
 
-def headline(comparison: Comparison) -> list[str]:
-    """The result in one sentence a method and baseline: steps against uniform, rollouts against dynamic sampling."""
-    lines = []
+def headline(comparison: Comparison) -> dict[str, str]:
+    """The result in one sentence a method: steps against uniform, rollouts against dynamic sampling."""
+    lines = {}
     for method in reversed(comparison.methods):
-        if method in BASELINES:
-            continue
         known = {(ratio.of, ratio.other): ratio for ratio in ratios(comparison, method)}
-        lines += [known[key].sentence() for key in (("steps", "uniform"), ("rollouts", "ds")) if key in known]
+        parts = [known[key].short() for key in (("steps", "uniform"), ("rollouts", "ds")) if key in known]
+        if method not in BASELINES and parts:
+            lines[method] = f"{title(method)}, to reach the target: {'; '.join(parts)}."
+    return lines
+
+
+def outcome(comparison: Comparison, method: str) -> list[str]:
+    """Where a method ended: final accuracy beside uniform's, and in how many seeds it reached the target."""
+    lines = []
+    final, base = comparison.measure(method, "final_accuracy"), comparison.measure("uniform", "final_accuracy")
+    if final.known:
+        line = f"Final accuracy {final.mean:.1%}"
+        line += f" ({final.low:.1%} to {final.high:.1%})" if final.has_interval else ""
+        lines.append(line + (f"; uniform {base.mean:.1%}." if base.known and method != "uniform" else "."))
+    reach = comparison.measure(method, "steps_to_target")
+    if reach.values:
+        lines.append(f"Target reached in {reach.reached} of {len(reach.values)} seeds.")
     return lines
 
 
 def recovered(comparison: Comparison) -> list[str]:
     """How much of dynamic sampling's gain in steps each selector gets, and at which price in rollouts."""
-    gains = comparison.summary.get("recovered_gain") or {}
+    gains = comparison.recovered_gain
     limit = spread(comparison.summary, "speedup_vs_uniform", "ds")
     if "ds" not in comparison.methods or not limit.values:
         return []
@@ -124,13 +147,13 @@ def recovered(comparison: Comparison) -> list[str]:
         return [f"Dynamic sampling is no faster than uniform here (median {times(limit.median)}): no gain to recover."]
     lines = [
         f"Dynamic sampling, which pays for extra rollouts until every group is informative, is {times(limit.median)}"
-        " as fast per step as uniform (median over seeds): the most that choosing prompts can be expected to give."
+        " as fast per step as uniform (median over seeds). A selector tries to get that gain before the rollout."
     ]
     for method in comparison.methods:
         if method in BASELINES:
             continue
-        gain = gains.get(method)
-        if gain is None:
+        gain = gains.get(method, math.nan)
+        if math.isnan(gain):
             lines.append(f"{title(method)}: unknown, the target was not reached in every seed.")
             continue
         prices = [
@@ -150,12 +173,12 @@ def setting(comparison: Comparison) -> list[str]:
     def has(*keys: str) -> bool:
         return all(isinstance(known.get(key), (int, float)) for key in keys)
 
-    mix = known.get("pool_mix") or {}
+    mix = comparison.pool_mix
     if has("pool_size"):
         line = f"A pool of {known['pool_size']:,} prompts"
         total = sum(mix.values())
         if total and len(mix) <= 12:
-            line += ": " + ", ".join(f"{count:,} {name} ({count / total:.0%})" for name, count in mix.items())
+            line += ": " + ", ".join(f"{count:,.0f} {name} ({count / total:.0%})" for name, count in mix.items())
         elif total:
             line += f" in {len(mix)} categories"
         lines.append(line + ".")
@@ -199,6 +222,8 @@ def number(value: float, key: str = "") -> str:
     """Short, for tables; a dash for what is unknown."""
     if not math.isfinite(value):
         return "–"
+    if key == RATIO:
+        return times(value)
     if key in SHARES:
         return f"{value:.1%}"
     if abs(value) >= 1000:

@@ -1,0 +1,200 @@
+"""The page says what the summary says, loads nothing, and lets no text become markup."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from edgewise.report import build_report, table
+
+Make = Callable[..., Path]
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text of scripts and of `data` elements."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.words: list[str] = []
+        self._inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+        if tag == "script":
+            self.scripts.append("")
+        if tag not in ("meta", "input"):
+            self._inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._inside.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._inside and self._inside[-1] == "script":
+            self.scripts[-1] += data
+        elif self._inside and self._inside[-1] != "style":
+            self.words.append(data)
+
+    def values(self, tag: str, name: str) -> list[str]:
+        return [attributes[name] or "" for found, attributes in self.elements if found == tag and name in attributes]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def built(make_folder: Make) -> tuple[Page, dict[str, Any], str]:
+    folder = make_folder()
+    text = build_report(folder).read_text("utf-8")
+    return Page(text), json.loads((folder / "summary.json").read_text()), text
+
+
+def test_every_number_of_the_summary_is_on_the_page(built: tuple[Page, dict[str, Any], str]) -> None:
+    page, summary, _ = built
+    shown = {float(value) for value in page.values("data", "value") if value}
+    spreads = [entry for method in summary["methods"].values() for entry in method.values()]
+    for key in ("speedup_vs_uniform", "rollouts_vs_ds", "rollouts_vs_uniform"):
+        other = "ds" if key.endswith("ds") else "uniform"
+        spreads += [entry for method, entry in summary[key].items() if method != other]
+    assert len(spreads) == 5 * 6 + 3 * 4
+    for entry in spreads:
+        assert {value for value in (entry["mean"], *entry["values"]) if value is not None} <= shown
+    # And nothing that the summary does not say.
+    known = {v for entry in spreads for v in (entry["mean"], *entry["values"])}
+    assert shown <= known
+
+
+def test_headline_and_reached_counts_are_those_of_the_summary(built: tuple[Page, dict[str, Any], str]) -> None:
+    page, summary, _ = built
+    speed = summary["speedup_vs_uniform"]["edge"]
+    assert f"{speed['mean']:.2f}× as fast (95% interval {speed['low']:.2f}× to {speed['high']:.2f}×)" in page.text
+    assert f"{(1 - 1 / speed['mean']) * 100:.0f}% fewer steps than uniform" in page.text
+    loss = summary["rollouts_vs_uniform"]["ds"]
+    assert f"{(loss['mean'] - 1) * 100:.0f}% more rollouts than uniform" in page.text
+    assert "clear loss" in page.text
+    assert "Target reached in 4 of 5 seeds." in page.text
+    assert "stranger and uniform both reached the target in 4 of 5 seeds" in page.text
+    assert f"Edge recovers {summary['recovered_gain']['edge']:.0%} of that gain" in page.text
+    assert "visits each prompt 1.2 times" in page.text
+    assert "41% of the groups are informative" in page.text
+
+
+def test_curves_hold_the_recorded_values(built: tuple[Page, dict[str, Any], str]) -> None:
+    page, summary, _ = built
+    figures = json.loads(page.scripts[0])
+    lines = [t for t in figures["accuracy-steps"]["data"] if t["mode"] == "lines" and "hovertemplate" in t]
+    assert [trace["legendgroup"] for trace in lines] == ["uniform", "ds", "mopps", "stranger", "edge"]
+    finals = summary["methods"]["edge"]["final_accuracy"]
+    assert lines[-1]["y"][-1] == pytest.approx(finals["mean"], abs=1e-4)
+    assert lines[-1]["x"] == [0, 10, 20, 30, 40, 50, 60]
+    marks = [t for t in figures["accuracy-steps"]["data"] if t["mode"] == "markers"]
+    assert {trace["legendgroup"] for trace in marks} == {"uniform", "ds", "mopps", "edge"}
+    colours = {t["legendgroup"]: t["line"]["color"] for t in figures["effective-ratio"]["data"] if "hovertemplate" in t}
+    assert colours["edge"] == "var(--edge)"
+    assert len(set(colours.values())) == 5
+
+
+def test_figures_are_valid_plotly(built: tuple[Page, dict[str, Any], str]) -> None:
+    from plotly import graph_objects as go
+
+    page, _, _ = built
+
+    def concrete(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: concrete(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [concrete(item) for item in value]
+        return "#123456" if isinstance(value, str) and value.startswith("var(--") else value
+
+    figures = json.loads(page.scripts[0])
+    for figure in figures.values():
+        for one in [figure] if "layout" in figure else figure.values():
+            assert len(go.Figure(concrete(one)).data) > 0
+
+
+def test_text_never_becomes_markup(built: tuple[Page, dict[str, Any], str]) -> None:
+    page, _, text = built
+    assert len(page.scripts) == 3  # the data, plotly, the page's own
+    assert not any(tag in ("img", "b", "a", "iframe", "link", "object") for tag, _ in page.elements)
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert "<script>alert(1)</script>" in page.text
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
+    # Plotly reads HTML in labels: there the category must stay text as well.
+    ticks = json.loads(page.scripts[0])["category-belief"]["0"]["layout"]["yaxis"]["ticktext"]
+    assert any("&lt;b onclick" in tick for tick in ticks)
+    assert not any("<" in tick for tick in ticks)
+
+
+def test_nothing_is_loaded(built: tuple[Page, dict[str, Any], str]) -> None:
+    page, _, text = built
+    for tag, attributes in page.elements:
+        assert not {"src", "href", "srcset", "action", "poster", "xlink:href"} & attributes.keys(), tag
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy") or ""
+    assert "default-src 'none'" in policy
+    assert len(re.findall(r"'sha256-[A-Za-z0-9+/]{43}='", policy)) == 2
+    assert len(text.encode()) < 6e6
+
+
+def test_a_folder_with_one_method_and_one_seed_builds(make_folder: Make) -> None:
+    page = Page(build_report(make_folder(("edge",), seeds=1)).read_text())
+    assert "Uniform is not part of this comparison" in page.text
+    assert "At a glance" not in page.text
+    assert "Final accuracy" in page.text
+
+
+def test_missing_journals_leave_empty_places_that_say_so(make_folder: Make) -> None:
+    folder = make_folder(("uniform", "edge"), seeds=2)
+    for path in [*folder.glob("*/seed_*/evals.jsonl"), *folder.glob("*/seed_*/samples.jsonl")]:
+        path.unlink()
+    page = Page(build_report(folder).read_text())
+    assert "Not recorded in this folder." in page.text
+    assert "Completions" not in page.text
+    assert "effective-ratio" in page.values("div", "data-figure")
+    assert "believed" not in page.values("div", "data-figure")
+
+
+def test_nulls_and_wordless_steps_are_gaps(make_folder: Make) -> None:
+    folder = make_folder(("uniform", "edge"), seeds=2)
+    path = folder / "edge/seed_0/metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[3]["effective_ratio"] = None
+    lines[4]["predicted"] = [None] * len(lines[4]["predicted"])
+    del lines[5]["predicted"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    figures = json.loads(Page(build_report(folder).read_text()).scripts[0])
+    assert figures["correlation-selected"]["data"]
+
+
+def test_long_completions_are_cut_and_said_to_be(make_folder: Make) -> None:
+    folder = make_folder(("edge",), seeds=1)
+    sample = {"step": 9, "category": "a", "prompt": "p", "completion": "x" * 5000, "correct": False, "reason": None}
+    (folder / "edge/seed_0/samples.jsonl").write_text(json.dumps(sample) + "\n")
+    page = Page(build_report(folder).read_text())
+    assert "x" * 1500 + " … (3,500 more characters)" in page.text
+    assert "✗ wrong" in page.text
+
+
+def test_the_terminal_table_says_the_same(make_folder: Make) -> None:
+    summary = json.loads((make_folder() / "summary.json").read_text())
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(table(summary))
+    text = console.export_text()
+    speed = summary["speedup_vs_uniform"]["edge"]
+    assert f"{speed['mean']:.2f}×" in text
+    assert f"{speed['low']:.2f} to {speed['high']:.2f}" in text
+    assert "4 of 5" in text
+    assert f"{summary['methods']['mopps']['final_accuracy']['mean']:.1%}" in text
