@@ -1,0 +1,37 @@
+"""A step costs what was seen, not what the pool holds: 10M prompts against 1M, 100k of them seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+import edgewise as ew
+from benchmarks.prompts import BATCH, MILLION, experienced, pool_of
+from benchmarks.row import Row, alternating
+
+SEEN = 100_000
+
+
+def rows() -> Iterator[Row]:
+    for name, categories in (("mopps", 0), ("edge", 0), ("edge", 50), ("uniform", 0)):
+        small, large = (experienced(name, pool_of(size, categories), SEEN) for size in (MILLION, 10 * MILLION))
+        label = f"{name}, {categories} categories" if categories else name
+        base, ours = alternating([lambda s=s: s.select(BATCH) for s in (small, large)])
+        yield Row.flat(f"{label}: select 256 of 10M, not 1M, 100k seen", ours, base, 1.5)
+        base, ours = alternating([_step(selector) for selector in (small, large)])
+        yield Row.flat(f"{label}: curriculum step at 10M, not 1M", ours, base, 1.5)
+
+
+def _step(selector: ew.Selector) -> Callable[[], None]:
+    """One step with a batch in flight, a gate and a probe."""
+    curriculum = ew.Curriculum(selector.pool, selector, ew.gates.Informative(max_rounds=1), probe=0.05)
+    rng = np.random.default_rng(0)
+    waiting = [curriculum.select(BATCH)]
+
+    def step() -> None:
+        waiting.append(curriculum.select(BATCH))
+        batch = waiting.pop(0)
+        curriculum.observe(batch, rng.integers(0, 2, 8 * len(batch)))
+
+    return step
