@@ -32,6 +32,11 @@ class Belief(ABC):
     def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
         """One independent draw of each prompt's success rate, (n,) in [0, 1] (Thompson sampling)."""
 
+    def spread(self, rows: Rows) -> Floats:
+        """Standard deviation of each prompt's success rate, (n,) in [0, 1/2]; from a hundred draws where not overridden."""
+        rng = np.random.default_rng(0)
+        return np.std([self.draw(rows, rng) for _ in range(100)], axis=0)
+
     def closest(self, n: int, target: float, exclude: Rows, rng: np.random.Generator) -> Rows | None:
         """The n rows, none of `exclude` (sorted), whose draws are closest to `target`, without drawing for every prompt.
 

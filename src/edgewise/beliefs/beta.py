@@ -65,6 +65,11 @@ class BetaBelief(Belief):
         alpha, beta = self.posterior(rows)
         return alpha / (alpha + beta)
 
+    def spread(self, rows: Rows) -> Floats:
+        alpha, beta = self.posterior(rows)
+        total = alpha + beta
+        return np.sqrt(alpha * beta / (total + 1.0)) / total
+
     def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
         return rng.beta(*self.posterior(rows))
 
