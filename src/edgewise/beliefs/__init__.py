@@ -1,15 +1,21 @@
 """Beliefs about success rates; a new one is one file with `@beliefs.register(name)` and one import here."""
 
+from edgewise.beliefs.ability import AbilityBelief
+from edgewise.beliefs.anchored import AnchoredBelief
 from edgewise.beliefs.base import Belief
 from edgewise.beliefs.beta import BetaBelief
+from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.hmm import MarkovBelief
 from edgewise.beliefs.priors import CategoryPrior, FixedPrior, KnownRates, Prior, priors
 from edgewise.beliefs.registry import beliefs
 
 __all__ = [
+    "AbilityBelief",
+    "AnchoredBelief",
     "Belief",
     "BetaBelief",
     "CategoryPrior",
+    "FeatureBelief",
     "FixedPrior",
     "KnownRates",
     "MarkovBelief",

@@ -1,0 +1,256 @@
+"""What logistic beliefs share: a drifting Gaussian weight vector common to all prompts, and each prompt's own residual.
+
+    logit p_i(t) = x_i . w(t) + b_i(t)
+
+w is Gaussian with full covariance and moves a little every policy step. b_i is Gaussian around 0 with variance tau^2,
+learned online; it is kept as evidence (precision and precision-weighted mean beyond the prior) that fades every step, so
+that an unobserved prompt returns to what the shared part says, exactly and without a pass over the pool.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from edgewise.beliefs.base import Belief, Counts, Floats
+from edgewise.beliefs.seen import SeenTable
+from edgewise.errors import CheckpointError, ConfigError
+from edgewise.pool import PromptPool, Rows
+
+_GRID = np.linspace(-1.0, 1.0, 33)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+
+
+class LogisticBelief(Belief):
+    """Shared weights and per-prompt residuals on the logit scale; subclasses say what x_i is.
+
+    A step's groups are judged together when the step ends. Each contributes the Gaussian site that gives its logit the
+    exact posterior mean and variance under the belief at the step's start (assumed-density filtering; proper at no success
+    and at all successes). The shared weights then take all sites at once with the residuals integrated out, and each
+    residual takes what the new weights leave unexplained. So one observation moves every related prompt, and the order of
+    observations does not matter. Until the step ends a prompt's own group moves only the prompt itself.
+
+    tau^2 comes from first visits, whose residuals are draws from the prior whatever the selector prefers: the moment
+    estimate with weights (1 - posterior variance / tau^2)^2, a fixed point of expectation maximisation.
+
+    Args:
+        pool: the prompts.
+        ageing: share of a residual's evidence that survives a policy step, in (0, 1].
+        residual: tau before any data, > 0.
+    """
+
+    def __init__(self, pool: PromptPool, ageing: float, residual: float):
+        super().__init__(pool)
+        if not 0 < ageing <= 1:
+            raise ConfigError(f"ageing must lie in (0, 1], got {ageing}")
+        if not 0 < residual < np.inf:
+            raise ConfigError(f"residual is a standard deviation on the logit scale, > 0, got {residual}")
+        self.ageing, self.residual = float(ageing), float(residual)
+        self.step = 0
+        # h / (1 / tau^2 + a) is the residual's mean as of `step`; this step's rollouts wait in successes and trials.
+        columns: dict[str, Any] = {
+            "h": np.float32,
+            "a": np.float32,
+            "step": np.int32,
+            "successes": np.int32,
+            "trials": np.int32,
+        }
+        self._seen = SeenTable(len(pool), columns)
+        self._waiting: list[np.ndarray] = []
+        # Shared weights: mean, covariance, and by weight the prior variance and the variance of one step's drift.
+        self._mean, self._covariance = np.empty(0), np.empty((0, 0))
+        self._variance, self._drift = np.empty(0), np.empty(0)
+        # First visits by group of prompts that share tau: weighted excess of squared residuals, and the weights.
+        self._visits = np.zeros((2, 1))
+
+    @abstractmethod
+    def _shared(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean and variance of x_i . w, (n,) each."""
+
+    @abstractmethod
+    def _gathered(self, rows: Rows, weight: Floats, gradient: Floats) -> tuple[Floats, Floats]:
+        """sum_i weight_i x_i x_i', (d, d), and sum_i gradient_i x_i, (d,)."""
+
+    def _group(self, rows: Rows) -> np.ndarray:
+        """Which tau each prompt has, (n,)."""
+        return np.zeros(len(rows), np.int64)
+
+    @property
+    def seen(self) -> int:
+        """Number of prompts observed at least once."""
+        return len(self._seen)
+
+    def logits(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean and variance of each prompt's logit now, (n,) each."""
+        mean, variance = self._start(rows)
+        slots = self._seen.slots(rows)
+        told = np.flatnonzero(slots >= 0)
+        told = told[self._seen["trials"][slots[told]] > 0]
+        if len(told):
+            s, k = self._seen["successes"][slots[told]], self._seen["trials"][slots[told]]
+            mean[told], variance[told] = logit_posterior(mean[told], variance[told], s, k)
+        return mean, variance
+
+    def mean(self, rows: Rows) -> Floats:
+        mean, variance = self.logits(rows)
+        return sigmoid(mean / np.sqrt(1.0 + np.pi / 8.0 * variance))
+
+    def spread(self, rows: Rows) -> Floats:
+        mean, variance = self.logits(rows)
+        first = second = np.zeros(len(rows))
+        for node, weight in zip(_NODES, _WEIGHTS / _WEIGHTS.sum(), strict=True):
+            rate = sigmoid(mean + node * np.sqrt(variance))
+            first, second = first + weight * rate, second + weight * rate**2
+        return np.sqrt(np.maximum(second - first**2, 0.0))
+
+    def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
+        """Independent draws. One draw of the shared part for all would tie a batch to the luck of that draw."""
+        mean, variance = self.logits(rows)
+        return sigmoid(mean + np.sqrt(variance) * rng.standard_normal(len(rows)))
+
+    def observe(self, rows: Rows, successes: Counts, trials: Counts) -> None:
+        slots, new = self._seen.insert(rows)
+        self._seen["step"][slots[new]] = self.step
+        self._waiting.append(slots[self._seen["trials"][slots] == 0])
+        self._seen["successes"][slots] += successes
+        self._seen["trials"][slots] += trials
+
+    def advance(self) -> None:
+        slots = np.concatenate([np.empty(0, np.int32), *self._waiting])
+        self._waiting = []
+        if len(slots):
+            # In the order of rows: sums then do not depend on the order of observations, to the last bit.
+            self._learn(slots[np.argsort(self._seen.rows[slots])])
+        keep = np.sqrt(np.maximum(1.0 - self._drift / self._variance, 0.0))
+        keep[0] = 1.0
+        self._mean *= keep
+        self._covariance *= keep[:, None] * keep
+        self._covariance[np.diag_indices_from(self._covariance)] += self._drift
+        self.step += 1
+
+    def grow(self) -> None:
+        self._seen.grow(len(self.pool))
+
+    def tau(self) -> Floats:
+        """Standard deviation of the residuals by group, shrunk towards that over all groups."""
+        excess, weight = self._visits
+        # The prior counts as much as about a dozen first visits, the average over groups likewise.
+        overall = (excess.sum() + 4.0 * self.residual**2) / (weight.sum() + 4.0)
+        return np.sqrt(np.clip((excess + 4.0 * np.clip(overall, 0.01, 25.0)) / (weight + 4.0), 0.01, 25.0))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "seen": self._seen.state_dict(),
+            "mean": self._mean.copy(),
+            "covariance": self._covariance.copy(),
+            "visits": self._visits.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
+        mean, covariance = np.asarray(state["mean"], np.float64), np.asarray(state["covariance"], np.float64)
+        visits, size = np.asarray(state["visits"], np.float64), len(self._mean)
+        if mean.shape != (size,) or covariance.shape != (size, size) or visits.shape != self._visits.shape:
+            raise CheckpointError(f"the saved weights have shape {mean.shape}, this pool needs ({size},)")
+        self._seen.load_state_dict(state["seen"], remap)
+        self._mean, self._covariance, self._visits = mean.copy(), covariance.copy(), visits.copy()
+        self.step = int(state["step"])
+        self._waiting = [np.flatnonzero(self._seen["trials"] > 0)]
+
+    def metrics(self) -> dict[str, float]:
+        return {"seen": float(self.seen), "residual": float(self.tau().mean())}
+
+    def _start(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean and variance of each logit without this step's groups."""
+        mean, variance = self._shared(rows)
+        own, spare = self._own(rows)
+        return mean + own, variance + spare
+
+    def _own(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean and variance of each residual without this step's groups."""
+        precision = (1.0 / self.tau() ** 2)[self._group(rows)]
+        pull = np.zeros(len(rows))
+        slots = self._seen.slots(rows)
+        known = slots >= 0
+        mine = slots[known]
+        if len(mine):
+            fade = self.ageing ** (self.step - self._seen["step"][mine]).astype(np.float64)
+            pull[known] = self._seen["h"][mine] * fade
+            precision[known] += self._seen["a"][mine] * fade
+        return pull / precision, 1.0 / precision
+
+    def _learn(self, slots: np.ndarray) -> None:
+        """Take in the groups of the step that ends."""
+        seen = self._seen
+        rows = seen.rows[slots].astype(np.int64)
+        base, shared = self._shared(rows)
+        own, spare = self._own(rows)
+        centre, width = base + own, shared + spare
+        s, k = seen["successes"][slots], seen["trials"][slots]
+        after, left = logit_posterior(centre, width, s, k)
+        # The site N(z, 1 / site) of each logit; pull = site (z - centre).
+        site = np.maximum(1.0 / left - 1.0 / width, 0.0)
+        pull = (after - centre) / left
+        heard = 1.0 + site * spare
+        information, gradient = self._gathered(rows, site / heard, pull / heard)
+        identity = np.eye(len(self._mean))
+        covariance = np.linalg.solve(identity + self._covariance @ information, self._covariance)
+        self._covariance = 0.5 * (covariance + covariance.T)
+        self._mean = self._mean + self._covariance @ gradient
+        moved, unsure = self._shared(rows)
+        # What the weights leave unexplained is known no better than the weights themselves.
+        site_own = site / (1.0 + site * unsure)
+        pull_own = (pull + site * (base - moved)) / (1.0 + site * unsure)
+        first = seen["a"][slots] == 0
+        self._learn_tau(rows[first], site_own[first], pull_own[first])
+        fade = self.ageing ** (self.step - seen["step"][slots]).astype(np.float64)
+        seen["h"][slots] = seen["h"][slots] * fade + pull_own + site_own * own
+        seen["a"][slots] = seen["a"][slots] * fade + site_own
+        seen["step"][slots] = self.step
+        seen["successes"][slots] = seen["trials"][slots] = 0
+
+    def _learn_tau(self, rows: Rows, site: Floats, pull: Floats) -> None:
+        group = self._group(rows)
+        prior = self.tau()[group] ** 2
+        share = site * prior / (1.0 + site * prior)
+        # E[b^2] - tau^2 + share^2 tau^2 is share^2 times (squared innovation - its noise).
+        variance = prior * (1.0 - share)
+        excess = (pull * variance) ** 2 + variance - prior + share**2 * prior
+        size = self._visits.shape[1]
+        # How prompts differ changes more slowly than how good the policy is.
+        self._visits *= 0.99
+        self._visits += np.stack([np.bincount(group, excess, size), np.bincount(group, share**2, size)])
+
+
+def logit_posterior(mean: Floats, variance: Floats, successes: Counts, trials: Counts) -> tuple[Floats, Floats]:
+    """Mean and variance of a logit ~ N(mean, variance) after `successes` of `trials` rollouts, (n,) each.
+
+    The mode by bisection, then the trapezoid rule on nodes that are dense near the mode and reach the prior's tails.
+    """
+    s, k = successes.astype(np.float64), trials.astype(np.float64)
+    low, high = mean - variance * (k - s), mean + variance * s
+    for _ in range(40):
+        mode = 0.5 * (low + high)
+        rising = s - k * sigmoid(mode) + (mean - mode) / variance > 0
+        low, high = np.where(rising, mode, low), np.where(rising, high, mode)
+    rate = sigmoid(mode)
+    scale = 1.0 / np.sqrt(1.0 / variance + k * rate * (1.0 - rate))
+    # Nowhere is the posterior flatter than the prior, so 8 prior deviations hold all of it.
+    angle = np.arcsinh(8.0 * np.sqrt(variance) / scale)[:, None] * _GRID
+    offset = scale[:, None] * np.sinh(angle)
+    logit = mode[:, None] + offset
+    density = (
+        s[:, None] * logit
+        - k[:, None] * np.logaddexp(0.0, logit)
+        - 0.5 * (logit - mean[:, None]) ** 2 / variance[:, None]
+    )
+    weight = np.exp(density - density.max(1, keepdims=True)) * np.cosh(angle)
+    weight /= weight.sum(1, keepdims=True)
+    shift = (weight * offset).sum(1)
+    return mode + shift, (weight * (offset - shift[:, None]) ** 2).sum(1)
+
+
+def sigmoid(x: Floats) -> Floats:
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
