@@ -64,7 +64,7 @@ class Countdown(Task):
         self,
         n: int,
         seed: int,
-        count: tuple[int, int] = (3, 4),
+        count: tuple[int, int] = (2, 4),
         weights: list[float] | None = None,
         numbers: tuple[int, int] = (1, 12),
         target: tuple[int, int] = (1, 60),
@@ -95,7 +95,7 @@ class Countdown(Task):
             return Verdict(False, 0.1, reason="wrong value")
         return Verdict(True, 1.0)
 
-    def demonstrations(self, n: int, seed: int, slips: float = 0.2, **difficulty: Any) -> list[tuple[str, str]]:
+    def demonstrations(self, n: int, seed: int, slips: float = 0.1, **difficulty: Any) -> list[tuple[str, str]]:
         """A random correct solution of each prompt, by an author who gives up on a share `slips` of them.
 
         The answer is then an expression of the given numbers that misses the target, its steps calculated right.
@@ -113,7 +113,7 @@ class Countdown(Task):
         self,
         seed: int,
         slips: float,
-        count: tuple[int, int] = (3, 4),
+        count: tuple[int, int] = (2, 4),
         weights: list[float] | None = None,
         numbers: tuple[int, int] = (1, 12),
         target: tuple[int, int] = (1, 60),
