@@ -274,7 +274,7 @@ def test_the_vocabulary_grows_with_the_largest_number() -> None:
         ({"numbers": (1, 100)}, r"numbers .* inside 1\.\.99"),
         ({"target": (1, 100)}, r"target .* inside 1\.\.99"),
         ({"target": (9, 8)}, "target must be a range"),
-        ({"weights": [1.0]}, "weights must be 2 numbers"),
+        ({"weights": [1.0]}, "weights must be 3 numbers"),
         ({"operations": ""}, "operations must be some of"),
         ({"operations": "+^"}, "operations must be some of"),
         ({"numbers": (1, 2), "target": (99, 99)}, "no problem of this difficulty"),
