@@ -199,25 +199,26 @@ class LogisticBelief(Belief):
         covariance = np.linalg.solve(identity + self._covariance @ information, self._covariance)
         self._covariance = 0.5 * (covariance + covariance.T)
         self._mean = self._mean + self._covariance @ gradient
-        moved, unsure = self._shared(rows)
-        # What the weights leave unexplained is known no better than the weights themselves.
-        site_own = site / (1.0 + site * unsure)
-        pull_own = (pull + site * (base - moved)) / (1.0 + site * unsure)
         first = seen["a"][slots] == 0
-        self._learn_tau(rows[first], site_own[first], pull_own[first])
+        self._learn_tau(rows[first], spare[first], width[first], (after - centre)[first], left[first])
+        # Given the weights, the residual's site is what they leave unexplained; at their new mean this is exact.
+        pull += site * (base - self._shared(rows)[0])
         fade = self.ageing ** (self.step - seen["step"][slots]).astype(np.float64)
-        seen["h"][slots] = seen["h"][slots] * fade + pull_own + site_own * own
-        seen["a"][slots] = seen["a"][slots] * fade + site_own
+        seen["h"][slots] = seen["h"][slots] * fade + pull + site * own
+        seen["a"][slots] = seen["a"][slots] * fade + site
         seen["step"][slots] = self.step
         seen["successes"][slots] = seen["trials"][slots] = 0
 
-    def _learn_tau(self, rows: Rows, site: Floats, pull: Floats) -> None:
+    def _learn_tau(self, rows: Rows, prior: Floats, width: Floats, moved: Floats, left: Floats) -> None:
+        """First visits: tau^2, variance of the logit before its group, move of its mean and variance after it, (n,) each.
+
+        Judged against the belief at the step's start: weights fitted to the same groups would explain too much.
+        """
         group = self._group(rows)
-        prior = self.tau()[group] ** 2
-        share = site * prior / (1.0 + site * prior)
+        part = prior / width
+        share = part * (1.0 - left / width)
         # E[b^2] - tau^2 + share^2 tau^2 is share^2 times (squared innovation - its noise).
-        variance = prior * (1.0 - share)
-        excess = (pull * variance) ** 2 + variance - prior + share**2 * prior
+        excess = (part * moved) ** 2 - share * prior + share**2 * prior
         size = self._visits.shape[1]
         # How prompts differ changes more slowly than how good the policy is.
         self._visits *= 0.99
