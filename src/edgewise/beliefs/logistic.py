@@ -32,8 +32,8 @@ class LogisticBelief(Belief):
     residual takes what the new weights leave unexplained. So one observation moves every related prompt, and the order of
     observations does not matter. Until the step ends a prompt's own group moves only the prompt itself.
 
-    tau^2 comes from first visits, whose residuals are draws from the prior whatever the selector prefers: the moment
-    estimate with weights (1 - posterior variance / tau^2)^2, a fixed point of expectation maximisation.
+    tau^2 comes from first visits, whose residuals are draws from the prior whatever the selector prefers: it is right when
+    E[b^2] after a visit is tau^2 on average (the fixed point of expectation maximisation), and moves by Fisher scoring.
 
     Args:
         pool: the prompts.
@@ -138,7 +138,7 @@ class LogisticBelief(Belief):
         excess, weight = self._visits
         # The prior counts as much as about a dozen first visits, the average over groups likewise.
         overall = (excess.sum() + 4.0 * self.residual**2) / (weight.sum() + 4.0)
-        return np.sqrt(np.clip((excess + 4.0 * np.clip(overall, 0.01, 25.0)) / (weight + 4.0), 0.01, 25.0))
+        return np.sqrt(np.clip((excess + 4.0 * np.clip(overall, 0.04, 25.0)) / (weight + 4.0), 0.04, 25.0))
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -217,12 +217,17 @@ class LogisticBelief(Belief):
         group = self._group(rows)
         part = prior / width
         share = part * (1.0 - left / width)
-        # E[b^2] - tau^2 + share^2 tau^2 is share^2 times (squared innovation - its noise).
-        excess = (part * moved) ** 2 - share * prior + share**2 * prior
         size = self._visits.shape[1]
+        visits = np.bincount(group, minlength=size)
+        # E[b^2] - tau^2 has mean 0 where tau is right, and is share^2 times (squared innovation - tau^2 - its noise). Every
+        # visit weighs what it would at tau = 1: with its own share, a tau once near 0 could hardly be learned away from.
+        usual = np.bincount(group, share, size) / np.maximum(visits, 1)
+        usual = np.clip(usual, 1e-6, 1.0 - 1e-6)[group]
+        weight = 1.0 / (1.0 + prior * (1.0 / usual - 1.0)) ** 2
+        excess = weight * (((part * moved) ** 2 - share * prior) / usual**2 + prior)
         # How prompts differ changes more slowly than how good the policy is.
         self._visits *= 0.99
-        self._visits += np.stack([np.bincount(group, excess, size), np.bincount(group, share**2, size)])
+        self._visits += np.stack([np.bincount(group, excess, size), np.bincount(group, weight, size)])
 
 
 def logit_posterior(mean: Floats, variance: Floats, successes: Counts, trials: Counts) -> tuple[Floats, Floats]:

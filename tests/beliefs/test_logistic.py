@@ -1,0 +1,117 @@
+"""The filter behind ability and features: exact posteriors of one group, exact ageing, learned residuals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import integrate
+from scipy.special import expit
+
+from edgewise.beliefs import AbilityBelief, FeatureBelief
+from edgewise.beliefs.logistic import logit_posterior
+from edgewise.pool import PromptPool
+
+
+def integral(mean: float, variance: float, s: int, k: int) -> tuple[float, float]:
+    """Mean and variance by adaptive quadrature."""
+
+    def density(x: float) -> float:
+        return float(np.exp(s * x - k * np.logaddexp(0, x) - (x - mean) ** 2 / (2 * variance) + shift))
+
+    grid = np.linspace(mean - 10 * variance**0.5 - k * variance, mean + 10 * variance**0.5 + k * variance, 200_001)
+    values = s * grid - k * np.logaddexp(0, grid) - (grid - mean) ** 2 / (2 * variance)
+    shift, centre = -values.max(), grid[values.argmax()]
+    reach = 9 * variance**0.5
+    moments = []
+    for power in range(3):
+        sides = ((centre - reach, centre), (centre, centre + reach))
+        moments.append(
+            sum(integrate.quad(lambda x, p=power: density(x) * x**p, *side, epsabs=1e-13)[0] for side in sides)
+        )
+    first = moments[1] / moments[0]
+    return first, moments[2] / moments[0] - first**2
+
+
+@pytest.mark.parametrize("mean", [-4.0, 0.0, 2.5])
+@pytest.mark.parametrize("variance", [0.01, 1.0, 6.0])
+@pytest.mark.parametrize(("s", "k"), [(0, 1), (0, 8), (8, 8), (3, 8), (64, 64), (500, 1000), (0, 1000)])
+def test_posterior_of_one_logit_is_exact(mean: float, variance: float, s: int, k: int) -> None:
+    found = logit_posterior(np.array([mean]), np.array([variance]), np.array([s]), np.array([k]))
+    expected = integral(mean, variance, s, k)
+    assert found[0][0] == pytest.approx(expected[0], abs=2e-4)
+    assert found[1][0] == pytest.approx(expected[1], rel=2e-3)
+
+
+def test_one_group_moves_related_prompts_by_the_shared_variance() -> None:
+    """One group, by hand: the logit's site is split between ability, offset and difficulty by their variances."""
+    pool = PromptPool(range(4), ["x", "x", "y", "y"])
+    belief = AbilityBelief(pool, drift=0.0, offset=1.0, residual=1.0, ageing=1.0)
+    belief.observe(np.array([0]), np.array([8]), np.array([8]))
+    after, left = logit_posterior(np.zeros(1), np.full(1, 3.0), np.array([8]), np.array([8]))
+    site = 1 / left - 1 / 3
+    target = after / left / site
+    belief.advance()
+    mean, variance = belief.logits(np.arange(4))
+    tau = belief.tau()[belief._group(np.array([0]))] ** 2
+    # theta, u_x, d: variances 1, 1, tau^2; the site has variance 1 / site. (tau itself has learned a little since.)
+    moved = target / (3 + 1 / site)
+    own = (target - 2 * moved) * site / (1 / tau + site)
+    assert mean[1] == pytest.approx(2 * moved)
+    assert mean[2] == mean[3] == pytest.approx(moved)
+    assert mean[0] == pytest.approx(2 * moved + own)
+    assert variance[0] < variance[1] < variance[2]
+
+
+def test_ageing_alone_returns_a_prompt_to_its_category() -> None:
+    pool = PromptPool(range(6), list("xxxyyy"))
+    belief = AbilityBelief(pool, ageing=0.9)
+    for _ in range(3):
+        belief.observe(np.arange(4), np.array([8, 2, 3, 5]), np.full(4, 8))
+        belief.advance()
+    gap = [belief.logits(np.array([0, 2]))[0]]
+    evidence = 1 / belief._own(np.array([0]))[1][0] - 1 / belief.tau()[belief._group(np.array([0]))][0] ** 2
+    for step in range(1, 40):
+        belief.advance()
+        faded = 1 / belief._own(np.array([0]))[1][0] - 1 / belief.tau()[belief._group(np.array([0]))][0] ** 2
+        assert faded == pytest.approx(evidence * 0.9**step, rel=1e-6)
+        gap.append(belief.logits(np.array([0, 2]))[0])
+    assert gap[-1][0] - gap[-1][1] < 0.1 * (gap[0][0] - gap[0][1])
+    fresh = PromptPool(range(1), ["x"])
+    assert belief.logits(np.array([0]))[1][0] > AbilityBelief(fresh, drift=0.0).logits(np.array([0]))[1][0] * 0.2
+
+
+def test_drift_widens_and_a_silent_category_keeps_its_bounds() -> None:
+    pool = PromptPool(range(2), ["x", "y"])
+    belief = AbilityBelief(pool, drift=0.2, offset=1.0, residual=1.0)
+    start = belief.logits(np.array([0]))[1][0]
+    for _ in range(100):
+        belief.advance()
+    # 100 steps of variance 0.04 for the level; the offset is stationary at 1.
+    assert belief.logits(np.array([0]))[1][0] == pytest.approx(start + 100 * 0.04)
+
+
+@pytest.mark.parametrize("tau", [0.3, 1.0, 1.8])
+def test_spread_of_difficulties_is_learned(tau: float) -> None:
+    rng = np.random.default_rng(0)
+    n = 4000
+    category = rng.integers(0, 5, n)
+    logit = np.linspace(-2, 2, 5)[category] + tau * rng.standard_normal(n)
+    belief = AbilityBelief(PromptPool(range(n), category.astype(str)), drift=0.03)
+    for _ in range(50):
+        rows = rng.choice(n, 64, replace=False)
+        belief.observe(rows, rng.binomial(8, expit(logit[rows])), np.full(64, 8))
+        belief.advance()
+    assert belief.tau()[1:].mean() == pytest.approx(tau, abs=0.2)
+    mean, variance = belief.logits(np.arange(n))
+    assert np.sqrt(((logit - mean) ** 2 / variance).mean()) == pytest.approx(1.0, abs=0.2)
+
+
+def test_mean_and_spread_are_those_of_the_draws() -> None:
+    pool = PromptPool(range(3), features=np.eye(3))
+    belief = FeatureBelief(pool)
+    belief.observe(np.array([0, 1]), np.array([8, 1]), np.array([8, 8]))
+    belief.advance()
+    rows = np.repeat(np.arange(3), 20_000)
+    drawn = belief.draw(rows, np.random.default_rng(0)).reshape(3, -1)
+    np.testing.assert_allclose(belief.mean(np.arange(3)), drawn.mean(1), atol=0.01)
+    np.testing.assert_allclose(belief.spread(np.arange(3)), drawn.std(1), atol=0.01)
