@@ -17,15 +17,20 @@ SPEED = {"uniform": 1.0, "ds": 2.1, "mopps": 1.25, "edge": 1.8, "stranger": 0.7}
 STEPS, EVERY, POOL = 60, 10, 800
 
 
+@pytest.fixture(scope="session")
+def write_comparison() -> Callable[..., Path]:
+    return _write
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     def make(methods: tuple[str, ...] = tuple(SPEED), seeds: int = 5) -> Path:
-        return write_comparison(tmp_path / "demo", methods, seeds)
+        return _write(tmp_path / "demo", methods, seeds)
 
     return make
 
 
-def write_comparison(folder: Path, methods: tuple[str, ...], seeds: int) -> Path:
+def _write(folder: Path, methods: tuple[str, ...] = tuple(SPEED), seeds: int = 5) -> Path:
     final = {m: [_run(folder / m / f"seed_{s}", m, s) for s in range(seeds)] for m in methods}
     (folder / "config.yaml").write_text("methods: []\n")
     (folder / "summary.json").write_text(json.dumps(_summary(final, seeds)))

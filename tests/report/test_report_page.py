@@ -16,6 +16,7 @@ from rich.console import Console
 from edgewise.report import build_report, table
 
 Make = Callable[..., Path]
+Write = Callable[[Path], Path]
 
 
 class Page(HTMLParser):
@@ -53,9 +54,9 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-@pytest.fixture
-def built(make_folder: Make) -> tuple[Page, dict[str, Any], str]:
-    folder = make_folder()
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, write_comparison: Write) -> tuple[Page, dict[str, Any], str]:
+    folder = write_comparison(tmp_path_factory.mktemp("built") / "demo")
     text = build_report(folder).read_text("utf-8")
     return Page(text), json.loads((folder / "summary.json").read_text()), text
 

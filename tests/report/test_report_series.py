@@ -17,13 +17,21 @@ def test_interval_is_students() -> None:
     np.testing.assert_allclose([band.low, band.high], [low, high])
 
 
-def test_interval_stays_inside_the_limits_and_needs_two_seeds() -> None:
+def test_interval_stays_inside_the_limits_and_needs_three_seeds() -> None:
     x = np.array([1.0, 2.0])
-    band = over_steps([(x, np.array([0.0, 0.2])), (x[:1], np.array([1.0]))])
+    band = over_steps([(x, np.array([0.0, 0.2])), (x, np.array([1.0, 0.4])), (x[:1], np.array([1.0]))])
     assert (band.low[0], band.high[0]) == (0.0, 1.0)
     assert np.isnan(band.low[1])
     assert np.isnan(band.high[1])
-    np.testing.assert_allclose(band.mean, [0.5, 0.2])
+    np.testing.assert_allclose(band.mean, [2 / 3, 0.3])
+
+
+def test_long_smoothed_curves_are_thinned_and_keep_their_values() -> None:
+    x = np.arange(1.0, 1001)
+    band = over_steps([(x, x / 1000)] * 3, window=5)
+    assert 100 < len(band.x) <= 160
+    np.testing.assert_allclose(band.mean[1:-1], band.x[1:-1] / 1000)
+    assert len(band.seeds[0][0]) == len(band.x)
 
 
 def test_rollouts_are_interpolated_as_far_as_complete_seeds_go() -> None:

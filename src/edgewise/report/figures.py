@@ -24,6 +24,9 @@ Figure = dict[str, Any]
 EVALUATIONS = 3
 """Accuracy is averaged over this many evaluations in a row, as in the rule for reaching the target."""
 
+CROWD = 6
+"""With more methods than this, single seeds are left out and bands are fainter."""
+
 
 def label(text: str) -> str:
     return html.escape(text, quote=False)
@@ -45,7 +48,9 @@ def accuracy(comparison: Comparison, against: str) -> Figure:
     target = comparison.target()
     if target.known:
         figure["layout"]["shapes"] = [_line(y=target.mean)]
-        figure["layout"]["annotations"] = [_note(f"target {target.mean:.3f}", x=0.01, y=target.mean)]
+        # Where the fewest curves run: on the left over steps, on the right over rollouts.
+        place = {"x": 0.01} if against == "step" else {"x": 0.99, "xanchor": "right"}
+        figure["layout"]["annotations"] = [_note(f"target {target.mean:.3f}", y=target.mean, **place)]
         key = "steps_to_target" if against == "step" else "rollouts_to_target"
         for method in comparison.methods:
             figure["data"] += _reached(comparison, method, comparison.measure(method, key), target.mean, unit)
@@ -229,13 +234,14 @@ def _curves(
     """A line a method: single seeds faint, interval as a band, mean on top."""
     look = styles(comparison.methods)
     seeds, areas, means = [], [], []
+    crowded = len(comparison.methods) > CROWD
     for method in comparison.methods:
         band = bands.get(method)
         if band is None or not len(band.x):
             continue
         colour, dash = look[method]
         of = _of(method)
-        if len(band.seeds) > 1:
+        if len(band.seeds) > 1 and not crowded:
             joined = [(np.append(own, np.nan), np.append(values, np.nan)) for own, values in band.seeds]
             seeds.append(
                 of
@@ -256,7 +262,7 @@ def _curves(
                     "y": _list(np.concatenate([band.low[sure], band.high[sure][::-1]])),
                     "mode": "lines",
                     "fill": "toself",
-                    "fillcolor": f"{colour}/0.14",
+                    "fillcolor": f"{colour}/{0.06 if crowded else 0.14}",
                     "line": {"width": 0},
                     "hoverinfo": "skip",
                 }
@@ -301,19 +307,12 @@ def _reached(comparison: Comparison, method: str, reach: Spread, target: float, 
 
 def _categories(names: list[str], x: Floats, z: Floats, top: float, what: str, ticks: str, hover: str) -> Figure:
     layout = _layout("training step", "")
-    labels = [label(name if len(name) <= 24 else name[:23] + "…") for name in names]
-    # Rows by position: names may look like numbers or dates, or be the same once shortened.
-    layout["yaxis"] |= {
-        "tickvals": [*range(len(names))],
-        "ticktext": labels,
-        "autorange": "reversed",
-        "showgrid": False,
-    }
-    if len(names) > 26:
-        step = math.ceil(len(names) / 20)
-        layout["yaxis"] |= {"tickvals": [*range(0, len(names), step)], "ticktext": labels[::step]}
-    trace = _heat(x, [*range(len(names))], z, top, what, ticks, hover.replace("%{y}", "%{customdata}"))
-    trace["customdata"] = [[name] * len(x) for name in map(label, names)]
+    rows, stride = [*map(label, names)], math.ceil(len(names) / 24)
+    short = [label(name if len(name) <= 24 else name[:23] + "…") for name in names]
+    # Always categories, even where the names look like numbers or dates.
+    layout["yaxis"] |= {"type": "category", "autorange": "reversed", "showgrid": False}
+    layout["yaxis"] |= {"tickvals": rows[::stride], "ticktext": short[::stride]}
+    trace = _heat(x, rows, z, top, what, ticks, hover)
     return {"data": [trace], "layout": layout}
 
 
@@ -371,11 +370,11 @@ def _dashed() -> dict[str, Any]:
     return {"color": "var(--muted)", "width": 1.2, "dash": "6px,4px"}
 
 
-def _note(text: str, x: float, y: float, xref: str = "paper", xanchor: str = "left") -> dict[str, Any]:
+def _note(text: str, y: float, x: float, xref: str = "paper", xanchor: str = "left") -> dict[str, Any]:
     place = {"x": x, "y": y, "xref": xref, "xanchor": xanchor, "yanchor": "bottom"}
     return place | {"text": text, "showarrow": False, "font": {"color": "var(--muted)", "size": 11}}
 
 
 def _list(values: Floats) -> list[float | None]:
     """For JSON: short, and null for NaN."""
-    return [round(value, 5) if math.isfinite(value) else None for value in values.tolist()]
+    return [round(value, 4) if math.isfinite(value) else None for value in values.tolist()]

@@ -214,15 +214,10 @@ def _interval(value: Spread, shared: list[Spread]) -> Html:
     parts = [
         h("line", x1="14", x2="186", y1="9", y2="9", class_="rail"),
         h("line", x1=place(1), x2=place(1), y1="2", y2="16", class_="one"),
-        h("text", times(1), x=place(1), y="25"),
+        h("text", "1×", x=place(1), y="25"),
     ]
     if value.has_interval:
         parts.append(h("line", x1=place(value.low), x2=place(value.high), y1="9", y2="9", class_="span"))
-        parts += [
-            h("text", times(end), x=place(end), y="25")
-            for end in (value.low, value.high)
-            if abs(float(place(end)) - float(place(1))) > 24
-        ]
     parts.append(h("circle", cx=place(value.mean), cy="9", r="4"))
     return h("svg", *parts, viewBox="0 0 200 28", class_="interval", aria_hidden="true")
 
@@ -231,7 +226,7 @@ def _learning(pictures: dict[str, Any]) -> Html:
     return _section(
         "Accuracy",
         "Line: mean over seeds, averaged over three evaluations as in the target rule. Band: its 95% interval. Faint: single"
-        " seeds. Diamond: the target reached, mean over seeds (only where every seed did).",
+        " seeds, of up to six methods. Diamond: the target reached, mean over seeds (only where every seed did).",
         _pair(
             _figure("accuracy-steps", "Accuracy against steps", "What a step is worth.", pictures),
             _figure(

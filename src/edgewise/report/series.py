@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,15 @@ from scipy.special import stdtrit
 Floats = npt.NDArray[np.float64]
 Curve = tuple[Floats, Floats]
 """(x, y), each (points,); y may hold NaN."""
+POINTS = 160
+"""Smoothed curves are thinned to about this many points: more cannot be seen, and every one makes the page larger."""
+SEEDS = 3
+"""Fewest seeds with an interval: Student's of two is twelve standard errors wide, and hides everything else."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """x, mean and 95% interval, each (points,). The interval is NaN where fewer than two seeds have a value."""
+    """x, mean and 95% interval, each (points,). The interval is NaN where fewer than three seeds have a value."""
 
     x: Floats
     mean: Floats
@@ -32,7 +37,9 @@ def over_steps(curves: list[Curve], limits: tuple[float, float] = (0.0, 1.0), wi
         limits: range of the quantity; the interval is cut to it.
         window: centred moving average over this many points of each seed first.
     """
-    curves = [(x, smooth(y, window)) for x, y in curves]
+    if window > 1:
+        stride = math.ceil(max((len(x) for x, _ in curves), default=1) / POINTS)
+        curves = [(x[::stride], smooth(y, window)[::stride]) for x, y in curves]
     x = np.unique(np.concatenate([x for x, _ in curves])) if curves else np.empty(0)
     table = np.full((len(curves), len(x)), np.nan)
     for row, (own, y) in zip(table, curves, strict=True):
@@ -79,5 +86,5 @@ def _band(x: Floats, table: Floats, seeds: list[Curve], limits: tuple[float, flo
         mean = filled.sum(axis=0) / count
         squares = (np.where(np.isfinite(table), table - mean, 0.0) ** 2).sum(axis=0)
         half = stdtrit(count - 1.0, 0.975) * np.sqrt(squares / (count - 1) / count)
-    half[count < 2] = np.nan
+    half[count < SEEDS] = np.nan
     return Band(x, mean, np.maximum(mean - half, limits[0]), np.minimum(mean + half, limits[1]), seeds)

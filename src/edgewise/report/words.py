@@ -87,7 +87,7 @@ class Ratio:
             return f"{change} {self.of} than {other}" + (" (one seed only)" if self.verdict == "single" else "")
         if self.verdict == "unclear":
             return f"no clear difference from {other} in {self.of}"
-        return f"no answer against {other} in {self.of}, as the target was not always reached"
+        return f"not comparable with {other} in {self.of}"
 
     def _claim(self) -> str:
         pace = "as fast" if self.of == "steps" else "as many"
@@ -115,9 +115,16 @@ def headline(comparison: Comparison) -> dict[str, str]:
     lines = {}
     for method in reversed(comparison.methods):
         known = {(ratio.of, ratio.other): ratio for ratio in ratios(comparison, method)}
-        parts = [known[key].short() for key in (("steps", "uniform"), ("rollouts", "ds")) if key in known]
-        if method not in BASELINES and parts:
-            lines[method] = f"{title(method)}, to reach the target: {'; '.join(parts)}."
+        told = [known[key] for key in (("steps", "uniform"), ("rollouts", "ds")) if key in known]
+        if method in BASELINES or not told:
+            continue
+        if all(ratio.verdict == "unreached" for ratio in told):
+            reach = comparison.measure(method, "steps_to_target")
+            lines[method] = (
+                f"{title(method)} reached the target in {reach.reached} of {len(reach.values)} seeds: no ratios."
+            )
+        else:
+            lines[method] = f"{title(method)}, to reach the target: {'; '.join(ratio.short() for ratio in told)}."
     return lines
 
 
@@ -161,7 +168,9 @@ def recovered(comparison: Comparison) -> list[str]:
             for key, whose in (("rollouts_vs_ds", "dynamic sampling's"), ("rollouts_vs_uniform", "uniform's"))
             if math.isfinite((value := spread(comparison.summary, key, method)).median)
         ]
-        share = f"recovers {gain:.0%} of that gain" if gain >= 0 else "is slower than uniform and recovers none of it"
+        share = f"recovers {max(gain, 0):.0%} of that gain" + (
+            "" if gain >= 0 else " (it is slower than uniform in the median)"
+        )
         lines.append(f"{title(method)} {share}{', with ' + ' and '.join(prices) if prices else ''}.")
     return lines
 
