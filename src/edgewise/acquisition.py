@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -78,6 +79,54 @@ class Informativeness(Acquisition):
         return 1.0 - rates**self.rollouts - (1.0 - rates) ** self.rollouts
 
 
+class BeliefAcquisition(Acquisition):
+    """Worth that depends on how sure the belief is: judged on its mean and spread instead of on one rate or draw."""
+
+    @abstractmethod
+    def believed(self, mean: Floats, spread: Floats) -> Floats:
+        """Worth of success rates believed with this mean and standard deviation, (n,) each in [0, 1], any numbers (n,)."""
+
+    def worth(self, rates: Floats) -> Floats:
+        """Worth of rates known for certain."""
+        return self.believed(rates, np.zeros_like(rates))
+
+
+@acquisitions.register("information")
+class InformationGain(BeliefAcquisition):
+    """Expected fall of the belief's entropy, in nats, by a group of k rollouts.
+
+    The mutual information of the success rate and the successes, for the Beta distribution with the belief's mean and
+    spread: H(s) - E[H(s | p)], s beta-binomial.
+    """
+
+    def __init__(self, rollouts: int = 8):
+        if int(rollouts) != rollouts or rollouts < 1:
+            raise ConfigError(f"rollouts must be a whole number >= 1, got {rollouts}")
+        self.rollouts = int(rollouts)
+
+    def believed(self, mean: Floats, spread: Floats) -> Floats:
+        k, share = self.rollouts, np.clip(mean, 1e-6, 1.0 - 1e-6)
+        # A spread beyond what [0, 1] allows counts as the widest, none as a million rollouts seen.
+        total = np.clip(share * (1.0 - share) / np.maximum(spread, 1e-9) ** 2 - 1.0, 1e-3, 1e6)
+        a, b = share * total, (1.0 - share) * total
+        right, wrong, both = ([np.zeros_like(a)] for _ in range(3))
+        for j in range(k):
+            for sums, start in ((right, a), (wrong, b), (both, total)):
+                sums.append(sums[-1] + np.log(start + j))
+        gain = k * (share * _digamma(a + 1.0) + (1.0 - share) * _digamma(b + 1.0) - _digamma(total + 1.0))
+        for s in range(k + 1):
+            # Log-probability of one order of s successes; the number of orders cancels between the two entropies.
+            order = right[s] + wrong[k - s] - both[k]
+            gain -= math.comb(k, s) * np.exp(order) * order
+        return np.maximum(gain, 0.0)
+
+
+def optimistic(acquisition: Acquisition, mean: Floats, spread: Floats, width: float = 1.0) -> Floats:
+    """Upper confidence: the highest worth of any rate within `width` spreads of the mean, (n,)."""
+    steps = [acquisition.worth(np.clip(mean + z * spread, 0.0, 1.0)) for z in np.linspace(-width, width, 9)]
+    return np.max(steps, axis=0)
+
+
 def top(worth: Floats, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Indices of the n highest worths, ties at the border drawn uniformly; (n,) in no particular order."""
     if n >= len(worth):
@@ -88,6 +137,41 @@ def top(worth: Floats, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64
     above = np.flatnonzero(worth > border)
     level = np.flatnonzero(worth == border)
     return np.concatenate([above, rng.choice(level, n - len(above), replace=False)])
+
+
+def capped(
+    worth: Floats, n: int, categories: npt.NDArray[np.integer], cap: float, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Like `top`, but no category takes more than ceil(cap n) places while others have prompts left.
+
+    Places that the cap leaves empty go to the best of the rest. Equal worth is broken at random.
+
+    Args:
+        worth: (m,).
+        n: how many, at most m.
+        categories: category code of each, (m,); any equal numbers are one category.
+        cap: share of the n places, in (0, 1].
+        rng: breaks ties.
+    """
+    order = np.lexsort((rng.random(len(worth)), -worth))
+    # Rank inside the category: position in a stable sort by category, less where the category starts.
+    codes = categories[order]
+    sorted_ = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[sorted_], codes)
+    rank = np.empty(len(order), np.int64)
+    rank[sorted_] = np.arange(len(order))
+    within = rank - starts < math.ceil(cap * n)
+    return np.concatenate([order[within], order[~within]])[:n]
+
+
+def _digamma(x: Floats) -> Floats:
+    """Derivative of log gamma for x >= 1, to 1e-9: eight steps up, then Stirling's series."""
+    result = np.zeros_like(x)
+    for j in range(8):
+        result -= 1.0 / (x + j)
+    y = x + 8.0
+    square = 1.0 / y**2
+    return result + np.log(y) - 0.5 / y - square * (1 / 12 - square * (1 / 120 - square / 252))
 
 
 def _share(name: str, value: float) -> float:
