@@ -47,9 +47,11 @@ def test_what_is_missing_is_said(make_folder: Make) -> None:
 
 def test_runs_without_a_summary_are_drawn(make_folder: Make) -> None:
     folder = make_folder(("uniform", "edge"), seeds=2)
-    (folder / "summary.json").unlink()
+    for path in [folder / "summary.json", *folder.glob("edge/seed_*/summary.json")]:
+        path.unlink()
     page = build_report(folder).read_text()
     assert "There is no summary.json yet" in page
+    assert "Edge, seed 0, 1 is unfinished: it stops at step 60, 60." in page
     assert "At a glance" not in page
 
 

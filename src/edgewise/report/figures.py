@@ -73,11 +73,11 @@ def success_rate(comparison: Comparison) -> Figure:
 
 
 def calibrated(comparison: Comparison, probe: bool) -> Figure:
-    """Observed against predicted success rate in ten bins, all seeds and steps together."""
+    """Observed against predicted success rate in ten bins, all seeds and the last three quarters of the run together."""
     look = styles(comparison.methods)
     traces: list[dict[str, Any]] = []
     for method, runs in comparison.runs.items():
-        lines = [line for run in runs for line in (run.evals if probe else run.metrics)]
+        lines = [line for run in runs for line in run.late(evals=probe)]
         predicted, successes, trials = pooled(line.forecast("probe" if probe else None) for line in lines)
         if not len(predicted):
             continue
@@ -306,7 +306,7 @@ def _reached(comparison: Comparison, method: str, reach: Spread, target: float, 
 
 
 def _categories(names: list[str], x: Floats, z: Floats, top: float, what: str, ticks: str, hover: str) -> Figure:
-    layout = _layout("training step", "")
+    layout = _layout("training step", "category")
     rows, stride = [*map(label, names)], math.ceil(len(names) / 24)
     short = [label(name if len(name) <= 24 else name[:23] + "…") for name in names]
     # Always categories, even where the names look like numbers or dates.

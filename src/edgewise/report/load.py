@@ -107,6 +107,15 @@ class Run:
     samples: list[dict[str, Any]]
     finished: bool
 
+    @property
+    def last(self) -> float | None:
+        """The last step with a record; None if there is none."""
+        return max((line.step for line in [*self.metrics[-1:], *self.evals[-1:]]), default=None)
+
+    def late(self, evals: bool = False) -> list[Line]:
+        """The lines of the last three quarters: before, no selector can know anything."""
+        return [line for line in (self.evals if evals else self.metrics) if line.step > (self.last or 0) / 4]
+
     def column(self, key: str, evals: bool = False) -> tuple[Floats, Floats]:
         """(steps, values) of one number a line, each (lines,)."""
         lines = self.evals if evals else self.metrics
@@ -183,12 +192,13 @@ class Comparison:
             absent = [seed for seed in expected if seed not in runs]
             if absent:
                 notes.append(f"{title(method)} has no run of seed {', '.join(absent)}.")
-            for run in runs.values():
-                if not run.metrics and not run.evals:
-                    notes.append(f"{title(method)}, seed {run.seed}: nothing has been recorded.")
-                elif not run.finished:
-                    last = max(line.step for line in [*run.metrics[-1:], *run.evals[-1:]])
-                    notes.append(f"{title(method)}, seed {run.seed} is unfinished: it stops at step {last:g}.")
+            empty = [seed for seed, run in runs.items() if run.last is None]
+            if empty:
+                notes.append(f"{title(method)}, seed {', '.join(empty)}: nothing has been recorded.")
+            stopped = {seed: run.last for seed, run in runs.items() if not run.finished and run.last is not None}
+            if stopped:
+                where = ", ".join(f"{last:g}" for last in stopped.values())
+                notes.append(f"{title(method)}, seed {', '.join(stopped)} is unfinished: it stops at step {where}.")
         return notes
 
 

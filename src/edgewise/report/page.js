@@ -3,6 +3,7 @@
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const root = document.documentElement;
   const hidden = new Set();
+  let paper = false;
   const ruler = document.body.appendChild(document.createElement("i"));
   ruler.hidden = true;
 
@@ -31,7 +32,9 @@
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: "var(--ink)" },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 8, r: 12, t: 12, b: 8 },
     hoverlabel: { bgcolor: "var(--card)", bordercolor: "var(--line)", font: { color: "var(--ink)" }, namelength: -1 },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: "var(--muted)", activecolor: "var(--ink)" }, autosize: true,
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: "var(--muted)", activecolor: "var(--ink)" },
+    // Paper has one width, which the boxes on the screen do not have yet when they are drawn for it.
+    ...(paper ? { autosize: false, width: 620, height: 290 } : { autosize: true }),
   });
   const chosen = () => document.querySelector("input[name=method]:checked")?.value;
   const draw = (box) => {
@@ -50,7 +53,7 @@
   const boxes = [...document.querySelectorAll("[data-figure]")];
   // Not plotly's own `responsive`, which misses boxes that change without the window.
   const watcher = new ResizeObserver((seen) => seen.forEach(({ target }) => {
-    if (target.classList.contains("js-plotly-plot")) Plotly.Plots.resize(target);
+    if (!paper && target.classList.contains("js-plotly-plot")) Plotly.Plots.resize(target);
   }));
   boxes.forEach((box) => watcher.observe(box));
   const redraw = (which = () => true) => boxes.filter(which).forEach(draw);
@@ -73,10 +76,11 @@
   dark.addEventListener("change", () => redraw());
   let before = "";
   addEventListener("beforeprint", () => {
+    paper = true;
     before = root.style.colorScheme;
     document.querySelectorAll("details").forEach((block) => { block.open = true; });
     scheme("light");
   });
-  addEventListener("afterprint", () => scheme(before));
+  addEventListener("afterprint", () => { paper = false; scheme(before); });
   redraw();
 })();

@@ -265,9 +265,17 @@ def _predictions(pictures: dict[str, Any]) -> Html:
                 pictures,
             ),
             _figure("correlation-selected", "Spearman over time, on what was selected", "Moving average.", pictures),
-            _figure("calibration-probe", "Calibration on the probe", "Larger marks: more rollouts.", pictures),
             _figure(
-                "calibration-selected", "Calibration on what was selected", "Larger marks: more rollouts.", pictures
+                "calibration-probe",
+                "Calibration on the probe",
+                "Last three quarters of the run; larger marks: more rollouts.",
+                pictures,
+            ),
+            _figure(
+                "calibration-selected",
+                "Calibration on what was selected",
+                "Last three quarters of the run; larger marks: more rollouts.",
+                pictures,
             ),
         ),
     )
