@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgewise.errors import ConfigError
+from edgewise.report.fields import Floats, Line, array, journal, mapping, number, numbers, parse, strings
 
-Floats = npt.NDArray[np.float64]
 BASELINES = ("uniform", "ds")
 TITLES = {"uniform": "Uniform", "ds": "Dynamic sampling", "mopps": "MoPPS", "edge": "Edge"}
 
@@ -48,52 +44,6 @@ class Spread:
     @property
     def has_interval(self) -> bool:
         return math.isfinite(self.low) and math.isfinite(self.high)
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a journal, with the place it came from for messages."""
-
-    values: dict[str, Any]
-    place: str
-
-    @property
-    def step(self) -> float:
-        return self.number("step")
-
-    def number(self, key: str) -> float:
-        """A number; NaN where it is null or absent."""
-        return _number(self.values.get(key), f"{self.place}: {key}")
-
-    def array(self, key: str) -> Floats:
-        """(n,); empty where it is null or absent, NaN for null elements."""
-        return _array(self.values.get(key), f"{self.place}: {key}")
-
-    def mapping(self, key: str) -> dict[str, float]:
-        """Numbers by category; empty where absent."""
-        return _numbers(self.values.get(key), f"{self.place}: {key}")
-
-    def strings(self, key: str) -> list[str]:
-        return _strings(self.values.get(key), f"{self.place}: {key}")
-
-    def forecast(self, key: str | None = None) -> tuple[Floats, Floats, Floats]:
-        """Predicted success rates, successes and trials, each (groups,): of the line, or of its mapping `key`.
-
-        Groups without a prediction are left out.
-        """
-        source = self
-        if key is not None:
-            source = Line(_mapping(self.values.get(key), f"{self.place}: {key}"), f"{self.place}: {key}")
-        parts = [source.array(name) for name in ("predicted", "successes", "trials")]
-        if len({len(part) for part in parts}) > 1:
-            if not len(parts[0]):
-                return parts[0], parts[0], parts[0]
-            raise ConfigError(f"{source.place}: predicted, successes and trials differ in length: {[*map(len, parts)]}")
-        whole = np.isfinite(parts).all(axis=0) & (parts[2] > 0)
-        predicted, successes, trials = (part[whole] for part in parts)
-        if ((predicted < 0) | (predicted > 1)).any():
-            raise ConfigError(f"{source.place}: predicted success rates must lie in [0, 1]")
-        return predicted, successes, trials
 
 
 @dataclass(frozen=True)
@@ -132,26 +82,26 @@ class Comparison:
 
     @cached_property
     def methods(self) -> list[str]:
-        names = {*self.runs, *_mapping(self.summary.get("methods"), "summary.json: methods")}
+        names = {*self.runs, *mapping(self.summary.get("methods"), "summary.json: methods")}
         return sorted(names, key=order)
 
     @property
     def setting(self) -> dict[str, Any]:
-        return _mapping(self.summary.get("setting"), "summary.json: setting")
+        return mapping(self.summary.get("setting"), "summary.json: setting")
 
     @property
     def seeds(self) -> list[str]:
-        return _strings(self.summary.get("seeds"), "summary.json: seeds")
+        return strings(self.summary.get("seeds"), "summary.json: seeds")
 
     @property
     def pool_mix(self) -> dict[str, float]:
         """Prompts by category."""
-        return _numbers(self.setting.get("pool_mix"), "summary.json: setting: pool_mix")
+        return numbers(self.setting.get("pool_mix"), "summary.json: setting: pool_mix")
 
     @property
     def recovered_gain(self) -> dict[str, float]:
         """Share of dynamic sampling's gain in steps, by method; NaN where unknown."""
-        return _numbers(self.summary.get("recovered_gain"), "summary.json: recovered_gain")
+        return numbers(self.summary.get("recovered_gain"), "summary.json: recovered_gain")
 
     @cached_property
     def categories(self) -> list[str]:
@@ -165,8 +115,8 @@ class Comparison:
 
     def measures(self) -> list[str]:
         """Names of the quantities that the summary knows of any method, in its order."""
-        table = _mapping(self.summary.get("methods"), "summary.json: methods")
-        return list(dict.fromkeys(key for method in table for key in _mapping(table[method], f"methods: {method}")))
+        table = mapping(self.summary.get("methods"), "summary.json: methods")
+        return list(dict.fromkeys(key for method in table for key in mapping(table[method], f"methods: {method}")))
 
     def measure(self, method: str, key: str) -> Spread:
         return spread(self.summary, "methods", method, key)
@@ -207,11 +157,11 @@ def spread(summary: dict[str, Any], *keys: str) -> Spread:
     place = "summary.json"
     entry: Any = summary
     for key in keys:
-        entry = _mapping(entry, place).get(key)
+        entry = mapping(entry, place).get(key)
         place = f"{place}: {key}"
-    found = _mapping(entry, place)
-    bounds = {name: _number(found.get(name), f"{place}: {name}") for name in ("mean", "low", "high", "median")}
-    return Spread(**bounds, values=tuple(_array(found.get("values"), f"{place}: values").tolist()))
+    found = mapping(entry, place)
+    bounds = {name: number(found.get(name), f"{place}: {name}") for name in ("mean", "low", "high", "median")}
+    return Spread(**bounds, values=tuple(array(found.get("values"), f"{place}: values").tolist()))
 
 
 def load_comparison(folder: Path) -> Comparison:
@@ -224,7 +174,7 @@ def load_comparison(folder: Path) -> Comparison:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder")
     summary_path = folder / "summary.json"
-    summary = _object(summary_path.read_text("utf-8", "replace"), str(summary_path)) if summary_path.exists() else {}
+    summary = parse(summary_path.read_text("utf-8", "replace"), str(summary_path)) if summary_path.exists() else {}
     runs: dict[str, list[Run]] = {}
     for path in sorted(folder.glob("*/seed_*"), key=lambda p: natural(f"{p.parent.name}/{p.name}")):
         if path.is_dir():
@@ -248,78 +198,10 @@ def natural(text: str) -> list[str | int]:
 
 
 def _run(path: Path) -> Run:
-    samples = [line.values for line in _journal(path / "samples.jsonl")]
-    metrics, evals = _journal(path / "metrics.jsonl"), _journal(path / "evals.jsonl")
+    samples = [line.values for line in journal(path / "samples.jsonl")]
+    metrics, evals = journal(path / "metrics.jsonl"), journal(path / "evals.jsonl")
     for line in [*metrics, *evals]:
         if not math.isfinite(line.step):
             raise ConfigError(f"{line.place} has no step")
     seed = path.name.removeprefix("seed_")
     return Run(path.parent.name, seed, metrics, evals, samples, (path / "summary.json").exists())
-
-
-def _journal(path: Path) -> list[Line]:
-    """The lines of a jsonl file; none if it does not exist. A last line that a kill left half-written is dropped."""
-    if not path.exists():
-        return []
-    # Not splitlines: a completion may hold U+2028, which JSON leaves as it is.
-    *whole, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    lines = [Line(_object(text, f"{path}, line {n}"), f"{path}, line {n}") for n, text in enumerate(whole, start=1)]
-    with contextlib.suppress(ConfigError):
-        lines.append(Line(_object(last, str(path)), f"{path}, line {len(whole) + 1}"))
-    return lines
-
-
-def _object(text: str, place: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{place} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{place} must be a JSON object, got {type(found).__name__}")
-    return found
-
-
-def _mapping(value: Any, place: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigError(f"{place} must be a JSON object, got {type(value).__name__}")
-    return value
-
-
-def _numbers(value: Any, place: str) -> dict[str, float]:
-    return {name: _number(item, f"{place}: {name}") for name, item in _mapping(value, place).items()}
-
-
-def _strings(value: Any, place: str) -> list[str]:
-    if not isinstance(value or [], list):
-        raise ConfigError(f"{place} must be a list, got {type(value).__name__}")
-    return [str(item) for item in value or []]
-
-
-def _number(value: Any, place: str) -> float:
-    if value is None:
-        return math.nan
-    if isinstance(value, (int, float)):
-        return float(value)
-    raise ConfigError(f"{place} must be a number, got {value!r:.80}")
-
-
-def _array(value: Any, place: str) -> Floats:
-    if value is None:
-        return np.empty(0)
-    if not isinstance(value, list):
-        raise ConfigError(f"{place} must be a list of numbers, got {type(value).__name__}")
-    try:
-        return np.array(value, np.float64).reshape(len(value))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{place} must be a list of numbers: {error}") from error
-
-
-def pooled(forecasts: Iterable[tuple[Floats, Floats, Floats]]) -> tuple[Floats, Floats, Floats]:
-    """Forecasts of many lines as one."""
-    parts = list(forecasts)
-    if not parts:
-        return np.empty(0), np.empty(0), np.empty(0)
-    predicted, successes, trials = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return predicted, successes, trials

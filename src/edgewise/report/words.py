@@ -191,6 +191,9 @@ def setting(comparison: Comparison) -> list[str]:
         elif total:
             line += f" in {len(mix)} categories"
         lines.append(line + ".")
+    hidden = {"none": "Selectors do not see the categories.", "shuffled": "Selectors see the categories shuffled."}
+    if known.get("labels") in ("none", "shuffled"):
+        lines.append(hidden[known["labels"]])
     if has("steps", "prompts_per_step", "rollouts_per_prompt"):
         lines.append(
             f"{known['steps']:,} steps of {known['prompts_per_step']:,} prompts with"

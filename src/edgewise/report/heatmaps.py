@@ -1,0 +1,153 @@
+"""Heat maps of one method over its run: what it believed, what it picked, and what was true."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgewise.report.fields import Floats, Line
+from edgewise.report.load import Comparison, Run
+from edgewise.report.plots import Figure, axes, jsonable, label
+from edgewise.report.series import Curve, over_steps
+
+
+def believed(comparison: Comparison, method: str) -> Figure | None:
+    """Heat map: share of the pool by believed success rate over the run, mean over seeds; with the probe's truth."""
+    steps, table = _matrix(comparison.runs.get(method, []), lambda line: line.array("believed"))
+    if not table.size:
+        return None
+    bins = table.shape[1]
+    centres = (np.arange(bins) + 0.5) / bins
+    # A few bins that hold nearly everything would leave the rest black.
+    top = float(np.quantile(table[table > 0], 0.98)) if (table > 0).any() else 1.0
+    layout = axes("training step", "believed success rate", (0, 1))
+    layout["showlegend"] = True
+    layout["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
+    data = [
+        _heat(
+            steps,
+            jsonable(centres),
+            table.T,
+            top,
+            "share of the pool",
+            ".0%",
+            "believed %{y:.2f} at step %{x}: %{z:.1%}",
+        ),
+        _overlay(steps, table @ centres / np.maximum(table.sum(axis=1), 1e-12), "mean belief", "solid"),
+    ]
+    probes = [_probe_rate(run) for run in comparison.runs[method]]
+    truth = over_steps([curve for curve in probes if np.isfinite(curve[1]).any()])
+    if len(truth.x):
+        data.append(_overlay(truth.x, truth.mean, "observed on the probe", "dot"))
+    return {"data": data, "layout": layout}
+
+
+def picked(comparison: Comparison, method: str) -> Figure | None:
+    """Heat map: share of the rolled-out groups by category over the run, all seeds together."""
+    lines = [line for run in comparison.runs.get(method, []) for line in run.metrics]
+    names = comparison.categories
+    last = int(max((line.step for line in lines), default=0))
+    width = max(1, math.ceil(last / 40))
+    counts = np.zeros((len(names), math.ceil(last / width)))
+    place = {name: row for row, name in enumerate(names)}
+    for line in lines:
+        rows = [place[name] for name in line.strings("categories") if name in place]
+        np.add.at(counts, (rows, int(max(line.step - 1, 0)) // width), 1)
+    if not counts.sum():
+        return None
+    with np.errstate(invalid="ignore"):
+        share = counts / counts.sum(axis=0)
+    middle = np.arange(share.shape[1]) * width + (width + 1) / 2
+    top = float(np.nanmax(share))
+    return _categories(names, middle, share, top, "share of groups", ".0%", "%{y} around step %{x}: %{z:.1%} of groups")
+
+
+def category_belief(comparison: Comparison, method: str) -> Figure | None:
+    return _by_category(comparison, method, "believed_by_category", "believed")
+
+
+def category_accuracy(comparison: Comparison, method: str) -> Figure | None:
+    return _by_category(comparison, method, "by_category", "accuracy")
+
+
+def _by_category(comparison: Comparison, method: str, key: str, what: str) -> Figure | None:
+    names = comparison.categories
+
+    def row(line: Line) -> Floats:
+        found = line.mapping(key)
+        return np.array([found.get(name, math.nan) for name in names]) if found else np.empty(0)
+
+    steps, table = _matrix(comparison.runs.get(method, []), row)
+    if not table.size:
+        return None
+    return _categories(names, steps, table.T, 1.0, what, ".1f", f"%{{y}} at step %{{x}}: {what} %{{z:.2f}}")
+
+
+def _probe_rate(run: Run) -> Curve:
+    rates = []
+    for line in run.evals:
+        _, successes, trials = line.forecast("probe")
+        rates.append(successes.sum() / trials.sum() if trials.sum() else math.nan)
+    return np.array([line.step for line in run.evals]), np.array(rates)
+
+
+def _matrix(runs: list[Run], row: Callable[[Line], Floats]) -> tuple[Floats, Floats]:
+    """(steps,), (steps, n): `row` of every evaluation, mean over the seeds that have it."""
+    found: dict[float, list[Floats]] = {}
+    for run in runs:
+        for line in run.evals:
+            values = row(line)
+            if len(values):
+                found.setdefault(line.step, []).append(values)
+    steps = sorted(found)
+    width = min((len(values) for rows in found.values() for values in rows), default=0)
+    return np.array(steps), np.array([np.mean([v[:width] for v in found[step]], axis=0) for step in steps])
+
+
+def _categories(names: list[str], x: Floats, z: Floats, top: float, what: str, ticks: str, hover: str) -> Figure:
+    layout = axes("training step", "category")
+    rows, stride = [*map(label, names)], math.ceil(len(names) / 24)
+    short = [label(name if len(name) <= 24 else name[:23] + "…") for name in names]
+    # Always categories, even where the names look like numbers or dates.
+    layout["yaxis"] |= {"type": "category", "autorange": "reversed", "showgrid": False}
+    layout["yaxis"] |= {"tickvals": rows[::stride], "ticktext": short[::stride]}
+    trace = _heat(x, rows, z, top, what, ticks, hover)
+    return {"data": [trace], "layout": layout}
+
+
+def _heat(x: Floats, y: list[Any], z: Floats, top: float, what: str, ticks: str, hover: str) -> dict[str, Any]:
+    return {
+        "type": "heatmap",
+        "x": jsonable(x),
+        "y": y,
+        "z": [jsonable(row) for row in z],
+        "zmin": 0,
+        "zmax": round(top, 4),
+        "colorscale": [[i / 5, f"var(--heat-{i})"] for i in range(6)],
+        "colorbar": {
+            "title": {"text": what, "side": "right", "font": {"size": 12, "color": "var(--muted)"}},
+            "thickness": 10,
+            "tickformat": ticks,
+            "outlinewidth": 0,
+            "len": 1,
+        },
+        "name": "",
+        "hovertemplate": hover,
+        "hoverongaps": False,
+        "showlegend": False,
+    }
+
+
+def _overlay(x: Floats, y: Floats, name: str, dash: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": jsonable(x),
+        "y": jsonable(y),
+        "name": name,
+        "mode": "lines",
+        "line": {"color": "var(--mark)", "width": 2, "dash": dash},
+        "hovertemplate": f"{name} %{{y:.2f}}<extra></extra>",
+    }
