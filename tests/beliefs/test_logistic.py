@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, stats
 from scipy.special import expit
 
 from edgewise.beliefs import AbilityBelief, FeatureBelief
@@ -115,3 +115,45 @@ def test_mean_and_spread_are_those_of_the_draws() -> None:
     drawn = belief.draw(rows, np.random.default_rng(0)).reshape(3, -1)
     np.testing.assert_allclose(belief.mean(np.arange(3)), drawn.mean(1), atol=0.01)
     np.testing.assert_allclose(belief.spread(np.arange(3)), drawn.std(1), atol=0.01)
+
+
+@pytest.mark.parametrize(("n", "target"), [(1, 0.5), (3, 0.3), (40, 0.9)])
+def test_closest_has_the_law_of_drawing_everyone(n: int, target: float) -> None:
+    pool = PromptPool(range(900), [None] * 100 + ["x"] * 300 + ["y"] * 500)
+    belief = AbilityBelief(pool)
+    seen = np.arange(0, 900, 60)
+    for _ in range(4):
+        belief.observe(seen, np.where(seen < 400, 8, 1), np.full(len(seen), 8))
+        belief.advance()
+    exclude = np.array([0, 5, 120, 899])
+    free = np.setdiff1d(np.arange(900), exclude)
+    kind = np.where(np.isin(np.arange(900), seen), 3, np.repeat([0, 1, 2], [100, 300, 500]))
+    rng = np.random.default_rng(0)
+    fast, full = np.zeros((2, 4)), np.zeros((2, 4))
+    for _ in range(600):
+        rows = belief.closest(n, target, exclude, rng)
+        assert rows is not None
+        assert len(set(rows.tolist())) == n
+        assert not np.isin(rows, exclude).any()
+        drawn = np.abs(belief.draw(free, rng) - target)
+        for counts, chosen in ((fast, rows), (full, free[np.argpartition(drawn, n - 1)[:n]])):
+            counts[0] += np.bincount(kind[chosen], minlength=4)
+            counts[1] += np.bincount(kind[chosen], chosen, minlength=4)
+    # Kinds are chosen as often, and rows inside a kind uniformly (by their mean).
+    assert stats.chi2_contingency(np.stack([fast[0], full[0]])[:, full[0] > 20]).pvalue > 0.01
+    often = full[0] > 100
+    np.testing.assert_allclose(
+        (fast[1] / np.maximum(fast[0], 1))[often], (full[1] / np.maximum(full[0], 1))[often], rtol=0.12
+    )
+
+
+def test_closest_of_a_distant_target_still_finds_enough() -> None:
+    belief = AbilityBelief(PromptPool(range(5000)), residual=0.3, offset=0.2)
+    for _ in range(20):
+        rows = np.arange(50)
+        belief.observe(rows, np.full(50, 8), np.full(50, 8))
+        belief.advance()
+    chosen = belief.closest(100, 0.02, rows, np.random.default_rng(0))
+    assert chosen is not None
+    assert len(np.unique(chosen)) == 100
+    assert chosen.min() >= 50

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.beliefs.base import Floats
+from edgewise.beliefs.base import Counts, Floats
 from edgewise.beliefs.logistic import LogisticBelief
 from edgewise.beliefs.registry import beliefs
 from edgewise.errors import CheckpointError, ConfigError
@@ -94,9 +94,25 @@ class AbilityBelief(LogisticBelief):
 
     def _shared(self, rows: Rows) -> tuple[Floats, Floats]:
         group = self._group(rows)
+        mean, variance = self._abilities()
+        return mean[group], variance[group]
+
+    def _abilities(self) -> tuple[Floats, Floats]:
+        """Mean and variance of theta by group, (groups,) each."""
         variance = self._covariance.diagonal()
         spread = variance[0] + 2.0 * self._covariance[0, 1:] + variance[1:]
-        return (self._mean[0] + self._mean[1:])[group], np.maximum(spread, 0.0)[group]
+        return self._mean[0] + self._mean[1:], np.maximum(spread, 0.0)
+
+    def _alike(self) -> tuple[Floats, Floats, Counts]:
+        mean, variance = self._abilities()
+        if self.pool.categories is None:
+            sizes = np.array([len(self.pool)], np.int64)
+        else:
+            sizes = np.roll(self.pool.category_sizes(), 1)
+        return mean, variance + self.tau() ** 2, sizes
+
+    def _members(self, group: int) -> np.ndarray | None:
+        return None if self.pool.categories is None else self.pool.members(group - 1)
 
     def _gathered(self, rows: Rows, weight: Floats, gradient: Floats) -> tuple[Floats, Floats]:
         group, size = self._group(rows), len(self._mean) - 1

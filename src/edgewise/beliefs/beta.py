@@ -9,7 +9,7 @@ import numpy as np
 from edgewise.beliefs.base import Belief, Counts, Floats
 from edgewise.beliefs.priors import FixedPrior, Prior
 from edgewise.beliefs.registry import beliefs
-from edgewise.beliefs.seen import SeenTable
+from edgewise.beliefs.seen import SeenTable, without
 from edgewise.beliefs.window import Alike, Drawn, Near, WindowIndex, aim, closest
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool, Rows
@@ -85,7 +85,7 @@ class BetaBelief(Belief):
         seen, fresh = closest(near, n)
         counts = np.bincount(fresh, minlength=len(left))
         found = [
-            self._pick_unseen(int(kind), int(counts[kind]), int(left[kind]), exclude, rng)
+            self._seen.pick_unseen(self.prior.members(int(kind)), int(counts[kind]), int(left[kind]), exclude, rng)
             for kind in np.flatnonzero(counts)
         ]
         return np.concatenate([seen, *found]).astype(np.int64)
@@ -148,7 +148,7 @@ class BetaBelief(Belief):
 
     def _near_seen(self, n: int, target: float, exclude: Rows, rng: np.random.Generator) -> Near:
         if self.ageing < 1.0 or not self.prior.steady or len(self._seen) <= 4 * aim(n):
-            rows = _without(np.sort(self._seen.rows), exclude)
+            rows = without(np.sort(self._seen.rows), exclude)
             return Drawn(rows, np.abs(self.draw(rows, rng) - target))
         if self._index is None or self._index.target != target:
             self._index = WindowIndex(self._seen, self._evidence, target)
@@ -161,31 +161,7 @@ class BetaBelief(Belief):
             self._unseen = sizes - np.bincount(self.prior.kind(self._seen.rows), minlength=len(sizes))
         return self._unseen
 
-    def _pick_unseen(self, kind: int, n: int, left: int, exclude: Rows, rng: np.random.Generator) -> Rows:
-        """n distinct unseen rows of a kind, uniformly, of the `left` that are not excluded."""
-        members = self.prior.members(kind)
-        size = len(self.pool) if members is None else len(members)
-        if 2 * n > left or 16 * left < size:
-            rows = np.arange(size) if members is None else members.astype(np.int64)
-            return rng.choice(_without(rows[self._seen.slots(rows) < 0], exclude), n, replace=False)
-        found = np.empty(0, np.int64)
-        while len(found) < n:
-            rows = rng.integers(size, size=2 * (n - len(found)) * size // left + 16)
-            rows = rows if members is None else members[rows]
-            rows = rows[self._seen.slots(rows) < 0]
-            found = np.concatenate([found, rows[~np.isin(rows, exclude)]])
-            _, first = np.unique(found, return_index=True)
-            found = found[np.sort(first)]
-        return found[:n]
-
     def _fade(self, slots: np.ndarray) -> Floats:
         if self.ageing == 1.0:
             return np.ones(len(slots))
         return self.ageing ** (self.step - self._seen["step"][slots]).astype(np.float64)
-
-
-def _without(rows: np.ndarray, exclude: Rows) -> np.ndarray:
-    """Sorted `rows` without those of sorted `exclude`."""
-    place = np.searchsorted(rows, exclude.astype(rows.dtype))
-    place = place[place < len(rows)]
-    return np.delete(rows, place[np.isin(rows[place], exclude)])

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.beliefs.alike_logits import AlikeLogits
 from edgewise.beliefs.base import Belief, Counts, Floats
-from edgewise.beliefs.seen import SeenTable
+from edgewise.beliefs.seen import SeenTable, without
+from edgewise.beliefs.window import Drawn, closest
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool, Rows
 
@@ -77,6 +79,14 @@ class LogisticBelief(Belief):
         """Which tau each prompt has, (n,)."""
         return np.zeros(len(rows), np.int64)
 
+    def _alike(self) -> tuple[Floats, Floats, Counts] | None:
+        """Mean and variance of an unseen prompt's logit and number of prompts, by group; None if each prompt has its own."""
+        return None
+
+    def _members(self, group: int) -> np.ndarray | None:
+        """Rows of one group; None for the whole pool."""
+        return None
+
     @property
     def seen(self) -> int:
         """Number of prompts observed at least once."""
@@ -109,6 +119,26 @@ class LogisticBelief(Belief):
         """Independent draws. One draw of the shared part for all would tie a batch to the luck of that draw."""
         mean, variance = self.logits(rows)
         return sigmoid(mean + np.sqrt(variance) * rng.standard_normal(len(rows)))
+
+    def closest(self, n: int, target: float, exclude: Rows, rng: np.random.Generator) -> Rows | None:
+        """Work follows the number of prompts seen: unseen prompts of a group are all alike."""
+        groups = self._alike()
+        if groups is None or not 0 < target < 1:
+            return None
+        mean, variance, left = groups
+        barred = exclude[self._seen.slots(exclude) < 0]
+        seen_rows = np.sort(self._seen.rows).astype(np.int64)
+        taken = self._group(np.concatenate([seen_rows, barred]))
+        left = left - np.bincount(taken, minlength=len(left)).astype(np.int64)
+        rows = without(seen_rows, exclude)
+        drawn = Drawn(rows, np.abs(self.draw(rows, rng) - target))
+        seen, fresh = closest((drawn, AlikeLogits(mean, variance, left, n, target, rng)), n)
+        counts = np.bincount(fresh, minlength=len(left))
+        found = [
+            self._seen.pick_unseen(self._members(int(group)), int(counts[group]), int(left[group]), exclude, rng)
+            for group in np.flatnonzero(counts)
+        ]
+        return np.concatenate([seen, *found]).astype(np.int64)
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts) -> None:
         slots, new = self._seen.insert(rows)

@@ -67,6 +67,26 @@ class SeenTable:
             column[places] = column[sources]
         self._slot[self._rows[places]] = places
 
+    def pick_unseen(
+        self, members: np.ndarray | None, n: int, left: int, exclude: Rows, rng: np.random.Generator
+    ) -> Rows:
+        """n distinct unseen rows, uniformly: of `members` (ascending; the pool if None), of which `left` are unseen and not
+        in `exclude` (sorted).
+        """
+        size = len(self._slot) if members is None else len(members)
+        if 2 * n > left or 16 * left < size:
+            rows = np.arange(size) if members is None else members.astype(np.int64)
+            return rng.choice(without(rows[self._slot[rows] < 0], exclude), n, replace=False)
+        found = np.empty(0, np.int64)
+        while len(found) < n:
+            rows = rng.integers(size, size=2 * (n - len(found)) * size // left + 16)
+            rows = rows if members is None else members[rows]
+            rows = rows[self._slot[rows] < 0]
+            found = np.concatenate([found, rows[~np.isin(rows, exclude)]])
+            _, first = np.unique(found, return_index=True)
+            found = found[np.sort(first)]
+        return found[:n]
+
     def grow(self, size: int) -> None:
         """Make room for a pool of `size` rows."""
         if size > len(self._slot):
@@ -110,3 +130,10 @@ def _resized(old: np.ndarray, capacity: int, used: int) -> np.ndarray:
     new = np.empty(capacity, old.dtype)
     new[:used] = old[:used]
     return new
+
+
+def without(rows: np.ndarray, exclude: Rows) -> np.ndarray:
+    """Sorted `rows` without those of sorted `exclude`."""
+    place = np.searchsorted(rows, exclude.astype(rows.dtype))
+    place = place[place < len(rows)]
+    return np.delete(rows, place[np.isin(rows[place], exclude)])

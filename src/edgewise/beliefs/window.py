@@ -82,10 +82,10 @@ class Alike:
             self._left = np.zeros_like(sizes)
             self.labels, self.distance, self.radius = *self._plain(sizes), np.inf
             return
-        self.radius = half_width(alpha, beta, sizes, target, n)
+        self.radius = self._half_width(sizes, n)
         edges = target + self.radius * np.linspace(-1.0, 1.0, STRIPS + 1)
         width = 2.0 * self.radius / STRIPS
-        peak = np.exp(log_peak(alpha[:, None], beta[:, None], edges[:-1], edges[1:]))
+        peak = np.exp(self._log_peak(edges[:-1], edges[1:]))
         # A margin for rounding keeps the envelope above the density.
         share = peak * width * (1.0 + 1e-9)
         # A kind whose envelope does not fit into a probability has nearly all its prompts inside: those are few.
@@ -96,7 +96,7 @@ class Alike:
         counts = rng.multinomial(np.where(whole, 0, sizes), np.concatenate([share, rest], axis=1))[:, :-1]
         kind, strip = (np.repeat(index, counts.ravel()) for index in np.divmod(np.arange(counts.size), STRIPS))
         offset = (strip + rng.random(len(strip))) * width - self.radius
-        density = np.exp(log_density(target + offset, alpha[kind], beta[kind]))
+        density = np.exp(self._log_density(target + offset, kind))
         kept = rng.random(len(kind)) * share[kind, strip] < density * width
         self._left = np.where(whole, 0, sizes) - np.bincount(kind[kept], minlength=len(sizes))
         self.labels = np.concatenate([labels, kind[kept]])
@@ -104,14 +104,31 @@ class Alike:
 
     def complete(self) -> None:
         kinds = np.repeat(np.arange(len(self._left)), self._left)
-        distance = outside(self._alpha[kinds], self._beta[kinds], self._target, self.radius, self._rng)
+        distance = np.abs(self._draw(kinds) - self._target)
+        while (inside := np.flatnonzero(distance <= self.radius)).size:
+            distance[inside] = np.abs(self._draw(kinds[inside]) - self._target)
         self.labels = np.concatenate([self.labels, kinds])
         self.distance = np.concatenate([self.distance, distance])
         self._left, self.radius = np.zeros_like(self._left), np.inf
 
     def _plain(self, sizes: Slots) -> tuple[Slots, Floats]:
         kinds = np.repeat(np.arange(len(sizes)), sizes)
-        return kinds, np.abs(self._rng.beta(self._alpha[kinds], self._beta[kinds]) - self._target)
+        return kinds, np.abs(self._draw(kinds) - self._target)
+
+    # What a family of distributions other than Beta replaces:
+
+    def _half_width(self, sizes: Slots, n: int) -> float:
+        return half_width(self._alpha, self._beta, sizes, self._target, n)
+
+    def _log_peak(self, low: Floats, high: Floats) -> Floats:
+        """At least the largest log density of each kind on each [low, high], (kinds, strips)."""
+        return log_peak(self._alpha[:, None], self._beta[:, None], low, high)
+
+    def _log_density(self, x: Floats, kinds: Slots) -> Floats:
+        return log_density(x, self._alpha[kinds], self._beta[kinds])
+
+    def _draw(self, kinds: Slots) -> Floats:
+        return self._rng.beta(self._alpha[kinds], self._beta[kinds])
 
 
 class WindowIndex:
