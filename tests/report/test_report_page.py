@@ -87,6 +87,7 @@ def test_headline_and_reached_counts_are_those_of_the_summary(built: tuple[Page,
     assert "Target reached in 4 of 5 seeds." in page.text
     assert "stranger and uniform both reached the target in 4 of 5 seeds" in page.text
     assert f"Edge recovers {summary['recovered_gain']['edge']:.0%} of that gain" in page.text
+    assert "A pool of 800 prompts by category: op1-5: 200 (25%), op6-10: 200 (25%)" in page.text
     assert "visits each prompt 1.2 times" in page.text
     assert "41% of the groups are informative" in page.text
 

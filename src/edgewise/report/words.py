@@ -186,8 +186,10 @@ def setting(comparison: Comparison) -> list[str]:
     if has("pool_size"):
         line = f"A pool of {known['pool_size']:,} prompts"
         total = sum(mix.values())
-        if total and len(mix) <= 12:
-            line += ": " + ", ".join(f"{count:,.0f} {name} ({count / total:.0%})" for name, count in mix.items())
+        if total and len(mix) <= 24:
+            line += " by category: " + ", ".join(
+                f"{name}: {count:,.0f} ({count / total:.0%})" for name, count in mix.items()
+            )
         elif total:
             line += f" in {len(mix)} categories"
         lines.append(line + ".")
