@@ -203,6 +203,10 @@ class Curriculum:
         else:
             self._flight = np.delete(self._flight, self._flight_of(batch), axis=0)
 
+    def drop_surplus(self) -> None:
+        """The trainer does not keep what the last step admitted beyond its batch."""
+        self._step.surplus = 0
+
     def grow(self, ids: Any, categories: Any = None, features: Any = None) -> Rows:
         """Add prompts to the pool during a run; returns their rows."""
         rows = self.pool.extend(ids, categories, features)

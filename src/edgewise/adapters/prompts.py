@@ -1,0 +1,77 @@
+"""A prompt pool from a Hugging Face dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from edgewise.errors import ConfigError
+from edgewise.pool import PromptPool
+
+log = logging.getLogger("edgewise")
+
+
+def make_pool(dataset: Any, id_column: str | None = None, category_column: str | None = None) -> PromptPool:
+    """The prompts of a dataset, in its order.
+
+    Args:
+        dataset: `datasets.Dataset`, plain or conversational.
+        id_column: unique int or str ids. None: a hash of the content of `prompt`, which survives reordering.
+        category_column: labels that prompts share; None: no categories.
+
+    Raises:
+        ConfigError: a streamed dataset, a column that is not there, or rows that cannot be told apart.
+    """
+    if not hasattr(dataset, "__len__"):
+        raise ConfigError(
+            "prompts cannot be selected from an iterable dataset; make it a table first, such as"
+            " datasets.Dataset.from_list(list(stream.take(100_000)))"
+        )
+    if len(dataset) == 0:
+        raise ConfigError("the dataset is empty")
+    if id_column is None:
+        ids, source = [_digest(prompt) for prompt in _values(dataset, "prompt")], "the hash of the prompt"
+        log.warning("no id_column given: a prompt's id is a hash of its content")
+    else:
+        ids, source = list(_values(dataset, id_column)), f"column '{id_column}'"
+    first: dict[Any, int] = {}
+    for row, value in enumerate(ids):
+        if first.setdefault(value, row) != row:
+            raise ConfigError(
+                f"rows {first[value]} and {row} have the same id {value!r} ({source}): beliefs need one row a prompt."
+                " Remove the repetitions, or name a column of unique ids with id_column="
+            )
+    categories = None if category_column is None else np.array(list(_values(dataset, category_column)), object)
+    return PromptPool(ids, categories)
+
+
+def _values(dataset: Any, column: str) -> Iterator[Any]:
+    if column not in dataset.column_names:
+        raise ConfigError(
+            f"the dataset has no column '{column}' (it has {', '.join(sorted(dataset.column_names))});"
+            " name one with id_column= or category_column="
+        )
+    for part in dataset.select_columns([column]).with_format(None).iter(batch_size=1000):
+        yield from part[column]
+
+
+def _digest(prompt: Any) -> str:
+    """16 hex digits of the prompt's content; keys without a value do not count, which datasets add where rows differ."""
+    try:
+        text = prompt if isinstance(prompt, str) else json.dumps(_bare(prompt), sort_keys=True)
+    except TypeError as error:
+        raise ConfigError(f"prompts that hold more than text have no stable hash ({error}); give id_column=") from error
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bare(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_bare(item) for item in value]
+    return value
