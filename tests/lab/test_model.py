@@ -16,7 +16,9 @@ END, PAD = 3, 0
 
 @pytest.fixture
 def model() -> Decoder:
-    return Decoder(ModelConfig(vocab_size=23, hidden_size=32, intermediate_size=48, num_hidden_layers=2, rope_theta=500.0))
+    return Decoder(
+        ModelConfig(vocab_size=23, hidden_size=32, intermediate_size=48, num_hidden_layers=2, rope_theta=500.0)
+    )
 
 
 def test_saved_checkpoint_has_equal_logits_in_transformers(base: Path) -> None:
@@ -55,7 +57,9 @@ def test_greedy_generation_matches_transformers(model: Decoder) -> None:
     theirs.load_state_dict(model.state_dict(), strict=False)
     prompt = [5, 9, 2, 17]
     mine = generate(model, [prompt, [6, 7]], 10, END, PAD, temperature=0.0)
-    hugging = theirs.generate(torch.tensor([prompt]), max_new_tokens=10, do_sample=False, attention_mask=torch.ones(1, 4))
+    hugging = theirs.generate(
+        torch.tensor([prompt]), max_new_tokens=10, do_sample=False, attention_mask=torch.ones(1, 4)
+    )
     length = int(mine.lengths[0])
     assert mine.tokens[0, :length].tolist() == hugging[0, 4 : 4 + length].tolist()
 

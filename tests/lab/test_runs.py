@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.small import PRETRAINING
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.checkpoints import Policy
 from edgewise.lab.config import from_dict
 from edgewise.lab.evaluate import Roller, evaluate
-from edgewise.lab.pretrain import Corpus, PretrainConfig, pretrain
+from edgewise.lab.pretrain import Corpus, pretrain
 from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig, Trainer, train
 
 
@@ -47,12 +48,12 @@ def lines(path: Path, *clocks: str) -> list[dict]:
     return [{k: v for k, v in json.loads(line).items() if k not in clocks} for line in path.read_text().splitlines()]
 
 
-def test_pretraining_learns_and_resumes_exactly(small_pretraining: PretrainConfig, base: Path, tmp_path: Path) -> None:
+def test_pretraining_learns_and_resumes_exactly(base: Path, tmp_path: Path) -> None:
     losses = [line["loss"] for line in lines(base.parent.parent / "metrics.jsonl")]
     assert losses[-1] < 0.8 * losses[0]
     with pytest.raises(Killed):
-        pretrain(small_pretraining, tmp_path, kill_at(40))
-    resumed = pretrain(small_pretraining, tmp_path)
+        pretrain(PRETRAINING, tmp_path, kill_at(40))
+    resumed = pretrain(PRETRAINING, tmp_path)
     for name, value in load_file(base / "model.safetensors").items():
         assert torch.equal(value, load_file(resumed / "model.safetensors")[name]), name
     assert lines(tmp_path / "metrics.jsonl", "seconds") == lines(base.parent.parent / "metrics.jsonl", "seconds")
@@ -107,7 +108,9 @@ def test_the_newest_whole_checkpoint_is_used(base: Path, tmp_path: Path) -> None
         Trainer(config, tmp_path).run()
 
 
-def test_dynamic_sampling_trains_on_informative_groups_only_and_counts_every_rollout(base: Path, tmp_path: Path) -> None:
+def test_dynamic_sampling_trains_on_informative_groups_only_and_counts_every_rollout(
+    base: Path, tmp_path: Path
+) -> None:
     train(rl_config(base, selector="uniform", gate="informative", steps=4), tmp_path)
     total = 0
     for line in lines(tmp_path / "metrics.jsonl"):

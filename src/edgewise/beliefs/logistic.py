@@ -10,6 +10,7 @@ that an unobserved prompt returns to what the shared part says, exactly and with
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from edgewise.beliefs.seen import SeenTable, without
 from edgewise.beliefs.window import Drawn, closest
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool, Rows
+
+LogWeight = Callable[[Floats, Floats], Floats]
 
 _GRID = np.linspace(-1.0, 1.0, 33)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
@@ -115,6 +118,11 @@ class LogisticBelief(Belief):
             first, second = first + weight * rate, second + weight * rate**2
         return np.sqrt(np.maximum(second - first**2, 0.0))
 
+    def expected(self, worth: Callable[[Floats], Floats], mean: Floats, variance: Floats) -> Floats:
+        """Expectation of a function of the success rate over logits ~ N(mean, variance), (n,)."""
+        nodes = sigmoid(mean[:, None] + np.sqrt(variance)[:, None] * _NODES)
+        return worth(nodes) @ (_WEIGHTS / _WEIGHTS.sum())
+
     def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
         """Independent draws. One draw of the shared part for all would tie a batch to the luck of that draw."""
         mean, variance = self.logits(rows)
@@ -122,23 +130,65 @@ class LogisticBelief(Belief):
 
     def closest(self, n: int, target: float, exclude: Rows, rng: np.random.Generator) -> Rows | None:
         """Work follows the number of prompts seen: unseen prompts of a group are all alike."""
+        unseen = self._unseen(exclude)
+        if unseen is None or not 0 < target < 1:
+            return None
+        mean, variance, left = unseen
+        rows = self._seen_rows(exclude)
+        drawn = Drawn(rows, np.abs(self.draw(rows, rng) - target))
+        seen, fresh = closest((drawn, AlikeLogits(mean, variance, left, n, target, rng)), n)
+        return np.concatenate([seen, self._pick(fresh, left, exclude, rng)])
+
+    def weighted(self, n: int, log_weight: LogWeight, exclude: Rows, rng: np.random.Generator) -> Rows | None:
+        """n distinct rows drawn one after the other with probability proportional to a weight; None where it cannot.
+
+        Each prompt gets an exponential time with its weight as rate; the n shortest are the draw (Efraimidis and Spirakis
+        2006). Prompts of one group that have not been seen share a weight, so the shortest of their times are a sum of
+        exponential gaps, however many they are.
+
+        Args:
+            n: how many, at most what is available.
+            log_weight: logarithm of the weight, given mean and variance of the logits, (m,) each.
+            exclude: rows not to choose, sorted.
+            rng: source of randomness.
+        """
+        unseen = self._unseen(exclude)
+        if unseen is None:
+            return None
+        mean, variance, left = unseen
+        rows = self._seen_rows(exclude)
+        log_times = np.log(rng.exponential(size=len(rows))) - log_weight(*self.logits(rows))
+        owner = np.full(len(rows), -1)
+        for group, weight in zip(np.flatnonzero(left), log_weight(mean, variance)[left > 0], strict=True):
+            first = min(n, int(left[group]))
+            gaps = rng.exponential(size=first) / (left[group] - np.arange(first))
+            log_times = np.concatenate([log_times, np.log(np.cumsum(gaps)) - weight])
+            owner = np.concatenate([owner, np.full(first, group)])
+        chosen = np.argpartition(log_times, n - 1)[:n] if 0 < n < len(log_times) else np.arange(len(log_times))[:n]
+        fresh = owner[chosen]
+        return np.concatenate([rows[chosen[fresh < 0]], self._pick(fresh[fresh >= 0], left, exclude, rng)])
+
+    def _seen_rows(self, exclude: Rows) -> Rows:
+        return without(np.sort(self._seen.rows).astype(np.int64), exclude)
+
+    def _unseen(self, exclude: Rows) -> tuple[Floats, Floats, Counts] | None:
+        """Mean and variance of an unseen prompt's logit, and how many may be chosen, by group; None if they differ."""
         groups = self._alike()
-        if groups is None or not 0 < target < 1:
+        if groups is None:
             return None
         mean, variance, left = groups
         barred = exclude[self._seen.slots(exclude) < 0]
-        seen_rows = np.sort(self._seen.rows).astype(np.int64)
-        taken = self._group(np.concatenate([seen_rows, barred]))
-        left = left - np.bincount(taken, minlength=len(left)).astype(np.int64)
-        rows = without(seen_rows, exclude)
-        drawn = Drawn(rows, np.abs(self.draw(rows, rng) - target))
-        seen, fresh = closest((drawn, AlikeLogits(mean, variance, left, n, target, rng)), n)
-        counts = np.bincount(fresh, minlength=len(left))
+        taken = self._group(np.concatenate([self._seen.rows.astype(np.int64), barred]))
+        return mean, variance, left - np.bincount(taken, minlength=len(left)).astype(np.int64)
+
+    def _pick(self, groups: np.ndarray, left: Counts, exclude: Rows, rng: np.random.Generator) -> Rows:
+        """An unseen row of each of `groups`, all distinct, in the order of groups."""
+        counts = np.bincount(groups, minlength=len(left))
         found = [
             self._seen.pick_unseen(self._members(int(group)), int(counts[group]), int(left[group]), exclude, rng)
             for group in np.flatnonzero(counts)
         ]
-        return np.concatenate([seen, *found]).astype(np.int64)
+        return np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts) -> None:
         slots, new = self._seen.insert(rows)

@@ -35,7 +35,7 @@ def run_demo(
     """Compare, print, write the page; options that are None keep the preset's value."""
     config = _configure(preset(task), methods, seeds, first_seed, changes)
     console = Console()
-    monitor = Monitor(config)
+    monitor = Monitor(config, console)
     began = time.monotonic()
     try:
         with Live(monitor, console=console, refresh_per_second=4, transient=True):
@@ -49,7 +49,8 @@ def run_demo(
     console.print(
         f"{_clock(time.monotonic() - began)} for this command. Report: [link={page.resolve().as_uri()}]{page}[/link]"
     )
-    if show:
+    # Only for a person at a terminal: a browser found by a batch job would be a text browser.
+    if show and console.is_terminal:
         webbrowser.open(page.resolve().as_uri())
 
 
@@ -86,10 +87,11 @@ def _configure(
 class Monitor:
     """What the terminal shows while runs are under way."""
 
-    def __init__(self, config: ComparisonConfig):
+    def __init__(self, config: ComparisonConfig, console: Console):
+        self.console = console
         names = list(config.runs())
         self.lines: dict[str, dict[str, Any]] = {}
-        self.active: dict[str, float] = {}
+        self.active: set[str] = set()
         self.steps = dict.fromkeys(names, 0)
         self.per_run = config.run.steps
         self.finished = 0
@@ -109,25 +111,32 @@ class Monitor:
             if event.run not in self.active:
                 # A resumed run begins where it was: what it had done before took none of this command's time.
                 self.kept += event.line["step"] - 1
-                self.active[event.run] = time.monotonic()
+                self.active.add(event.run)
             self.lines[event.run] = event.line
             self.steps[event.run] = event.line["step"]
         else:
             self.finished += 1
-            self.active.pop(event.run, None)
+            self.active.discard(event.run)
+            if not self.console.is_terminal:
+                self.console.print(
+                    f"{event.run} {event.what}, {self.finished} of {len(self.steps)} runs done, {self._left()} left"
+                )
             if event.what == "kept":
                 self.kept += self.per_run
             self.steps[event.run] = self.per_run
 
-    def __rich__(self) -> RenderableType:
-        elapsed = time.monotonic() - self.began
+    def _left(self) -> str:
         fresh = self.done - self.kept
-        left = _clock(elapsed * (self.total - self.done) / fresh) if fresh > 0 else "?"
-        head = Text(f"{self.finished} of {len(self.steps)} runs done   {_clock(elapsed)} so far, about {left} left")
+        elapsed = time.monotonic() - self.began
+        return _clock(elapsed * (self.total - self.done) / fresh) if fresh > 0 else "?"
+
+    def __rich__(self) -> RenderableType:
+        elapsed = _clock(time.monotonic() - self.began)
+        head = Text(f"{self.finished} of {len(self.steps)} runs done   {elapsed} so far, about {self._left()} left")
         grid = Table(box=None, padding=(0, 2))
         for name in ("run", "", "step", "reward", "effective ratio", "rollouts", "left"):
             grid.add_column(name, justify="left" if name in ("run", "") else "right")
-        for name, started in self.active.items():
+        for name in sorted(self.active):
             line = self.lines[name]
             speed = line["seconds"] / line["step"]
             grid.add_row(

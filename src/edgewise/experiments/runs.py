@@ -139,9 +139,11 @@ def _run(name: str, config: RLConfig, folder: str) -> bool:
     def report(line: dict[str, Any]) -> None:
         keys = ("step", "steps", "reward", "effective_ratio", "rollouts", "seconds")
         _news.put((name, "step", {key: line[key] for key in keys}))
-        if _stop.is_set():
+        # A parent that was killed leaves its runs to whoever starts the command again.
+        if _stop.is_set() or os.getppid() != parent:
             raise _Stop
 
+    parent = os.getppid()
     if _stop.is_set():
         return False
     trainer = Trainer(config, Path(folder))

@@ -7,7 +7,7 @@ from edgewise.selectors.difficulty_pools import DifficultyPoolSelector
 from edgewise.selectors.dps import DPSSelector
 from edgewise.selectors.dump import DUMPSelector
 from edgewise.selectors.e2h import E2HSelector
-from edgewise.selectors.edge import edge
+from edgewise.selectors.edge import EdgeSelector
 from edgewise.selectors.greso import GRESOSelector
 from edgewise.selectors.history_resampling import HistoryResamplingSelector
 from edgewise.selectors.lze import LZESelector
@@ -23,6 +23,7 @@ __all__ = [
     "DUMPSelector",
     "DifficultyPoolSelector",
     "E2HSelector",
+    "EdgeSelector",
     "GRESOSelector",
     "HistoryResamplingSelector",
     "LZESelector",
@@ -30,7 +31,6 @@ __all__ = [
     "Selector",
     "StaticSelector",
     "UniformSelector",
-    "edge",
     "list_selectors",
     "make_selector",
     "mopps",

@@ -1,34 +1,89 @@
-"""Edge, our default: per-prompt evidence over a prior that categories share and learn online."""
+"""Edge, our default: prompts drawn by their expected chance to be informative, from a belief that prompts share (ours)."""
 
 from __future__ import annotations
 
-from edgewise.acquisition import Closest
-from edgewise.beliefs import BetaBelief, CategoryPrior
-from edgewise.pool import PromptPool
-from edgewise.selectors.bandit import BanditSelector
-from edgewise.selectors.base import selectors
+from typing import Any
+
+import numpy as np
+
+from edgewise.acquisition import Informativeness
+from edgewise.beliefs.ability import AbilityBelief
+from edgewise.beliefs.features import FeatureBelief
+from edgewise.beliefs.logistic import LogisticBelief
+from edgewise.errors import ConfigError
+from edgewise.pool import PromptPool, Rows
+from edgewise.selectors.base import Counts, Floats, Selector, selectors
 
 
 @selectors.register("edge")
-def edge(
-    pool: PromptPool,
-    target: float = 0.5,
-    ageing: float = 0.95,
-    memory: float = 20.0,
-    candidate_factor: float | None = None,
-    seed: int = 0,
-) -> BanditSelector:
-    """MoPPS's evidence that fades with every policy step towards its category's learned prior.
+class EdgeSelector(Selector):
+    """Draws prompts with probability proportional to E[P(informative)]^sharpness under the belief.
 
-    Where categories tell nothing, their priors learn that (strength near zero) and what remains is MoPPS with ageing.
+    Dynamic sampling trains on prompts in proportion to their P(informative) = 1 - p^k - (1-p)^k, and pays for it with the
+    rollouts it throws away. Drawing by the predicted P(informative) trains on nearly the same mixture without them. Taking
+    the B best instead narrows training to one difficulty, and what lies above and below it is forgotten.
+
+    The belief: each category's ability drifts with the policy and is learned from all its prompts, each prompt keeps its
+    own difficulty, so one observation moves every related prompt. Where categories tell nothing, prompts speak for
+    themselves. With features and no categories, abilities are weights of the features.
 
     Args:
-        pool: the prompts; categories sharpen the prior, none are needed.
-        target: success rate to be closest to.
-        ageing: share of a prompt's evidence that survives a policy step.
-        memory: steps after which what a category showed counts 1/e.
-        candidate_factor: candidates for each selected prompt; None: the whole pool.
-        seed: of draws and samples.
+        pool: the prompts; categories or features sharpen the belief, none are needed.
+        rollouts: k, rollouts of a prompt.
+        sharpness: 0 draws uniformly; the higher, the closer to taking the best.
+        drift: how far the policy's ability moves in a step, in logits.
+        ageing: share of the evidence about a prompt's difficulty that survives a policy step.
+        seed: of the draws.
     """
-    belief = BetaBelief(pool, CategoryPrior(pool, memory), discount=1.0, ageing=ageing)
-    return BanditSelector(pool, belief, Closest(target), "thompson", candidate_factor, seed)
+
+    def __init__(
+        self,
+        pool: PromptPool,
+        rollouts: int = 8,
+        sharpness: float = 3.0,
+        drift: float = 0.1,
+        ageing: float = 0.99,
+        seed: int = 0,
+    ):
+        super().__init__(pool, seed)
+        if not 0 <= sharpness < np.inf:
+            raise ConfigError(f"sharpness must be finite and >= 0, got {sharpness}")
+        self.acquisition, self.sharpness = Informativeness(rollouts), float(sharpness)
+        by_features = pool.categories is None and pool.features is not None
+        kind = FeatureBelief if by_features else AbilityBelief
+        self.belief: LogisticBelief = kind(pool, drift=drift, ageing=ageing)
+
+    def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
+        rows = self.belief.weighted(n, self._log_weight, exclude, self.rng) if candidates is None else None
+        if rows is None:
+            available = self._available(candidates, exclude)
+            # Gumbel noise on the logarithm of the weight: the highest n are a draw without replacement.
+            key = self._log_weight(*self.belief.logits(available)) + self.rng.gumbel(size=len(available))
+            rows = available[np.argpartition(-key, n - 1)[:n]] if 0 < n < len(available) else available[:n]
+        return self.rng.permutation(rows)
+
+    def _log_weight(self, mean: Floats, variance: Floats) -> Floats:
+        worth = self.belief.expected(self.acquisition.worth, mean, variance)
+        return self.sharpness * np.log(np.maximum(worth, 1e-12))
+
+    def _learn(self, rows: Rows, successes: Counts, trials: Counts) -> None:
+        self.belief.observe(rows, successes, trials)
+
+    def _age(self) -> None:
+        self.belief.advance()
+
+    def _predict(self, rows: Rows) -> Floats:
+        return self.belief.mean(rows)
+
+    def grow(self) -> None:
+        self.belief.grow()
+
+    def metrics(self) -> dict[str, float]:
+        return self.belief.metrics()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "belief": self.belief.state_dict()}
+
+    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
+        super()._load(state, remap)
+        self.belief.load_state_dict(state["belief"], remap)

@@ -1,0 +1,15 @@
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A barely trained opgraph checkpoint: enough to roll out and to learn from."""
+    import torch
+
+    from edgewise.lab.pretrain import pretrain
+    from tests.small import PRETRAINING
+
+    torch.set_num_threads(1)
+    return pretrain(PRETRAINING, tmp_path_factory.mktemp("base"))
