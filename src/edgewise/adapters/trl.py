@@ -274,8 +274,8 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             first = len(sequences) + self.accelerator.process_index * each
             own = [self._sequence(output, i, processes > 1) if first + i in needed else None for i in range(each)]
             sequences += gather_object(own)
-        own = [sequences[i] for i in wanted[self._share(len(wanted))].tolist()]
-        merged = {name: self._stack(name, [sequence[name] for sequence in own]) for name in own[0]}
+        share = [sequences[i] for i in wanted[self._share(len(wanted))].tolist()]
+        merged = {name: self._stack(name, [sequence[name] for sequence in share]) for name in share[0]}
         if "num_items_in_batch" in outputs[0]:
             mask = merged["completion_mask"]
             if "tool_mask" in merged:

@@ -1,0 +1,69 @@
+"""Prompts with known success rates, and a curriculum that writes down what it is asked and told."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+
+from edgewise import Curriculum, PromptPool
+
+PROMPTS = 40
+
+
+def scored(completion: str, rate: float) -> float:
+    """1 with probability about `rate`, decided by what the model wrote."""
+    return float(zlib.crc32(completion.encode()) % 1000 < 1000 * rate)
+
+
+def by_completion(completions: list[Any], rate: list[float], **_: Any) -> list[float]:
+    return [scored(completion, r) for completion, r in zip(completions, rate, strict=True)]
+
+
+def by_place(rate: list[float], **_: Any) -> list[float]:
+    """The same for any completion: with a rate of 0.5, every other rollout is right."""
+    return [float(r == 1 or (r == 0.5 and place % 2)) for place, r in enumerate(rate)]
+
+
+class Spy(Curriculum):
+    """Writes down what is asked and told, with the batches and their rewards."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.events: list[str] = []
+        self.batches: list[Any] = []
+        self.told: list[Any] = []
+
+    def select(self, n: int) -> Any:
+        batch = super().select(n)
+        self.events.append("select")
+        self.batches.append(batch)
+        return batch
+
+    def observe(self, batch: Any, rewards: Any) -> Any:
+        self.events.append("observe")
+        self.told.append((batch, np.asarray(rewards)))
+        return super().observe(batch, rewards)
+
+    def picks(self) -> list[list[Any]]:
+        return [batch.ids.tolist() for batch in self.batches]
+
+
+def table(rates: tuple[float, ...] = (0.0, 0.5, 1.0)) -> Any:
+    """Prompts whose success rates are `rates` in turn; each rate is a category."""
+    from datasets import Dataset
+
+    rows = range(PROMPTS)
+    return Dataset.from_dict(
+        {
+            "prompt": [f"{1 + row % 12} {1 + row // 12} -> {1 + row} :" for row in rows],
+            "name": [f"p{row}" for row in rows],
+            "kind": [str(row % len(rates)) for row in rows],
+            "rate": [rates[row % len(rates)] for row in rows],
+        }
+    )
+
+
+def spy(data: Any, selector: str = "edge", rollouts: int = 4, **options: Any) -> Spy:
+    return Spy(PromptPool(data["name"][:]), selector, rollouts=rollouts, **options)

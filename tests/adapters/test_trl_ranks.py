@@ -1,0 +1,66 @@
+"""Two processes under torchrun: the same picks and beliefs on both, and batches that are whole across them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("trl")
+from tests.adapters.known_rates import scored, table
+
+from edgewise.replay.trace import Trace
+
+ROOT = Path(__file__).parents[2]
+
+
+def torchrun(model: Path, out: Path, generations: int, seeds: str = "same") -> list[dict[str, Any]]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    script = [str(Path(__file__).with_name("ranks_script.py")), str(model), str(out), str(generations), seeds]
+    done = subprocess.run(command + script, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((out / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.parametrize(
+    "generations", [3, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
+)
+def test_ranks_pick_and_believe_the_same(model_folder, tmp_path, generations):
+    """12 rollouts on 2 ranks: groups of 4 lie across the ranks, and groups of 3 are refilled in pairs."""
+    first, second = torchrun(model_folder, tmp_path, generations)
+    for part in ("picks", "told", "beliefs", "metrics"):
+        assert first[part] == second[part]
+    assert len(first["picks"]) > 4  # there were refills
+    groups = 12 // generations
+    if generations == 3:
+        assert all(len(names) % 2 == 0 for names in first["picks"])
+    data = table()
+    rate_of = dict(zip(data["prompt"], data["rate"], strict=True))
+    for left, right in zip(first["trained"], second["trained"], strict=True):
+        assert len(left["prompts"]) == len(right["prompts"]) == 6
+        prompts = np.array(left["prompts"] + right["prompts"]).reshape(groups, generations)
+        assert (prompts == prompts[:, :1]).all()
+        assert len(set(prompts[:, 0])) == groups
+        completions = left["completions"] + right["completions"]
+        rewards = [scored(c, rate_of[p]) for p, c in zip(prompts.ravel().tolist(), completions, strict=True)]
+        rewards = np.array(rewards).reshape(groups, generations)
+        expected = (rewards - rewards.mean(axis=1, keepdims=True)) / (rewards.std(axis=1, ddof=1, keepdims=True) + 1e-4)
+        assert left["advantages"] + right["advantages"] == pytest.approx(expected.ravel().tolist(), abs=1e-4)
+        assert (expected != 0).any(axis=1).all()
+        assert left["items"] == right["items"] == left["tokens"] + right["tokens"]
+    # One rank keeps the files.
+    assert Trace.load(tmp_path / "trace.npz").trials.sum() == first["metrics"]["rollouts"]
+    assert (tmp_path / "run" / "checkpoint-4" / "curriculum.npz").exists()
+
+
+@pytest.mark.slow
+def test_ranks_that_pick_differently_stop(model_folder, tmp_path):
+    for result in torchrun(model_folder, tmp_path, 4, "different"):
+        assert "the processes picked different prompts" in result["error"]
