@@ -42,6 +42,7 @@ def _run(arguments: list[str]) -> None:
         "pretrain": pretrain,
         "rl": rl,
         "eval": evaluate,
+        "replay": replay,
         "report": report,
     }
     tyro.extras.subcommand_cli_from_dict(
@@ -156,6 +157,49 @@ def evaluate(
     from edgewise.experiments.passes import print_passes
 
     print_passes(checkpoint, difficulty, problems, samples, k, max_new_tokens, seed)
+
+
+def replay(
+    trace: str,
+    selectors: str = "uniform,mopps,dps,edge",
+    seeds: int = 5,
+    steps: int | None = None,
+    batch: int = 64,
+    rollouts: int = 8,
+    knows: str = "all",
+    wrong: float = 0.0,
+    baseline: str = "uniform",
+    out: Path | None = None,
+) -> None:
+    """Judge selectors without training: replay a recorded trace, or let a simulated policy learn from what they pick.
+
+    Args:
+        trace: a recorded trace (.npz), the name of a shipped one, or `simulator`.
+        selectors: names separated by commas, with options as `mopps:decay=1.0`; `all` for every one.
+        seeds: how many.
+        steps: policy steps.
+        batch: prompts a step.
+        rollouts: rollouts a prompt.
+        knows: all, labels, features or nothing: what the selectors see of the prompts.
+        wrong: share of labels that are wrong.
+        baseline: the selector that differences are taken from.
+        out: also write the numbers as JSON.
+    """
+    from edgewise.replay import main as run
+
+    names = [name.strip() for name in selectors.split(",") if name.strip()]
+    run(
+        trace,
+        names,
+        seeds=seeds,
+        baseline=baseline,
+        steps=steps,
+        batch=batch,
+        rollouts=rollouts,
+        knows=knows,
+        wrong=wrong,
+        out=out,
+    )
 
 
 def report(folder: Path, show: bool = False) -> None:

@@ -79,7 +79,7 @@ def test_bad_sizes_and_lengths_are_refused(model: Decoder) -> None:
         ModelConfig(vocab_size=5, hidden_size=30, num_attention_heads=4)
     with pytest.raises(ConfigError, match="multiple of"):
         ModelConfig(vocab_size=5, num_attention_heads=4, num_key_value_heads=3)
-    with pytest.raises(ConfigError, match="longer than the model's"):
+    with pytest.raises(ConfigError, match="longer than the model"):
         generate(model, [[5] * 120], 20, END, PAD)
     with pytest.raises(ConfigError, match="not empty"):
         generate(model, [[5], []], 4, END, PAD)

@@ -83,8 +83,8 @@ class Cache:
     def __init__(self, config: ModelConfig, rows: int, length: int, like: Tensor):
         shape = (config.num_hidden_layers, 2, rows, config.num_key_value_heads, length, config.head_dim)
         self.store = like.new_zeros(shape)
-        # Which columns hold real tokens of each row; left padding stays False: (rows, time).
-        self.valid = torch.zeros(rows, length, dtype=torch.bool, device=like.device)
+        # Which columns hold real tokens of each row; left padding is False: (rows, time).
+        self.valid = torch.ones(rows, length, dtype=torch.bool, device=like.device)
 
     def keep(self, rows: Tensor) -> None:
         """Retire all rows but these."""
@@ -119,28 +119,17 @@ class Attention(nn.Module):
         self, x: Tensor, rope: tuple[Tensor, Tensor], past: Tensor | None, start: int, mask: Tensor | None
     ) -> Tensor:
         rows, time, _ = x.shape
-        q = _rotate(self.q_proj(x).view(rows, time, self.heads, self.size).transpose(1, 2), rope)
-        k = _rotate(self.k_proj(x).view(rows, time, self.kv_heads, self.size).transpose(1, 2), rope)
+        q = rotate(self.q_proj(x).view(rows, time, self.heads, self.size).transpose(1, 2), rope)
+        k = rotate(self.k_proj(x).view(rows, time, self.kv_heads, self.size).transpose(1, 2), rope)
         v = self.v_proj(x).view(rows, time, self.kv_heads, self.size).transpose(1, 2)
         if past is not None:
             past[0, :, :, start : start + time] = k
             past[1, :, :, start : start + time] = v
             k, v = past[0, :, :, : start + time], past[1, :, :, : start + time]
-        if time == 1:
-            out = self._decode(q, k, v, mask)
-        else:
-            groups = self.heads // self.kv_heads
-            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        groups = self.heads // self.kv_heads
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return self.o_proj(out.transpose(1, 2).reshape(rows, time, -1))
-
-    def _decode(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        # One query a row: query heads that share a key head become rows of one small matrix product.
-        rows = q.shape[0]
-        scores = q.view(rows, self.kv_heads, -1, self.size) @ k.transpose(2, 3) * self.size**-0.5
-        if mask is not None:
-            scores = scores.masked_fill(~mask, float("-inf"))
-        return (scores.softmax(-1) @ v).view(rows, self.heads, 1, self.size)
 
 
 class MLP(nn.Module):
@@ -216,12 +205,10 @@ class Decoder(nn.Module):
         rope = (self.rope[0, start : start + time], self.rope[1, start : start + time])
         mask = None
         if cache is not None:
-            mask = cache.valid[:, None, None, : start + time]
-            if time > 1:
-                causal = torch.ones(time, start + time, dtype=torch.bool, device=tokens.device).tril(start)
-                # Padding looks at itself, or its softmax would be 0/0.
-                own = torch.eye(time, start + time, dtype=torch.bool, device=tokens.device)
-                mask = mask & causal | own
+            causal = torch.ones(time, start + time, dtype=torch.bool, device=tokens.device).tril(start)
+            own = torch.ones_like(causal).triu(start) & causal
+            # Padding looks at itself, or its softmax would be 0/0.
+            mask = cache.valid[:, None, None, : start + time] & causal | own
         x = self.model.embed_tokens(tokens)
         for index, layer in enumerate(self.model.layers):
             x = layer(x, rope, None if cache is None else cache.store[index], start, mask)
@@ -242,7 +229,7 @@ class Decoder(nn.Module):
                 parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
 
 
-def _rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+def rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
     half = x.shape[-1] // 2
     turned = torch.cat([-x[..., half:], x[..., :half]], -1)
     return x * rope[0] + turned * rope[1]

@@ -1,0 +1,132 @@
+"""The real commands, as a user types them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgewise.cli import main
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "COLUMNS": "160"}
+
+
+def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgewise.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=240, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("demo", "--task", "opgrap"), "Did you mean 'opgraph'"),
+        (("demo", "--methods", "uniform", "moops"), "Did you mean 'mopps'"),
+        (("demo", "--seeds", "0"), "at least one seed"),
+        (("demo", "--base", "nowhere", "--out", "{tmp}/x"), "no shipped checkpoint 'nowhere'"),
+        (("demo", "--out", "/dev/null/runs"), "cannot write"),
+        (("demo", "--labels", "some", "--out", "{tmp}/x"), "labels must be"),
+        (("report", "{tmp}"), "does not hold a comparison"),
+        (("pretrain", "{tmp}/missing.yaml", "{tmp}/x"), "cannot read"),
+        (("rl", "{tmp}/wrong.yaml", "{tmp}/x"), "Did you mean 'selector'"),
+        (("eval", "opgraph", "--k", "100"), "every k must lie between 1 and samples"),
+        (("replay", "nothing.npz"), "nothing.npz"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "wrong.yaml").write_text("selctor: edge\n")
+    monkeypatch.setattr(
+        sys, "argv", ["edgewise", *(argument.replace("{tmp}", str(tmp_path)) for argument in arguments)]
+    )
+    with pytest.raises(SystemExit) as stop:
+        main()
+    errors = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert words in errors
+    assert "Traceback" not in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback() -> None:
+    result = edgewise("demo", "--seeds", "0", "--debug")
+    assert result.returncode != 0
+    assert "Traceback" in result.stderr
+
+
+def test_the_process_itself_exits_with_2() -> None:
+    result = edgewise("demo", "--task", "opgrap")
+    assert result.returncode == 2
+    assert result.stderr.startswith("edgewise: unknown demo task")
+
+
+def test_a_damaged_base_is_named_before_anything_starts(tmp_path: Path) -> None:
+    from edgewise.lab.checkpoints import shipped
+
+    base = tmp_path / "base"
+    base.mkdir()
+    for path in shipped("opgraph").iterdir():
+        (base / path.name).write_bytes(path.read_bytes()[:-40] if path.suffix == ".safetensors" else path.read_bytes())
+    result = edgewise("demo", "--base", str(base), "--out", str(tmp_path / "out"))
+    assert result.returncode == 2
+    assert "model.safetensors is missing or damaged" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluation_prints_unbiased_pass_at_k() -> None:
+    result = edgewise(
+        "eval", "opgraph", "--difficulty", "{op: [1, 4]}", "--problems", "20", "--samples", "4", "--k", "1", "4"
+    )
+    assert result.returncode == 0, result.stderr
+    assert "pass@1" in result.stdout
+    assert "pass@4" in result.stdout
+    assert "all" in result.stdout
+
+
+def test_a_configured_rl_run_writes_a_readable_folder(base: Path, tmp_path: Path) -> None:
+    config = tmp_path / "rl.yaml"
+    config.write_text(
+        f"base: {base}\nselector: edge\nsteps: 2\nprompts: 4\nrollouts: 4\nmax_new_tokens: 6\n"
+        "pool: {size: 30, difficulty: {op: [1, 3]}}\nevaluation: {problems: 8, samples: 1, probe: 8, probe_samples: 2}\n"
+    )
+    result = edgewise("rl", str(config), str(tmp_path / "run"))
+    assert result.returncode == 0, result.stderr
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "evals.jsonl", "samples.jsonl", "checkpoints"} <= names
+
+
+def test_the_demo_survives_ctrl_c_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    arguments = ("demo", "--methods", "uniform", "edge", "--seeds", "1", "--steps", "30", "--out", str(out))
+    command = [sys.executable, "-m", "edgewise.cli", *arguments]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    metrics = out / "uniform/seed_0/metrics.jsonl"
+    deadline = time.monotonic() + 100
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 3):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=100)
+    assert process.returncode == 130, errors
+    assert "the same command goes on" in output
+    done = metrics.read_text().count("\n")
+    assert 3 <= done < 30
+    result = edgewise(*arguments)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["methods"]["edge"]["final_accuracy"]["reached"] == 1
+    assert (out / "report.html").stat().st_size > 1_000_000
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert steps == list(range(1, 31))
+    other = edgewise(*arguments, "--pool", "500")
+    assert other.returncode == 2
+    assert "another configuration" in other.stderr
