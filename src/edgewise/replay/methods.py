@@ -102,8 +102,10 @@ def known_pool(pool: PromptPool, knows: str = "all", wrong: float = 0.0, seed: i
 
 
 def _value(text: str) -> Any:
-    """JSON where it is JSON (numbers, true, null, lists), text otherwise."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    """JSON where it is JSON (numbers, true, null, lists), numbers as `.5` too, text otherwise."""
+    for read in (json.loads, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text

@@ -25,7 +25,7 @@ class EdgeSelector(Selector):
 
     The belief: each category's ability drifts with the policy and is learned from all its prompts, each prompt keeps its
     own difficulty, so one observation moves every related prompt. Where categories tell nothing, prompts speak for
-    themselves. With features and no categories, abilities are weights of the features.
+    themselves. Features have drifting weights of their own, beside the categories' abilities where there are both.
 
     Args:
         pool: the prompts; categories or features sharpen the belief, none are needed.
@@ -49,8 +49,7 @@ class EdgeSelector(Selector):
         if not 0 <= sharpness < np.inf:
             raise ConfigError(f"sharpness must be finite and >= 0, got {sharpness}")
         self.acquisition, self.sharpness = Informativeness(rollouts), float(sharpness)
-        by_features = pool.categories is None and pool.features is not None
-        kind = FeatureBelief if by_features else AbilityBelief
+        kind = AbilityBelief if pool.features is None else FeatureBelief
         self.belief: LogisticBelief = kind(pool, drift=drift, ageing=ageing)
 
     def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
