@@ -99,7 +99,9 @@ def _drain(news: Any, tell: Callable[[Event], None]) -> None:
 
 
 class _on_interrupt:
-    """Ctrl-C asks the runs to stop at their next step instead of tearing them down."""
+    """Ctrl-C and a termination signal ask the runs to stop at their next step instead of tearing them down."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, stop: Any):
         self.stop = stop
@@ -107,25 +109,33 @@ class _on_interrupt:
     def __enter__(self) -> None:
         self.usable = threading.current_thread() is threading.main_thread()
         if self.usable:
-            self.before = signal.signal(signal.SIGINT, lambda *_: self.stop.set())
+            self.before = {number: signal.signal(number, lambda *_: self.stop.set()) for number in self.SIGNALS}
 
     def __exit__(self, *_: Any) -> None:
         if self.usable:
-            signal.signal(signal.SIGINT, self.before)
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
 
 
 _news: Any = None
 _stop: Any = None
+_parent = 0
 
 
 def _prepare(news: Any, stop: Any) -> None:
     """In a worker process, once."""
-    global _news, _stop
-    _news, _stop = news, stop
+    global _news, _stop, _parent
+    _news, _stop, _parent = news, stop, os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     import torch
 
     torch.set_num_threads(1)
+
+
+def _stopped() -> bool:
+    """Asked to stop, or orphaned: a parent that was killed leaves its runs to whoever starts the command again."""
+    return bool(_stop.is_set()) or os.getppid() != _parent
 
 
 class _Stop(Exception):
@@ -139,12 +149,10 @@ def _run(name: str, config: RLConfig, folder: str) -> bool:
     def report(line: dict[str, Any]) -> None:
         keys = ("step", "steps", "reward", "effective_ratio", "rollouts", "seconds")
         _news.put((name, "step", {key: line[key] for key in keys}))
-        # A parent that was killed leaves its runs to whoever starts the command again.
-        if _stop.is_set() or os.getppid() != parent:
+        if _stopped():
             raise _Stop
 
-    parent = os.getppid()
-    if _stop.is_set():
+    if _stopped():
         return False
     trainer = Trainer(config, Path(folder))
     try:

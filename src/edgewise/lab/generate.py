@@ -52,18 +52,22 @@ def generate(
             f"a prompt of {longest} tokens and {max_new_tokens} new ones are longer than the model's"
             f" {model.config.max_position_embeddings} positions"
         )
-    context = torch.tensor([[pad] * (longest - len(p)) + p for p in prompts], device=device)
-    cache = Cache(model.config, count, longest + max_new_tokens, model.model.embed_tokens.weight)
-    lengths = torch.tensor([len(p) for p in prompts], device=device)
-    cache.valid[:, :longest] = torch.arange(longest, device=device) >= (longest - lengths)[:, None]
+    # The rollouts of one prompt share its prefill.
+    place: dict[tuple[int, ...], int] = {}
+    rows = torch.tensor([place.setdefault(tuple(prompt), len(place)) for prompt in prompts], device=device)
+    context = torch.tensor([[pad] * (longest - len(prompt)) + list(prompt) for prompt in place], device=device)
+    cache = Cache(model.config, len(place), longest + max_new_tokens, model.model.embed_tokens.weight)
+    sizes = torch.tensor([len(prompt) for prompt in place], device=device)
+    cache.valid[:, :longest] = torch.arange(longest, device=device) >= (longest - sizes)[:, None]
+    hidden = model.hidden(context, cache)[rows, -1]
+    cache.keep(rows)
+    stepper = Stepper(model, cache)
 
     tokens = torch.full((count, max_new_tokens), pad, dtype=torch.int64, device=device)
     logprobs = torch.zeros(count, max_new_tokens, device=device)
     lengths = torch.full((count,), max_new_tokens, dtype=torch.int64, device=device)
     # Rows of the cache, and which of them are still being written.
     owner, going = torch.arange(count, device=device), torch.ones(count, dtype=torch.bool, device=device)
-    hidden = model.hidden(context, cache)[:, -1]
-    stepper = Stepper(model, cache)
     for time in range(max_new_tokens):
         token, logprob = _sample(model.logits(hidden).float(), temperature, generator)
         tokens[owner, time] = torch.where(going, token, pad)
@@ -76,9 +80,9 @@ def generate(
             break
         # Moving the cache costs as much as a step: finished rows are retired a quarter at a time.
         if left <= 0.75 * len(owner):
-            rows = going.nonzero()[:, 0]
-            stepper.keep(rows)
-            owner, going, token = owner[rows], going[rows], token[rows]
+            kept = going.nonzero()[:, 0]
+            stepper.keep(kept)
+            owner, going, token = owner[kept], going[kept], token[kept]
         hidden = stepper.step(token, longest + time)
     return Rollouts(tokens, lengths, logprobs)
 

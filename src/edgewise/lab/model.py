@@ -87,7 +87,7 @@ class Cache:
         self.valid = torch.ones(rows, length, dtype=torch.bool, device=like.device)
 
     def keep(self, rows: Tensor) -> None:
-        """Retire all rows but these."""
+        """Keep these rows, in this order; a row may be kept several times."""
         self.store = self.store[:, :, rows]
         self.valid = self.valid[rows]
 
