@@ -23,6 +23,7 @@ COLUMNS = {
     "effective_ratio": ("effective ratio", "+", 3),
     "share_of_oracle": ("share of oracle", "+", 3),
     "regret": ("regret of choice", "-", 3),
+    "tried": ("prompts tried", "+", 3),
     "accuracy": ("final accuracy", "+", 3),
     "steps_to_target": ("steps to target", "-", 0),
     "rollouts_to_target": ("rollouts to target", "-", 0),

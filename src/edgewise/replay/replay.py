@@ -97,6 +97,7 @@ def _replayed(
     trace: Trace, grid: np.ndarray, m: Method, pool: PromptPool, seed: int, batch: int, rollouts: int, probe: int
 ) -> Run:
     selector, scores = m.make(pool, seed), Scores()
+    tried = np.zeros(len(pool), bool)
     for position, step in enumerate(grid):
         rates = trace.rates(float(step))
         # Keyed by seed and step and drawn for the whole pool: methods that pick the same prompt see the same rollouts.
@@ -111,7 +112,8 @@ def _replayed(
         informative = (successes[rows] > 0) & (successes[rows] < rollouts)
         scores.put(effective_ratio=float(informative.mean()))
         selector.observe(rows, successes[rows], rollouts)
-    return scores.settled(), scores.curves()
+        tried[rows] = True
+    return {**scores.settled(), "tried": float(tried.mean())}, scores.curves()
 
 
 def _prequential(trace: Trace, m: Method, pool: PromptPool, seed: int) -> Run:

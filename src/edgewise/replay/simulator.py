@@ -232,7 +232,7 @@ def _trained(
     rng = np.random.default_rng([seed, 5])
     # Admitted groups that wait for a step: row, successes. A refill may bring more than its step can use.
     waiting = np.empty((2, 0), np.int64)
-    spent = 0
+    spent, seen = 0, np.zeros(len(curriculum.pool), bool)
     for _ in range(steps):
         rates = policy.rates()
         sample = rng.choice(len(rates), min(probe, len(rates)), replace=False)
@@ -254,6 +254,7 @@ def _trained(
             if feedback.shortfall == 0:
                 break
         tried = np.concatenate(rows)
+        seen[tried] = True
         scores.begin()
         scores.forecast("selected", np.concatenate(predicted), rates[tried])
         scores.forecast("probe", forecast, rates[sample])
@@ -263,4 +264,4 @@ def _trained(
         scores.put(
             effective_ratio=informative / len(tried), accuracy=float(policy.rates().mean()), rollouts=float(spent)
         )
-    return scores.settled(), scores.curves()
+    return {**scores.settled(), "tried": float(seen.mean())}, scores.curves()

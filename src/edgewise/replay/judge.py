@@ -1,0 +1,171 @@
+"""Judges every registered selector on the shipped traces and in the simulator; writes the tables of docs/selectors.md.
+
+    python -m edgewise.replay.judge docs/selectors.md
+
+replaces what stands between the markers <!-- tables --> and <!-- end of tables --> of that file; without a file the tables
+are printed. Minutes on one core. Seeds are fixed, so the numbers are too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgewise.checkpoint import write_atomic
+from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.replay.command import find_trace
+from edgewise.replay.comparison import Comparison, interval
+from edgewise.replay.methods import applicable, known_pool, method
+from edgewise.replay.replay import replay
+from edgewise.replay.simulator import Policy, regime, simulate
+
+Floats = npt.NDArray[np.float64]
+SEEDS = list(range(5))
+BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
+
+PLACES = ("opgraph", "countdown", "simulator:default", "simulator:useful", "simulator:hard")
+KNOWLEDGE = {
+    "labels": ("labels", 0.0),
+    "labels, half of them wrong": ("labels", 0.5),
+    "features": ("features", 0.0),
+    "labels and features": ("all", 0.0),
+    "nothing": ("nothing", 0.0),
+}
+RECORDED_BATCH = 16
+"""Prompts a step of the recorded runs."""
+SIMULATED_STEPS = 200
+ANY = "any"
+"""Rules that choose alike whatever is known."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One method, with what it knows, at one place."""
+
+    place: str
+    method: str
+    knows: str
+
+
+def jobs(place: str) -> Iterator[Job]:
+    """Every selector that works here without options, those that need labels with labels, edge with everything."""
+    kind, _, name = place.partition(":")
+    trace = None if kind == "simulator" else find_trace(place)
+    pool = Policy(regime(name)).pool if trace is None else trace.pool
+    steps = SIMULATED_STEPS if trace is None else int(trace.steps[-1] - trace.steps[0])
+    blind = applicable(known_pool(pool, "nothing"))
+    labelled = known_pool(pool, "labels")
+    informed = [name for name in [*applicable(labelled), f"e2h:steps={steps}"] if name not in blind]
+    for name in blind:
+        if name != "edge":
+            yield Job(place, name, ANY)
+    if trace is None:
+        yield Job(place, "ds", ANY)
+    for name in informed:
+        try:
+            method(name).make(labelled, 0)
+        except EdgewiseError:  # a rule that needs the order of levels, which these names do not tell
+            continue
+        yield Job(place, name, "labels")
+    for knows in KNOWLEDGE:
+        yield Job(place, "edge", knows)
+
+
+def judged(job: Job) -> Comparison:
+    """All seeds of one job."""
+    knows, wrong = KNOWLEDGE["nothing" if job.knows == ANY else job.knows]
+    kind, _, name = job.place.partition(":")
+    if kind == "simulator":
+        world = regime(name)
+        return simulate([job.method], world, SEEDS, job.method, SIMULATED_STEPS, knows=knows, wrong=wrong)
+    return replay(find_trace(job.place), [job.method], SEEDS, None, batch=RECORDED_BATCH, knows=knows, wrong=wrong)
+
+
+def tables(results: dict[Job, Comparison]) -> str:
+    """Markdown: edge against mopps, then every place."""
+    lines = ["### `edge` against `mopps`", ""]
+    lines += ["Same rollouts, difference paired by seed ± 95% interval; bold where the interval excludes 0.", ""]
+    lines += ["| where | `edge` knows | effective ratio | Spearman | Brier |", "|---|---|---|---|---|"]
+    for place in PLACES:
+        usual = results[Job(place, "mopps", ANY)]
+        for knows in KNOWLEDGE:
+            ours = results[Job(place, "edge", knows)]
+            row = [
+                _cell(ours.values[name][0] - usual.values[name][0], True)
+                for name in ("effective_ratio", "probe_spearman", "probe_brier")
+            ]
+            lines.append(f"| {place} | {knows} | {' | '.join(row)} |")
+    for place in PLACES:
+        lines += ["", f"### {place}", "", *_place(place, results)]
+    return "\n".join(lines)
+
+
+def _place(place: str, results: dict[Job, Comparison]) -> Iterator[str]:
+    trained = place.startswith("simulator")
+    heads = ["selector", "knows", "effective ratio", "Spearman", "Brier", "prompts tried"]
+    heads += ["final accuracy", "steps to uniform's end", "rollouts to it"] if trained else []
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
+    aim = results[Job(place, "uniform", ANY)].curves["accuracy"][0, :, -1] if trained else np.empty(0)
+    for job, result in results.items():
+        if job.place != place:
+            continue
+        cells = [
+            _cell(result.values[name][0]) for name in ("effective_ratio", "probe_spearman", "probe_brier", "tried")
+        ]
+        if trained:
+            steps, rollouts = _reached(result, aim)
+            cells += [_cell(result.values["accuracy"][0]), _cell(steps, digits=0), _cell(rollouts, digits=0)]
+        yield f"| `{job.method.partition(':')[0]}` | {job.knows} | {' | '.join(cells)} |"
+
+
+def _reached(result: Comparison, aim: Floats) -> tuple[Floats, Floats]:
+    """Steps and rollouts of each seed until the mean success rate reaches its aim, NaN where it does not."""
+    accuracy, rollouts = result.curves["accuracy"][0], result.curves["rollouts"][0]
+    there = accuracy >= aim[:, None]
+    first = there.argmax(axis=1)
+    spent = rollouts[np.arange(len(aim)), first]
+    return np.where(there.any(1), first + 1.0, np.nan), np.where(there.any(1), spent, np.nan)
+
+
+def _cell(values: Floats, signed: bool = False, digits: int = 3) -> str:
+    mean, half = interval(values)
+    if np.isnan(mean):
+        return "-"
+    text = f"{mean:{'+' if signed else ''}.{digits}f} ± {half:.{digits}f}"
+    return f"**{text}**" if signed and abs(mean) > half else text
+
+
+def main(arguments: list[str]) -> None:
+    """The command."""
+    file = Path(arguments[0]) if arguments else None
+    page = file.read_text() if file is not None else f"{BEGIN}{END}"
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ConfigError(f"{file} needs the markers {BEGIN} and {END}, once each")
+    todo = [job for place in PLACES for job in jobs(place)]
+    results = {}
+    with ProcessPoolExecutor(os.cpu_count()) as workers:
+        for job, result in zip(todo, workers.map(judged, todo), strict=True):
+            results[job] = result
+            print(f"{len(results)} of {len(todo)}: {job.place}, {job.method}, {job.knows}", file=sys.stderr)
+    text = tables(results)
+    if file is None:
+        print(text)
+        return
+    head, tail = page[: page.index(BEGIN)], page[page.index(END) :]
+    write_atomic(file, f"{head}{BEGIN}\n\n{text}\n\n{tail}".encode())
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except EdgewiseError as error:
+        print(f"edgewise: {error}", file=sys.stderr)
+        sys.exit(2)

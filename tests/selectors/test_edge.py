@@ -1,0 +1,174 @@
+"""Edge draws by E[P(informative)]^sharpness: the formula, the law of the fast path, cost, features, resume."""
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import chi2, norm
+
+import edgewise as ew
+from edgewise.beliefs import AbilityBelief, FeatureBelief
+from edgewise.checkpoint import load_state, save_state
+from edgewise.errors import ConfigError
+from edgewise.selectors import EdgeSelector
+
+
+def warmed(pool: ew.PromptPool, seen: int, **options: Any) -> EdgeSelector:
+    """An edge that has seen the first prompts in three steps, from hopeless to mastered."""
+    edge = EdgeSelector(pool, **options)
+    for step in range(3):
+        rows = np.arange(step, seen, 3)
+        edge.observe(rows, rows % 9, 8)
+        edge.advance()
+    return edge
+
+
+def test_the_weight_is_the_expected_chance_to_be_informative_to_the_power_of_sharpness() -> None:
+    edge = EdgeSelector(ew.PromptPool(range(4)), rollouts=4, sharpness=2.5)
+
+    def chance(x: float) -> float:
+        p = 1 / (1 + np.exp(-x))
+        return float(1 - p**4 - (1 - p) ** 4)
+
+    for mean, variance in ((0.0, 0.01), (-1.0, 1.0), (2.0, 4.0)):
+        sd = variance**0.5
+        expected = quad(lambda x, m=mean, s=sd: chance(x) * norm.pdf(x, m, s), mean - 9 * sd, mean + 9 * sd)[0]
+        weight = np.exp(edge._log_weight(np.array([mean]), np.array([variance])))[0]
+        assert weight == pytest.approx(expected**2.5, rel=2e-3)
+    # Known for certain to be a coin: 1 - 2 / 2^4 = 7/8.
+    assert edge._log_weight(np.zeros(1), np.full(1, 1e-12))[0] == pytest.approx(2.5 * np.log(7 / 8), abs=1e-6)
+
+
+def law(edge: EdgeSelector, rows: np.ndarray) -> np.ndarray:
+    """Probability of each row to be drawn first."""
+    weight = np.exp(edge._log_weight(*edge.belief.logits(rows)))
+    return np.asarray(weight / weight.sum())
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("candidates", [None, np.arange(60)], ids=["fast", "plain"])
+def test_one_prompt_is_drawn_in_proportion_to_its_weight(labels: bool, candidates: Any) -> None:
+    pool = ew.PromptPool(range(60), [str(i % 3) for i in range(60)] if labels else None)
+    edge = warmed(pool, seen=36, sharpness=3.0, seed=1)
+    expected = 3000 * law(edge, np.arange(60))
+    drawn = [edge.select(1, candidates, new_step=False)[0] for _ in range(3000)]
+    observed = np.bincount(drawn, minlength=60)
+    # Cells of at least five: the rarest rows are counted together.
+    order = np.argsort(expected)
+    rare = int(np.searchsorted(np.cumsum(expected[order]), 5.0)) + 1
+    cells = [np.append(part[order[rare:]], part[order[:rare]].sum()) for part in (observed, expected)]
+    assert ((cells[0] - cells[1]) ** 2 / cells[1]).sum() < chi2.ppf(0.9999, len(cells[0]) - 1)
+
+
+def test_many_prompts_are_drawn_alike_by_both_paths() -> None:
+    pool = ew.PromptPool(range(90), [str(i % 3) for i in range(90)])
+    edge = warmed(pool, seen=45, seed=2)
+    exclude = np.array([1, 5, 44, 45, 80])
+    everyone = np.arange(90)
+    counts = np.zeros((2, 90))
+    for _ in range(1500):
+        for path, candidates in enumerate((None, everyone)):
+            rows = edge.select(20, candidates, exclude, new_step=False)
+            assert len(np.unique(rows)) == 20
+            counts[path, rows] += 1
+    assert (counts[:, exclude] == 0).all()
+    free = np.delete(everyone, exclude)
+    a, b = counts[:, free]
+    # Each row is in a draw or not: the difference of two binomials.
+    share = (a + b) / 3000
+    score = (a - b) ** 2 / (2 * 1500 * share * (1 - share))
+    # Fixed draw size makes rows depend on each other slightly negatively; the bound is generous.
+    assert score.sum() < chi2.ppf(0.9999, len(free))
+
+
+def test_sharpness_0_draws_uniformly() -> None:
+    pool = ew.PromptPool(range(30))
+    edge = warmed(pool, seen=18, sharpness=0.0, seed=3)
+    observed = np.bincount(np.concatenate([edge.select(5, new_step=False) for _ in range(2000)]), minlength=30)
+    assert ((observed - 2000 / 6) ** 2 / (2000 / 6)).sum() < chi2.ppf(0.9999, 29)
+    sharp = warmed(pool, seen=18, sharpness=12.0, seed=3)
+    top = np.bincount(np.concatenate([sharp.select(5, new_step=False) for _ in range(200)]), minlength=30)
+    assert top[[4, 5, 13, 14]].mean() > 5 * top[[0, 8, 9, 17]].mean()
+
+
+def test_work_follows_what_was_seen() -> None:
+    pool = ew.PromptPool(np.arange(500_000), np.array(list("abcdefg"))[np.arange(500_000) % 7])
+    edge = warmed(pool, seen=300)
+    edge.select(64)
+    tracemalloc.start()
+    for _ in range(3):
+        rows = edge.select(64)
+        edge.observe(rows, np.full(64, 3), 8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 500_000, "a byte for each prompt of the pool"
+
+
+def test_features_rank_prompts_that_were_never_seen() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(400, 3))
+    rates = 1 / (1 + np.exp(-3 * features[:, 0]))
+    edge = EdgeSelector(ew.PromptPool(range(400), features=features), seed=4)
+    assert isinstance(edge.belief, FeatureBelief)
+    seen = np.zeros(400, bool)
+    for _ in range(10):
+        rows = edge.select(16)
+        edge.observe(rows, rng.binomial(8, rates[rows]), 8)
+        seen[rows] = True
+    edge.advance()
+    unseen = np.flatnonzero(~seen)
+    assert ew.statistics.spearman(edge.predict(unseen), rates[unseen]) > 0.9
+    worth = 1 - rates**8 - (1 - rates) ** 8
+    picks = np.concatenate([edge.select(16, new_step=False) for _ in range(20)])
+    assert worth[picks].mean() > worth.mean() + 0.1
+
+
+def test_categories_and_features_together_beat_either() -> None:
+    rng = np.random.default_rng(0)
+    category, feature = rng.integers(0, 5, 600), rng.normal(size=600)
+    logit = np.linspace(-3, 3, 5)[category] + 1.5 * feature
+    rates, labels = 1 / (1 + np.exp(-logit)), category.astype(str)
+    pools = {
+        "labels": ew.PromptPool(range(600), labels),
+        "features": ew.PromptPool(range(600), features=feature[:, None]),
+        "both": ew.PromptPool(range(600), labels, feature[:, None]),
+    }
+    edges = {name: EdgeSelector(pool) for name, pool in pools.items()}
+    for _ in range(12):
+        rows = rng.choice(300, 16, replace=False)
+        successes = rng.binomial(8, rates[rows])
+        for edge in edges.values():
+            edge.observe(rows, successes, 8)
+            edge.advance()
+    unseen = np.arange(300, 600)
+    rank = {name: ew.statistics.spearman(edge.predict(unseen), rates[unseen]) for name, edge in edges.items()}
+    assert rank["both"] > 0.95
+    assert rank["both"] > max(rank["labels"], rank["features"]) + 0.04
+    assert edges["both"].metrics()["residual"] < edges["labels"].metrics()["residual"]
+
+
+@pytest.mark.parametrize(("labels", "features"), [(False, False), (True, False), (False, True), (True, True)])
+def test_resume_is_exact_whatever_is_known(labels: bool, features: bool, tmp_path: Any) -> None:
+    names = [None if i % 11 == 0 else "abc"[i % 3] for i in range(50)] if labels else None
+    columns = np.random.default_rng(1).normal(size=(50, 4)) if features else None
+    pool = ew.PromptPool(range(50), names, columns)
+    edge = warmed(pool, seen=30, seed=5)
+    assert isinstance(edge.belief, FeatureBelief if features else AbilityBelief)
+    edge.observe(edge.select(8)[:5], [0, 2, 4, 1, 4], 4)
+    save_state(tmp_path / "edge.npz", "selector", edge.state_dict())
+    again = EdgeSelector(pool, seed=77)
+    again.load_state_dict(load_state(tmp_path / "edge.npz", "selector"))
+    for step in range(5):
+        rows = edge.select(8)
+        assert (again.select(8) == rows).all()
+        for each in (edge, again):
+            each.observe(rows, (rows + step) % 5, 4)
+        assert (edge.predict() == again.predict()).all()
+
+
+def test_settings_are_checked() -> None:
+    for sharpness in (-1.0, np.inf, np.nan):
+        with pytest.raises(ConfigError, match="sharpness"):
+            EdgeSelector(ew.PromptPool(range(3)), sharpness=sharpness)
