@@ -12,6 +12,9 @@ from torch import Tensor
 from edgewise.lab.generate import sequence_logprobs
 from edgewise.lab.model import Decoder
 
+CHUNK = 32
+"""Sequences computed at once."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -64,26 +67,30 @@ def update(
     ]
     if not flat:
         return {"loss": 0.0, "grad_norm": 0.0, "clipped": 0.0}
-    sequences, old, counted = _pack(flat)
-    weights = torch.tensor([a for *_, a in flat])
-    loss = norm = torch.zeros(())
-    clipped = 0.0
+    # Short sequences first, in chunks: little of a chunk is padding.
+    flat.sort(key=lambda item: len(item[0]) + len(item[1]))
+    chunks = [_pack(flat[begin : begin + CHUNK]) for begin in range(0, len(flat), CHUNK)]
+    loss = clipped = 0.0
+    norm = torch.zeros(())
     for _ in range(epochs):
-        new = sequence_logprobs(model, sequences, temperature)
-        loss = clipped_loss(new, old, weights, counted, *clip, tokens)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = clipped = 0.0
+        for sequences, old, counted, weights in chunks:
+            new = sequence_logprobs(model, sequences, temperature)
+            part = clipped_loss(new, old, weights, counted, *clip, tokens)
+            part.backward()
+            loss += part.item()
+            with torch.no_grad():
+                ratio = (new - old).exp()
+                outside = ((ratio < 1 - clip[0]) | (ratio > 1 + clip[1])) & counted.bool()
+                clipped += float(outside.sum()) / tokens
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
         optimizer.step()
-        with torch.no_grad():
-            ratio = (new - old).exp()
-            outside = ((ratio < 1 - clip[0]) | (ratio > 1 + clip[1])) & counted.bool()
-            clipped = float(outside.sum() / counted.sum())
-    return {"loss": loss.item(), "grad_norm": norm.item(), "clipped": clipped}
+    return {"loss": loss, "grad_norm": norm.item(), "clipped": clipped}
 
 
-def _pack(flat: list[tuple[list[int], list[int], list[float], float]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Left-aligned sequences (rows, time), and old log-probabilities and completion mask (rows, time - 1)."""
+def _pack(flat: list[tuple[list[int], list[int], list[float], float]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Left-aligned sequences (rows, time), old log-probabilities and completion mask (rows, time - 1), advantages (rows,)."""
     time = max(len(prompt) + len(completion) for prompt, completion, *_ in flat)
     sequences = np.zeros((len(flat), time), np.int64)
     old = np.zeros((len(flat), time - 1), np.float32)
@@ -93,4 +100,5 @@ def _pack(flat: list[tuple[list[int], list[int], list[float], float]]) -> tuple[
         sequences[i, :begin], sequences[i, begin:end] = prompt, completion
         old[i, begin - 1 : end - 1] = logprobs
         counted[i, begin - 1 : end - 1] = 1.0
-    return torch.from_numpy(sequences), torch.from_numpy(old), torch.from_numpy(counted)
+    advantages = torch.tensor([advantage for *_, advantage in flat])
+    return torch.from_numpy(sequences), torch.from_numpy(old), torch.from_numpy(counted), advantages
