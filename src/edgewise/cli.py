@@ -42,6 +42,7 @@ def _run(arguments: list[str]) -> None:
         "pretrain": pretrain,
         "rl": rl,
         "eval": evaluate,
+        "experiment": experiment,
         "replay": replay,
         "report": report,
     }
@@ -157,6 +158,45 @@ def evaluate(
     from edgewise.experiments.passes import print_passes
 
     print_passes(checkpoint, difficulty, problems, samples, k, max_new_tokens, seed)
+
+
+def experiment(
+    name: str,
+    out: Path | None = None,
+    methods: tuple[str, ...] = ("uniform", "edge"),
+    seeds: int = 3,
+    first_seed: int = 10,
+    pools: tuple[str, ...] = ("small", "large", "useful", "shuffled", "unlabelled"),
+    workers: int | None = None,
+) -> None:
+    """Run a study made of several comparisons and print its table.
+
+    Args:
+        name: `pools`: does selection ever hurt, on pools of other sizes, mixes and labels.
+        out: folder of the runs, by default runs/NAME; the same command goes on where it was stopped.
+        methods: uniform, and those to compare with it.
+        seeds: how many.
+        first_seed: the first of them.
+        pools: which pools.
+        workers: runs at the same time; default: one a core.
+    """
+    _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml")
+    from edgewise.errors import unknown_name
+    from edgewise.experiments.pools import pool_study
+
+    if name != "pools":
+        raise unknown_name("experiment", name, ["pools"])
+    if seeds < 1:
+        raise ConfigError(f"an experiment needs at least one seed, got {seeds}")
+    if "uniform" not in methods:
+        raise ConfigError("the study measures against uniform: name it among the methods")
+
+    def tell(pool: str, event: Any) -> None:
+        if event.what != "step":
+            print(f"{pool} {event.run} {event.what}", file=sys.stderr, flush=True)
+
+    folder = out if out is not None else Path("runs") / name
+    print(pool_study(methods, tuple(range(first_seed, first_seed + seeds)), pools, folder, workers, tell), end="")
 
 
 def replay(
