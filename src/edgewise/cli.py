@@ -39,6 +39,7 @@ def _run(arguments: list[str]) -> None:
         raise ConfigError(f"{NEEDS_LAB} ({error.name} is missing)") from error
     commands: dict[str, Any] = {
         "demo": demo,
+        "doctor": doctor,
         "pretrain": pretrain,
         "rl": rl,
         "eval": evaluate,
@@ -158,6 +159,14 @@ def evaluate(
     from edgewise.experiments.passes import print_passes
 
     print_passes(checkpoint, difficulty, problems, samples, k, max_new_tokens, seed)
+
+
+def doctor() -> None:
+    """Tell which trainers are installed, which versions are supported and whether the adapter loads."""
+    from edgewise.adapters import doctor as look
+    from edgewise.adapters import table
+
+    print(table(look()))
 
 
 def experiment(
