@@ -1,0 +1,50 @@
+"""The study of pools: each differs from the demo in one thing, and the table says what the runs say."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from edgewise.errors import ConfigError
+from edgewise.experiments import pools
+from edgewise.experiments.comparison import ComparisonConfig, preset
+from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig
+
+
+def test_every_pool_differs_from_the_demo_in_its_pool_only() -> None:
+    demo = preset("opgraph")
+    for name, (_, changes) in pools.POOLS.items():
+        config = pools._config(name, ("uniform", "edge"), (7,))
+        assert dataclasses.replace(config.run, pool=demo.run.pool) == demo.run
+        changed = {
+            f.name
+            for f in dataclasses.fields(PoolConfig)
+            if getattr(config.run.pool, f.name) != getattr(demo.run.pool, f.name)
+        }
+        assert changed == set(changes)
+
+
+def test_the_table_has_a_line_for_each_method_and_goes_on(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RLConfig(
+        base=str(base),
+        pool=PoolConfig(size=30, difficulty={"op": [1, 3]}),
+        evaluation=EvalConfig(problems=8, samples=1, every=2, probe=8, probe_samples=2),
+        steps=4,
+        prompts=4,
+        rollouts=4,
+        max_new_tokens=6,
+    )
+    monkeypatch.setattr(pools, "preset", lambda task: ComparisonConfig(run=run))
+    monkeypatch.setattr(pools, "POOLS", {"bare": ("no labels", {"labels": "none"})})
+    table = pools.pool_study(("uniform", "edge"), (1, 2), ("bare",), tmp_path, 1)
+    lines = table.splitlines()
+    assert len(lines) == 4
+    assert lines[2].startswith("| bare: no labels | uniform | 1.00 (1.00 to 1.00) |")
+    assert "+0.000 (+0.000 to +0.000)" in lines[2]
+    assert lines[3].startswith("| bare: no labels | edge |")
+    assert (tmp_path / "pools.md").read_text() == table
+    assert pools.pool_study(("uniform", "edge"), (1, 2), ("bare",), tmp_path, 1) == table
+    with pytest.raises(ConfigError, match="Did you mean 'bare'"):
+        pools.pool_study(("uniform",), (1,), ("bear",), tmp_path, 1)
