@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.allocation import Allocation, Constant, make_allocation
+from edgewise.allocation import Allocation, make_allocation
 from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
 from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
+from edgewise.forecasts import ForecastWindow
 from edgewise.gates import Gate, Groups, make_gate
 from edgewise.pool import PromptPool, Rows
 from edgewise.selectors import Selector, make_selector, realigned
-from edgewise.statistics import calibration_error, spearman
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -110,7 +109,7 @@ class Curriculum:
         self._serial = 0
         # Prompts in flight: row, serial of its batch and rollouts handed out.
         self._flight = np.empty((0, 3), np.int64)
-        self._recent = _Window()
+        self._recent = ForecastWindow()
 
     @property
     def in_flight(self) -> Rows:
@@ -245,7 +244,7 @@ class Curriculum:
     def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
         """Restore `state_dict`; `remap[old row]` is the present row, -1 for prompts that are gone."""
         try:
-            step, recent = _Step.restored(state["step"], remap), _Window.restored(state["recent"])
+            step, recent = _Step.restored(state["step"], remap), ForecastWindow.restored(state["recent"])
             flight = np.asarray(state["flight"], np.int64).reshape(-1, 3).copy()
             totals, serial = dict(state["totals"]), int(state["serial"])
             if remap is not None and len(flight):
@@ -300,8 +299,8 @@ class Curriculum:
         changes = {"kept": kept, "added": len(self.pool) - kept, "removed": len(ids) - kept}
         if kept == 0:
             raise PoolError(
-                f"the checkpoint is for another dataset: none of its {len(ids)} prompts (such as {ids[0]!r})"
-                f" is in the pool (such as {self.pool.ids[0]!r})"
+                f"the checkpoint is for another dataset: none of its {len(ids)} prompts (such as {ids[0].item()!r})"
+                f" is in the pool (such as {self.pool.ids[0].item()!r})"
             )
         same = len(ids) == len(self.pool) and bool((remap == np.arange(len(ids))).all())
         self.load_state_dict(state, None if same else remap)
@@ -326,7 +325,7 @@ class Curriculum:
         if bad.size:
             owner = np.repeat(batch.ids, batch.rollouts)[bad[0]]
             raise RewardError(
-                f"prompt {owner!r} has reward {values[bad[0]]}; rewards must lie in [0, 1]"
+                f"prompt {owner.item()!r} has reward {values[bad[0]]}; rewards must lie in [0, 1]"
                 f" ({bad.size} of {expected} do not). Scale them, or pass the correctness instead."
             )
         return values
@@ -340,7 +339,7 @@ class Curriculum:
         if not found.all():
             unknown = batch.ids[~found][0]
             raise RewardError(
-                f"prompt {unknown!r} of batch {batch.serial} is not in flight:"
+                f"prompt {unknown.item()!r} of batch {batch.serial} is not in flight:"
                 " it was never handed out, or has been observed or forgotten already"
             )
         positions = order[place] if len(order) else np.empty(0, np.int64)
@@ -348,7 +347,9 @@ class Curriculum:
             raise RewardError("a prompt stands twice in the batch")
         too_many = (batch.rollouts < 1) | (batch.rollouts > self._flight[positions, 2])
         if too_many.any():
-            raise RewardError(f"prompt {batch.ids[too_many][0]!r} reports more rollouts than were handed out, or none")
+            raise RewardError(
+                f"prompt {batch.ids[too_many][0].item()!r} reports more rollouts than were handed out, or none"
+            )
         return positions
 
 
@@ -382,48 +383,3 @@ class _Step:
             step.tried = remap[step.tried]
             step.tried = step.tried[step.tried >= 0]
         return step
-
-
-class _Window:
-    """Predictions and outcomes of the last groups, scored as one would score a forecast."""
-
-    SIZE = 2048
-
-    def __init__(self) -> None:
-        self._values: deque[np.ndarray] = deque()
-        self._held = 0
-
-    def add(self, predicted: Floats, successes: Counts, trials: Counts, probe: np.ndarray) -> None:
-        self._values.append(np.stack([predicted, successes, trials, probe], axis=1).astype(np.float64))
-        self._held += len(predicted)
-        while self._held - len(self._values[0]) >= self.SIZE:
-            self._held -= len(self._values.popleft())
-
-    def metrics(self) -> dict[str, float]:
-        if not self._held:
-            return {}
-        predicted, successes, trials, probe = np.concatenate(self._values).T
-        marks = probe > 0
-        result = {}
-        for name, chosen in (("", ~marks), ("probe_", marks)):
-            if chosen.sum() > 1:
-                p, s, k = predicted[chosen], successes[chosen], trials[chosen]
-                result[f"{name}spearman"] = spearman(p, s / k)
-                result[f"{name}calibration_error"] = calibration_error(p, s, k)
-        return result
-
-    def state_dict(self) -> dict[str, Any]:
-        sizes = np.array([len(part) for part in self._values], np.int64)
-        joined = np.concatenate(self._values) if self._values else np.empty((0, 4))
-        return {"values": joined, "sizes": sizes}
-
-    @classmethod
-    def restored(cls, state: dict[str, Any]) -> _Window:
-        window = cls()
-        values, sizes = np.asarray(state["values"], np.float64), np.asarray(state["sizes"], np.int64)
-        window._values = deque(np.split(values, np.cumsum(sizes)[:-1]) if len(sizes) else [])
-        window._held = len(values)
-        return window
-
-
-__all__ = ["Batch", "Constant", "Curriculum", "Feedback"]

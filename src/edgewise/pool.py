@@ -70,8 +70,8 @@ class PromptPool:
         if (rows < 0).any():
             missing = wanted[rows < 0]
             raise PoolError(
-                f"{len(missing)} of {len(wanted)} ids are not in the pool, first: {missing[0]!r}"
-                f" (the pool holds {len(self)} ids such as {self._ids[0]!r})"
+                f"{len(missing)} of {len(wanted)} ids are not in the pool, first: {missing[0].item()!r}"
+                f" (the pool holds {len(self)} ids such as {self._ids[0].item()!r})"
             )
         return rows
 
@@ -123,7 +123,7 @@ class PromptPool:
             ordered = np.sort(result)
             repeated = ordered[1:][ordered[1:] == ordered[:-1]]
             if repeated.size:
-                raise PoolError(f"row {repeated[0]} (prompt {self._ids[repeated[0]]!r}) is given more than once")
+                raise PoolError(f"row {repeated[0]} (prompt {self._ids[repeated[0]].item()!r}) is given more than once")
         return result
 
     def extend(self, ids: Any, categories: Any = None, features: Any = None) -> Rows:
@@ -205,7 +205,7 @@ def _require_unique(ids: np.ndarray) -> None:
     ordered = np.sort(ids)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if repeated.size:
-        raise PoolError(f"prompt ids must be unique, but {repeated[0]!r} is given more than once")
+        raise PoolError(f"prompt ids must be unique, but {repeated[0].item()!r} is given more than once")
 
 
 def _encode(categories: Any, n: int, names: list[str]) -> tuple[npt.NDArray[np.int32] | None, list[str]]:

@@ -14,24 +14,16 @@ from edgewise.experiments.summary import interval, ratio, summarise
 
 def write_run(folder: Path, accuracy: list[float], rollouts_per_step: int, finished: bool = True) -> None:
     folder.mkdir(parents=True)
-    evals, metrics = [], []
+    evals = []
     for i, value in enumerate(accuracy):
         probe = {"predicted": [0.1, 0.5, 0.9], "successes": [0, 2, 4], "trials": [4, 4, 4]}
         evals.append({"step": 10 * i, "rollouts": 10 * i * rollouts_per_step, "accuracy": value, "probe": probe})
-    for step in range(1, 10 * (len(accuracy) - 1) + 1):
-        metrics.append(
-            {
-                "step": step,
-                "rollouts": step * rollouts_per_step,
-                "effective_ratio": 0.5,
-                "groups": 2,
-                "seconds": step * 0.5,
-                "select_seconds": 0.01,
-                "predicted": [0.2, 0.8],
-                "successes": [3, 1],
-                "trials": [4, 4],
-            }
-        )
+    fixed = {"effective_ratio": 0.5, "groups": 2, "select_seconds": 0.01}
+    scored = {"predicted": [0.2, 0.8], "successes": [3, 1], "trials": [4, 4]}
+    metrics = [
+        {"step": step, "rollouts": step * rollouts_per_step, "seconds": step * 0.5, **fixed, **scored}
+        for step in range(1, 10 * (len(accuracy) - 1) + 1)
+    ]
     (folder / "evals.jsonl").write_text("".join(json.dumps(line) + "\n" for line in evals))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
     if finished:

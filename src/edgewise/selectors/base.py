@@ -81,7 +81,7 @@ class Selector(ABC):
         if bad.size:
             i = int(bad[0])
             raise RewardError(
-                f"prompt {self.pool.ids[rows[i]]!r}: {s[i]} successes of {k[i]} rollouts;"
+                f"prompt {self.pool.ids[rows[i]].item()!r}: {s[i]} successes of {k[i]} rollouts;"
                 " expected 0 <= successes <= trials and trials >= 1"
             )
         if len(rows):
