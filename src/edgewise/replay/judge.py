@@ -1,9 +1,9 @@
 """Judges every registered selector on the shipped traces and in the simulator; writes the tables of docs/selectors.md.
 
-    python -m edgewise.replay.judge docs/selectors.md
+    python -m edgewise.replay.judge docs/selectors.md [PLACE...]
 
-replaces what stands between the markers <!-- tables --> and <!-- end of tables --> of that file; without a file the tables
-are printed. Minutes on one core. Seeds are fixed, so the numbers are too.
+replaces what stands between <!-- PLACE --> and <!-- end of PLACE --> in that file, for the places given or for all. Minutes on
+one core. Seeds are fixed, so the numbers are too.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from edgewise.replay.simulator import Policy, regime, simulate
 
 Floats = npt.NDArray[np.float64]
 SEEDS = list(range(5))
-BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
-
 PLACES = ("opgraph", "countdown", "simulator:default", "simulator:useful", "simulator:hard")
 KNOWLEDGE = {
     "labels": ("labels", 0.0),
@@ -88,26 +86,27 @@ def judged(job: Job) -> Comparison:
     return replay(find_trace(job.place), [job.method], SEEDS, None, batch=RECORDED_BATCH, knows=knows, wrong=wrong)
 
 
-def tables(results: dict[Job, Comparison]) -> str:
-    """Markdown: edge against mopps, then every place."""
-    lines = ["### `edge` against `mopps`", ""]
-    lines += ["Same rollouts, difference paired by seed ± 95% interval; bold where the interval excludes 0.", ""]
-    lines += ["| where | `edge` knows | effective ratio | Spearman | Brier |", "|---|---|---|---|---|"]
-    for place in PLACES:
-        usual = results[Job(place, "mopps", ANY)]
-        for knows in KNOWLEDGE:
-            ours = results[Job(place, "edge", knows)]
-            row = [
-                _cell(ours.values[name][0] - usual.values[name][0], True)
-                for name in ("effective_ratio", "probe_spearman", "probe_brier")
-            ]
-            lines.append(f"| {place} | {knows} | {' | '.join(row)} |")
-    for place in PLACES:
-        lines += ["", f"### {place}", "", *_place(place, results)]
+def tables(place: str, results: dict[Job, Comparison]) -> str:
+    """Markdown: every selector, then edge against mopps."""
+    usual = results[Job(place, "mopps", ANY)]
+    lines = [
+        *_everyone(place, results),
+        "",
+        "`edge` minus `mopps`, same rollouts, paired by seed; bold where the 95% interval excludes 0:",
+        "",
+    ]
+    lines += ["| `edge` knows | effective ratio | Spearman | Brier |", "|---|---|---|---|"]
+    for knows in KNOWLEDGE:
+        ours = results[Job(place, "edge", knows)]
+        row = [
+            _cell(ours.values[name][0] - usual.values[name][0], True)
+            for name in ("effective_ratio", "probe_spearman", "probe_brier")
+        ]
+        lines.append(f"| {knows} | {' | '.join(row)} |")
     return "\n".join(lines)
 
 
-def _place(place: str, results: dict[Job, Comparison]) -> Iterator[str]:
+def _everyone(place: str, results: dict[Job, Comparison]) -> Iterator[str]:
     trained = place.startswith("simulator")
     heads = ["selector", "knows", "effective ratio", "Spearman", "Brier", "prompts tried"]
     heads += ["final accuracy", "steps to uniform's end", "rollouts to it"] if trained else []
@@ -115,11 +114,8 @@ def _place(place: str, results: dict[Job, Comparison]) -> Iterator[str]:
     yield "|---" * len(heads) + "|"
     aim = results[Job(place, "uniform", ANY)].curves["accuracy"][0, :, -1] if trained else np.empty(0)
     for job, result in results.items():
-        if job.place != place:
-            continue
-        cells = [
-            _cell(result.values[name][0]) for name in ("effective_ratio", "probe_spearman", "probe_brier", "tried")
-        ]
+        names = ("effective_ratio", "probe_spearman", "probe_brier", "tried")
+        cells = [_cell(result.values[name][0]) for name in names]
         if trained:
             steps, rollouts = _reached(result, aim)
             cells += [_cell(result.values["accuracy"][0]), _cell(steps, digits=0), _cell(rollouts, digits=0)]
@@ -143,24 +139,29 @@ def _cell(values: Floats, signed: bool = False, digits: int = 3) -> str:
     return f"**{text}**" if signed and abs(mean) > half else text
 
 
+def replaced(page: str, place: str, text: str) -> str:
+    """The page with `text` between the markers of `place`."""
+    begin, end = f"<!-- {place} -->", f"<!-- end of {place} -->"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise ConfigError(f"the page needs the markers {begin} and {end}, once each")
+    head, tail = page[: page.index(begin)], page[page.index(end) :]
+    return f"{head}{begin}\n\n{text}\n\n{tail}"
+
+
 def main(arguments: list[str]) -> None:
     """The command."""
-    file = Path(arguments[0]) if arguments else None
-    page = file.read_text() if file is not None else f"{BEGIN}{END}"
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ConfigError(f"{file} needs the markers {BEGIN} and {END}, once each")
-    todo = [job for place in PLACES for job in jobs(place)]
-    results = {}
+    file, places = (Path(arguments[0]), arguments[1:] or PLACES) if arguments else (Path(), ())
+    unknown = [place for place in places if place not in PLACES]
+    if not places or unknown:
+        raise ConfigError(f"usage: python -m edgewise.replay.judge PAGE.md [PLACE...]; places: {', '.join(PLACES)}")
     with ProcessPoolExecutor(os.cpu_count()) as workers:
-        for job, result in zip(todo, workers.map(judged, todo), strict=True):
-            results[job] = result
-            print(f"{len(results)} of {len(todo)}: {job.place}, {job.method}, {job.knows}", file=sys.stderr)
-    text = tables(results)
-    if file is None:
-        print(text)
-        return
-    head, tail = page[: page.index(BEGIN)], page[page.index(END) :]
-    write_atomic(file, f"{head}{BEGIN}\n\n{text}\n\n{tail}".encode())
+        for place in places:
+            replaced(file.read_text(), place, "")
+            todo, results = list(jobs(place)), {}
+            for job, result in zip(todo, workers.map(judged, todo), strict=True):
+                results[job] = result
+                print(f"{place}: {len(results)} of {len(todo)}, {job.method}, {job.knows}", file=sys.stderr)
+            write_atomic(file, replaced(file.read_text(), place, tables(place, results)).encode())
 
 
 if __name__ == "__main__":
