@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from edgewise.acquisition import Acquisition, BeliefAcquisition, capped, optimistic, top
 from edgewise.beliefs.base import Belief
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool, Rows
-from edgewise.selectors.base import Counts, Floats, Selector
+from edgewise.selectors.base import Floats
+from edgewise.selectors.believing import BelievingSelector
 
 
-class BanditSelector(Selector):
+class BanditSelector(BelievingSelector):
     """Picks the prompts whose believed success rate is worth most.
 
     Args:
@@ -38,7 +37,7 @@ class BanditSelector(Selector):
         seed: int = 0,
         category_cap: float | None = None,
     ):
-        super().__init__(pool, seed)
+        super().__init__(pool, belief, seed)
         if by not in ("thompson", "mean", "ucb"):
             raise ConfigError(f"by must be 'thompson', 'mean' or 'ucb', got '{by}'")
         if candidate_factor is not None and not candidate_factor >= 1:
@@ -46,7 +45,7 @@ class BanditSelector(Selector):
         if category_cap is not None and not 0 < category_cap <= 1:
             raise ConfigError(f"category_cap is a share in (0, 1], got {category_cap}")
         self.category_cap = category_cap
-        self.belief, self.acquisition, self.by, self.candidate_factor = belief, acquisition, by, candidate_factor
+        self.acquisition, self.by, self.candidate_factor = acquisition, by, candidate_factor
 
     def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
         rows = self._closest(n, candidates, exclude)
@@ -85,25 +84,3 @@ class BanditSelector(Selector):
         if candidates is None:
             return self.pool.sample(size, self.rng, exclude)
         return candidates[self.rng.choice(free, size, replace=False)]
-
-    def _learn(self, rows: Rows, successes: Counts, trials: Counts) -> None:
-        self.belief.observe(rows, successes, trials)
-
-    def _age(self) -> None:
-        self.belief.advance()
-
-    def _predict(self, rows: Rows) -> Floats:
-        return self.belief.mean(rows)
-
-    def grow(self) -> None:
-        self.belief.grow()
-
-    def metrics(self) -> dict[str, float]:
-        return self.belief.metrics()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "belief": self.belief.state_dict()}
-
-    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
-        super()._load(state, remap)
-        self.belief.load_state_dict(state["belief"], remap)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from edgewise.acquisition import Informativeness
@@ -12,11 +10,12 @@ from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.logistic import LogisticBelief
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool, Rows
-from edgewise.selectors.base import Counts, Floats, Selector, selectors
+from edgewise.selectors.base import Floats, selectors
+from edgewise.selectors.believing import BelievingSelector
 
 
 @selectors.register("edge")
-class EdgeSelector(Selector):
+class EdgeSelector(BelievingSelector):
     """Draws prompts with probability proportional to E[P(informative)]^sharpness under the belief.
 
     Dynamic sampling trains on prompts in proportion to their P(informative) = 1 - p^k - (1-p)^k, and pays for it with the
@@ -36,6 +35,8 @@ class EdgeSelector(Selector):
         seed: of the draws.
     """
 
+    belief: LogisticBelief
+
     def __init__(
         self,
         pool: PromptPool,
@@ -45,12 +46,11 @@ class EdgeSelector(Selector):
         ageing: float = 0.99,
         seed: int = 0,
     ):
-        super().__init__(pool, seed)
         if not 0 <= sharpness < np.inf:
             raise ConfigError(f"sharpness must be finite and >= 0, got {sharpness}")
-        self.acquisition, self.sharpness = Informativeness(rollouts), float(sharpness)
         kind = AbilityBelief if pool.features is None else FeatureBelief
-        self.belief: LogisticBelief = kind(pool, drift=drift, ageing=ageing)
+        super().__init__(pool, kind(pool, drift=drift, ageing=ageing), seed)
+        self.acquisition, self.sharpness = Informativeness(rollouts), float(sharpness)
 
     def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
         rows = self.belief.weighted(n, self._log_weight, exclude, self.rng) if candidates is None else None
@@ -64,25 +64,3 @@ class EdgeSelector(Selector):
     def _log_weight(self, mean: Floats, variance: Floats) -> Floats:
         worth = self.belief.expected(self.acquisition.worth, mean, variance)
         return self.sharpness * np.log(np.maximum(worth, 1e-12))
-
-    def _learn(self, rows: Rows, successes: Counts, trials: Counts) -> None:
-        self.belief.observe(rows, successes, trials)
-
-    def _age(self) -> None:
-        self.belief.advance()
-
-    def _predict(self, rows: Rows) -> Floats:
-        return self.belief.mean(rows)
-
-    def grow(self) -> None:
-        self.belief.grow()
-
-    def metrics(self) -> dict[str, float]:
-        return self.belief.metrics()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "belief": self.belief.state_dict()}
-
-    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
-        super()._load(state, remap)
-        self.belief.load_state_dict(state["belief"], remap)
