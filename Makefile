@@ -12,16 +12,21 @@ export TOKENIZERS_PARALLELISM := false
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(VENV)/.installed  ## Set up .venv with everything the commands need
+install: $(VENV)/.dev  ## Set up .venv for the commands and for development
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# What the commands need, and on top of it what tests and checks need: a demo does not wait for the latter.
+$(VENV)/.commands: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,report]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.commands
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: install  ## Compare selection methods on a small reasoning model: ARGS="--task countdown --seeds 3"
+demo: $(VENV)/.commands  ## Compare selection methods on a small reasoning model: ARGS="--task countdown --seeds 3"
 	$(BIN)/edgewise demo $(ARGS)
 
 test: install lint  ## Lint, type-check and run the fast tests
