@@ -123,7 +123,7 @@ def test_dynamic_sampling_trains_on_informative_groups_only_and_counts_every_rol
 
 def test_another_configuration_does_not_overwrite_a_run(base: Path, tmp_path: Path) -> None:
     train(rl_config(base, steps=2), tmp_path)
-    with pytest.raises(ConfigError, match="another configuration.*steps 2 there, 3 asked"):
+    with pytest.raises(ConfigError, match=r"another configuration.*steps 2 there, 3 asked"):
         train(rl_config(base, steps=3), tmp_path)
 
 
