@@ -87,6 +87,19 @@ def test_rl_resumes_exactly_after_a_kill(base: Path, tmp_path: Path, selector: s
     assert all(torch.equal(final[0][name], final[1][name]) for name in final[0])
 
 
+def test_a_stop_at_any_step_keeps_the_evaluation_of_that_step(base: Path, tmp_path: Path) -> None:
+    config = rl_config(base, steps=4)
+    train(config, tmp_path / "whole")
+    for step in range(1, 5):
+        trainer = Trainer(config, tmp_path / f"stopped_{step}")
+        with pytest.raises(Killed):
+            trainer.run(kill_at(step))
+        trainer.save()
+        train(config, tmp_path / f"stopped_{step}")
+        evals = [lines(tmp_path / run / "evals.jsonl") for run in ("whole", f"stopped_{step}")]
+        assert evals[0] == evals[1], step
+
+
 def test_a_finished_run_is_not_repeated(base: Path, tmp_path: Path) -> None:
     config = rl_config(base, steps=3)
     train(config, tmp_path)

@@ -158,13 +158,13 @@ class Trainer:
             self._evaluate()
         while self.step < self.config.steps:
             line = self._train_step()
-            if progress is not None:
-                progress({**line, "steps": self.config.steps})
-            due = self.step % self.config.evaluation.every == 0 or self.step == self.config.steps
-            if due:
+            if self.step % self.config.evaluation.every == 0 or self.step == self.config.steps:
                 self._evaluate()
             if self.step % self.config.save_every == 0 or self.step == self.config.steps:
                 self.save()
+            # Last: whoever stops the run here finds the step complete, its evaluation included.
+            if progress is not None:
+                progress({**line, "steps": self.config.steps})
         mix = Counter(problem.category for problem in self.problems)
         return {
             "steps": self.step,
