@@ -10,6 +10,8 @@ import numpy as np
 from edgewise import Curriculum, PromptPool
 
 PROMPTS = 40
+OFTEN = (0.3, 0.5, 0.7)
+"""Rates of prompts whose groups are mostly informative."""
 
 
 def scored(completion: str, rate: float) -> float:
@@ -51,13 +53,13 @@ class Spy(Curriculum):
 
 
 def table(rates: tuple[float, ...] = (0.0, 0.5, 1.0)) -> Any:
-    """Prompts whose success rates are `rates` in turn; each rate is a category."""
+    """Prompts of several lengths whose success rates are `rates` in turn; each rate is a category."""
     from datasets import Dataset
 
     rows = range(PROMPTS)
     return Dataset.from_dict(
         {
-            "prompt": [f"{1 + row % 12} {1 + row // 12} -> {1 + row} :" for row in rows],
+            "prompt": [f"{'7 ' * (row % 4)}{1 + row % 12} {1 + row // 12} -> {1 + row} :" for row in rows],
             "name": [f"p{row}" for row in rows],
             "kind": [str(row % len(rates)) for row in rows],
             "rate": [rates[row % len(rates)] for row in rows],

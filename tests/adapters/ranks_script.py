@@ -1,4 +1,4 @@
-"""Run under torchrun: trains with a gate and writes what each rank picked, believes and trained on."""
+"""One rank of two: trains with a gate and writes what each rank picked, believes and trained on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.adapters.known_rates import by_completion, spy, table
+from tests.adapters.known_rates import OFTEN, by_completion, spy, table
 
 from edgewise import gates
 from edgewise.adapters.trl import EdgewiseGRPOTrainer
@@ -31,8 +31,8 @@ def main(model: Path, out: Path, generations: int, seeds: str) -> None:
         per_device_train_batch_size=6,
         num_generations=generations,
         max_completion_length=4,
-        max_steps=4,
-        save_steps=2,
+        max_steps=8,
+        save_steps=4,
         logging_steps=1,
         report_to="none",
         use_cpu=True,
@@ -41,7 +41,7 @@ def main(model: Path, out: Path, generations: int, seeds: str) -> None:
         disable_tqdm=True,
         seed=3,
     )
-    data = table()
+    data = table(OFTEN)
     rank = args.process_index
     curriculum = spy(
         data,
