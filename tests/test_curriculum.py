@@ -317,12 +317,12 @@ def test_parts_without_a_name_have_to_be_passed_again(tmp_path):
             return self._available(candidates, exclude)[:n]
 
     pool = PromptPool(range(10))
-    curriculum = Curriculum(pool, First(pool), Informative(), Two())
+    curriculum = Curriculum(pool, First(pool), Informative(), Two(2))
     assert curriculum.select(3).rows.tolist() == [0, 1, 2]
     curriculum.save(tmp_path / "c.npz")
     with pytest.raises(ConfigError, match="selector="):
         Curriculum.load(tmp_path / "c.npz", pool)
-    restored = Curriculum.load(tmp_path / "c.npz", pool, First(pool), Informative(), Two())
+    restored = Curriculum.load(tmp_path / "c.npz", pool, First(pool), Informative(), Two(2))
     assert restored.select(2).rows.tolist() == [3, 4]
 
 
@@ -361,3 +361,19 @@ def test_predictions_are_scored():
     metrics = curriculum.metrics()
     assert metrics["probe_spearman"] > 0.5
     assert 0 <= metrics["calibration_error"] < 0.3
+
+
+@pytest.mark.parametrize("name", ["edge", "uniform", "mopps"])
+def test_a_selector_given_by_name_is_built_with_what_the_curriculum_knows(name):
+    curriculum = make(selector=name, rollouts=5, seed=3)
+    options = curriculum.selector.spec["options"]
+    assert options["seed"] == 3
+    assert options.get("rollouts") == (5 if name == "edge" else None)
+
+
+def test_edge_weighs_groups_of_the_size_that_is_rolled_out():
+    few, many = make(selector="edge", rollouts=2), make(selector="edge", rollouts=32)
+    rare = np.array([0.05])
+    # 1 - p^k - (1 - p)^k
+    assert few.selector.acquisition.worth(rare) == pytest.approx(1 - 0.05**2 - 0.95**2)
+    assert many.selector.acquisition.worth(rare) == pytest.approx(1 - 0.05**32 - 0.95**32)

@@ -16,9 +16,14 @@ Counts = npt.NDArray[np.int64]
 
 
 class Allocation(ABC):
-    """Rollouts for a batch."""
+    """Rollouts for a batch.
 
-    def __init__(self) -> None:
+    Args:
+        mean: rollouts a prompt, on average over a batch.
+    """
+
+    def __init__(self, mean: int) -> None:
+        self.mean = _whole("rollouts", mean, 1)
         self.spec: dict[str, Any] | None = None
 
     @abstractmethod
@@ -34,11 +39,10 @@ class Constant(Allocation):
     """The same number of rollouts for every prompt."""
 
     def __init__(self, rollouts: int = 8):
-        super().__init__()
-        self.number = _whole("rollouts", rollouts, 1)
+        super().__init__(rollouts)
 
     def rollouts(self, predicted: Floats) -> Counts:
-        return np.full(len(predicted), self.number, np.int64)
+        return np.full(len(predicted), self.mean, np.int64)
 
 
 class Marginal(Allocation):
@@ -54,8 +58,7 @@ class Marginal(Allocation):
     """
 
     def __init__(self, rollouts: int = 8, minimum: int = 2, maximum: int = 128):
-        super().__init__()
-        self.mean = _whole("rollouts", rollouts, 1)
+        super().__init__(rollouts)
         self.minimum, self.maximum = _whole("minimum", minimum, 1), _whole("maximum", maximum, 1)
         if not self.minimum <= self.mean <= self.maximum:
             raise ConfigError(

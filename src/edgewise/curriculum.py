@@ -16,7 +16,7 @@ from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 from edgewise.forecasts import ForecastWindow
 from edgewise.gates import Gate, Groups, make_gate
 from edgewise.pool import PromptPool, Rows
-from edgewise.selectors import Selector, make_selector, realigned
+from edgewise.selectors import Selector, make_selector, realigned, selectors
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -90,8 +90,13 @@ class Curriculum:
         probe: float = 0.0,
         seed: int = 0,
     ):
+        self.allocation = (
+            rollouts if isinstance(rollouts, Allocation) else make_allocation("constant", rollouts=rollouts)
+        )
         if isinstance(selector, str):
-            selector = make_selector(selector, pool, seed=seed)
+            # A rule that weighs P(informative) has to know how many rollouts a group has.
+            known = selectors.accepted(selector, seed=seed, rollouts=self.allocation.mean)
+            selector = make_selector(selector, pool, **known)
         if selector.pool is not pool:
             raise ConfigError("the selector was made for another pool; make both from the same PromptPool")
         if not 0 < success <= 1:
@@ -99,9 +104,6 @@ class Curriculum:
         if not 0 <= probe < 1:
             raise ConfigError(f"probe is a share of the batch in [0, 1), got {probe}")
         self.pool, self.selector, self.gate = pool, selector, gate
-        self.allocation = (
-            rollouts if isinstance(rollouts, Allocation) else make_allocation("constant", rollouts=rollouts)
-        )
         self.success, self.probe = float(success), float(probe)
         self.rng = np.random.default_rng([seed, 0x9E37])
         self._step = _Step()

@@ -41,6 +41,11 @@ class Registry(Generic[T]):
             raise unknown_name(self.kind, name, self._factories)
         return self._factories[name]
 
+    def accepted(self, name: str, **offered: Any) -> dict[str, Any]:
+        """Those of the offered options that `name` takes."""
+        parameters = inspect.signature(self.get(name)).parameters
+        return {option: value for option, value in offered.items() if option in parameters}
+
     def make(self, name: str, *args: Any, **options: Any) -> T:
         """Build `name`; options it does not take raise `ConfigError` with those it does."""
         factory = self.get(name)

@@ -49,9 +49,9 @@ class Random(Selector):
         return self.rng.choice(len(self.pool), n, replace=False)
 
 
-ORACLE = Method("oracle", lambda pool, seed: Oracle(pool))
-WORST = Method("worst", lambda pool, seed: Oracle(pool, sign=-1.0))
-RANDOM = Method("random", Random)
+ORACLE = Method("oracle", lambda pool, seed, rollouts: Oracle(pool))
+WORST = Method("worst", lambda pool, seed, rollouts: Oracle(pool, sign=-1.0))
+RANDOM = Method("random", lambda pool, seed, rollouts: Random(pool, seed))
 
 
 def test_the_oracle_has_no_regret_and_forecasts_perfectly():
@@ -158,7 +158,7 @@ def test_a_sparse_trace_is_scored_prequentially():
 def test_prequential_scores_weigh_by_rollouts():
     pool = ew.PromptPool([0, 1, 2])
     trace = Trace(pool, [0], [0, 0], [0, 1], [3, 0], [3, 1])
-    sure = Method("sure", lambda pool, seed: Sure(pool))
+    sure = Method("sure", lambda pool, seed, rollouts: Sure(pool))
     values = replay(trace, [sure], seeds=[0], baseline=None).values
     assert values["selected_brier"][0, 0] == pytest.approx((3 * 0.01 + 0.81) / 4)
     assert values["selected_calibration_error"][0, 0] == pytest.approx(abs(0.9 - 0.75))
@@ -203,7 +203,7 @@ def test_knowing_what_was_not_recorded_is_an_error():
 
 def test_options_reach_the_selector():
     pool = ew.PromptPool(np.arange(4))
-    made = method("mopps:decay=0.25:by=mean:prior=[2, 6]").make(pool, 7)
+    made = method("mopps:decay=0.25:by=mean:prior=[2, 6]").make(pool, 7, 8)
     assert made.spec["options"] == {"decay": 0.25, "by": "mean", "prior": [2, 6], "seed": 7}
     assert made.predict().tolist() == [0.25] * 4
     assert method("ds").gated

@@ -137,7 +137,7 @@ def test_dynamic_sampling_trains_on_full_batches():
     from edgewise.replay.simulator import _trained
 
     policy = Watched(REGIMES["useful"], 0)
-    curriculum = ew.Curriculum(policy.pool, method("ds").make(policy.pool, 0), method("ds").gate(), 8)
+    curriculum = ew.Curriculum(policy.pool, method("ds").make(policy.pool, 0, 8), method("ds").gate(), 8)
     _, curves = _trained(policy, curriculum, 0, steps=12, batch=16, rollouts=8, probe=8)
     assert trained == [(16, True)] * 12
     assert curves["rollouts"][-1] == curriculum.metrics()["rollouts"]

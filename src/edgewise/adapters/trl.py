@@ -120,7 +120,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
     def _check_settings(self) -> None:
         curriculum, gate = self.curriculum, self.curriculum.gate
         allocation = curriculum.allocation
-        if not isinstance(allocation, Constant) or allocation.number != self.num_generations:
+        if not isinstance(allocation, Constant) or allocation.mean != self.num_generations:
             raise ConfigError(
                 f"TRL rolls out num_generations={self.num_generations} completions for every prompt:"
                 f" make the curriculum with rollouts={self.num_generations}"

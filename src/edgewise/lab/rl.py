@@ -32,7 +32,7 @@ from edgewise.lab.evaluate import REWARDS, Roller, evaluate, sorted_labels
 from edgewise.lab.grpo import Sample, update
 from edgewise.lab.journal import Journal
 from edgewise.pool import PromptPool
-from edgewise.selectors import make_selector
+from edgewise.selectors import make_selector, selectors
 from edgewise.tasks import Problem, Task
 
 Progress = Callable[[dict[str, Any]], None]
@@ -129,7 +129,8 @@ class Trainer:
         self.resumed = claim(out, config)
         self.policy = Policy.load(find(config.base))
         self.problems, self.pool = make_problems(self.policy.task, config.pool)
-        selector = make_selector(config.selector, self.pool, **{"seed": config.seed, **config.selector_options})
+        known = selectors.accepted(config.selector, seed=config.seed, rollouts=config.rollouts)
+        selector = make_selector(config.selector, self.pool, **{**known, **config.selector_options})
         gate = make_gate(config.gate, **config.gate_options) if config.gate else None
         self.curriculum = Curriculum(self.pool, selector, gate, config.rollouts, seed=config.seed)
         self.optimizer = torch.optim.AdamW(

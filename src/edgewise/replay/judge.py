@@ -68,7 +68,7 @@ def jobs(place: str) -> Iterator[Job]:
         yield Job(place, "ds", ANY)
     for name in informed:
         try:
-            method(name).make(labelled, 0)
+            method(name).make(labelled, 0, 8)
         except EdgewiseError:  # a rule that needs the order of levels, which these names do not tell
             continue
         yield Job(place, name, "labels")

@@ -24,12 +24,12 @@ class Method:
 
     Attributes:
         name: what the table calls it.
-        make: (pool, seed) -> selector.
+        make: (pool, seed, rollouts a prompt) -> selector.
         gated: uninformative groups are dropped and refilled (dynamic sampling).
     """
 
     name: str
-    make: Callable[[PromptPool, int], Selector]
+    make: Callable[[PromptPool, int, int], Selector]
     gated: bool = False
 
     def gate(self) -> Gate | None:
@@ -45,17 +45,18 @@ def method(text: str) -> Method:
     name = "uniform" + GATE if text == "ds" else text
     gated = name.endswith(GATE)
     selector, *parts = name.removesuffix(GATE).split(":")
-    factory = selectors.get(selector)
+    selectors.get(selector)  # an unknown name is an error here, not in the middle of a comparison
     options: dict[str, Any] = {}
     for part in parts:
         option, equals, value = part.partition("=")
         if not equals:
             raise ConfigError(f"'{part}' in '{text}' is not an option; write {selector}:name=value")
         options[option] = _value(value)
-    seeded = "seed" in inspect.signature(factory).parameters and "seed" not in options
 
-    def make(pool: PromptPool, seed: int) -> Selector:
-        return make_selector(selector, pool, **({"seed": seed} if seeded else {}), **options)
+    def make(pool: PromptPool, seed: int, rollouts: int) -> Selector:
+        return make_selector(
+            selector, pool, **{**selectors.accepted(selector, seed=seed, rollouts=rollouts), **options}
+        )
 
     return Method(text, make, gated)
 

@@ -96,7 +96,7 @@ def replay(
 def _replayed(
     trace: Trace, grid: np.ndarray, m: Method, pool: PromptPool, seed: int, batch: int, rollouts: int, probe: int
 ) -> Run:
-    selector, scores = m.make(pool, seed), Scores()
+    selector, scores = m.make(pool, seed, rollouts), Scores()
     tried = np.zeros(len(pool), bool)
     for position, step in enumerate(grid):
         rates = trace.rates(float(step))
@@ -117,7 +117,7 @@ def _replayed(
 
 
 def _prequential(trace: Trace, m: Method, pool: PromptPool, seed: int) -> Run:
-    selector, scores = m.make(pool, seed), Scores()
+    selector, scores = m.make(pool, seed, int(np.median(trace.trials))), Scores()
     for position in range(len(trace.steps)):
         rows, successes, trials = trace.at(position)
         scores.begin()

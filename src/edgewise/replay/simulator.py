@@ -187,7 +187,7 @@ def simulate(
     def run(m: Method, seed: int) -> Run:
         policy = Policy(world, seed)
         pool = known_pool(policy.pool, knows, wrong, seed)
-        selector = m.make(pool, seed)
+        selector = m.make(pool, seed, rollouts)
         curriculum = Curriculum(pool, selector, m.gate(), rollouts)
         numbers, curves = _trained(policy, curriculum, seed, steps, batch, rollouts, probe)
         aim = target if target is not None else reached.setdefault(seed, float(curves["accuracy"][-1]))
