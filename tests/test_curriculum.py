@@ -198,6 +198,60 @@ def test_a_refill_waits_for_its_own_step_only():
     assert late.shortfall == 0
 
 
+def test_prompts_asked_for_piecemeal_belong_to_one_step():
+    curriculum = make(size=12)
+    ages = []
+    age, curriculum.selector._age = curriculum.selector._age, lambda: (ages.append(curriculum.steps), age())[1]
+    first = curriculum.select_more(2)  # nothing has begun: begins the first step
+    assert curriculum.steps == 1
+    curriculum.observe(first, rewards_of(first))
+    picked = first.ids.tolist()
+    for _ in range(5):
+        batch = curriculum.select_more(2)
+        curriculum.observe(batch, rewards_of(batch))
+        picked += batch.ids.tolist()
+    assert sorted(picked) == sorted(curriculum.pool.ids)  # nothing twice within the step
+    assert ages == []
+    assert curriculum.metrics()["steps"] == 1
+    curriculum.select(2)
+    assert ages == [1]
+
+
+def test_a_filter_without_refill_never_asks_for_more():
+    curriculum = make(gate=Informative(max_rounds=1))
+    curriculum.select(1)
+    for _ in range(3):
+        batch = curriculum.select_more(1)
+        feedback = curriculum.observe(batch, whole("all"))
+        assert not feedback.admitted.any()
+        assert feedback.shortfall == 0
+
+
+class Heard:
+    def __init__(self):
+        self.events = []
+
+    def observed(self, step, rows, successes, trials):
+        self.events.append((step, rows.tolist(), successes.tolist(), trials.tolist()))
+
+    def restored(self, step):
+        self.events.append(("restored", step))
+
+
+def test_listeners_hear_what_was_observed_and_when_the_state_went_back():
+    curriculum, heard = make(), Heard()
+    curriculum.listeners.append(heard)
+    batch = curriculum.select(3)
+    with pytest.raises(RewardError):
+        curriculum.observe(batch, [2.0] * 12)
+    assert heard.events == []
+    saved = curriculum.state_dict()
+    curriculum.observe(batch.take([1, 0], 3), told(["some", "none"])[[0, 1, 2, 4, 5, 6]])
+    assert heard.events == [(1, batch.rows[[1, 0]].tolist(), [1, 0], [3, 3])]
+    curriculum.load_state_dict(saved)
+    assert heard.events[1:] == [("restored", 1)]
+
+
 def test_parts_in_any_order_are_the_whole():
     """Processes that each observe every part, in whatever order, go on alike."""
     orders = ([0, 1, 2], [2, 0, 1], None)

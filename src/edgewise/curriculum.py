@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,16 @@ class Feedback:
     exhausted: bool
 
 
+class Listener(Protocol):
+    """Is told whatever a curriculum observes; see `Curriculum.listeners`."""
+
+    def observed(self, step: int, rows: Rows, successes: Counts, trials: Counts) -> None:
+        """Groups were observed in policy step `step` (counted by the curriculum from 1); all arrays (n,)."""
+
+    def restored(self, step: int) -> None:
+        """The curriculum went back to a state saved in policy step `step`; 0: before the first."""
+
+
 class Curriculum:
     """Selects prompts, takes their rewards, keeps beliefs, counts rollouts.
 
@@ -112,6 +122,13 @@ class Curriculum:
         # Prompts in flight: row, serial of its batch and rollouts handed out.
         self._flight = np.empty((0, 3), np.int64)
         self._recent = ForecastWindow()
+        # Not part of the state: whoever records what is observed.
+        self.listeners: list[Listener] = []
+
+    @property
+    def steps(self) -> int:
+        """Policy steps begun so far."""
+        return self._totals["steps"]
 
     @property
     def in_flight(self) -> Rows:
@@ -124,32 +141,48 @@ class Curriculum:
         Begins a new policy step, unless the step is short of admitted groups: then this is its refill, and prompts that
         the step has already rolled out are not picked again.
         """
+        batch = self._hand_out(n, new_step=self._step.shortfall == 0)
+        self._step.rounds += 1
+        return batch
+
+    def select_more(self, n: int) -> Batch:
+        """n more prompts for the policy step under way, as a refill picks them.
+
+        For trainers that ask for prompts piecemeal: `select` where a policy step begins, `select_more` within it, so that
+        beliefs age with the policy rather than with every request.
+        """
+        if self.steps == 0:
+            return self.select(n)
+        batch = self._hand_out(n, new_step=False)
+        self._step.wanted += len(batch)
+        return batch
+
+    def _hand_out(self, n: int, new_step: bool) -> Batch:
         if int(n) != n or n < 0:
             raise PoolError(f"select needs a whole number of prompts >= 0, got {n}")
-        n, refill = int(n), self._step.shortfall > 0
+        n = int(n)
         busy = np.unique(self._flight[:, 0])
         if n > len(self.pool) - len(busy):
             raise PoolError(
                 f"asked for {n} prompts, but {len(busy)} of the {len(self.pool)} are in flight;"
                 " observe them, or forget those whose results will never come"
             )
-        if refill:
+        if not new_step:
             # Unless every prompt has been tried in this step: trying again beats stopping the run.
             untried = np.union1d(busy, self._step.tried)
             busy = untried if n <= len(self.pool) - len(untried) else busy
         extra = int(self.rng.binomial(n, self.probe)) if self.probe and n else 0
-        rows = self.selector.select(n - extra, exclude=busy, new_step=not refill)
+        rows = self.selector.select(n - extra, exclude=busy, new_step=new_step)
         if extra:
             rows = np.concatenate([rows, self.pool.sample(extra, self.rng, np.union1d(busy, rows))])
         predicted = self.selector.predict(rows)
         counts = self.allocation.rollouts(predicted)
         self._serial += 1
-        if not refill:
+        if new_step:
             self._step = _Step(wanted=n, admitted=self._step.surplus, first=self._serial)
             self._totals["steps"] += 1
         flight = np.stack([rows, np.full(len(rows), self._serial), counts], axis=1)
         self._flight = np.concatenate([self._flight, flight])
-        self._step.rounds += 1
         marks = np.arange(len(rows)) >= len(rows) - extra
         return Batch(self._serial, rows, self.pool.ids[rows], counts, predicted, marks)
 
@@ -184,6 +217,8 @@ class Curriculum:
             step.counts[name] += int(value)
             self._totals[name] += int(value)
         self._recent.add(batch.predicted, correct, batch.rollouts, batch.probe)
+        for listener in self.listeners:
+            listener.observed(self.steps, batch.rows, correct, batch.rollouts)
         if self.gate is None:
             return Feedback(admitted, 0, 0, False)
         missing = max(step.wanted - step.admitted, 0)
@@ -259,6 +294,8 @@ class Curriculum:
             raise CheckpointError(f"not the state of a curriculum: {error!r}") from error
         self.rng, self._step, self._recent, self._flight = rng, step, recent, flight
         self._totals, self._serial = totals, serial
+        for listener in self.listeners:
+            listener.restored(self.steps)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save everything, the prompt ids included, to one npz; atomic."""
