@@ -32,6 +32,20 @@ def integral(mean: float, variance: float, s: int, k: int) -> tuple[float, float
     return first, moments[2] / moments[0] - first**2
 
 
+@pytest.mark.parametrize(
+    ("mean", "variance", "s", "k"), [(6.875898, 0.220014, 0, 55), (-5.966086, 0.192055, 60, 61), (12.0, 0.3, 0, 64)]
+)
+def test_posterior_after_a_great_surprise_is_exact(mean: float, variance: float, s: int, k: int) -> None:
+    found = logit_posterior(np.array([mean]), np.array([variance]), np.array([s]), np.array([k]))
+    grid = np.linspace(mean - k * variance - 3, mean + k * variance + 3, 2_000_001)
+    weight = s * grid - k * np.logaddexp(0, grid) - (grid - mean) ** 2 / (2 * variance)
+    weight = np.exp(weight - weight.max())
+    weight /= weight.sum()
+    centre = (weight * grid).sum()
+    assert found[0][0] == pytest.approx(centre, abs=2e-4)
+    assert found[1][0] == pytest.approx((weight * (grid - centre) ** 2).sum(), rel=2e-3)
+
+
 @pytest.mark.parametrize("mean", [-4.0, 0.0, 2.5])
 @pytest.mark.parametrize("variance", [0.01, 1.0, 6.0])
 @pytest.mark.parametrize(("s", "k"), [(0, 1), (0, 8), (8, 8), (3, 8), (64, 64), (500, 1000), (0, 1000)])

@@ -321,14 +321,16 @@ def logit_posterior(mean: Floats, variance: Floats, successes: Counts, trials: C
     s, k = successes.astype(np.float64), trials.astype(np.float64)
     low, high = mean - variance * (k - s), mean + variance * s
     mode, rate = mean, sigmoid(mean)
-    for _ in range(60):
+    for turn in range(60):
         slope = s - k * rate + (mean - mode) / variance
         curvature = k * rate * (1.0 - rate) + 1.0 / variance
         low, high = np.where(slope > 0, mode, low), np.where(slope > 0, high, mode)
         if (slope**2 < 1e-4 * curvature).all():
             break
         mode = mode + slope / curvature
-        mode = np.where((mode > low) & (mode < high), mode, 0.5 * (low + high))
+        # Every third turn halves the bracket: on a sigmoid's two flat ends Newton's steps can go to and fro.
+        kept = (mode > low) & (mode < high) & (turn % 3 != 2)
+        mode = np.where(kept, mode, 0.5 * (low + high))
         rate = sigmoid(mode)
     scale = 1.0 / np.sqrt(1.0 / variance + k * rate * (1.0 - rate))
     # Nowhere is the posterior flatter than the prior, so 8 prior deviations hold all of it.
