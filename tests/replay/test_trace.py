@@ -211,6 +211,52 @@ def test_recorder_beside_a_curriculum():
         recorder.record_feedback(batch, rewards[:2], 5)
 
 
+def play(curriculum, steps):
+    """Rollouts whose success depends on the prompt and the curriculum's step only."""
+    for _ in range(steps):
+        batch = curriculum.select(4)
+        correct = (batch.rows[:, None] + curriculum.steps + np.arange(3)) % 4 == 0
+        curriculum.observe(batch, correct)
+
+
+def test_an_attached_recorder_goes_back_with_the_curriculum(tmp_path):
+    def fresh(name):
+        pool = a_pool(12)
+        curriculum = ew.Curriculum(pool, "mopps", rollouts=3)
+        return curriculum, Recorder(pool, tmp_path / name, every=1).attach(curriculum)
+
+    whole, recorder = fresh("whole.npz")
+    play(whole, 3)
+    saved = whole.state_dict()
+    play(whole, 4)
+    recorder.save()
+    assert recorder.trace().steps.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    # The process died after step 5; what it had saved by then is beyond the checkpoint.
+    resumed, recorder = fresh("resumed.npz")
+    (tmp_path / "resumed.npz").write_bytes((tmp_path / "whole.npz").read_bytes())
+    resumed.load_state_dict(saved)
+    play(resumed, 4)
+    recorder.save()
+    same(Trace.load(tmp_path / "resumed.npz"), Trace.load(tmp_path / "whole.npz"))
+    # The same where the curriculum was there first.
+    whole.save(tmp_path / "curriculum.npz")
+    loaded = ew.Curriculum.load(tmp_path / "curriculum.npz", a_pool(12))
+    late = Recorder(loaded.pool, tmp_path / "whole.npz").attach(loaded)
+    same(late.trace(), Trace.load(tmp_path / "whole.npz"))
+    with pytest.raises(ConfigError, match="another pool"):
+        Recorder(a_pool(12)).attach(loaded)
+
+
+def test_a_new_run_does_not_go_on_with_an_old_trace(tmp_path):
+    for _ in range(2):
+        pool = a_pool(12)
+        curriculum = ew.Curriculum(pool, "mopps", rollouts=3)
+        recorder = Recorder(pool, tmp_path / "trace.npz").attach(curriculum)
+        play(curriculum, 2)
+        recorder.save()
+    assert Trace.load(tmp_path / "trace.npz").trials.sum() == 2 * 4 * 3
+
+
 def test_recorder_saves_as_it_goes_and_goes_on(tmp_path):
     path, pool = tmp_path / "run.npz", a_pool(6)
     recorder = Recorder(pool, path, every=3)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.curriculum import Batch
+from edgewise.curriculum import Batch, Curriculum
 from edgewise.errors import ConfigError, PoolError, RewardError
-from edgewise.pool import PromptPool
-from edgewise.replay.trace import Trace
+from edgewise.pool import PromptPool, Rows
+from edgewise.replay.trace import Counts, Trace
 
 
 class Recorder:
-    """Collects what a run observes; any loop can call it.
+    """Collects what a run observes: whatever a curriculum is told (`attach`), or what any loop reports (`record`).
 
     Args:
         pool: the prompts.
@@ -39,6 +39,29 @@ class Recorder:
         # One (4, n) array a call: step, row, successes, trials.
         self._parts: list[np.ndarray] = []
         self._saved_at: int | None = None
+
+    def attach(self, curriculum: Curriculum) -> Recorder:
+        """Record whatever this curriculum observes from now on, whichever trainer tells it; returns the recorder.
+
+        Steps are the curriculum's policy steps. When the curriculum goes back to a checkpoint, in a resumed run for instance,
+        so does the trace: entries of later steps are dropped, and those of `path` before it are kept.
+        """
+        if curriculum.pool is not self.pool:
+            raise ConfigError("the recorder was made for another pool: Recorder(curriculum.pool, path)")
+        curriculum.listeners.append(self)
+        if curriculum.steps:
+            self.restored(curriculum.steps)
+        return self
+
+    def observed(self, step: int, rows: Rows, successes: Counts, trials: Counts) -> None:
+        self.record(step, rows, successes, trials)
+
+    def restored(self, step: int) -> None:
+        if not self._parts and self.path is not None and Path(self.path).exists():
+            self._parts.append(self._entries(Trace.load(self.path)))
+        kept = [part[:, part[0] <= step] for part in self._parts]
+        self._parts = [part for part in kept if part.shape[1]]
+        self._saved_at = step if self._parts else None
 
     def record(self, step: int, rows: Any, successes: Any, trials: Any) -> None:
         """Append what rollouts showed at a training step.
@@ -134,10 +157,15 @@ class Recorder:
         """
         old = Trace.load(path)
         recorder = cls(pool, path, every, old.about)
-        part = np.stack([old.steps[old.index], pool.rows(old.pool.ids)[old.rows], old.successes, old.trials])
+        part = recorder._entries(old)
         if before is not None:
             part = part[:, part[0] < before]
         if part.shape[1]:
             recorder._parts.append(part)
             recorder._saved_at = int(part[0].max())
         return recorder
+
+    def _entries(self, trace: Trace) -> np.ndarray:
+        """Step, row in this pool, successes and trials of every entry, (4, n)."""
+        rows = self.pool.rows(trace.pool.ids)[trace.rows]
+        return np.stack([trace.steps[trace.index], rows, trace.successes, trace.trials])
