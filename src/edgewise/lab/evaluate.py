@@ -14,9 +14,7 @@ from edgewise.errors import ConfigError
 from edgewise.lab.checkpoints import Policy
 from edgewise.lab.generate import Rollouts, generate
 from edgewise.statistics import pass_at_k
-from edgewise.tasks import Problem, Verdict
-
-REWARDS = ("strict", "outcome", "score")
+from edgewise.tasks import Problem, Verdict, make_reward
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,9 @@ class Rolled:
         return np.array([verdict.correct for verdict in self.verdicts])
 
     def rewards(self, kind: str) -> npt.NDArray[np.float64]:
-        """(n,) in [0, 1]: "strict" pays for a fully correct solution, "outcome" for the answer, "score" the task's own."""
-        if kind == "score":
-            return np.array([verdict.score for verdict in self.verdicts])
-        if kind == "outcome":
-            return np.array(
-                [verdict.correct or verdict.reason == "wrong step" for verdict in self.verdicts], np.float64
-            )
-        return self.correct.astype(np.float64)
+        """(n,) in [0, 1]; the kinds are those of `tasks.rewards`."""
+        reward = make_reward(kind)
+        return np.array([reward(verdict) for verdict in self.verdicts], np.float64)
 
 
 class Roller:

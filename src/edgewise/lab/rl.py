@@ -28,12 +28,12 @@ from edgewise.lab.checkpoints import (
     restore_optimizer,
 )
 from edgewise.lab.config import claim
-from edgewise.lab.evaluate import REWARDS, Roller, evaluate, sorted_labels
+from edgewise.lab.evaluate import Roller, evaluate, sorted_labels
 from edgewise.lab.grpo import Sample, update
 from edgewise.lab.journal import Journal
 from edgewise.pool import PromptPool
 from edgewise.selectors import make_selector, selectors
-from edgewise.tasks import Problem, Task
+from edgewise.tasks import Problem, Task, make_reward
 
 Progress = Callable[[dict[str, Any]], None]
 BELIEF_BINS = 20
@@ -89,6 +89,7 @@ class RLConfig:
     """Rollouts a prompt."""
     algorithm: str = "grpo"
     reward: str = "strict"
+    """What a rollout is paid for: a kind of `tasks.rewards`, such as "outcome" or "process:0.2"."""
     learning_rate: float = 3e-4
     epochs: int = 1
     """Optimiser steps on each batch."""
@@ -103,8 +104,7 @@ class RLConfig:
         for name in ("steps", "prompts", "rollouts", "epochs", "save_every", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.reward not in REWARDS:
-            raise ConfigError(f"reward must be one of {', '.join(REWARDS)}, got '{self.reward}'")
+        make_reward(self.reward)
         if self.rollouts < 2:
             raise ConfigError("groups of one rollout have no advantage: rollouts must be at least 2")
         if self.prompts > self.pool.size:

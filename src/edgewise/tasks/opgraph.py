@@ -74,7 +74,10 @@ class OpGraph(Task):
         if len(given) != len(gold):
             return Verdict(False, 0.0, steps, "missing step" if len(given) < len(gold) else "extra step")
         if not all(steps):
-            return Verdict(False, score if steps[-1] else 0.0, steps, "wrong step" if steps[-1] else "wrong answer")
+            answered = steps[-1]
+            return Verdict(
+                False, score if answered else 0.0, steps, "wrong step" if answered else "wrong answer", answered
+            )
         return Verdict(True, 1.0, steps)
 
     def demonstrations(
