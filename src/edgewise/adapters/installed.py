@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from edgewise.errors import ConfigError, unknown_name
 
 # Package -> (adapter, versions it is tested with, by the start of their number).
-SUPPORTED: dict[str, tuple[str, tuple[str, ...]]] = {"trl": ("edgewise.adapters.trl", ("1.16",))}
+SUPPORTED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "trl": ("edgewise.adapters.trl", ("1.16",)),
+    "verl": ("edgewise.adapters.verl", ("0.7", "0.9")),
+    "prime-rl": ("edgewise.adapters.prime_rl", ("0.8",)),
+    "openrlhf": ("edgewise.adapters.openrlhf", ("0.11",)),
+    "slime": ("edgewise.adapters.slime", ("0.3",)),
+}
+# Trainers that an extra of the same name installs; the others come with their own instructions and a GPU.
+EXTRAS = {"trl", "verl"}
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,8 @@ def require(package: str) -> None:
         raise unknown_name("trainer", package, SUPPORTED)
     found, works = _version(package), _versions(package)
     if found is None:
-        raise ConfigError(
-            f"{package} is not installed; the adapter works with {works}: pip install 'edgewise[{package}]'"
-        )
+        how = f"pip install 'edgewise[{package}]'" if package in EXTRAS else "install it as its documentation says"
+        raise ConfigError(f"{package} is not installed; the adapter works with {works}: {how}")
     if not any(found == start or found.startswith(start + ".") for start in SUPPORTED[package][1]):
         raise ConfigError(f"{package} {found} is not supported; versions that work: {works}")
 

@@ -1,11 +1,11 @@
-"""A prompt pool from a Hugging Face dataset."""
+"""Prompt pools from what a trainer trains on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,19 +35,29 @@ def make_pool(dataset: Any, id_column: str | None = None, category_column: str |
     if len(dataset) == 0:
         raise ConfigError("the dataset is empty")
     if id_column is None:
-        ids, source = [_digest(prompt) for prompt in _values(dataset, "prompt")], "the hash of the prompt"
-        log.warning("no id_column given: a prompt's id is a hash of its content")
+        ids, source = hashes(_values(dataset, "prompt"), "id_column"), "the hash of the prompt"
     else:
         ids, source = list(_values(dataset, id_column)), f"column '{id_column}'"
+    categories = None if category_column is None else list(_values(dataset, category_column))
+    return unique_pool(ids, categories, source, "name a column of unique ids with id_column=")
+
+
+def hashes(prompts: Iterable[Any], option: str) -> list[str]:
+    """Ids of prompts without any: a hash of what each says, str or messages, which survives reordering. Said in the log."""
+    log.warning("no %s given: a prompt's id is a hash of its content", option)
+    return [_digest(prompt) for prompt in prompts]
+
+
+def unique_pool(ids: Sequence[Any], categories: Sequence[Any] | None, source: str, way_out: str) -> PromptPool:
+    """The pool of these ids; `ConfigError` if one is repeated, which names `source` and says what to do (`way_out`)."""
     first: dict[Any, int] = {}
     for row, value in enumerate(ids):
         if first.setdefault(value, row) != row:
             raise ConfigError(
                 f"rows {first[value]} and {row} have the same id {value!r} ({source}): beliefs need one row a prompt."
-                " Remove the repetitions, or name a column of unique ids with id_column="
+                f" Remove the repetitions, or {way_out}"
             )
-    categories = None if category_column is None else np.array(list(_values(dataset, category_column)), object)
-    return PromptPool(ids, categories)
+    return PromptPool(ids, None if categories is None else np.array(categories, object))
 
 
 def _values(dataset: Any, column: str) -> Iterator[Any]:

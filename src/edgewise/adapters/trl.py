@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import make_pool
+from edgewise.adapters.success import outcomes, verdicts
 from edgewise.allocation import Constant
 from edgewise.checkpoint import load_state, save_state
 from edgewise.curriculum import Batch, Curriculum
@@ -242,22 +243,11 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             raise RewardError(f"expected rewards of {shape[0]} groups of {shape[1]}, got {len(rewards)} in all")
         scored = ~np.isnan(rewards).all(axis=1)
         if callable(self._success):
-            correct = np.asarray(self._success(rewards.copy()))
-            if correct.shape != (len(rewards),) or correct.dtype.kind != "b":
-                raise RewardError(
-                    f"success must return {len(rewards)} bools, one a rollout; got {correct.dtype} of shape {correct.shape}"
-                )
-            return correct.astype(np.float64).reshape(shape), scored.reshape(shape)
+            return verdicts(self._success(rewards.copy()), len(rewards)).reshape(shape), scored.reshape(shape)
         weights = self.reward_weights.double().cpu().numpy()
         values = np.nansum(rewards * weights, axis=1)
-        if self._success is not None:
-            return (values >= self._success).astype(np.float64).reshape(shape), scored.reshape(shape)
-        bad = np.flatnonzero(scored & ~((values >= 0) & (values <= 1)))
-        if bad.size:
-            raise RewardError(
-                f"prompt {batch.ids[bad[0] // shape[1]].item()!r} has reward {values[bad[0]]}, outside [0, 1]: say when a"
-                " rollout is correct with success=, as a threshold or a function of the rewards"
-            )
+        # Where nothing was scored, the sum of nothing is told to nobody.
+        values[scored] = outcomes(values[scored], self._success, np.repeat(batch.ids, self.num_generations)[scored])
         return values.reshape(shape), scored.reshape(shape)
 
     def _merge(self, outputs: list[dict[str, Any]], chosen: Rows) -> dict[str, Any]:
