@@ -64,6 +64,11 @@ class Learnability(Acquisition):
         return rates * (1.0 - rates)
 
 
+def informative(rates: Floats, rollouts: int | npt.NDArray[np.int64]) -> Floats:
+    """P(informative) = 1 - p^k - (1 - p)^k of success rates p and k rollouts, broadcast."""
+    return 1.0 - rates**rollouts - (1.0 - rates) ** rollouts
+
+
 @acquisitions.register("informative")
 class Informativeness(Acquisition):
     """P(informative) = 1 - p^k - (1 - p)^k for groups of k rollouts: a flat top around 0.5."""
@@ -76,7 +81,7 @@ class Informativeness(Acquisition):
         self.rollouts = int(rollouts)
 
     def worth(self, rates: Floats) -> Floats:
-        return 1.0 - rates**self.rollouts - (1.0 - rates) ** self.rollouts
+        return informative(rates, self.rollouts)
 
 
 class BeliefAcquisition(Acquisition):

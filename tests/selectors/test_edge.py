@@ -10,6 +10,7 @@ from scipy.stats import chi2, norm
 
 import edgewise as ew
 from edgewise.beliefs import AbilityBelief, FeatureBelief
+from edgewise.beliefs.logistic import ALL_RIGHT, NONE_RIGHT, SOME_RIGHT
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import ConfigError
 from edgewise.selectors import EdgeSelector
@@ -35,15 +36,17 @@ def test_the_weight_is_the_expected_chance_to_be_informative_to_the_power_of_sha
     for mean, variance in ((0.0, 0.01), (-1.0, 1.0), (2.0, 4.0)):
         sd = variance**0.5
         expected = quad(lambda x, m=mean, s=sd: chance(x) * norm.pdf(x, m, s), mean - 9 * sd, mean + 9 * sd)[0]
-        weight = np.exp(edge._log_weight(np.array([mean]), np.array([variance])))[0]
+        weight = np.exp(edge._log_weight(np.array([mean]), np.array([variance]), np.zeros(1, int)))[0]
         assert weight == pytest.approx(expected**2.5, rel=2e-3)
     # Known for certain to be a coin: 1 - 2 / 2^4 = 7/8.
-    assert edge._log_weight(np.zeros(1), np.full(1, 1e-12))[0] == pytest.approx(2.5 * np.log(7 / 8), abs=1e-6)
+    assert edge._log_weight(np.zeros(1), np.full(1, 1e-12), np.zeros(1, int))[0] == pytest.approx(
+        2.5 * np.log(7 / 8), abs=1e-6
+    )
 
 
 def law(edge: EdgeSelector, rows: np.ndarray) -> np.ndarray:
     """Probability of each row to be drawn first."""
-    weight = np.exp(edge._log_weight(*edge.belief.logits(rows)))
+    weight = np.exp(edge._log_weight(*edge.belief.logits(rows), edge.belief.shown(rows)))
     return np.asarray(weight / weight.sum())
 
 
@@ -166,6 +169,44 @@ def test_resume_is_exact_whatever_is_known(labels: bool, features: bool, tmp_pat
         for each in (edge, again):
             each.observe(rows, (rows + step) % 5, 4)
         assert (edge.predict() == again.predict()).all()
+
+
+def test_forecasts_are_corrected_for_prompts_that_stay_out_of_reach() -> None:
+    """A pool that no Gaussian fits: a third is hopeless for good, the rest partly right. Nothing is known about the prompts."""
+    rng = np.random.default_rng(0)
+    hopeless = rng.random(600) < 1 / 3
+    rates = np.where(hopeless, 0.0, rng.uniform(0.2, 0.8, 600))
+    edge = EdgeSelector(ew.PromptPool(range(600)), seed=1)
+    for _ in range(60):
+        rows = edge.select(32)
+        edge.observe(rows, rng.binomial(8, rates[rows]), 8)
+    edge.advance()
+    known = np.flatnonzero(edge.belief.shown(np.arange(600)) == NONE_RIGHT)
+    stuck = known[hopeless[known]]
+    assert len(stuck) > 30
+    assert edge.predict(stuck).mean() < 0.9 * edge.belief.mean(stuck).mean()
+    picks = np.concatenate([edge.select(32, new_step=False) for _ in range(30)])
+    assert hopeless[picks].mean() < 0.05
+
+
+def test_what_a_prompt_showed_last_is_remembered_in_any_order() -> None:
+    edges = [EdgeSelector(ew.PromptPool(range(12), list("ab") * 6)) for _ in range(2)]
+    for step in range(3):
+        rows = (np.arange(6) * 2 + step) % 12
+        successes = np.array([0, 8, 3, 0, 8, 5])
+        for edge, order in zip(edges, (np.arange(6), np.arange(6)[::-1]), strict=True):
+            edge.advance()
+            for part in (order[:2], order[2:]):
+                edge.observe(rows[part], successes[part], 8)
+    both = [edge.belief.shown(np.arange(12)) for edge in edges]
+    assert (both[0] == both[1]).all()
+    assert (
+        both[0][(np.arange(6) * 2 + 2) % 12] == [NONE_RIGHT, ALL_RIGHT, SOME_RIGHT, NONE_RIGHT, ALL_RIGHT, SOME_RIGHT]
+    ).all()
+    for edge in edges:
+        edge.advance()
+    assert (edges[0].predict() == edges[1].predict()).all()
+    assert (edges[0].belief.shown(np.arange(12)) == both[0]).all()
 
 
 def test_settings_are_checked() -> None:

@@ -22,7 +22,10 @@ from edgewise.beliefs.window import Drawn, closest
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool, Rows
 
-LogWeight = Callable[[Floats, Floats], Floats]
+LogWeight = Callable[[Floats, Floats, np.ndarray], Floats]
+
+UNSEEN, NONE_RIGHT, SOME_RIGHT, ALL_RIGHT = range(4)
+"""What a prompt's last step showed."""
 
 _GRID = np.linspace(-1.0, 1.0, 33)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
@@ -61,6 +64,7 @@ class LogisticBelief(Belief):
             "step": np.int32,
             "successes": np.int32,
             "trials": np.int32,
+            "last": np.int8,
         }
         self._seen = SeenTable(len(pool), columns)
         self._waiting: list[np.ndarray] = []
@@ -106,8 +110,31 @@ class LogisticBelief(Belief):
             mean[told], variance[told] = logit_posterior(mean[told], variance[told], s, k)
         return mean, variance
 
+    def shown(self, rows: Rows) -> np.ndarray:
+        """What each prompt's last step showed, this one included: UNSEEN, NONE_RIGHT, SOME_RIGHT or ALL_RIGHT, (n,)."""
+        kind = np.zeros(len(rows), np.int64)
+        slots = self._seen.slots(rows)
+        known = slots >= 0
+        mine = slots[known]
+        trials = self._seen["trials"][mine]
+        kind[known] = np.where(trials > 0, _shown(self._seen["successes"][mine], trials), self._seen["last"][mine])
+        return kind
+
+    def underway(self) -> tuple[Rows, Counts, Counts, Floats, Floats, np.ndarray]:
+        """Groups of the step that has not ended, in the order of rows, and what was believed before them, (n,) each:
+
+        rows, successes, trials, mean and variance of the logits, and what the step before had shown.
+        """
+        slots = self._told()
+        rows = self._seen.rows[slots].astype(np.int64)
+        s, k = self._seen["successes"][slots].astype(np.int64), self._seen["trials"][slots].astype(np.int64)
+        return rows, s, k, *self._start(rows), self._seen["last"][slots].astype(np.int64)
+
     def mean(self, rows: Rows) -> Floats:
-        mean, variance = self.logits(rows)
+        return self.rate(*self.logits(rows))
+
+    def rate(self, mean: Floats, variance: Floats) -> Floats:
+        """Expected success rate for logits ~ N(mean, variance), (n,) (MacKay 1992's approximation)."""
         return sigmoid(mean / np.sqrt(1.0 + np.pi / 8.0 * variance))
 
     def spread(self, rows: Rows) -> Floats:
@@ -148,7 +175,7 @@ class LogisticBelief(Belief):
 
         Args:
             n: how many, at most what is available.
-            log_weight: logarithm of the weight, given mean and variance of the logits, (m,) each.
+            log_weight: logarithm of the weight, given mean and variance of the logits and what `shown` says, (m,) each.
             exclude: rows not to choose, sorted.
             rng: source of randomness.
         """
@@ -157,12 +184,13 @@ class LogisticBelief(Belief):
             return None
         mean, variance, left = unseen
         rows = self._seen_rows(exclude)
-        log_times = np.log(rng.exponential(size=len(rows))) - log_weight(*self.logits(rows))
+        log_times = np.log(rng.exponential(size=len(rows))) - log_weight(*self.logits(rows), self.shown(rows))
         groups = np.flatnonzero(left)
         # The i-th shortest of m exponential times is a sum of gaps with rates m, m - 1, ..: (groups, n).
         ranks, size = np.arange(min(n, int(left.max(initial=0)))), left[groups, None]
         gaps = rng.exponential(size=(len(groups), len(ranks))) / np.maximum(size - ranks, 1)
-        shortest = np.log(np.cumsum(gaps, axis=1)) - log_weight(mean[groups], variance[groups])[:, None]
+        unseen_weight = log_weight(mean[groups], variance[groups], np.full(len(groups), UNSEEN))
+        shortest = np.log(np.cumsum(gaps, axis=1)) - unseen_weight[:, None]
         exists = ranks < size
         log_times = np.concatenate([log_times, shortest[exists]])
         owner = np.concatenate([np.full(len(rows), -1), np.repeat(groups, exists.sum(1))])
@@ -200,17 +228,21 @@ class LogisticBelief(Belief):
         self._seen["trials"][slots] += trials
 
     def advance(self) -> None:
-        slots = np.concatenate([np.empty(0, np.int32), *self._waiting])
+        slots = self._told()
         self._waiting = []
         if len(slots):
-            # In the order of rows: sums then do not depend on the order of observations, to the last bit.
-            self._learn(slots[np.argsort(self._seen.rows[slots])])
+            self._learn(slots)
         keep = np.sqrt(np.maximum(1.0 - self._drift / self._variance, 0.0))
         keep[0] = 1.0
         self._mean *= keep
         self._covariance *= keep[:, None] * keep
         self._covariance[np.diag_indices_from(self._covariance)] += self._drift
         self.step += 1
+
+    def _told(self) -> np.ndarray:
+        """Slots told in this step, in the order of rows: sums then do not depend on the order of observations, to the bit."""
+        slots = np.concatenate([np.empty(0, np.int32), *self._waiting])
+        return slots[np.argsort(self._seen.rows[slots])]
 
     def grow(self) -> None:
         self._seen.grow(len(self.pool))
@@ -289,6 +321,7 @@ class LogisticBelief(Belief):
         seen["h"][slots] = seen["h"][slots] * fade + pull + site * own
         seen["a"][slots] = seen["a"][slots] * fade + site
         seen["step"][slots] = self.step
+        seen["last"][slots] = _shown(s, k)
         seen["successes"][slots] = seen["trials"][slots] = 0
 
     def _learn_tau(self, rows: Rows, prior: Floats, width: Floats, moved: Floats, left: Floats) -> None:
@@ -310,6 +343,10 @@ class LogisticBelief(Belief):
         # How prompts differ changes more slowly than how good the policy is.
         self._visits *= 0.99
         self._visits += np.stack([np.bincount(group, excess, size), np.bincount(group, weight, size)])
+
+
+def _shown(successes: Counts, trials: Counts) -> np.ndarray:
+    return np.where(successes == 0, NONE_RIGHT, np.where(successes == trials, ALL_RIGHT, SOME_RIGHT))
 
 
 def logit_posterior(mean: Floats, variance: Floats, successes: Counts, trials: Counts) -> tuple[Floats, Floats]:

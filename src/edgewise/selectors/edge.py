@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from edgewise.acquisition import Informativeness
+from edgewise.acquisition import Informativeness, informative
 from edgewise.beliefs.ability import AbilityBelief
 from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.logistic import LogisticBelief
 from edgewise.errors import ConfigError
+from edgewise.offsets import Offsets
 from edgewise.pool import PromptPool, Rows
 from edgewise.selectors.base import Floats, selectors
 from edgewise.selectors.believing import BelievingSelector
+
+KINDS = 4
+"""Prompts not seen yet, and those whose last group was all wrong, partly right or all right."""
 
 
 @selectors.register("edge")
@@ -25,6 +31,9 @@ class EdgeSelector(BelievingSelector):
     The belief: each category's ability drifts with the policy and is learned from all its prompts, each prompt keeps its
     own difficulty, so one observation moves every related prompt. Where categories tell nothing, prompts speak for
     themselves. Features have drifting weights of their own, beside the categories' abilities where there are both.
+
+    No belief fits a pool whose prompts are in part out of reach for good. So what it says of prompts not seen yet, and of
+    those whose last group was all wrong, partly right or all right, is corrected by what came of its earlier forecasts.
 
     Args:
         pool: the prompts; categories or features sharpen the belief, none are needed.
@@ -51,16 +60,36 @@ class EdgeSelector(BelievingSelector):
         kind = AbilityBelief if pool.features is None else FeatureBelief
         super().__init__(pool, kind(pool, drift=drift, ageing=ageing), seed)
         self.acquisition, self.sharpness = Informativeness(rollouts), float(sharpness)
+        self._worth, self._rate = Offsets(KINDS), Offsets(KINDS)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "worth": self._worth.state_dict(), "rate": self._rate.state_dict()}
+
+    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
+        super()._load(state, remap)
+        self._worth.load_state_dict(state["worth"])
+        self._rate.load_state_dict(state["rate"])
+
+    def _age(self) -> None:
+        _, successes, trials, mean, variance, shown = self.belief.underway()
+        self._rate.learn(self.belief.rate(mean, variance), shown, successes / trials)
+        worth = self.belief.expected(lambda rates: informative(rates, trials[:, None]), mean, variance)
+        self._worth.learn(worth, shown, (successes > 0) & (successes < trials))
+        super()._age()
+
+    def _predict(self, rows: Rows) -> Floats:
+        return self._rate.apply(self.belief.mean(rows), self.belief.shown(rows))
 
     def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
         rows = self.belief.weighted(n, self._log_weight, exclude, self.rng) if candidates is None else None
         if rows is None:
             available = self._available(candidates, exclude)
             # Gumbel noise on the logarithm of the weight: the highest n are a draw without replacement.
-            key = self._log_weight(*self.belief.logits(available)) + self.rng.gumbel(size=len(available))
+            weight = self._log_weight(*self.belief.logits(available), self.belief.shown(available))
+            key = weight + self.rng.gumbel(size=len(available))
             rows = available[np.argpartition(-key, n - 1)[:n]] if 0 < n < len(available) else available[:n]
         return self.rng.permutation(rows)
 
-    def _log_weight(self, mean: Floats, variance: Floats) -> Floats:
-        worth = self.belief.expected(self.acquisition.worth, mean, variance)
+    def _log_weight(self, mean: Floats, variance: Floats, shown: np.ndarray) -> Floats:
+        worth = self._worth.apply(self.belief.expected(self.acquisition.worth, mean, variance), shown)
         return self.sharpness * np.log(np.maximum(worth, 1e-12))
