@@ -110,6 +110,16 @@ def test_ratios_are_paired_and_averaged_on_the_logarithm() -> None:
     assert result["median"] == pytest.approx(3.0)
 
 
+def test_the_median_of_ratios_takes_a_missed_target_for_infinitely_far() -> None:
+    table = {"a": {"n": {"values": [60.0, 80.0, 90.0]}}, "b": {"n": {"values": [30.0, None, 45.0]}}}
+    missed = ratio(table, "a", "b", "n")
+    assert (missed["mean"], missed["median"], missed["reached"]) == (None, 2.0, 2)
+    assert ratio(table, "b", "a", "n")["median"] == 0.5
+    table["b"]["n"]["values"] = [30.0, None, None]
+    assert ratio(table, "a", "b", "n")["median"] is None
+    assert ratio(table, "b", "a", "n")["median"] is None
+
+
 def test_a_folder_without_a_comparison_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("steps: 3\n")
     with pytest.raises(ConfigError, match="does not hold a comparison"):

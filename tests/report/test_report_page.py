@@ -192,11 +192,11 @@ def test_long_completions_are_cut_and_said_to_be(make_folder: Make) -> None:
 
 def test_the_terminal_table_says_the_same(make_folder: Make) -> None:
     summary = json.loads((make_folder() / "summary.json").read_text())
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(table(summary))
     text = console.export_text()
     speed = summary["speedup_vs_uniform"]["edge"]
     assert f"{speed['mean']:.2f}×" in text
-    assert f"{speed['low']:.2f} to {speed['high']:.2f}" in text
+    assert f"{speed['low']:.2f}–{speed['high']:.2f}" in text
     assert "4 of 5" in text
     assert f"{summary['methods']['mopps']['final_accuracy']['mean']:.1%}" in text

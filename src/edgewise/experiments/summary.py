@@ -82,15 +82,19 @@ def interval(values: Series) -> dict[str, Any]:
 
 
 def ratio(table: dict[str, Any], above: str, below: str, key: str) -> dict[str, Any]:
-    """above / below, paired by seed: geometric mean with a 95% Student interval on the logarithm."""
-    pairs = zip(table[above][key]["values"], table[below][key]["values"], strict=True)
+    """above / below, paired by seed: geometric mean with a 95% Student interval on the logarithm.
+
+    The median takes a target that was not reached for infinitely far away, and is null if that makes it 0, infinite or unknown.
+    """
+    pairs = list(zip(table[above][key]["values"], table[below][key]["values"], strict=True))
     values = [a / b if a is not None and b else None for a, b in pairs]
     logs = interval([None if value is None else math.log(value) for value in values])
     result: dict[str, Any] = {
         name: None if logs[name] is None else math.exp(logs[name]) for name in ("mean", "low", "high")
     }
-    ordered = sorted(value for value in values if value is not None)
-    result["median"] = float(np.median(ordered)) if len(ordered) == len(values) else None
+    ends = [math.nan if a is b is None else math.inf if a is None else 0.0 if not b else a / b for a, b in pairs]
+    middle = float(np.median(ends))
+    result["median"] = middle if 0 < middle < math.inf else None
     return {**result, "values": values, "reached": logs["reached"]}
 
 
