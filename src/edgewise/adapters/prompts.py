@@ -45,7 +45,7 @@ def make_pool(dataset: Any, id_column: str | None = None, category_column: str |
 def hashes(prompts: Iterable[Any], option: str) -> list[str]:
     """Ids of prompts without any: a hash of what each says, str or messages, which survives reordering. Said in the log."""
     log.warning("no %s given: a prompt's id is a hash of its content", option)
-    return [_digest(prompt) for prompt in prompts]
+    return [digest(prompt) for prompt in prompts]
 
 
 def unique_pool(ids: Sequence[Any], categories: Sequence[Any] | None, source: str, way_out: str) -> PromptPool:
@@ -70,7 +70,7 @@ def _values(dataset: Any, column: str) -> Iterator[Any]:
         yield from part[column]
 
 
-def _digest(prompt: Any) -> str:
+def digest(prompt: Any) -> str:
     """16 hex digits of the prompt's content; keys without a value do not count, which datasets add where rows differ."""
     try:
         text = prompt if isinstance(prompt, str) else json.dumps(_bare(prompt), sort_keys=True)

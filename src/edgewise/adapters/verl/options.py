@@ -1,0 +1,115 @@
+"""What `data.edgewise` in verl's config says, and the curriculum it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError
+
+from edgewise.adapters.success import outcomes, verdicts
+from edgewise.curriculum import Curriculum
+from edgewise.errors import ConfigError, unknown_name
+from edgewise.pool import PromptPool
+from edgewise.replay import Recorder
+from edgewise.selectors import make_selector, selectors
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keys of `data.edgewise`, each of them optional.
+
+    Attributes:
+        selector: name of a selector.
+        selector_options: its options by name.
+        ids: "index": `extra_info.index` of each row, or a hash of the prompt where the data has none; "prompt": the hash.
+        category: a column of labels that prompts share, dotted inside a struct (`extra_info.level`); null: none.
+        success: when a rollout counts as correct: from this score on, or a function (`path`, `name`) of the scores
+            (rollouts,) and of what else the reward function returned, by name, that returns one bool a rollout. null: scores
+            in [0, 1] are judged by the curriculum itself.
+        probe: share of each batch drawn uniformly, to judge the predictions, in [0, 1).
+        trace: file to record a trace in, for `edgewise replay`.
+    """
+
+    selector: str = "edge"
+    selector_options: dict[str, Any] = field(default_factory=dict)
+    ids: str = "index"
+    category: str | None = "data_source"
+    success: Any = None
+    probe: float = 0.0
+    trace: str | None = None
+
+    @classmethod
+    def read(cls, data_config: DictConfig) -> Options:
+        """The options of a run.
+
+        Raises:
+            ConfigError: an option that does not exist or does not fit.
+        """
+        given = data_config.get("edgewise") or {}
+        values = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else dict(given)
+        known = [item.name for item in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise unknown_name("option data.edgewise.", name, known)
+        options = cls(**values)
+        if options.ids not in ("index", "prompt"):
+            raise ConfigError(f"data.edgewise.ids is 'index' or 'prompt', got {options.ids!r}")
+        return options
+
+    def curriculum(self, pool: PromptPool, data_config: DictConfig) -> Curriculum:
+        """A curriculum over the pool, for groups of `actor_rollout_ref.rollout.n`, with the trace attached."""
+        rollouts = setting(data_config, "actor_rollout_ref.rollout.n")
+        if rollouts is None:
+            raise ConfigError(
+                "the config has no actor_rollout_ref.rollout.n: hand over the whole config's `data` section"
+            )
+        seed = int(data_config.get("seed") or 0)
+        known = selectors.accepted(self.selector, seed=seed, rollouts=int(rollouts))
+        selector = make_selector(self.selector, pool, **{**known, **self.selector_options})
+        curriculum = Curriculum(pool, selector, rollouts=int(rollouts), probe=self.probe, seed=seed)
+        if self.trace is not None:
+            Recorder(pool, self.trace, every=1, about={"trainer": "verl"}).attach(curriculum)
+        return curriculum
+
+    def judge(self) -> Callable[[Floats, dict[str, Any], np.ndarray], Floats]:
+        """What turns the scores of rollouts (n,), what else is known of them and their prompts' ids into rewards in [0, 1]."""
+        if isinstance(self.success, dict):
+            from verl.utils.import_utils import load_extern_object
+
+            if set(self.success) != {"path", "name"}:
+                raise ConfigError(
+                    f"data.edgewise.success is a number, or path and name of a function; got {self.success}"
+                )
+            correct = load_extern_object(self.success["path"], self.success["name"])
+            return lambda scores, info, ids: verdicts(correct(scores.copy(), info), len(scores))
+        if not (self.success is None or isinstance(self.success, (int, float))):
+            raise ConfigError(
+                f"data.edgewise.success is a number, or path and name of a function; got {self.success!r}"
+            )
+        return lambda scores, info, ids: outcomes(scores, self.success, ids)
+
+
+def setting(data_config: DictConfig, key: str) -> Any:
+    """A value of the whole config that this `data` section belongs to; None if it is not there."""
+    try:
+        return OmegaConf.select(data_config, f"..{key}")
+    except ConfigKeyError:  # a section that belongs to no config
+        return None
+
+
+def checkpoints(data_config: DictConfig) -> list[Path]:
+    """Folders that hold verl's `global_step_N`: where the run saves, and where it resumes from."""
+    folders = []
+    if saved := setting(data_config, "trainer.default_local_dir"):
+        folders.append(Path(saved).absolute())
+    if resumed := setting(data_config, "trainer.resume_from_path"):
+        folders.append(Path(resumed).absolute().parent)
+    return folders
