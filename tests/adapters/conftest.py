@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,20 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     Policy.fresh({"name": "countdown", "options": {}}, {**SIZES, "num_key_value_heads": 1}, 0).save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[Any]:
+    """Ray on this machine, two workers, nothing shown."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'edgewise[ray]'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(
+            num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", configure_logging=False
+        )
+        yield ray
+        ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -88,14 +88,16 @@ class InFlight:
         """The next n rows to roll out, int64 (n,), none of them in flight. A new `step` of the trainer ages beliefs."""
         again, self._again = self._again[:n], self._again[n:]
         self._drawn_at.update(dict.fromkeys(again, step))
-        begins = step != self._step
-        self._step = step
-        if begins and self.patience is not None:
-            self.lose([row for row, drawn in self._drawn_at.items() if drawn < step - self.patience])
-        batch = self.curriculum.select(n - len(again)) if begins else self.curriculum.select_more(n - len(again))
-        for place, row in enumerate(batch.rows.tolist()):
-            self._batches[row], self._drawn_at[row] = batch.take([place]), step
-        return np.concatenate([np.array(again, np.int64), batch.rows])
+        if n > len(again):
+            begins, self._step = step != self._step, step
+            if begins and self.patience is not None:
+                self.lose([row for row, drawn in self._drawn_at.items() if drawn < step - self.patience])
+            select = self.curriculum.select if begins else self.curriculum.select_more
+            batch = select(n - len(again))
+            for place, row in enumerate(batch.rows.tolist()):
+                self._batches[row], self._drawn_at[row] = batch.take([place]), step
+            again = again + batch.rows.tolist()
+        return np.array(again, np.int64)
 
     def report(self, row: int, rewards: Floats) -> bool:
         """Tell what the group of a row brought; returns whether it trains the policy.

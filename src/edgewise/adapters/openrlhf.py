@@ -1,0 +1,194 @@
+"""OpenRLHF: prompts in an order that a curriculum picks, told every response as it comes back from the engines.
+
+OpenRLHF's samples generator draws prompts from a data loader, one by one, and replaces those that its dynamic filtering
+rejects. The adapter is that loader, and a generator that reads rewards off the responses, rejected ones included. No
+id travels with a response, so prompts are told apart by their text (and, if asked, by their label). Left out: the
+curriculum's gates, as OpenRLHF filters by itself, and reward models, whose rewards come after generation.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from edgewise.adapters.in_flight import CurriculumChoice, InFlight
+from edgewise.adapters.installed import require
+from edgewise.adapters.prompts import hashes, unique_pool
+from edgewise.adapters.success import Floats, outcomes, verdicts
+from edgewise.errors import CheckpointError, ConfigError
+
+require("openrlhf")
+
+import torch  # noqa: E402
+from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator  # noqa: E402
+
+Success = float | Callable[[dict[str, Any]], bool]
+
+
+def install(**options: Any) -> None:
+    """Let OpenRLHF's PPO trainers, synchronous and asynchronous, take prompts from a curriculum.
+
+    Call it before the trainer is created, in the process that creates it: Ray takes the change to the trainer's actor.
+
+    Args:
+        options: of `CurriculumLoader`.
+    """
+    from openrlhf.trainer import ppo_trainer, ppo_trainer_async
+
+    original = ppo_trainer.prepare_datasets
+    if isinstance(original, functools.partial):
+        # Installed before: the last options count.
+        original = original.args[0]
+    prepare = functools.partial(_prepare_datasets, original, options)
+    for module in (ppo_trainer, ppo_trainer_async):
+        module.prepare_datasets, module.SamplesGenerator = prepare, CurriculumSamplesGenerator
+
+
+def _prepare_datasets(original: Callable[..., Any], options: dict[str, Any], strategy: Any, tokenizer: Any) -> Any:
+    prompts, evaluation, max_steps = original(strategy, tokenizer)
+    return CurriculumLoader(prompts.dataset, strategy.args, **options), evaluation, max_steps
+
+
+class CurriculumLoader:
+    """OpenRLHF's prompt data loader, with picked prompts: an episode has as many as the dataset, but not each once.
+
+    Categories are the dataset's `datasource`s, if there are several.
+
+    Args:
+        dataset: OpenRLHF's `PromptDataset`.
+        args: OpenRLHF's arguments.
+        curriculum: name of a selector, or a function from the `PromptPool` of the dataset to a `Curriculum` over it.
+        identify: unique id of a prompt from its text and label, such as
+            `lambda prompt, label: json.loads(label)["id"]`. None: a hash of the text.
+        success: when a rollout counts as correct: a threshold on its score, or a function of OpenRLHF's response (a dict
+            with `scores`, `reward`, `label`, `extra_logs`, ...) that returns a bool. None: the score, in [0, 1], as it is.
+
+    Raises:
+        ConfigError: arguments, a dataset or a curriculum that do not fit.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        args: Any,
+        curriculum: CurriculumChoice = "edge",
+        identify: Callable[[str, str], Any] | None = None,
+        success: Success | None = None,
+    ):
+        if not args.reward.remote_url:
+            raise ConfigError(
+                "a reward model's rewards come after generation, too late for the curriculum: give a reward function with"
+                " --reward.remote_url, or an agent with --train.agent_func_path"
+            )
+        if identify is None:
+            ids, source = hashes(dataset.prompts, "identify"), "the hash of the prompt"
+        else:
+            ids = [identify(*pair) for pair in zip(dataset.prompts, dataset.labels, strict=True)]
+            source = "what identify= returned"
+        categories = dataset.datasources if len(set(dataset.datasources)) > 1 else None
+        way_out = "put an id into the label and read it with identify="
+        pool = unique_pool(ids, categories, source, way_out)
+        self.dataset, self._identify, self._success = dataset, identify, success
+        self._row_of_prompt = {prompt: row for row, prompt in enumerate(dataset.prompts)}
+        self._in_flight = InFlight(pool, curriculum, args.rollout.n_samples_per_prompt, args.train.seed)
+        self.curriculum = self._in_flight.curriculum
+        if self.curriculum.gate is not None:
+            raise ConfigError(
+                "OpenRLHF filters groups itself: --algo.dynamic_filtering_enable, and a curriculum without gate"
+            )
+        # Prompts left in this episode, and whether the next iteration goes on with them.
+        self._left, self._resumed = 0, False
+        self._step = 0
+        # Responses so far of the prompts in flight, by row.
+        self._responses: dict[int, list[dict[str, Any]]] = {}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[tuple[list[Any], list[Any], list[Any], list[Any]]]:
+        self._left, self._resumed = self._left if self._resumed else len(self.dataset), False
+        while self._left:
+            self._left -= 1
+            row = int(self._in_flight.draw(1, self._step)[0])
+            self._responses[row] = []
+            yield tuple([value] for value in self.dataset[row])  # type: ignore[misc]
+
+    def collect(self, response: dict[str, Any]) -> None:
+        """One response of a prompt in flight; the curriculum is told when its group is complete."""
+        if self._identify is None:
+            row = self._row_of_prompt[response["prompt"]]
+        else:
+            row = int(self.curriculum.pool.rows([self._identify(response["prompt"], response["label"])])[0])
+        self._responses[row].append(response)
+        if len(self._responses[row]) == self.curriculum.allocation.mean:
+            self._report(row)
+
+    def end_step(self) -> None:
+        """Everything has come back that will; groups that are incomplete are told as far as they go."""
+        for row in list(self._responses):
+            self._report(row)
+        self._step += 1
+
+    def metrics(self) -> dict[str, float]:
+        return self._in_flight.metrics()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"edgewise": self._in_flight.state_dict(), "left": self._left, "step": self._step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if "edgewise" not in state:
+            raise CheckpointError(
+                "the checkpoint was saved without a curriculum: resume from another one, or start anew with its model"
+            )
+        self._in_flight.load_state_dict(state["edgewise"])
+        self._left, self._step, self._resumed = int(state["left"]), int(state["step"]), True
+
+    def _report(self, row: int) -> None:
+        responses = [response for response in self._responses[row] if _score(response) is not None]
+        self._in_flight.report(row, self._outcomes(responses, row))
+        del self._responses[row]
+
+    def _outcomes(self, responses: list[dict[str, Any]], row: int) -> Floats:
+        """In [0, 1], of each response with a score."""
+        if callable(self._success):
+            return (
+                verdicts([self._success(response) for response in responses], len(responses))
+                if responses
+                else np.empty(0)
+            )
+        scores = np.array([float(np.asarray(_score(response)).item()) for response in responses], np.float64)
+        return outcomes(scores, self._success, self.curriculum.pool.ids[[row] * len(responses)])
+
+
+class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]
+    """OpenRLHF's generator, which shows its `CurriculumLoader` the responses to training prompts; evaluation is not touched."""
+
+    _training = False
+
+    def generate_samples(self, **generate_kwargs: Any) -> Any:
+        self._training = True
+        try:
+            samples, *rest = super().generate_samples(**generate_kwargs)
+        finally:
+            self._training = False
+            self.prompts_dataloader.end_step()
+        metrics = {f"edgewise_{name}": value for name, value in self.prompts_dataloader.metrics().items()}
+        for sample in samples:
+            # One number a sample, as OpenRLHF logs the mean over samples.
+            sample.info.update({name: torch.tensor([value]) for name, value in metrics.items()})
+        return samples, *rest
+
+    def _process_response_into_experience(self, response: dict[str, Any], **generate_kwargs: Any) -> Any:
+        if self._training:
+            self.prompts_dataloader.collect(response)
+        return super()._process_response_into_experience(response, **generate_kwargs)
+
+
+def _score(response: dict[str, Any]) -> Any:
+    return response["scores"] if response.get("scores") is not None else response.get("reward")
+
+
+__all__ = ["CurriculumLoader", "CurriculumSamplesGenerator", "install"]
