@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import Problem, Task, held_out, make_task, tasks
 from edgewise.tasks.base import collect, stream, take
 
-BUILT_IN = ["countdown", "opgraph"]
+BUILT_IN = ["countdown", "gsm_infinite", "opgraph"]
 FIXED = settings(derandomize=True, max_examples=60, deadline=None)
 
 
@@ -63,7 +64,8 @@ def test_every_word_is_in_the_vocabulary(task: Task) -> None:
     assert len(vocabulary) == len(set(vocabulary))
     texts = [text for pair in task.demonstrations(2000, 0) for text in pair]
     texts += [text for problem in task.make(500, 0, evaluation=True) for text in (problem.prompt, problem.solution)]
-    assert {word for text in texts for word in text.split(" ")} <= set(vocabulary)
+    words = [re.findall(task.pieces, f" {text}") if task.pieces else text.split(" ") for text in texts]
+    assert {word for text in words for word in text} <= set(vocabulary)
 
 
 def test_completions_end_with_the_end_word(task: Task) -> None:

@@ -1,12 +1,17 @@
-"""Word-level tokenizer of a task, saved as tokenizer.json so that transformers loads it."""
+"""Word-level tokenizer of a task, saved as tokenizer.json so that transformers loads it.
+
+Texts of most tasks are words between spaces. Where a task says what its `pieces` are, a token is a piece with the space
+before it, and decoding gives the text back to the letter; every text is then read as if a space stood before it, so that the
+tokens of a prompt followed by those of its completion are those of both texts with a space between.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Core
-from tokenizers import models, pre_tokenizers
 
 from edgewise.errors import CheckpointError, TaskError
 from edgewise.tasks import Task
@@ -15,18 +20,23 @@ PAD, UNKNOWN = "<pad>", "<unk>"
 
 
 class Tokenizer:
-    """Words separated by spaces <-> token ids. The task's end word is the end-of-sequence token."""
+    """Text <-> token ids. The task's end word is the end-of-sequence token."""
 
     def __init__(self, core: Core, end: str):
         self.core = core
-        self.end_word = end
-        self.pad, self.unknown, self.end = (self._id(word) for word in (PAD, UNKNOWN, end))
+        self.end_word = end if core.token_to_id(end) is not None else f" {end}"
+        self.pad, self.unknown, self.end = (self._id(word) for word in (PAD, UNKNOWN, self.end_word))
 
     @classmethod
     def for_task(cls, task: Task) -> Tokenizer:
         words = [PAD, UNKNOWN, *task.vocabulary()]
         core = Core(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
-        core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        if task.pieces:
+            core.normalizer = normalizers.Prepend(" ")
+            core.pre_tokenizer = pre_tokenizers.Split(Regex(task.pieces), "isolated")
+            core.decoder = decoders.Sequence([decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+        else:
+            core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         core.add_special_tokens([PAD, UNKNOWN])
         return cls(core, task.end)
 
@@ -51,7 +61,8 @@ class Tokenizer:
         encoded = [item.ids for item in self.core.encode_batch_fast(texts)]
         for text, ids in zip(texts, encoded, strict=True):
             if self.unknown in ids:
-                raise TaskError(f"'{text.split()[ids.index(self.unknown)]}' in '{text[:80]}' is not in the vocabulary")
+                begin, end = self.core.encode(text).offsets[ids.index(self.unknown)]
+                raise TaskError(f"'{text[begin:end].strip()}' in '{text[:80]}' is not in the vocabulary")
         return encoded
 
     def decode(self, tokens: np.ndarray, lengths: np.ndarray) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,8 @@ class Task(ABC):
     name = ""
     end = ""
     """The word that ends a completion."""
+    pieces = ""
+    """Regular expression of the pieces that a text is made of, each with the space before it; empty: of words."""
 
     @abstractmethod
     def make(self, n: int, seed: int, **difficulty: Any) -> list[Problem]:
@@ -91,7 +95,11 @@ class Task(ABC):
 
     @abstractmethod
     def vocabulary(self) -> list[str]:
-        """Every word that prompts and completions of this task are made of, in a fixed order."""
+        """Every word, or piece, that prompts and completions of this task are made of, in a fixed order."""
+
+    def load(self, path: str | Path) -> list[Problem]:
+        """The problems of a file, in the task's own format; `TaskError` if it cannot be read or the task has none."""
+        raise TaskError(f"task {self.name} has no file format; its problems come from `make`")
 
 
 tasks: Registry[Task] = Registry("task")
@@ -106,6 +114,28 @@ def held_out(content: str, share: float = 0.2) -> bool:
     """Whether a problem of this content is on the evaluation side, which no training or pre-training text may contain."""
     digest = hashlib.blake2b(content.encode(), digest_size=8, person=b"held-out").digest()
     return int.from_bytes(digest, "little") < share * 2**64
+
+
+def check_disjoint(training: Iterable[Problem], evaluation: Iterable[Problem]) -> None:
+    """`TaskError` if a problem stands on both sides, whatever its wording: a split that leaks proves nothing."""
+    known = {problem.content for problem in training}
+    leaked = [problem for problem in evaluation if problem.content in known]
+    if leaked:
+        raise TaskError(
+            f"the split leaks: {len(leaked)} evaluation problems are training problems too, such as '{leaked[0].prompt[:80]}';"
+            " draw each side with its own value of `evaluation`"
+        )
+
+
+def guessing_floor(problems: Sequence[Problem], k: int = 1) -> float:
+    """What blind guessing earns: the share of problems that have one of the k most frequent answers, in [0, 1].
+
+    It is the best accuracy (k = 1) or pass@k that is possible without reading the problem.
+    """
+    if not problems:
+        raise TaskError("the guessing floor of no problems is not defined")
+    counts = Counter(problem.answer for problem in problems)
+    return sum(count for _, count in counts.most_common(k)) / len(problems)
 
 
 def collect(n: int, source: Iterator[Problem], evaluation: bool | None, patience: int = 1000) -> list[Problem]:

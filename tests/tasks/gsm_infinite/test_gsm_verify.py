@@ -178,13 +178,13 @@ JUNK = [
 @pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
 def test_a_megabyte_of_junk_takes_no_time(junk: str) -> None:
     for text in (junk, GOLD + junk, junk + GOLD):
-        begin = time.perf_counter()
+        begin = time.process_time()
         verdict = judge(GOLD, 15, text)
-        assert time.perf_counter() - begin < 0.5
+        assert time.process_time() - begin < 0.5
         assert 0 <= verdict.score <= 1
-    begin = time.perf_counter()
+    begin = time.process_time()
     read(junk)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 PIECES = [

@@ -1,0 +1,196 @@
+"""GSM-Infinite: problems in words, graded by their number of operations (arXiv 2502.05252, used in arXiv 2512.07783)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from edgewise.errors import ConfigError, TaskError
+from edgewise.tasks import mixture as shares
+from edgewise.tasks.base import Problem, Task, Verdict, collect, int_range, take, tasks
+from edgewise.tasks.gsm_infinite import text
+from edgewise.tasks.gsm_infinite.context import load_context
+from edgewise.tasks.gsm_infinite.distractors import how_many
+from edgewise.tasks.gsm_infinite.graph import Chance, draw
+from edgewise.tasks.gsm_infinite.solution import read
+from edgewise.tasks.gsm_infinite.verify import judge
+from edgewise.tasks.gsm_infinite.words import pieces, vocabulary
+
+MIN_OP, MAX_OP = 2, 40
+MODES = ("forward", "reverse")
+ANSWERS = (1, 75)
+"""Default range of the answer of a reverse problem: a blind guess is right in 1.3% of them."""
+END = "</answer>"
+
+
+@tasks.register("gsm_infinite")
+class GsmInfinite(Task):
+    """Problems in words whose quantities form a graph of exactly op operations.
+
+    Args:
+        contexts: names of contexts, or paths of their files; the vocabulary is made of their words.
+
+    Difficulty (of `make`, `problem` and `demonstrations`):
+        op: (first, last) number of operations, 2..40, each as frequent; or shares: {"2-4": 0.2, "5-10": 0.8}.
+        context: one of the contexts, or shares: {"zoo": 0.99, "school": 0.01}; the first of the task's if None.
+        mode: "forward", "reverse" (solve for x), or shares of both.
+        answers: (first, last) range of the answers of reverse problems, within 1..999; the original range is (1, 4).
+        distractors: mean number of quantities that nothing needs; as in the original generator if None.
+        mixture: components, each with a `share` and settings of the above that hold in it:
+            [{"share": 0.99, "op": (2, 20)}, {"share": 0.01, "op": (2, 2), "context": "school"}].
+        evaluation: which side of the content split problems come from; True for held-out problems.
+
+    Shares must sum to 1. The order of statements makes no other problem: content is what is stated and asked.
+    """
+
+    name = "gsm_infinite"
+    end = END
+
+    def __init__(self, contexts: Sequence[str] = ("zoo", "school", "festival")):
+        if not contexts or isinstance(contexts, str):
+            raise ConfigError(f"contexts must be a list of names or of paths, got {contexts!r}")
+        self.contexts = {context.name: context for context in map(load_context, contexts)}
+        if len(self.contexts) < len(contexts):
+            raise ConfigError(f"contexts must have different names, got {list(contexts)}")
+        self.pieces = pieces(self.contexts.values())
+
+    def make(self, n: int, seed: int, evaluation: bool = False, **difficulty: Any) -> list[Problem]:
+        return collect(n, self._source(seed, difficulty), evaluation)
+
+    def problem(self, seed: int, index: int, **difficulty: Any) -> Problem:
+        """Problem `index` of the endless list of this seed, of either side of the split: the same wherever it is drawn."""
+        return self._draw(_Plan(self, **difficulty), seed, index)
+
+    def problems(self, seed: int, first: int, last: int, **difficulty: Any) -> list[Problem]:
+        """Problems first..last-1 of that list; processes that share a range out get the same problems as one."""
+        plan = _Plan(self, **difficulty)
+        return [self._draw(plan, seed, index) for index in range(first, last)]
+
+    def load(self, path: str | Path) -> list[Problem]:
+        """Problems of a file with one JSON object a line: op, mode, context, problem, question, solution.
+
+        Raises:
+            TaskError: the file cannot be read, or a line is no such problem or has a solution that does not verify.
+        """
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise TaskError(f"cannot read problems from {path}: {error}") from error
+        return [_load(line, f"line {number} of {path}") for number, line in enumerate(lines, 1) if line.strip()]
+
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        return judge(problem.solution, int(problem.answer), completion)
+
+    def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
+        """Correct solutions; problems may repeat."""
+        if "evaluation" in difficulty:
+            raise TypeError(
+                "demonstrations are never of the evaluation side: 'evaluation' is not one of their settings"
+            )
+        return [(problem.prompt, problem.solution) for problem in take(n, self._source(seed, difficulty), False)]
+
+    def vocabulary(self) -> list[str]:
+        return vocabulary(self.contexts.values())
+
+    def _source(self, seed: int, difficulty: Mapping[str, Any]) -> Iterator[Problem]:
+        if seed < 0:
+            raise TaskError(f"seed must be at least 0, got {seed}")
+        plan = _Plan(self, **difficulty)
+        return (self._draw(plan, seed, index) for index in itertools.count())
+
+    def _draw(self, plan: _Plan, seed: int, index: int) -> Problem:
+        rng = Random(seed << 64 | index)
+        op, mode, context_name, (answers, mean) = plan.pick(rng.random())
+        context = self.contexts[context_name]
+        unknowns = answers if mode == "reverse" else None
+        chance = Chance(rng)
+        others = how_many(chance, op, mean)
+        graph = draw(chance, op, len(context.places), len(context.items), unknowns, others)
+        answer = graph.solution if mode == "reverse" else graph.number(graph.gold[-1])
+        return _problem(
+            chance.shuffled(text.statements(context, graph)),
+            text.question(context, graph),
+            text.solution(context, graph, chance),
+            str(answer),
+            {"op": op, "mode": mode, "context": context_name},
+        )
+
+
+Cell = tuple[int, str, str, tuple[tuple[int, int], float | None]]
+
+
+class _Plan:
+    """A difficulty as one list of cells (op, mode, context, settings) with cumulative shares."""
+
+    def __init__(self, task: GsmInfinite, mixture: Sequence[Mapping[str, Any]] | None = None, **settings: Any):
+        self.task = task
+        cells: dict[Cell, float] = {}
+        for share, own in [(1.0, {})] if mixture is None else shares.components(mixture):
+            for cell, part in self._cells(**{**settings, **own}):
+                cells[cell] = cells.get(cell, 0.0) + share * part
+        self.cells = [cell for cell, share in cells.items() if share > 0]
+        self.bounds = list(itertools.accumulate(cells[cell] for cell in self.cells))
+
+    def pick(self, mark: float) -> Cell:
+        """The cell at a mark in [0, 1)."""
+        return self.cells[min(bisect(self.bounds, mark), len(self.cells) - 1)]
+
+    def _cells(
+        self,
+        op: Sequence[int] | Mapping[Any, float] = (2, 10),
+        context: shares.Share | None = None,
+        mode: shares.Share = "forward",
+        answers: tuple[int, int] = ANSWERS,
+        distractors: float | None = None,
+    ) -> Iterator[tuple[Cell, float]]:
+        known = list(self.task.contexts)
+        given = int_range("answers", answers, 1, 999)
+        if distractors is not None and not 0 <= distractors <= 20:
+            raise TaskError(f"distractors must lie in 0..20, got {distractors}")
+        ops = shares.ops(op, MIN_OP, MAX_OP)
+        modes = shares.kinds("mode", mode, MODES)
+        contexts = shares.kinds("context", context or known[0], known)
+        for a, b, c in itertools.product(ops, modes, contexts):
+            yield (a, b, c, (given, distractors)), ops[a] * modes[b] * contexts[c]
+
+
+def _problem(statements: list[str], question: str, solution: str, answer: str, meta: dict[str, Any]) -> Problem:
+    prompt = f"<question> {' '.join(statements)} {question} </question>"
+    completion = f"<solution> {solution} </solution> <answer> {answer} {END}"
+    content = "\n".join([*sorted(statements), question])
+    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    return Problem(prompt, completion, answer, str(meta["op"]), meta, key)
+
+
+FIELDS = {"op": int, "mode": str, "context": str, "problem": str, "question": str, "solution": str}
+
+
+def _load(line: str, where: str) -> Problem:
+    try:
+        given = json.loads(line)
+    except ValueError as error:
+        raise TaskError(f"{where} is not JSON: {error}") from error
+    if not isinstance(given, dict) or not all(isinstance(given.get(name), kind) for name, kind in FIELDS.items()):
+        raise TaskError(f"{where} is not a problem with {', '.join(FIELDS)}")
+    work, found, answer = given["solution"].strip().rpartition(" Answer: ")
+    answer = answer.rstrip(".")
+    if not found or not answer.lstrip("-").isdecimal():
+        raise TaskError(f"the solution in {where} does not end with 'Answer: NUMBER.'")
+    meta = {name: given[name] for name in ("op", "mode", "context")}
+    problem = _problem(SENTENCE.split(given["problem"].strip()), given["question"].strip(), work, answer, meta)
+    if not read(problem.solution).steps:
+        raise TaskError(f"the solution in {where} defines no quantity")
+    verdict = judge(problem.solution, int(answer), problem.solution)
+    if not verdict.correct:
+        raise TaskError(f"the solution in {where} does not verify: {verdict.reason}")
+    return problem
+
+
+SENTENCE = re.compile(r"(?<=\.) ")

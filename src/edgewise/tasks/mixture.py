@@ -1,0 +1,61 @@
+"""Mixtures: shares that must sum to 1, of kinds and of whole difficulties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgewise.errors import ConfigError
+
+TOLERANCE = 1e-6
+
+Share = str | Mapping[Any, float]
+
+
+def kinds(name: str, given: Share, known: Sequence[str]) -> dict[str, float]:
+    """Kind -> share, of one kind or a mapping of kinds to shares; `ConfigError` for unknown kinds or another sum than 1."""
+    shares = {given: 1.0} if isinstance(given, str) else _checked(name, given)
+    for kind in shares:
+        if kind not in known:
+            raise ConfigError(f"{name} must be one of {', '.join(known)}, or their shares, got '{kind}'")
+    return shares
+
+
+def ops(given: Sequence[int] | Mapping[Any, float], low: int, high: int) -> dict[int, float]:
+    """Op -> share, of a range (first, last), all alike, or of a mapping such as {2: 0.1, "3-5": 0.9}.
+
+    Raises:
+        ConfigError: not that, outside low..high, or shares that do not sum to 1.
+    """
+    shares: dict[int, float] = {}
+    ranges = _checked("op", given) if isinstance(given, Mapping) else {tuple(given): 1.0}
+    for key, share in ranges.items():
+        first, last = _range(key, low, high)
+        for op in range(first, last + 1):
+            shares[op] = shares.get(op, 0.0) + share / (last - first + 1)
+    return shares
+
+
+def components(mixture: Sequence[Mapping[str, Any]]) -> list[tuple[float, dict[str, Any]]]:
+    """(share, difficulty) of each component, a mapping with `share` and settings of a difficulty; shares must sum to 1."""
+    if not mixture or not all(isinstance(part, Mapping) and "share" in part for part in mixture):
+        raise ConfigError(f"a mixture is a list of settings, each with a share, got {mixture}")
+    _checked("mixture", dict(enumerate(part["share"] for part in mixture)))
+    return [(float(part["share"]), {key: value for key, value in part.items() if key != "share"}) for part in mixture]
+
+
+def _checked(name: str, given: Mapping[Any, float]) -> dict[Any, float]:
+    numbers = all(isinstance(share, int | float) and share >= 0 for share in given.values())
+    if not numbers or abs(sum(given.values()) - 1) > TOLERANCE:
+        total = f", which is {sum(given.values()):g}" if numbers else ""
+        raise ConfigError(f"the shares of {name} must be numbers >= 0 that sum to 1, got {list(given.values())}{total}")
+    return dict(given)
+
+
+def _range(key: Any, low: int, high: int) -> tuple[int, int]:
+    pair = key if isinstance(key, tuple) else str(key).split("-")
+    values = [int(part) if str(part).isdecimal() else -1 for part in pair]
+    first, last = values[0], values[-1]
+    if len(values) > 2 or not low <= first <= last <= high:
+        raise ConfigError(f"op must be a range inside {low}..{high}, or shares of ops such as 3 or '3-5', got {key}")
+    return first, last
