@@ -217,10 +217,9 @@ def test_what_does_not_fit_is_named_at_once(openrlhf):
     with pytest.raises(ConfigError, match="make the curriculum with rollouts=4"):
         trainer_of(openrlhf, engine(), curriculum=lambda pool: Curriculum(pool, rollouts=8))
     trainer = trainer_of(openrlhf, engine(), strategy_of(rows_of(5)))
+    # A generation of 8 prompts out of 5, without an end to the episode in between.
+    trainer.prompts_dataloader._left, trainer.prompts_dataloader._resumed = 8, True
     with pytest.raises(PoolError, match="5 of the 5 are in flight"):
-        # A generation of 8 prompts out of 5, without an end to the episode in between.
-        loader = trainer.prompts_dataloader
-        loader._left, loader._resumed = 8, True
         trainer.samples_generator.generate_samples()
 
 

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import ray
+
 from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator
 
 
