@@ -71,7 +71,7 @@ class LogisticBelief(Belief):
         # Shared weights: mean, covariance, and by weight the prior variance and the variance of one step's drift.
         self._mean, self._covariance = np.empty(0), np.empty((0, 0))
         self._variance, self._drift = np.empty(0), np.empty(0)
-        # First visits by group of prompts that share tau: weighted excess of squared residuals, and the weights.
+        self._tau: Floats | None = None
         self._visits = np.zeros((2, 1))
 
     @abstractmethod
@@ -249,6 +249,20 @@ class LogisticBelief(Belief):
 
     def tau(self) -> Floats:
         """Standard deviation of the residuals by group, shrunk towards that over all groups."""
+        if self._tau is None:
+            self._tau = self._shrunk()
+        return self._tau
+
+    @property
+    def _visits(self) -> Floats:
+        """First visits by group of prompts that share tau: weighted excess of squared residuals, and the weights, (2, groups)."""
+        return self._first_visits
+
+    @_visits.setter
+    def _visits(self, value: Floats) -> None:
+        self._first_visits, self._tau = value, None
+
+    def _shrunk(self) -> Floats:
         excess, weight = self._visits
         # The prior counts as much as about a dozen first visits, the average over groups likewise.
         overall = (excess.sum() + 4.0 * self.residual**2) / (weight.sum() + 4.0)
@@ -341,8 +355,8 @@ class LogisticBelief(Belief):
         weight = 1.0 / (1.0 + prior * (1.0 / usual - 1.0)) ** 2
         excess = weight * (((part * moved) ** 2 - share * prior) / usual**2 + prior)
         # How prompts differ changes more slowly than how good the policy is.
-        self._visits *= 0.99
-        self._visits += np.stack([np.bincount(group, excess, size), np.bincount(group, weight, size)])
+        news = np.stack([np.bincount(group, excess, size), np.bincount(group, weight, size)])
+        self._visits = 0.99 * self._visits + news
 
 
 def _shown(successes: Counts, trials: Counts) -> np.ndarray:
