@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgewise.errors import ConfigError
+from edgewise.errors import ConfigError, unknown_name
 
 TOLERANCE = 1e-6
 
@@ -36,10 +36,16 @@ def ops(given: Sequence[int] | Mapping[Any, float], low: int, high: int) -> dict
     return shares
 
 
-def components(mixture: Sequence[Mapping[str, Any]]) -> list[tuple[float, dict[str, Any]]]:
-    """(share, difficulty) of each component, a mapping with `share` and settings of a difficulty; shares must sum to 1."""
+def components(mixture: Sequence[Mapping[str, Any]], known: Sequence[str]) -> list[tuple[float, dict[str, Any]]]:
+    """(share, settings) of each component, a mapping with `share` and some of the known settings.
+
+    Raises:
+        ConfigError: not that, other settings, or shares that do not sum to 1.
+    """
     if not mixture or not all(isinstance(part, Mapping) and "share" in part for part in mixture):
         raise ConfigError(f"a mixture is a list of settings, each with a share, got {mixture}")
+    for key in {key for part in mixture for key in part} - {"share", *known}:
+        raise unknown_name("setting in a mixture", key, known)
     _checked("mixture", dict(enumerate(part["share"] for part in mixture)))
     return [(float(part["share"]), {key: value for key, value in part.items() if key != "share"}) for part in mixture]
 

@@ -4,20 +4,23 @@ A problem starts with a residue and applies op operations in turn, each to the v
 operand is a constant, or (graph form) an earlier value: `v1` is the first value computed, `v0` the start. The solution
 writes every intermediate value, then ends: `7 2 5 .` Each of these steps is checked, so a right answer by wrong steps is
 not correct.
+
+Contexts are disjoint words for the same operations: `3 +4 x6 -v1 =` in context A is `3 add4 mul6 subv1 =` in context B.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from edgewise.errors import TaskError
+from edgewise.errors import ConfigError, TaskError
+from edgewise.tasks import mixture as mixtures
 from edgewise.tasks.base import Problem, Task, Verdict, collect, int_range, shares, stream, tasks
 
 END = "."
-OPERATIONS = ("+", "-", "x")
+CONTEXTS = {"A": ("+", "-", "x"), "B": ("add", "sub", "mul"), "C": ("plus", "minus", "times")}
 MAX_OP = 40
 BLOCK = 1024
 """Problems drawn at once."""
@@ -29,37 +32,39 @@ class OpGraph(Task):
 
     Args:
         modulus: values are residues 0..modulus-1, 2..99.
+        contexts: some of A, B and C; the vocabulary grows with them.
 
     Difficulty (of `make` and `demonstrations`):
-        op: (low, high) number of operations, both included, 1..40.
+        op: (low, high) number of operations, both included, 1..40; or shares: {"1-4": 0.2, "5-8": 0.8}.
         weights: relative frequency of each op from low to high; equal if None.
+        context: one of the contexts, or shares: {"A": 0.99, "B": 0.01}; the first of the task's if None.
+        mixture: components, each with a `share` and settings of op, weights and context that hold in it:
+            [{"share": 0.99, "op": (2, 20)}, {"share": 0.01, "op": (2, 2), "context": "B"}].
         times: share of multiplications; drawn anew for each problem from [0, 1] if None.
         links: share of operations whose operand is an earlier value instead of a constant, in [0, 1].
         evaluation: which side of the content split problems come from; True for held-out problems.
+
+    Shares must sum to 1.
     """
 
     name = "opgraph"
     end = END
 
-    def __init__(self, modulus: int = 10):
+    def __init__(self, modulus: int = 10, contexts: Sequence[str] = ("A",)):
         if not 2 <= modulus <= 99:
             raise TaskError(f"modulus must lie in 2..99, got {modulus}")
+        if not contexts or len(set(contexts)) < len(contexts) or not set(contexts) <= set(CONTEXTS):
+            raise ConfigError(f"contexts must be different ones of {', '.join(CONTEXTS)}, got {contexts!r}")
         self.modulus = modulus
+        self.contexts = list(contexts)
         operands = [*map(str, range(modulus)), *(f"v{index}" for index in range(MAX_OP))]
-        # The text of every operation by sign and operand: (3, modulus + MAX_OP).
-        self._words = np.array([[sign + operand for operand in operands] for sign in OPERATIONS], object)
+        # The text of every operation by context, sign and operand: (contexts, 3, modulus + MAX_OP).
+        self._words = np.array(
+            [[[sign + operand for operand in operands] for sign in CONTEXTS[context]] for context in contexts], object
+        )
 
-    def make(  # type: ignore[override]  # a task spells out its own difficulty
-        self,
-        n: int,
-        seed: int,
-        op: tuple[int, int] = (1, 8),
-        weights: list[float] | None = None,
-        times: float | None = None,
-        links: float = 0.0,
-        evaluation: bool = False,
-    ) -> list[Problem]:
-        return self._collect(n, seed, evaluation, (0.0, 0.0, 0.0), op, weights, times, links)
+    def make(self, n: int, seed: int, evaluation: bool = False, **difficulty: Any) -> list[Problem]:
+        return self._collect(n, seed, evaluation, (0.0, 0.0, 0.0), **difficulty)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         # Values are at most two characters; anything longer than a generous solution cannot be correct.
@@ -97,30 +102,56 @@ class OpGraph(Task):
         seed: int,
         evaluation: bool,
         slips: tuple[float, float, float],
-        op: tuple[int, int] = (1, 8),
-        weights: list[float] | None = None,
+        mixture: Sequence[Mapping[str, Any]] | None = None,
         times: float | None = None,
         links: float = 0.0,
+        **settings: Any,
     ) -> list[Problem]:
-        first, last = int_range("op", op, 1, MAX_OP)
         if not 0 <= links <= 1 or (times is not None and not 0 <= times <= 1):
             raise TaskError(f"times and links are shares in [0, 1], got {times} and {links}")
-        share = shares(weights, last - first + 1)
+        cells: dict[tuple[int, int], float] = {}
+        for share, own in (
+            mixtures.components(mixture, ("op", "weights", "context")) if mixture is not None else [(1.0, {})]
+        ):
+            for cell, part in self._cells(**{**settings, **own}).items():
+                cells[cell] = cells.get(cell, 0.0) + share * part
+        op, context = np.array(list(cells)).T
+        probability = np.array(list(cells.values()))
+        probability /= probability.sum()
 
         def draw(rng: np.random.Generator) -> Iterator[Problem]:
-            return self._block(rng, rng.choice(np.arange(first, last + 1), BLOCK, p=share), times, links, slips)
+            kind = rng.choice(len(op), BLOCK, p=probability)
+            return self._block(rng, op[kind], context[kind], times, links, slips)
 
         return collect(n, stream(draw, seed), evaluation)
+
+    def _cells(
+        self,
+        op: Sequence[int] | Mapping[Any, float] = (1, 8),
+        weights: list[float] | None = None,
+        context: mixtures.Share | None = None,
+    ) -> dict[tuple[int, int], float]:
+        """(op, row of the context) -> share."""
+        if isinstance(op, Mapping):
+            if weights is not None:
+                raise ConfigError("op gives the shares of ops already; leave out weights")
+            ops = mixtures.ops(op, 1, MAX_OP)
+        else:
+            first, last = int_range("op", op, 1, MAX_OP)
+            ops = dict(zip(range(first, last + 1), shares(weights, last - first + 1).tolist(), strict=True))
+        contexts = mixtures.kinds("context", context or self.contexts[0], self.contexts)
+        return {(a, self.contexts.index(b)): ops[a] * contexts[b] for a in ops for b in contexts}
 
     def _block(
         self,
         rng: np.random.Generator,
         op: np.ndarray,
+        context: np.ndarray,
         times: float | None,
         links: float,
         slips: tuple[float, float, float],
     ) -> Iterator[Problem]:
-        """Problems with op (block,) operations, solved with slips. Slips are drawn last: the prompts do not depend on them."""
+        """Problems with op (block,) operations in context (block,), with slips. Slips are drawn last: the prompts do not depend on them."""
         shape, column = (len(op), int(op.max())), np.arange(op.max())
         share = rng.random((len(op), 1)) if times is None else times
         sign = np.where(rng.random(shape) < share, 2, rng.integers(2, size=shape))
@@ -138,11 +169,12 @@ class OpGraph(Task):
             value = np.choose(sign[:, i], (before + other, before - other, before * other))
             values[:, i + 1] = (value + slip[:, i]) % self.modulus
 
-        words = self._words[sign, operand + self.modulus * linked].tolist()
+        words = self._words[context[:, None], sign, operand + self.modulus * linked].tolist()
         count = ((sign == 2) & (column < op[:, None])).sum(1).tolist()
-        for operations, (first, *rest), length, products in zip(
-            words, values.astype(str).tolist(), op.tolist(), count, strict=True
+        for operations, (first, *rest), length, row, products in zip(
+            words, values.astype(str).tolist(), op.tolist(), context.tolist(), count, strict=True
         ):
             prompt = " ".join([first, *operations[:length], "="])
             solution = " ".join([*rest[:length], END])
-            yield Problem(prompt, solution, rest[length - 1], str(length), {"op": length, "times": products})
+            meta = {"op": length, "context": self.contexts[row], "times": products}
+            yield Problem(prompt, solution, rest[length - 1], str(length), meta)

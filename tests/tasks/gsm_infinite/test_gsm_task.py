@@ -193,6 +193,7 @@ def test_components_hold_their_own_settings() -> None:
         ({"mixture": []}, ConfigError, "a mixture is a list"),
         ({"mixture": [{"op": (2, 3)}]}, ConfigError, "each with a share"),
         ({"mixture": [{"share": 0.5}, {"share": 0.4}]}, ConfigError, "sum to 1"),
+        ({"mixture": [{"share": 1.0, "ops": (2, 3)}]}, ConfigError, "unknown setting in a mixture 'ops'"),
         ({"answers": (0, 5)}, TaskError, "answers must be a range"),
         ({"distractors": 21}, TaskError, "distractors"),
     ],

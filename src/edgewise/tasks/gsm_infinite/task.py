@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from edgewise.errors import ConfigError, TaskError
-from edgewise.tasks import mixture as shares
+from edgewise.tasks import mixture as mixtures
 from edgewise.tasks.base import Problem, Task, Verdict, collect, int_range, take, tasks
 from edgewise.tasks.gsm_infinite import text
 from edgewise.tasks.gsm_infinite.context import load_context
@@ -28,6 +28,7 @@ MODES = ("forward", "reverse")
 ANSWERS = (1, 75)
 """Default range of the answer of a reverse problem: a blind guess is right in 1.3% of them."""
 END = "</answer>"
+SETTINGS = ("op", "context", "mode", "answers", "distractors")
 
 
 @tasks.register("gsm_infinite")
@@ -132,7 +133,7 @@ class _Plan:
     def __init__(self, task: GsmInfinite, mixture: Sequence[Mapping[str, Any]] | None = None, **settings: Any):
         self.task = task
         cells: dict[Cell, float] = {}
-        for share, own in [(1.0, {})] if mixture is None else shares.components(mixture):
+        for share, own in [(1.0, {})] if mixture is None else mixtures.components(mixture, SETTINGS):
             for cell, part in self._cells(**{**settings, **own}):
                 cells[cell] = cells.get(cell, 0.0) + share * part
         self.cells = [cell for cell, share in cells.items() if share > 0]
@@ -145,8 +146,8 @@ class _Plan:
     def _cells(
         self,
         op: Sequence[int] | Mapping[Any, float] = (2, 10),
-        context: shares.Share | None = None,
-        mode: shares.Share = "forward",
+        context: mixtures.Share | None = None,
+        mode: mixtures.Share = "forward",
         answers: tuple[int, int] = ANSWERS,
         distractors: float | None = None,
     ) -> Iterator[tuple[Cell, float]]:
@@ -154,9 +155,9 @@ class _Plan:
         given = int_range("answers", answers, 1, 999)
         if distractors is not None and not 0 <= distractors <= 20:
             raise TaskError(f"distractors must lie in 0..20, got {distractors}")
-        ops = shares.ops(op, MIN_OP, MAX_OP)
-        modes = shares.kinds("mode", mode, MODES)
-        contexts = shares.kinds("context", context or known[0], known)
+        ops = mixtures.ops(op, MIN_OP, MAX_OP)
+        modes = mixtures.kinds("mode", mode, MODES)
+        contexts = mixtures.kinds("context", context or known[0], known)
         for a, b, c in itertools.product(ops, modes, contexts):
             yield (a, b, c, (given, distractors)), ops[a] * modes[b] * contexts[c]
 
