@@ -53,7 +53,7 @@ OTHER_LEAF = 0.5
 """Chance that a quantity which nothing needs is a constant."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Node:
     """A quantity: the item of a place (or its total) and its equation.
 

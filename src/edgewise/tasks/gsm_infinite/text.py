@@ -44,21 +44,21 @@ def solution(context: Context, graph: Graph, chance: Chance) -> str:
     reverse = graph.unknown is not None
     # Quantities and intermediate results together are at most op = 40: no letter is needed twice.
     free = [letter for letter in chance.shuffled(LETTERS) if not (reverse and letter == "x")]
-    letters: dict[int, str] = {}
+    letters: dict[Node, str] = {}
     sentences = []
     for node in graph.gold:
         if node is graph.unknown:
-            letters[id(node)] = "x"
+            letters[node] = "x"
             work = UNKNOWN_STEP
         else:
-            letters[id(node)] = free.pop()
+            letters[node] = free.pop()
             work = _work(node, letters, free, _bracketed if reverse else written)
-        sentences.append(f"Define {name(context, node)} as {letters[id(node)]}; {work}.")
+        sentences.append(f"Define {name(context, node)} as {letters[node]}; {work}.")
     text = " ".join(sentences)
     if not reverse:
         return text
     last = graph.gold[-1]
-    return f"{OPENING}{text} {_solve(letters[id(last)], last.value, graph.number(last))}"
+    return f"{OPENING}{text} {_solve(letters[last], last.value, graph.number(last))}"
 
 
 def written(value: Linear) -> str:
@@ -91,33 +91,33 @@ def _equation(context: Context, node: Node) -> str:
     return f"{node.constant} {node.lead} {parents}" if node.lead else parents
 
 
-def _work(node: Node, letters: dict[int, str], free: list[str], show: Callable[[Linear], str]) -> str:
+def _work(node: Node, letters: dict[Node, str], free: list[str], show: Callable[[Linear], str]) -> str:
     """The calculation of a quantity, two operands at a time; `show` writes the factors and terms of products and differences."""
     if not node.parents:
-        return f"so {letters[id(node)]} = {node.constant}"
+        return f"so {letters[node]} = {node.constant}"
     first, *rest = node.parents
-    left, value = letters[id(first)], first.value
+    left, value = letters[first], first.value
     lines = []
     for parent in rest:
         (a, b), (c, d) = value, parent.value
         if node.difference:
-            work = f"{left} - {letters[id(parent)]} = {show(value)} - {show(parent.value)}"
+            work = f"{left} - {letters[parent]} = {show(value)} - {show(parent.value)}"
             value = a - c, b - d
         else:
-            work = f"{left} + {letters[id(parent)]} = {written(value)} + {written(parent.value)}"
+            work = f"{left} + {letters[parent]} = {written(value)} + {written(parent.value)}"
             value = a + c, b + d
-        left = free.pop() if node.lead or parent is not rest[-1] else letters[id(node)]
+        left = free.pop() if node.lead or parent is not rest[-1] else letters[node]
         lines.append(f"{left} = {work} = {written(value)}")
     if not rest:
         # A single parent is given a letter of its own before a constant is applied to it.
-        before, left = left, free.pop() if node.lead else letters[id(node)]
+        before, left = left, free.pop() if node.lead else letters[node]
         lines.append(f"{left} = {before} = {written(value)}")
     if node.lead == "times":
         numbers = f"{show((0, node.constant))} * {show(value)}"
-        lines.append(f"{letters[id(node)]} = {node.constant} * {left} = {numbers} = {written(node.value)}")
+        lines.append(f"{letters[node]} = {node.constant} * {left} = {numbers} = {written(node.value)}")
     elif node.lead == "plus":
         numbers = f"{node.constant} + {written(value)}"
-        lines.append(f"{letters[id(node)]} = {node.constant} + {left} = {numbers} = {written(node.value)}")
+        lines.append(f"{letters[node]} = {node.constant} + {left} = {numbers} = {written(node.value)}")
     lines[-1] = f"so {lines[-1]}"
     return "; ".join(lines)
 
