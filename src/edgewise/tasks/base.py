@@ -49,19 +49,19 @@ class Verdict:
 
     `correct` is strict: every step and the answer. `score` in [0, 1] is the task's own shaped reward. `steps` says of each
     gold step whether it was right. `reason` is "correct" or the first failure, in a few fixed words that can be counted.
-    `answered` says whether the answer is right, whatever the steps; None in tasks that judge nothing else.
+    `right_answer` says whether the answer is right, whatever the steps; None in tasks that judge nothing else.
     """
 
     correct: bool
     score: float
     steps: tuple[bool, ...] = ()
     reason: str = "correct"
-    answered: bool | None = None
+    right_answer: bool | None = None
 
     @property
     def outcome(self) -> bool:
         """Whether the answer is right."""
-        return self.correct if self.answered is None else self.answered
+        return self.correct if self.right_answer is None else self.right_answer
 
     @property
     def process(self) -> float:

@@ -79,9 +79,9 @@ class OpGraph(Task):
         if len(given) != len(gold):
             return Verdict(False, 0.0, steps, "missing step" if len(given) < len(gold) else "extra step")
         if not all(steps):
-            answered = steps[-1]
+            right_answer = steps[-1]
             return Verdict(
-                False, score if answered else 0.0, steps, "wrong step" if answered else "wrong answer", answered
+                False, score if right_answer else 0.0, steps, "wrong step" if right_answer else "wrong answer", right_answer
             )
         return Verdict(True, 1.0, steps)
 
