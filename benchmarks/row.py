@@ -40,6 +40,11 @@ class Row:
         return cls(name, 1e3 * ours, "ms", f"<= {times:g}x slower", ours <= times * baseline, 1e3 * baseline)
 
     @classmethod
+    def rate(cls, name: str, ours: float, baseline: float, unit: str, times: float) -> Row:
+        """At least `times` the baseline's rate; both in `unit`, more is better."""
+        return cls(name, ours, unit, f">= {times:g}x the rate", ours >= times * baseline, baseline)
+
+    @classmethod
     def below(cls, name: str, ours: float, unit: str, limit: float) -> Row:
         """At most `limit`."""
         return cls(name, ours, unit, f"<= {limit:g} {unit}", ours <= limit)

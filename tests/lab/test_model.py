@@ -8,7 +8,7 @@ import torch
 
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.checkpoints import Policy
-from edgewise.lab.generate import generate, sequence_logprobs
+from edgewise.lab.generate import PREFILL, generate, sequence_logprobs
 from edgewise.lab.model import Decoder, ModelConfig
 
 END, PAD = 3, 0
@@ -37,7 +37,11 @@ def test_saved_checkpoint_has_equal_logits_in_transformers(base: Path) -> None:
 
 
 def test_cached_generation_reports_the_logprobs_of_the_plain_forward_pass(model: Decoder) -> None:
-    prompts = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14], [4, 4]] * 3
+    rng = np.random.default_rng(0)
+    # More prompts than are read at once, some alike, of many lengths; rows end at many times and are retired.
+    prompts = [rng.integers(4, 23, length).tolist() for length in rng.integers(1, 15, 80)]
+    prompts += [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14], [4, 4]] * 3
+    assert len({tuple(prompt) for prompt in prompts}) > 2 * PREFILL
     rolled = generate(model, prompts, 12, END, PAD, torch.Generator().manual_seed(1), temperature=0.8)
     for i, prompt in enumerate(prompts):
         length = int(rolled.lengths[i])
@@ -48,6 +52,7 @@ def test_cached_generation_reports_the_logprobs_of_the_plain_forward_pass(model:
         assert length == 12 or completion[-1] == END
         assert (rolled.tokens[i, length:] == PAD).all()
         assert (rolled.logprobs[i, length:] == 0).all()
+    assert len(rolled.lengths.unique()) > 4
 
 
 def test_greedy_generation_matches_transformers(model: Decoder) -> None:

@@ -24,10 +24,11 @@ class Stepper:
         self.blocked.masked_fill_(~cache.valid, float("-inf"))
         self.blocked = self.blocked[:, None, None]
 
-    def keep(self, rows: Tensor) -> None:
-        """Retire all rows but these."""
-        self.cache.keep(rows)
-        self.blocked = self.blocked[rows]
+    def retire(self, going: Tensor, columns: int) -> Tensor:
+        """Drop finished rows; returns which row now stands in each place."""
+        order = self.cache.retire(going, columns)
+        self.blocked = self.blocked[order]
+        return order
 
     def step(self, tokens: Tensor, column: int) -> Tensor:
         """Hidden states (rows, hidden) of one token a row, (rows,), that stands in `column` of the cache."""

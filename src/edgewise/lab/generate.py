@@ -12,6 +12,12 @@ from edgewise.lab.decode import Stepper
 from edgewise.lab.model import Cache, Decoder
 
 
+PREFILL = 32
+"""Prompts read at once."""
+RETIRE = 0.9
+"""Finished rows are dropped when at most this share is still being written."""
+
+
 @dataclass(frozen=True)
 class Rollouts:
     """Completions of n prompts, left-aligned: tokens (n, time) int64 padded behind their end, lengths (n,) with the end
@@ -52,14 +58,15 @@ def generate(
             f"a prompt of {longest} tokens and {max_new_tokens} new ones are longer than the model's"
             f" {model.config.max_position_embeddings} positions"
         )
-    # The rollouts of one prompt share its prefill.
-    place: dict[tuple[int, ...], int] = {}
-    rows = torch.tensor([place.setdefault(tuple(prompt), len(place)) for prompt in prompts], device=device)
-    context = torch.tensor([[pad] * (longest - len(prompt)) + list(prompt) for prompt in place], device=device)
-    cache = Cache(model.config, len(place), longest + max_new_tokens, model.model.embed_tokens.weight)
-    sizes = torch.tensor([len(prompt) for prompt in place], device=device)
+    # The rollouts of one prompt share its prefill; prompts of like length are read together.
+    different = sorted({tuple(prompt) for prompt in prompts}, key=len)
+    place = {prompt: row for row, prompt in enumerate(different)}
+    rows = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=device)
+    cache = Cache(model.config, len(different), longest + max_new_tokens, model.model.embed_tokens.weight)
+    sizes = torch.tensor([len(prompt) for prompt in different], device=device)
     cache.valid[:, :longest] = torch.arange(longest, device=device) >= (longest - sizes)[:, None]
-    hidden = model.hidden(context, cache)[rows, -1]
+    hidden = torch.cat([_read(model, different, cache, at, longest, pad) for at in range(0, len(different), PREFILL)])
+    hidden = hidden[rows]
     cache.keep(rows)
     stepper = Stepper(model, cache)
 
@@ -78,13 +85,21 @@ def generate(
         left = int(going.sum())
         if time + 1 == max_new_tokens or left == 0:
             break
-        # Moving the cache costs as much as a step: finished rows are retired a quarter at a time.
-        if left <= 0.75 * len(owner):
-            kept = going.nonzero()[:, 0]
-            stepper.keep(kept)
+        # Moving rows costs little, but not nothing.
+        if left <= RETIRE * len(owner):
+            kept = stepper.retire(going, longest + time)
             owner, going, token = owner[kept], going[kept], token[kept]
         hidden = stepper.step(token, longest + time)
     return Rollouts(tokens, lengths, logprobs)
+
+
+def _read(model: Decoder, prompts: list[tuple[int, ...]], cache: Cache, first: int, end: int, pad: int) -> Tensor:
+    """Read prompts `first`.. into the cache columns that stop before `end`; hidden states of their last tokens."""
+    part = prompts[first : first + PREFILL]
+    width = len(part[-1])
+    context = [[pad] * (width - len(prompt)) + list(prompt) for prompt in part]
+    view = cache.part(first, first + len(part))
+    return model.hidden(torch.tensor(context, device=cache.store.device), view, end - width)[:, -1]
 
 
 def _sample(scores: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

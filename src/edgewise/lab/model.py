@@ -91,6 +91,25 @@ class Cache:
         self.store = self.store[:, :, rows]
         self.valid = self.valid[rows]
 
+    def part(self, first: int, last: int) -> Cache:
+        """Rows first..last - 1 as a cache of their own; what is written there is written here."""
+        view = object.__new__(Cache)
+        view.store, view.valid = self.store[:, :, first:last], self.valid[first:last]
+        return view
+
+    def retire(self, going: Tensor, columns: int) -> Tensor:
+        """Drop the rows that are not going, bool (rows,), by moving the last ones into their places.
+
+        Only `columns` columns have been written and are moved. Returns which row now stands in each place, (kept,).
+        """
+        kept = int(going.sum())
+        order = torch.arange(kept, device=going.device)
+        holes, movers = (~going[:kept]).nonzero()[:, 0], going[kept:].nonzero()[:, 0] + kept
+        order[holes] = movers
+        self.store[:, :, holes, :, :columns] = self.store[:, :, movers, :, :columns]
+        self.store, self.valid = self.store[:, :, :kept], self.valid[order]
+        return order
+
 
 class RMSNorm(nn.Module):
     def __init__(self, size: int, eps: float):
