@@ -11,7 +11,6 @@ from edgewise.errors import ConfigError
 from edgewise.lab.decode import Stepper
 from edgewise.lab.model import Cache, Decoder
 
-
 PREFILL = 32
 """Prompts read at once."""
 RETIRE = 0.9
