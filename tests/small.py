@@ -7,9 +7,8 @@ PRETRAINING = PretrainConfig(
     task="opgraph",
     difficulty={"op": [1, 3]},
     model=ModelConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, max_position_embeddings=48),
-    demonstrations=2000,
     steps=60,
-    batch=64,
+    tokens=512,
     learning_rate=5e-3,
     save_every=30,
 )

@@ -1,4 +1,4 @@
-"""Pre-training and RL runs: killed anywhere, they resume to the same result."""
+"""RL runs: killed anywhere, they resume to the same result."""
 
 import dataclasses
 import json
@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.small import PRETRAINING
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.checkpoints import Policy
 from edgewise.lab.config import from_dict
 from edgewise.lab.evaluate import Roller, evaluate
-from edgewise.lab.pretrain import Corpus, pretrain
 from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig, Trainer, train
 
 
@@ -46,29 +44,6 @@ def rl_config(base: Path, **changes) -> RLConfig:
 
 def lines(path: Path, *clocks: str) -> list[dict]:
     return [{k: v for k, v in json.loads(line).items() if k not in clocks} for line in path.read_text().splitlines()]
-
-
-def test_pretraining_learns_and_resumes_exactly(base: Path, tmp_path: Path) -> None:
-    losses = [line["loss"] for line in lines(base.parent.parent / "metrics.jsonl")]
-    assert losses[-1] < 0.8 * losses[0]
-    with pytest.raises(Killed):
-        pretrain(PRETRAINING, tmp_path, kill_at(40))
-    resumed = pretrain(PRETRAINING, tmp_path)
-    for name, value in load_file(base / "model.safetensors").items():
-        assert torch.equal(value, load_file(resumed / "model.safetensors")[name]), name
-    assert lines(tmp_path / "metrics.jsonl", "seconds") == lines(base.parent.parent / "metrics.jsonl", "seconds")
-
-
-def test_a_corpus_serves_every_sequence_once_an_epoch() -> None:
-    prompts = [[i + 2] * (1 + i % 5) for i in range(24)]
-    corpus = Corpus(prompts, [[1]] * 24)
-    stream = corpus.batches(4, 0, 0)
-    first = [next(stream) for _ in range(6)]
-    seen = sorted(int(row[0]) for tokens, _ in first for row in tokens)
-    assert seen == list(range(2, 26))
-    assert all(int(counted.sum()) == 4 for _, counted in first)
-    skipped = corpus.batches(4, 0, 4)
-    assert torch.equal(next(skipped)[0], first[4][0])
 
 
 @pytest.mark.parametrize(

@@ -133,21 +133,35 @@ class RunFolder:
         state: dict[str, Any],
         extra: Any = None,
     ) -> Path:
-        """Write a checkpoint under a temporary name and rename it. `extra(folder)` may add files."""
+        """Write a checkpoint under a temporary name and rename it. `extra(folder)` may add files.
+
+        Raises:
+            CheckpointError: the disk is full, or the folder cannot be written; checkpoints written before stay.
+        """
         target, temporary = self.root / f"step_{step:06d}", self.root / f".step_{step:06d}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        policy.save(temporary)
-        if optimizer is not None:
-            save_file(optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
-        write_json(temporary / "state.json", {**state, "step": step})
-        if extra is not None:
-            extra(temporary)
-        for path in temporary.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            policy.save(temporary)
+            if optimizer is not None:
+                save_file(optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
+            write_json(temporary / "state.json", {**state, "step": step})
+            if extra is not None:
+                extra(temporary)
+            for path in temporary.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            shutil.rmtree(target, ignore_errors=True)
+            temporary.rename(target)
+        except (OSError, SafetensorError) as error:
+            # What is half-written would fill the disk that is full already.
+            shutil.rmtree(temporary, ignore_errors=True)
+            kept = self.steps()
+            before = f"{kept[-1]} is whole" if kept else "there is none before it"
+            raise CheckpointError(
+                f"cannot write the checkpoint of step {step} to {self.root}: {error}; {before}."
+                " Make room or fix the folder; the same command goes on from there"
+            ) from error
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(old)
         return target

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewise.checkpoint import write_atomic
+from edgewise.errors import EdgewiseError
 
 
 class Journal:
@@ -16,8 +17,15 @@ class Journal:
         self.path = path
 
     def append(self, values: dict[str, Any]) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(values, allow_nan=False) + "\n")
+        line = json.dumps(values, allow_nan=False) + "\n"
+        try:
+            with self.path.open("a") as file:
+                file.write(line)
+        except OSError as error:
+            raise EdgewiseError(
+                f"cannot write to {self.path}: {error.strerror}; make room, and the same command goes on"
+                " from the last checkpoint"
+            ) from error
 
     def rewind(self, step: int) -> None:
         """Forget lines after `step`, and a last line that a kill left half-written."""
