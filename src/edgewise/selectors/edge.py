@@ -50,7 +50,7 @@ class EdgeSelector(BelievingSelector):
         self,
         pool: PromptPool,
         rollouts: int = 8,
-        sharpness: float = 4.0,
+        sharpness: float = 3.0,
         drift: float = 0.1,
         ageing: float = 0.99,
         seed: int = 0,
