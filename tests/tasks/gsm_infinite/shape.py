@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 
-from edgewise.tasks import Problem
+from edgewise.tasks import GsmInfinite, Problem
 from edgewise.tasks.gsm_infinite.solution import read
 
 MEASURES = (
@@ -52,3 +53,23 @@ def by_op(problems: Iterable[Problem]) -> dict[int, np.ndarray]:
     for problem in problems:
         rows.setdefault(problem.meta["op"], []).append(measure(problem))
     return {op: np.array(values) for op, values in sorted(rows.items())}
+
+
+def table(path: str, per_op: int = 1000) -> str:
+    """Markdown: means over the original generator's problems in a file, and over ours (contexts mixed, answers 1..4)."""
+    task = GsmInfinite()
+    contexts = dict.fromkeys(task.contexts, 1 / len(task.contexts))
+    lines = [f"| original / ours | {' | '.join(MEASURES)} |", "|---" * (1 + len(MEASURES)) + "|"]
+    for mode in ("forward", "reverse"):
+        theirs = by_op(problem for problem in task.load(path) if whole(problem) and problem.meta["mode"] == mode)
+        for op in (*theirs, 30, 40):
+            problems = task.problems(0, 0, per_op, op=(op, op), mode=mode, answers=(1, 4), context=contexts)
+            ours = by_op(problems)[op].mean(0)
+            known = [f"{value:.2f}" for value in theirs[op].mean(0)] if op in theirs else ["-"] * len(ours)
+            cells = [f"{one} / {other:.2f}" for one, other in zip(known, ours, strict=True)]
+            lines.append(f"| {mode} {op} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(sys.argv[1]))

@@ -2,7 +2,7 @@
 
 A name of a context is one piece, however many words it has: names are what has to be looked up and copied. Digits and not
 whole numbers: 1,000 numbers would need 1,000 rows of the addition table, each seen rarely, and the next larger number would
-be unknown, for texts shorter by 3%.
+be unknown, for texts that are 2 to 5% shorter up to op 20.
 """
 
 from __future__ import annotations
