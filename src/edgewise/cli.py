@@ -41,6 +41,7 @@ def _run(arguments: list[str]) -> None:
         "demo": demo,
         "doctor": doctor,
         "pretrain": pretrain,
+        "midtrain": midtrain,
         "rl": rl,
         "eval": evaluate,
         "experiment": experiment,
@@ -94,20 +95,50 @@ def demo(
 def pretrain(config: Path, out: Path) -> None:
     """Pre-train a small model on a task's demonstrations, from one YAML file.
 
+    With several processes: torchrun --nproc-per-node 8 -m edgewise.cli pretrain CONFIG OUT
+
     Args:
-        config: settings (see configs/).
+        config: settings (see configs/); `preset: 1M` begins from those of a size.
         out: folder of the run; the same command goes on where it was stopped.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
-    from edgewise.lab.config import from_dict, read_yaml
     from edgewise.lab.pretrain import PretrainConfig
+
+    _language_stage(PretrainConfig, "pre-training", config, out)
+
+
+def midtrain(config: Path, out: Path) -> None:
+    """Train a checkpoint further on other text, from one YAML file: as pretrain, with a `base`.
+
+    Args:
+        config: settings (see configs/); `base` is a folder or the name of a shipped checkpoint.
+        out: folder of the run; the same command goes on where it was stopped.
+    """
+    _need("torch", "safetensors", "tokenizers", "rich", "yaml")
+    from edgewise.lab.pretrain import MidtrainConfig
+
+    _language_stage(MidtrainConfig, "mid-training", config, out)
+
+
+def _language_stage(kind: Any, title: str, config: Path, out: Path) -> None:
+    from edgewise.lab.presets import read_stage
     from edgewise.lab.pretrain import pretrain as run
     from edgewise.progress import bar
 
-    settings = from_dict(PretrainConfig, read_yaml(config))
-    with bar("pre-training", settings.steps) as progress:
-        last = run(settings, out, lambda line: progress(line["step"], f"loss {line['loss']:.3f}"))
-    print(f"checkpoint: {last}")
+    settings = read_stage(kind, config)
+
+    def words(line: dict[str, Any]) -> str:
+        return f"loss {line['loss']:.3f}  {line['tokens_per_second']:,.0f} tokens/s"
+
+    with bar(title, settings.steps) as progress:
+        last = run(settings, out, lambda line: progress(line["step"], words(line)))
+    if _leads():
+        print(f"checkpoint: {last}")
+
+
+def _leads() -> bool:
+    """Whether this process, of those that torchrun started, talks to the user."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def rl(config: Path, out: Path) -> None:

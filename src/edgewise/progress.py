@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -27,6 +28,7 @@ def bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as progress:
+    # Of the processes that torchrun started, the first shows the bar of all.
+    with Progress(*columns, disable=os.environ.get("RANK", "0") != "0") as progress:
         task = progress.add_task(title, total=total, words="")
         yield lambda done, words: progress.update(task, completed=done, words=words)
