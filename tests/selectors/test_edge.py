@@ -178,15 +178,15 @@ def test_forecasts_are_corrected_for_prompts_that_stay_out_of_reach() -> None:
     rates = np.where(hopeless, 0.0, rng.uniform(0.2, 0.8, 600))
     edge = EdgeSelector(ew.PromptPool(range(600)), seed=1)
     for _ in range(60):
-        rows = edge.select(32)
+        rows = rng.choice(600, 32, replace=False)
         edge.observe(rows, rng.binomial(8, rates[rows]), 8)
-    edge.advance()
+        edge.advance()
     known = np.flatnonzero(edge.belief.shown(np.arange(600)) == NONE_RIGHT)
     stuck = known[hopeless[known]]
     assert len(stuck) > 30
-    assert edge.predict(stuck).mean() < 0.9 * edge.belief.mean(stuck).mean()
+    assert edge.predict(stuck).mean() < 0.6 * edge.belief.mean(stuck).mean()
     picks = np.concatenate([edge.select(32, new_step=False) for _ in range(30)])
-    assert hopeless[picks].mean() < 0.05
+    assert hopeless[picks].mean() < 0.02
 
 
 def test_what_a_prompt_showed_last_is_remembered_in_any_order() -> None:
