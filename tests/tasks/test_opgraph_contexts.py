@@ -101,6 +101,7 @@ def test_mixtures_are_the_shares_of_what_is_drawn() -> None:
         ({"context": {"A": 0.5, "B": 0.4}}, "sum to 1"),
         ({"mixture": [{"share": 0.9}]}, "sum to 1"),
         ({"mixture": [{"share": 1.0, "contxt": "B"}]}, "unknown setting in a mixture 'contxt'. Did you mean 'context'"),
+        ({"contxt": "B"}, "unknown difficulty setting 'contxt'. Did you mean 'context'"),
         ({"op": {"1-4": 1.0}, "weights": [1.0]}, "leave out weights"),
         ({"op": {"1-41": 1.0}}, r"inside 1\.\.40"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgewise.errors import ConfigError, unknown_name
@@ -10,6 +10,13 @@ from edgewise.errors import ConfigError, unknown_name
 TOLERANCE = 1e-6
 
 Share = str | Mapping[Any, float]
+
+
+def check_settings(given: Iterable[str], known: Sequence[str], what: str = "difficulty setting") -> None:
+    """`ConfigError` for a name that is not known, with the nearest one that is."""
+    for name in given:
+        if name not in known:
+            raise unknown_name(what, name, known)
 
 
 def kinds(name: str, given: Share, known: Sequence[str]) -> dict[str, float]:
@@ -44,8 +51,8 @@ def components(mixture: Sequence[Mapping[str, Any]], known: Sequence[str]) -> li
     """
     if not mixture or not all(isinstance(part, Mapping) and "share" in part for part in mixture):
         raise ConfigError(f"a mixture is a list of settings, each with a share, got {mixture}")
-    for key in {key for part in mixture for key in part} - {"share", *known}:
-        raise unknown_name("setting in a mixture", key, known)
+    for part in mixture:
+        check_settings(part, ("share", *known), "setting in a mixture")
     _checked("mixture", dict(enumerate(part["share"] for part in mixture)))
     return [(float(part["share"]), {key: value for key, value in part.items() if key != "share"}) for part in mixture]
 

@@ -22,6 +22,7 @@ from edgewise.tasks.base import Problem, Task, Verdict, collect, int_range, shar
 END = "."
 CONTEXTS = {"A": ("+", "-", "x"), "B": ("add", "sub", "mul"), "C": ("plus", "minus", "times")}
 MAX_OP = 40
+SETTINGS = ("op", "weights", "context")
 BLOCK = 1024
 """Problems drawn at once."""
 
@@ -81,7 +82,11 @@ class OpGraph(Task):
         if not all(steps):
             right_answer = steps[-1]
             return Verdict(
-                False, score if right_answer else 0.0, steps, "wrong step" if right_answer else "wrong answer", right_answer
+                False,
+                score if right_answer else 0.0,
+                steps,
+                "wrong step" if right_answer else "wrong answer",
+                right_answer,
             )
         return Verdict(True, 1.0, steps)
 
@@ -109,10 +114,9 @@ class OpGraph(Task):
     ) -> list[Problem]:
         if not 0 <= links <= 1 or (times is not None and not 0 <= times <= 1):
             raise TaskError(f"times and links are shares in [0, 1], got {times} and {links}")
+        mixtures.check_settings(settings, (*SETTINGS, "times", "links", "mixture"))
         cells: dict[tuple[int, int], float] = {}
-        for share, own in (
-            mixtures.components(mixture, ("op", "weights", "context")) if mixture is not None else [(1.0, {})]
-        ):
+        for share, own in mixtures.components(mixture, SETTINGS) if mixture is not None else [(1.0, {})]:
             for cell, part in self._cells(**{**settings, **own}).items():
                 cells[cell] = cells.get(cell, 0.0) + share * part
         op, context = np.array(list(cells)).T

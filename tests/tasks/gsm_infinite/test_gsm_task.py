@@ -190,6 +190,7 @@ def test_components_hold_their_own_settings() -> None:
         ({"mode": {"forward": 1.1, "reverse": -0.1}}, ConfigError, "numbers >= 0"),
         ({"context": "circus"}, ConfigError, "context must be one of zoo, school, festival"),
         ({"context": {"zoo": float("nan"), "school": 1.0}}, ConfigError, "numbers >= 0"),
+        ({"modes": "reverse"}, ConfigError, "unknown difficulty setting 'modes'"),
         ({"mixture": []}, ConfigError, "a mixture is a list"),
         ({"mixture": [{"op": (2, 3)}]}, ConfigError, "each with a share"),
         ({"mixture": [{"share": 0.5}, {"share": 0.4}]}, ConfigError, "sum to 1"),

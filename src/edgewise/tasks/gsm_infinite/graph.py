@@ -57,8 +57,9 @@ OTHER_LEAF = 0.5
 class Node:
     """A quantity: the item of a place (or its total) and its equation.
 
-    The equation is `lead constant` ("plus" or "times"; "" without a constant in front) of the parents, added or, if
-    `difference`, the second subtracted from the first. Without parents it is the constant; the unknown has neither.
+    The equation is `constant lead` ("plus" or "times"; "" without a constant in front) of the parents, added or, if
+    `difference`, the second subtracted from the first. Without parents it is the constant; the unknown has neither. Whether
+    a constant in front is added or multiplied is settled with the values.
     """
 
     place: int
@@ -250,22 +251,21 @@ class _Growth:
         return node
 
     def _explain(self, node: Node) -> None:
-        """Choose the equation of an item."""
-        chance = self.chance
-        if self.spare == 0 and not self.pending:
-            shape = LEAF
-        else:
-            shapes = [
-                (shape, weight)
-                for shape, weight in SHAPES
-                if sum(shape) - 1 + max(0, shape[1] - len(self.pending)) <= self.spare
-            ]
-            shape = _weighted(chance, shapes if self.pending else shapes[1:])
+        """Choose the equation of an item. The last one pending is a constant only when nothing is left to spend."""
+        last = not self.pending
+        if last and self.spare == 0:
+            return
+        shapes = [
+            (shape, weight)
+            for shape, weight in SHAPES
+            if sum(shape) - 1 + max(0, shape[1] - len(self.pending)) <= self.spare and not (last and shape == LEAF)
+        ]
+        shape = _weighted(self.chance, shapes)
+        if shape == LEAF:
+            return
         lead, parents = shape
-        if lead:
-            node.lead = "plus"
-        if shape != LEAF:
-            self.spare -= lead + parents - 1
+        node.lead = "plus" if lead else ""
+        self.spare -= lead + parents - 1
         for left in range(parents - 1, -1, -1):
             node.parents.append(self._parent(node, left))
 

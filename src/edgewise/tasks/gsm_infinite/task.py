@@ -131,6 +131,7 @@ class _Plan:
     """A difficulty as one list of cells (op, mode, context, settings) with cumulative shares."""
 
     def __init__(self, task: GsmInfinite, mixture: Sequence[Mapping[str, Any]] | None = None, **settings: Any):
+        mixtures.check_settings(settings, (*SETTINGS, "mixture"))
         self.task = task
         cells: dict[Cell, float] = {}
         for share, own in [(1.0, {})] if mixture is None else mixtures.components(mixture, SETTINGS):
