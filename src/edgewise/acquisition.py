@@ -69,6 +69,19 @@ def informative(rates: Floats, rollouts: int | npt.NDArray[np.int64]) -> Floats:
     return 1.0 - rates**rollouts - (1.0 - rates) ** rollouts
 
 
+def _power(x: Floats, k: int) -> Floats:
+    """x^k for k >= 1 by squaring: many times as fast as the general power of a pool of rates."""
+    result = None
+    while k:
+        if k & 1:
+            result = x if result is None else result * x
+        k >>= 1
+        if k:
+            x = x * x
+    assert result is not None
+    return result
+
+
 @acquisitions.register("informative")
 class Informativeness(Acquisition):
     """P(informative) = 1 - p^k - (1 - p)^k for groups of k rollouts: a flat top around 0.5."""
@@ -81,7 +94,7 @@ class Informativeness(Acquisition):
         self.rollouts = int(rollouts)
 
     def worth(self, rates: Floats) -> Floats:
-        return informative(rates, self.rollouts)
+        return 1.0 - _power(rates, self.rollouts) - _power(1.0 - rates, self.rollouts)
 
 
 class BeliefAcquisition(Acquisition):
