@@ -168,28 +168,44 @@ def rl(config: Path, out: Path) -> None:
 
 def evaluate(
     checkpoint: str,
-    difficulty: str = "{}",
-    problems: int = 500,
-    samples: int = 16,
-    k: tuple[int, ...] = (1, 4, 16),
-    max_new_tokens: int = 32,
-    seed: int = 1,
+    config: Path | None = None,
+    out: Path | None = None,
+    difficulty: str | None = None,
+    problems: int | None = None,
+    samples: int | None = None,
+    k: tuple[int, ...] | None = None,
+    temperature: float | None = None,
+    max_new_tokens: int | None = None,
+    seed: int | None = None,
 ) -> None:
-    """Unbiased pass@k of a checkpoint on held-out problems, by category.
+    """Unbiased pass@k of a checkpoint on held-out problems with intervals, failure modes and likelihood.
 
     Args:
         checkpoint: a folder, or the name of a shipped one.
+        config: settings (see configs/eval/); those named here win.
+        out: folder for evaluation.json, the table and the rollouts; the same command goes on where it was stopped.
         difficulty: settings of the task as YAML, such as "{op: [1, 12]}".
-        problems: held-out problems.
-        samples: rollouts of each.
-        k: values of k, each at most `samples`.
-        max_new_tokens: completions are cut there.
-        seed: of problems and rollouts.
+        problems: held-out problems; default 500.
+        samples: rollouts of each; default 16.
+        k: values of k to show, each at most `samples`; default 1 4 16.
+        temperature: of sampling; default 1.
+        max_new_tokens: completions are cut there; default 32.
+        seed: of problems and rollouts; default 1.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
-    from edgewise.experiments.passes import print_passes
+    from edgewise.experiments.passes import print_exam
 
-    print_passes(checkpoint, difficulty, problems, samples, k, max_new_tokens, seed)
+    given = {
+        "base": checkpoint,
+        "difficulty": difficulty,
+        "problems": problems,
+        "samples": samples,
+        "k": k,
+        "temperature": temperature,
+        "max_new_tokens": max_new_tokens,
+        "seed": seed,
+    }
+    print_exam(config, {name: value for name, value in given.items() if value is not None}, out)
 
 
 def doctor() -> None:
