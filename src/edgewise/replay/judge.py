@@ -39,6 +39,13 @@ KNOWLEDGE = {
 RECORDED_BATCH = 16
 """Prompts a step of the recorded runs."""
 SIMULATED_STEPS = 200
+COMPARED = {
+    "effective_ratio": "effective ratio",
+    "selected_spearman": "Spearman, picks",
+    "probe_spearman": "Spearman",
+    "probe_brier": "Brier",
+    "accuracy": "final accuracy",
+}
 ANY = "any"
 """Rules that choose alike whatever is known."""
 
@@ -95,26 +102,24 @@ def tables(place: str, results: dict[Job, Comparison]) -> str:
         "`edge` minus `mopps`, same rollouts, paired by seed; bold where the 95% interval excludes 0:",
         "",
     ]
-    lines += ["| `edge` knows | effective ratio | Spearman | Brier |", "|---|---|---|---|"]
+    heads = {name: head for name, head in COMPARED.items() if name in usual.values}
+    lines += [f"| `edge` knows | {' | '.join(heads.values())} |", "|---" * (1 + len(heads)) + "|"]
     for knows in KNOWLEDGE:
         ours = results[Job(place, "edge", knows)]
-        row = [
-            _cell(ours.values[name][0] - usual.values[name][0], True)
-            for name in ("effective_ratio", "probe_spearman", "probe_brier")
-        ]
+        row = [_cell(ours.values[name][0] - usual.values[name][0], True) for name in heads]
         lines.append(f"| {knows} | {' | '.join(row)} |")
     return "\n".join(lines)
 
 
 def _everyone(place: str, results: dict[Job, Comparison]) -> Iterator[str]:
     trained = place.startswith("simulator")
-    heads = ["selector", "knows", "effective ratio", "Spearman", "Brier", "prompts tried"]
+    heads = ["selector", "knows", "effective ratio", "Spearman, picks", "Spearman", "Brier", "prompts tried"]
     heads += ["final accuracy", "steps to uniform's end", "rollouts to it"] if trained else []
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     aim = results[Job(place, "uniform", ANY)].curves["accuracy"][0, :, -1] if trained else np.empty(0)
     for job, result in results.items():
-        names = ("effective_ratio", "probe_spearman", "probe_brier", "tried")
+        names = ("effective_ratio", "selected_spearman", "probe_spearman", "probe_brier", "tried")
         cells = [_cell(result.values[name][0]) for name in names]
         if trained:
             steps, rollouts = _reached(result, aim)
