@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow bench lint clean
+.PHONY: help install demo test test-verl test-slow bench lint clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,21 @@ demo: $(VENV)/.commands  ## Compare selection methods on a small reasoning model
 test: install lint  ## Lint, type-check and run the fast tests
 	$(BIN)/python -m pytest $(ARGS)
 
+test-verl: test-verl-0.7 test-verl-0.9  ## The verl adapter with the real verl, in environments of its own
+
+# verl and its packages exclude each other's versions, and TRL's; everything it needs on a CPU is pinned in one file.
+test-verl-%: .venv-verl-%/.ready
+	.venv-verl-$*/bin/python -m pytest -W default tests/adapters/verl $(ARGS)
+
+.venv-verl-%/.ready: constraints-verl-%.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "verl needs Python 3.11 or 3.12")'
+	$(PYTHON) -m venv .venv-verl-$*
+	.venv-verl-$*/bin/python -m pip install --quiet --no-compile --constraint $< torch
+	.venv-verl-$*/bin/python -m pip install --quiet --no-deps --no-compile --requirement $<
+	.venv-verl-$*/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+.PRECIOUS: .venv-verl-%/.ready
+
 test-slow: install  ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
@@ -44,4 +59,4 @@ lint: install  ## ruff and mypy
 	$(BIN)/mypy
 
 clean:  ## Remove the environment and caches; runs/ stays
-	rm -rf $(VENV) build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-verl-* build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -105,11 +105,21 @@ def setting(data_config: DictConfig, key: str) -> Any:
         return None
 
 
-def checkpoints(data_config: DictConfig) -> list[Path]:
-    """Folders that hold verl's `global_step_N`: where the run saves, and where it resumes from."""
-    folders = []
-    if saved := setting(data_config, "trainer.default_local_dir"):
-        folders.append(Path(saved).absolute())
-    if resumed := setting(data_config, "trainer.resume_from_path"):
-        folders.append(Path(resumed).absolute().parent)
-    return folders
+def saves_to(data_config: DictConfig) -> Path | None:
+    """Folder in which the run keeps its checkpoints, `global_step_N`."""
+    folder = setting(data_config, "trainer.default_local_dir")
+    return None if folder is None else Path(folder).absolute()
+
+
+def resumes_from(data_config: DictConfig) -> Path | None:
+    """The checkpoint that the run is about to resume from, as verl finds it; None for a run that starts anew."""
+    mode = setting(data_config, "trainer.resume_mode")
+    if mode == "resume_path":
+        return Path(setting(data_config, "trainer.resume_from_path")).absolute()
+    folder = saves_to(data_config)
+    if mode != "auto" or folder is None:
+        return None
+    from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
+
+    latest = find_latest_ckpt_path(str(folder))
+    return None if latest is None else Path(latest)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from edgewise.adapters.verl.options import checkpoints
+from edgewise.adapters.verl.options import resumes_from, saves_to
 from edgewise.adapters.verl.picker import Floats, Picker
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import ConfigError, PoolError, RewardError
@@ -39,9 +40,16 @@ class ReportedPicker(Picker):
                 " chosen by; set data.dataloader_num_workers=0"
             )
         super().__init__(dataset, data_config)
-        self._folders = checkpoints(data_config)
+        self._folder, self._checkpoint = saves_to(data_config), resumes_from(data_config)
+        self._restored = False
         # Name of the state that was saved in the step under way.
         self._saved: str | None = None
+
+    def pick(self, n: int) -> Rows:
+        if self._checkpoint is not None and not self._restored:
+            # At the end of an epoch, verl 0.9 leaves the state that it saved unread.
+            self.load_state_dict(_saved_state(self._checkpoint))
+        return super().pick(n)
 
     def update(self, batch: Any) -> None:
         """Take in a step's rollouts, in any order.
@@ -57,9 +65,9 @@ class ReportedPicker(Picker):
             self._save_rewards(self._saved, rows, rewards)
             self._saved = None
         self._learn(rows, rewards)
-        if self._folders:
-            self._folders[0].mkdir(parents=True, exist_ok=True)
-            with open(self._folders[0] / "edgewise.jsonl", "a") as file:
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with open(self._folder / "edgewise.jsonl", "a") as file:
                 file.write(json.dumps({"step": self.curriculum.steps, **self.metrics()}) + "\n")
 
     def state_dict(self) -> dict[str, Any]:
@@ -69,17 +77,18 @@ class ReportedPicker(Picker):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self._saved = None
+        self._saved, self._restored = None, True
         if not self._out:
             return
-        rewards = self._saved_rewards(state["saved"])
-        if rewards is None:
+        late = None if self._checkpoint is None else self._checkpoint / _name(state["saved"])
+        if late is None or not late.exists():
             waiting = np.concatenate([batch.rows for batch in self._out])
             log.warning("the run ended before the rewards of its last checkpoint's %d prompts came", len(waiting))
             self.lose(waiting)
-        else:
-            rows = self.prompts.pool.find(rewards["ids"])
-            self._learn(rows[rows >= 0], rewards["rewards"][rows >= 0])
+            return
+        told = load_state(late, "verl rewards")
+        rows = self.prompts.pool.find(told["ids"])
+        self._learn(rows[rows >= 0], told["rewards"][rows >= 0])
 
     def _learn(self, rows: Rows, rewards: Floats) -> None:
         overdue = self.overdue(rows)
@@ -106,16 +115,25 @@ class ReportedPicker(Picker):
 
     def _save_rewards(self, saved: str, rows: Rows, rewards: Floats) -> None:
         """Put them beside the checkpoint that was written last, if verl wrote it: its data.pt is the youngest."""
-        written = [path for folder in self._folders[:1] for path in folder.glob("global_step_*/data.pt")]
+        written = [] if self._folder is None else list(self._folder.glob("global_step_*/data.pt"))
         if written:
             folder = max(written, key=lambda path: path.stat().st_mtime_ns).parent
             state = {"ids": self.prompts.pool.ids[rows], "rewards": rewards}
             save_state(folder / _name(saved), "verl rewards", state)
 
-    def _saved_rewards(self, saved: str) -> dict[str, Any] | None:
-        found = [path for folder in self._folders for path in folder.glob(f"global_step_*/{_name(saved)}")]
-        return load_state(found[0], "verl rewards") if found else None
+
+def _name(saved: str) -> str:
+    return f"edgewise_{saved}.npz"
 
 
-def _name(saved: str) -> Path:
-    return Path(f"edgewise_{saved}.npz")
+def _saved_state(checkpoint: Path) -> dict[str, Any]:
+    """The picker's state in one of verl's checkpoints; empty if there is none."""
+    path = checkpoint / "data.pt"
+    # verl itself reads this file of its own in this way.
+    parts = [torch.load(path, weights_only=False)] if path.exists() else []
+    while parts:
+        part = parts.pop()
+        if "edgewise" in part:
+            return part
+        parts += [value for value in part.values() if isinstance(value, dict)]
+    return {}

@@ -1,0 +1,196 @@
+"""verl 0.9's v1 trainer in Edgewise's modes: `fit` itself, on Ray, with a real TransferQueue and a policy of known success rates."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
+from tests.adapters.verl.doors import IS_07
+
+if IS_07:
+    pytest.skip("verl 0.7 has no v1 trainer", allow_module_level=True)
+
+import ray
+import transfer_queue as tq
+from tests.adapters.verl.cpu_mode import run, trainer
+from tests.adapters.verl.verl_data import BATCH, GROUP, configured, informative, rows
+from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+from edgewise.errors import CheckpointError, ConfigError, RewardError
+
+MODE = ("trainer.v1.trainer_mode=edgewise", "+data.edgewise.selector=edge")
+STEPS = "trainer.total_training_steps"
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    config = configured(
+        tmp_path_factory.mktemp("queue"),
+        "transfer_queue.enable=True",
+        "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
+    )
+    _start_ray()
+    tq.init(config.transfer_queue)
+    yield
+    tq.close()
+    ray.shutdown()
+
+
+def _start_ray(attempts: int = 5) -> None:
+    """Ray gives its node 30 seconds to start, which a busy machine may not manage."""
+    for left in reversed(range(attempts)):
+        try:
+            ray.init(num_cpus=2, include_dashboard=False)
+        except Exception:
+            ray.shutdown()
+            if not left:
+                raise
+        else:
+            return
+
+
+def picker_of(made: Any) -> Any:
+    return made.train_dataloader.picker
+
+
+def test_verl_finds_the_modes_by_the_entry_point():
+    code = (
+        "import verl, sys; assert 'edgewise.adapters.verl.modes' in sys.modules;"
+        "from verl.trainer.ppo.v1 import get_trainer_cls; print(get_trainer_cls('edgewise').__mro__[2].__name__)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip().endswith("PPOTrainerSync")
+    off = {**os.environ, "VERL_USE_EXTERNAL_PLUGINS": "none"}
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, env=off, check=False).returncode != 0
+    assert {"edgewise", "edgewise_colocate_async", "edgewise_separate_async"} <= TRAINER_REGISTRY.keys()
+
+
+def test_more_groups_are_informative_than_with_uniform_prompts(queue, config, tmp_path):
+    _, uniform = run(config(f"{STEPS}=24", f"trainer.default_local_dir={tmp_path / 'uniform'}"))
+    made, edge = run(config(*MODE, f"{STEPS}=24"))
+    assert [len(set(step)) for step in edge.picks] == [BATCH] * 24 == [len(step) for step in uniform.picks]
+    assert informative(uniform.picks) < 0.3
+    assert informative(edge.picks[8:]) > 0.6
+    # In verl's own log, of each step.
+    assert [metrics["edgewise/rollouts"] for metrics in made.logged] == [BATCH * GROUP * step for step in range(1, 25)]
+    assert made.logged[-1]["edgewise/mean_effective_ratio"] > 0.5
+    assert {"edgewise/effective_ratio", "edgewise/spearman", "critic/score/mean"} <= made.logged[-1].keys()
+    assert made.trainer_mode == "sync"
+
+
+@pytest.mark.parametrize("stop", [6, 9])
+def test_a_resumed_run_picks_what_the_uninterrupted_one_does(queue, tmp_path, stop):
+    options = (*MODE, f"{STEPS}=12", "trainer.save_freq=2", "data.seed=3")
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    whole, all_picks = run(configured(tmp_path / "whole", *options))
+    _, first = run(configured(tmp_path / "parts", *options), stop=stop)
+    second, rest = run(configured(tmp_path / "parts", *options))
+    assert first.picks == all_picks.picks[: stop - 1]
+    assert rest.picks == all_picks.picks[(stop - 1) // 2 * 2 :]
+    np.testing.assert_equal(picker_of(whole).state_dict()["curriculum"], picker_of(second).state_dict()["curriculum"])
+
+
+def test_steps_in_several_fetches_are_picked_at_once(queue, config):
+    made, policy = run(config(*MODE, f"{STEPS}=3", "data.gen_batch_size=2"))
+    assert [len(set(step)) for step in policy.picks] == [BATCH] * 3
+    assert made.logged[-1]["edgewise/steps"] == 3
+
+
+def test_failed_and_partial_groups(queue, config):
+    # Ids of row % 4 == 2, "even": without rollouts, or with one less.
+    made, _ = run(config(*MODE, f"{STEPS}=12"), failing={3 * 2 + 1, 3 * 6 + 1}, short={3 * 10 + 1, 3 * 14 + 1})
+    metrics = made.logged[-1]
+    assert metrics["edgewise/lost_groups"] >= 1
+    assert metrics["edgewise/rollouts"] < 12 * BATCH * GROUP - GROUP * metrics["edgewise/lost_groups"] + 1
+    assert metrics["edgewise/in_flight"] == 0
+
+
+def test_verls_dynamic_sampling_is_refilled_by_the_curriculum(queue, config):
+    made, policy = run(
+        config(*MODE, f"{STEPS}=6", "algorithm.filter_groups.enable=True", "algorithm.filter_groups.metric=reward")
+    )
+    metrics = made.logged[-1]
+    # Groups that verl threw away were learned from as well, and each step kept its number of groups.
+    assert metrics["edgewise/steps"] == 6
+    assert metrics["edgewise/rollouts"] == GROUP * sum(len(request) for request in policy.picks)
+    assert len(policy.picks) > 6
+    assert metrics["edgewise/in_flight"] == 0
+    assert sum(logged["edgewise/effective_ratio"] for logged in made.logged) > 0
+
+
+def test_groups_stay_in_flight_between_steps_where_verl_is_asynchronous(queue, config, tmp_path):
+    options = ("trainer.v1.trainer_mode=edgewise_colocate_async", f"{STEPS}=8", "trainer.save_freq=4")
+    made, _ = run(config(*options))
+    assert made.trainer_mode == "colocate_async"
+    # One batch of warm-up is always ahead.
+    assert made.logged[-1]["edgewise/in_flight"] == BATCH
+    assert made.logged[-1]["edgewise/rollouts"] == 8 * BATCH * GROUP
+    assert made.logged[-1]["edgewise/lost_groups"] == 0
+    state = made.train_dataloader.state_dict()
+    assert len(state["uids"]) == BATCH == len(state["prompts"])
+    fresh = trainer(configured(tmp_path, *options))
+    fresh._setup()
+    assert fresh.train_dataloader.groups == made.train_dataloader.groups
+    assert sorted(fresh.train_dataloader.picker.curriculum.in_flight) == sorted(state["out"]["rows"])
+
+
+def test_success_from_what_the_reward_function_returns(queue, config, tmp_path):
+    (tmp_path / "mine.py").write_text("def wrong(scores, info):\n    return ~info['acc'].astype(bool)\n")
+    success = (f"+data.edgewise.success.path={tmp_path / 'mine.py'}", "+data.edgewise.success.name=wrong")
+    plain, _ = run(config(*MODE, f"{STEPS}=1", "trainer.save_freq=-1"))
+    other, _ = run(config(*MODE, *success, f"{STEPS}=1", "trainer.save_freq=-1"))
+    rates = [made.logged[0]["edgewise/success_rate"] for made in (plain, other)]
+    assert sum(rates) == 1
+    assert rates[0] != 0.5
+
+
+def test_scores_outside_the_unit_interval_stop_the_run(queue, config, monkeypatch):
+    monkeypatch.setattr("tests.adapters.verl.cpu_mode.score", lambda *_: -1.0)
+    with pytest.raises(RewardError, match=r"has reward -1\.0, outside"):
+        run(config(*MODE, f"{STEPS}=2"))
+
+
+def test_a_checkpoint_without_a_curriculum_is_refused(queue, config, tmp_path):
+    run(config(f"{STEPS}=2", "trainer.save_freq=2"))
+    with pytest.raises(CheckpointError, match="saved without a curriculum"):
+        run(config(*MODE, f"{STEPS}=4"))
+    (tmp_path / "run" / "global_step_2" / "data.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"step 2 holds no data\.pt"):
+        run(config(*MODE, f"{STEPS}=4"))
+
+
+def test_a_checkpoint_of_another_selector_is_refused(queue, config):
+    run(config(*MODE, f"{STEPS}=2", "trainer.save_freq=2"))
+    with pytest.raises(CheckpointError, match="saved with the selector edge, this run has uniform"):
+        run(config(MODE[0], "+data.edgewise.selector=uniform", f"{STEPS}=4"))
+
+
+def test_a_buffer_that_throws_groups_away_unseen(config, tmp_path):
+    (tmp_path / "mine.py").write_text("class Buffer:\n    def __init__(self, **_): ...\n")
+    custom = "trainer.v1.sampler.custom_sampler."
+    with pytest.raises(ConfigError, match="derive it from verl's ReplayBuffer"):
+        trainer(config(*MODE, f"{custom}path={tmp_path / 'mine.py'}", f"{custom}name=Buffer"))
+
+
+def test_data_that_do_not_fit_stop_the_run_before_it_starts(config):
+    repeated = [*rows(), rows()[0]]
+    made = trainer(config(*MODE, data=repeated))
+    made.tokenizer = made.processor = None
+    with pytest.raises(ConfigError, match="rows 0 and 64 have the same id 1"):
+        made._init_dataloader()
+
+
+def test_prompts_that_nobody_asked_for(config):
+    made = trainer(config(*MODE))
+    made.tokenizer = made.processor = None
+    made._init_dataloader()
+    with pytest.raises(ConfigError, match="nobody asked for"):
+        next(made.train_dataloader)
