@@ -88,7 +88,7 @@ class Task(ABC):
 
     @abstractmethod
     def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
-        """(prompt, completion) pairs for pre-training: written the way a fallible author would, slips included.
+        """(prompt, completion) pairs for pre-training, whose author may slip where the task says so.
 
         Never contains a problem that `held_out` reserves for evaluation.
         """

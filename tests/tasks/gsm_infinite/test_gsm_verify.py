@@ -100,6 +100,9 @@ def test_every_change_of_a_value_in_an_original_solution_is_found(samples: list[
         (write(FORWARD[1], FORWARD[0], FORWARD[2]), "wrong parent", (1, 0, 1), True),
         (write(FORWARD[0], FORWARD[1].replace("t = O = 3", "t = w = 3"), FORWARD[2]), "wrong parent", (1, 0, 1), True),
         (write(FORWARD[0], FORWARD[1].replace("t = O = 3; so P = 4 * t", "so P = 4 * 3"), FORWARD[2]), "wrong parent", (1, 0, 1), True),
+        (write(*FORWARD[:2], FORWARD[2].replace("= O + P =", "= O + P + w =")), "wrong parent", (1, 1, 0), True),
+        # x is an unknown only where it was called one
+        (write(FORWARD[0], "Define public highschool in Brightford as x; so x = x", FORWARD[2]), "missing node", (1, 0, 0), True),
         # a cycle: the total of itself
         (write(*FORWARD[:2], f"Define {SCHOOL} as c; so c = O + c = 3 + 12 = 15"), "wrong parent", (1, 1, 0), True),
         (write(FORWARD[0].replace("3", "4"), *FORWARD[1:]), "wrong value", (0, 0, 0), True),

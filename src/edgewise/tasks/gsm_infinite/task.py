@@ -90,7 +90,7 @@ class GsmInfinite(Task):
         return judge(problem.solution, int(problem.answer), completion)
 
     def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
-        """Correct solutions; problems may repeat."""
+        """Correct solutions, as in the study: the author never slips. Problems may repeat."""
         if "evaluation" in difficulty:
             raise TypeError(
                 "demonstrations are never of the evaluation side: 'evaluation' is not one of their settings"
