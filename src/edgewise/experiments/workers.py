@@ -1,0 +1,155 @@
+"""Jobs spread over the cores: processes of one thread each, live events, a stop that loses nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+from edgewise.errors import ConfigError, EdgewiseError
+
+
+class Interrupted(EdgewiseError):
+    """Stopped on request; the same command goes on."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of one job: its name, what happened ("step", "finished", "kept") and its metrics line."""
+
+    run: str
+    what: str
+    line: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work for one process.
+
+    `call(name, *arguments)` is a module's function; it returns True when it is finished and False when it was stopped, tells
+    its progress by `send` and asks `stopped` after every step. Jobs named in `after` are finished before it begins.
+    """
+
+    name: str
+    call: Callable[..., bool]
+    arguments: tuple[Any, ...]
+    after: tuple[str, ...] = ()
+
+
+Tell = Callable[[Event], None]
+
+
+def run_jobs(jobs: Sequence[Job], workers: int | None, tell: Tell) -> None:
+    """Do every job, `workers` at a time (default: one a core), those given first before others.
+
+    Raises:
+        Interrupted: stopped on request.
+        EdgewiseError: what a job raised, or its process died; the others were stopped.
+    """
+    workers = workers if workers is not None else len(os.sched_getaffinity(0))
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1, got {workers}")
+    if not jobs:
+        return
+    # Children take these from the environment before they load torch: one thread a job, and idle ones sleep.
+    os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false")
+    context = multiprocessing.get_context("spawn")
+    news, stop = context.Queue(), context.Event()
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, _prepare, (news, stop)) as pool, _on_interrupt(stop):
+        try:
+            _follow(list(jobs), pool, news, stop, tell)
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if stop.is_set():
+        raise Interrupted("stopped; what was done is kept")
+
+
+def _follow(waiting: list[Job], pool: ProcessPoolExecutor, news: Any, stop: Any, tell: Tell) -> None:
+    left: dict[Future[bool], str] = {}
+    done: set[str] = {name for job in waiting for name in job.after} - {job.name for job in waiting}
+    while waiting or left:
+        ready = [job for job in waiting if done.issuperset(job.after)]
+        waiting = [job for job in waiting if not done.issuperset(job.after)]
+        for job in ready:
+            left[pool.submit(job.call, job.name, *job.arguments)] = job.name
+        finished, _ = wait(left, timeout=0.1, return_when=FIRST_COMPLETED)
+        _drain(news, tell)
+        if stop.is_set():
+            waiting = []
+            for future in left:
+                future.cancel()
+        for future in finished:
+            name = left.pop(future)
+            if future.cancelled():
+                continue
+            try:
+                if future.result():
+                    done.add(name)
+                    tell(Event(name, "finished", {}))
+            except BrokenProcessPool as error:
+                raise EdgewiseError(
+                    f"the process of run {name} died (killed, or out of memory); the same command goes on"
+                ) from error
+    _drain(news, tell)
+
+
+def _drain(news: Any, tell: Tell) -> None:
+    while True:
+        try:
+            tell(Event(*news.get_nowait()))
+        except queue.Empty:
+            return
+
+
+class _on_interrupt:
+    """Ctrl-C and a termination signal ask the jobs to stop at their next step instead of tearing them down."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, stop: Any):
+        self.stop = stop
+
+    def __enter__(self) -> None:
+        self.usable = threading.current_thread() is threading.main_thread()
+        if self.usable:
+            self.before = {number: signal.signal(number, lambda *_: self.stop.set()) for number in self.SIGNALS}
+
+    def __exit__(self, *_: Any) -> None:
+        if self.usable:
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
+
+
+_news: Any = None
+_stop: Any = None
+_parent = 0
+
+
+def _prepare(news: Any, stop: Any) -> None:
+    """In a worker process, once."""
+    global _news, _stop, _parent
+    _news, _stop, _parent = news, stop, os.getppid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def send(name: str, line: dict[str, Any]) -> None:
+    """In a worker process: a step of job `name` was done."""
+    _news.put((name, "step", line))
+
+
+def stopped() -> bool:
+    """In a worker process: asked to stop, or orphaned (a parent that was killed leaves its jobs to the next command)."""
+    return bool(_stop.is_set()) or os.getppid() != _parent
