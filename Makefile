@@ -36,7 +36,7 @@ test-verl: test-verl-0.7 test-verl-0.9  ## The verl adapter with the real verl, 
 
 # verl and its packages exclude each other's versions, and TRL's; everything it needs on a CPU is pinned in one file.
 test-verl-%: .venv-verl-%/.ready
-	.venv-verl-$*/bin/python -m pytest -W default tests/adapters/verl $(ARGS)
+	.venv-verl-$*/bin/python -m pytest -W default tests/adapters/real_verl $(ARGS)
 
 .venv-verl-%/.ready: constraints-verl-%.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "verl needs Python 3.11 or 3.12")'

@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture
 def config(tmp_path: Path) -> Callable[..., Any]:
     """verl's config for data with known success rates; arguments override it as on the command line."""
-    from tests.adapters.verl.verl_data import configured
+    from tests.adapters.real_verl.verl_data import configured
 
     def build(*overrides: str, **options: Any) -> Any:
         return configured(tmp_path, *overrides, **options)

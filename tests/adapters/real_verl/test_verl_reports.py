@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
 import torch
-from tests.adapters.verl.verl_data import BATCH, GROUP, rows
+from tests.adapters.real_verl.verl_data import BATCH, GROUP, rows
 from verl import DataProto
 
 from edgewise.errors import ConfigError, PoolError, RewardError
@@ -230,7 +230,7 @@ def test_validation_data_are_not_picked(config):
 
 
 def test_the_other_verl_is_named():
-    from tests.adapters.verl.doors import IS_07
+    from tests.adapters.real_verl.doors import IS_07
 
     import edgewise.adapters.verl as adapter
 

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
-from tests.adapters.verl.doors import IS_07
+from tests.adapters.real_verl.doors import IS_07
 
 if IS_07:
     pytest.skip("verl 0.7 has no v1 trainer", allow_module_level=True)
 
 import ray
 import transfer_queue as tq
-from tests.adapters.verl.cpu_mode import run, trainer
-from tests.adapters.verl.verl_data import BATCH, GROUP, configured, informative, rows
+from tests.adapters.real_verl.cpu_mode import run, trainer
+from tests.adapters.real_verl.verl_data import BATCH, GROUP, configured, informative, rows
 from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
 from edgewise.errors import CheckpointError, ConfigError, RewardError
@@ -142,6 +142,20 @@ def test_groups_stay_in_flight_between_steps_where_verl_is_asynchronous(queue, c
     assert sorted(fresh.train_dataloader.picker.curriculum.in_flight) == sorted(state["out"]["rows"])
 
 
+def test_an_asynchronous_run_resumes_with_the_groups_that_were_in_flight(queue, config):
+    # Which of the groups of its first step verl trains on is up to their random uids: two runs cannot be compared.
+    options = ("trainer.v1.trainer_mode=edgewise_colocate_async", "trainer.save_freq=4")
+    first, _ = run(config(*options, f"{STEPS}=4"))
+    waiting = set(first.train_dataloader.groups)
+    second, rest = run(config(*options, f"{STEPS}=8"))
+    assert len(waiting) == BATCH == len(second.train_dataloader.groups)
+    # verl finds the groups in its restored queue: as many requests as steps, and every group is learned from.
+    assert [len(request) for request in rest.picks] == [BATCH] * 4
+    assert not waiting & set(second.train_dataloader.groups)
+    assert second.logged[-1]["edgewise/lost_groups"] == 0
+    assert second.logged[-1]["edgewise/rollouts"] == 8 * BATCH * GROUP
+
+
 def test_success_from_what_the_reward_function_returns(queue, config, tmp_path):
     (tmp_path / "mine.py").write_text("def wrong(scores, info):\n    return ~info['acc'].astype(bool)\n")
     success = (f"+data.edgewise.success.path={tmp_path / 'mine.py'}", "+data.edgewise.success.name=wrong")
@@ -153,7 +167,7 @@ def test_success_from_what_the_reward_function_returns(queue, config, tmp_path):
 
 
 def test_scores_outside_the_unit_interval_stop_the_run(queue, config, monkeypatch):
-    monkeypatch.setattr("tests.adapters.verl.cpu_mode.score", lambda *_: -1.0)
+    monkeypatch.setattr("tests.adapters.real_verl.cpu_mode.score", lambda *_: -1.0)
     with pytest.raises(RewardError, match=r"has reward -1\.0, outside"):
         run(config(*MODE, f"{STEPS}=2"))
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transfer_queue as tq
 from omegaconf import OmegaConf
-from tests.adapters.verl.verl_data import GROUP, score
+from tests.adapters.real_verl.verl_data import GROUP, score
 from verl.trainer.ppo.v1 import get_trainer_cls
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 

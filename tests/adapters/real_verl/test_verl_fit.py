@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
-from tests.adapters.verl.cpu_trainer import run
-from tests.adapters.verl.doors import DOORS
-from tests.adapters.verl.verl_data import BATCH, GROUP, PROMPTS, configured, informative
+from tests.adapters.real_verl.cpu_trainer import run
+from tests.adapters.real_verl.doors import DOORS
+from tests.adapters.real_verl.verl_data import BATCH, GROUP, PROMPTS, configured, informative
 
 pytestmark = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 STEPS = "trainer.total_training_steps"
@@ -100,7 +100,7 @@ def test_a_run_is_resumed_from_a_path(door, tmp_path):
 
 
 def test_data_without_an_index_is_known_by_its_content(config, door, caplog):
-    from tests.adapters.verl.verl_data import rows
+    from tests.adapters.real_verl.verl_data import rows
 
     with caplog.at_level(logging.WARNING, "edgewise"):
         trainer = run(config(*door, f"{STEPS}=6", data=rows(index=False)))

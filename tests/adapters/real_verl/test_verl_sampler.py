@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
-from tests.adapters.verl.doors import IS_07, SAMPLER
+from tests.adapters.real_verl.doors import IS_07, SAMPLER
 
 if not IS_07:
     pytest.skip("verl ended curriculum samplers with 0.7", allow_module_level=True)
 
 import torch
-from tests.adapters.verl.verl_data import BATCH, GROUP, PROMPTS, informative, score
+from tests.adapters.real_verl.verl_data import BATCH, GROUP, PROMPTS, informative, score
 from torchdata.stateful_dataloader import StatefulDataLoader
 from verl import DataProto
 from verl.experimental.dataset.sampler import AbstractCurriculumSampler
@@ -110,7 +110,7 @@ def test_workers_would_draw_ahead(config):
 
 
 def test_a_checkpoint_of_uniform_prompts_is_refused(config, tmp_path):
-    from tests.adapters.verl.cpu_trainer import run
+    from tests.adapters.real_verl.cpu_trainer import run
 
     run(config("trainer.total_training_steps=4", "trainer.save_freq=4", "data.shuffle=False"))
     with pytest.raises(CheckpointError, match="saved without a curriculum"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.adapters.verl.verl_data import score
+from tests.adapters.real_verl.verl_data import score
 from verl import DataProto
 from verl.trainer.ppo.ray_trainer import RayPPOTrainer
 from verl.trainer.ppo.utils import Role
