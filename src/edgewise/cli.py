@@ -218,32 +218,45 @@ def doctor() -> None:
 
 def experiment(
     name: str,
+    scale: str = "laptop",
+    seeds: int | None = None,
+    first_seed: int | None = None,
     out: Path | None = None,
-    methods: tuple[str, ...] = ("uniform", "edge"),
-    seeds: int = 3,
-    first_seed: int = 10,
-    pools: tuple[str, ...] = ("small", "large", "useful", "shuffled", "unlabelled"),
+    stages: Path | None = None,
+    engine: str = "local",
     workers: int | None = None,
+    budget_tolerance: float | None = None,
+    docs: Path | None = None,
+    methods: tuple[str, ...] = ("uniform", "edge"),
+    pools: tuple[str, ...] = ("small", "large", "useful", "shuffled", "unlabelled"),
 ) -> None:
-    """Run a study made of several comparisons and print its table.
+    """Run a study made of many runs; print its table and, for controlled studies of training stages, its verdict.
 
     Args:
-        name: `pools`: does selection ever hurt, on pools of other sizes, mixes and labels.
-        out: folder of the runs, by default runs/NAME; the same command goes on where it was stopped.
-        methods: uniform, and those to compare with it.
-        seeds: how many.
+        name: E1 to E8, or the YAML file of a study; or `pools`: does selection ever hurt, on other pools.
+        scale: laptop, workstation or paper, of a study.
+        seeds: how many; default: as the study says, 3 for `pools`.
         first_seed: the first of them.
-        pools: which pools.
+        out: folder of the study, by default runs/NAME-SCALE; the same command goes on where it was stopped.
+        stages: folder of trained stages, which studies share; by default `stages` beside `out`.
+        engine: local, or ray: a cluster whose machines all see these folders.
         workers: runs at the same time; default: one a core.
+        budget_tolerance: how much the arms' budgets may differ; default: as the study says, mostly 0.01.
+        docs: also copy the report and its figures to this folder.
+        methods: of `pools`: uniform, and those to compare with it.
+        pools: of `pools`: which.
     """
     _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml")
-    from edgewise.errors import unknown_name
+    if name != "pools":
+        from edgewise.experiments.study.command import run
+
+        run(name, scale, seeds, first_seed, budget_tolerance, out, stages, engine, workers, docs)
+        return
     from edgewise.experiments.pools import pool_study
 
-    if name != "pools":
-        raise unknown_name("experiment", name, ["pools"])
-    if seeds < 1:
-        raise ConfigError(f"an experiment needs at least one seed, got {seeds}")
+    count, start = seeds if seeds is not None else 3, first_seed if first_seed is not None else 10
+    if count < 1:
+        raise ConfigError(f"an experiment needs at least one seed, got {count}")
     if "uniform" not in methods:
         raise ConfigError("the study measures against uniform: name it among the methods")
 
@@ -252,7 +265,7 @@ def experiment(
             print(f"{pool} {event.run} {event.what}", file=sys.stderr, flush=True)
 
     folder = out if out is not None else Path("runs") / name
-    print(pool_study(methods, tuple(range(first_seed, first_seed + seeds)), pools, folder, workers, tell), end="")
+    print(pool_study(methods, tuple(range(start, start + count)), pools, folder, workers, tell), end="")
 
 
 def replay(

@@ -1,0 +1,246 @@
+"""A study as data: its arms are chains of stages, and everything that will be said of them is fixed before the run.
+
+src/edgewise/experiments/study/studies/E1.yaml     one study: question, arms, evaluation, paper, verdict rule
+src/edgewise/experiments/study/scales/laptop.yaml  what its arms are made of at one size, unless the study says otherwise
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgewise.errors import ConfigError, EdgewiseError, unknown_name
+from edgewise.experiments.study.claims import Claim
+from edgewise.experiments.study.stages import KINDS, Stage
+from edgewise.lab.budgets import require_equal, rl_tokens
+from edgewise.lab.config import from_dict, read_yaml
+from edgewise.tasks import make_task
+
+STUDIES, SCALES = Path(__file__).parent / "studies", Path(__file__).parent / "scales"
+CHAINED = ("pretrain", "midtrain", "rl")
+NESTED = ("model", "pool", "evaluation")
+"""Settings that an override changes name by name; all others it replaces."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What was published: setting and finding in words, numbers by what they measure."""
+
+    source: str
+    setting: str
+    finding: str
+    numbers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Problems that are looked at together."""
+
+    op: tuple[int, int]
+    """First and last, both included."""
+    context: str = ""
+    """Empty: any."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How arms are charged, and how much they may differ."""
+
+    length: int = 48
+    """L: tokens that a rollout with its prompt is charged for."""
+    tolerance: float = 0.01
+    """Largest gap between arms, in pre-training and after it; .inf allows any."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study at one scale.
+
+    `stages` and `exam` hold what all arms share; an arm lists its stages in order, each a kind or {kind: overrides}.
+    """
+
+    name: str
+    scale: str
+    title: str
+    question: str
+    seeds: tuple[int, ...]
+    stages: dict[str, dict[str, Any]]
+    arms: dict[str, Any]
+    exam: dict[str, Any]
+    regions: dict[str, Region]
+    claims: tuple[Claim, ...]
+    needs: tuple[Claim, ...] = ()
+    paper: Paper | None = None
+    differs: str = ""
+    """How this scale differs from what was published."""
+    show: tuple[int, ...] = (1, 128)
+    """Values of k in tables."""
+    budgets: Budgets = field(default_factory=Budgets)
+    resources: dict[str, dict[str, float]] = field(default_factory=dict)
+    """CPUs and GPUs of each kind of stage on a cluster: {rl: {cpus: 8, gpus: 1}}."""
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"{self.name} needs at least one seed, and none twice, got {list(self.seeds)}")
+        if not self.arms or not self.claims or not self.regions:
+            raise ConfigError(f"{self.name} needs arms, regions and at least one claim")
+        for kind in [*self.stages, *self.resources]:
+            if kind not in KINDS:
+                raise unknown_name("kind of stage", kind, KINDS)
+        samples = self.chain(next(iter(self.arms)), self.seeds[0])[-1].settings["samples"]
+        for k in self.show:
+            if not 1 <= k <= samples:
+                raise ConfigError(f"{self.name} shows pass@{k}, but its exam draws {samples} rollouts")
+        for claim in (*self.needs, *self.claims):
+            claim.check(list(self.arms), list(self.regions), samples)
+
+    def chain(self, arm: str, seed: int) -> tuple[Stage, ...]:
+        """The stages of an arm with one seed, its exam last.
+
+        The seed decides the weights at the start, all texts, pools, rollouts and the exam; arms of one seed share the exam's
+        problems and, if their pools have the same settings, the prompts.
+        """
+        given = self.arms[arm]
+        if not isinstance(given, list) or not given:
+            raise ConfigError(f"the arm {arm} must be a list of stages such as [pretrain, rl], got {given!r}")
+        stage: Stage | None = None
+        chain = []
+        for item in given:
+            kind, changes = _item(arm, item)
+            if (stage is None) != (kind == "pretrain"):
+                raise ConfigError(f"the arm {arm}: its first stage, and no other, must be pretrain")
+            stage = Stage.of(kind, _seeded(kind, merged(self.stages.get(kind, {}), changes), seed), stage)
+            chain.append(stage)
+        exam = Stage.of("exam", {**self.exam, "seed": 3000 + seed, "k": [1], "by": [], "readable": 6}, stage)
+        return (*chain, exam)
+
+    def costs(self, arm: str) -> tuple[float, float]:
+        """Tokens of training that an arm is charged for: of pre-training, and after it (mid-training and RL)."""
+        before = after = 0.0
+        for stage in self.chain(arm, self.seeds[0])[:-1]:
+            settings = stage.settings
+            if stage.kind == "rl":
+                after += rl_tokens(settings["steps"] * settings["prompts"], settings["rollouts"], self.budgets.length)
+            else:
+                tokens = float(settings["steps"] * settings["accumulate"] * settings["tokens"])
+                before, after = (before + tokens, after) if stage.kind == "pretrain" else (before, after + tokens)
+        return before, after
+
+    def check(self) -> None:
+        """Look for what would fail later: unequal budgets, settings of data that the task refuses.
+
+        Raises:
+            ConfigError, TaskError: naming the arm.
+        """
+        costs = {arm: self.costs(arm) for arm in self.arms}
+        for place, part in enumerate(("pre-training", "after pre-training")):
+            # An arm without any training after pre-training is what the others are compared with.
+            charged = {f"{arm} ({part})": cost[place] for arm, cost in costs.items() if cost[place] > 0}
+            require_equal(charged, self.budgets.tolerance)
+        tried: set[str] = set()
+        for arm in self.arms:
+            chain = self.chain(arm, self.seeds[0])
+            first = chain[0].settings
+            task = make_task(first["task"], **first["task_options"])
+            for stage in chain:
+                if stage.name in tried:
+                    continue
+                tried.add(stage.name)
+                pool = stage.settings.get("pool")
+                difficulty = pool["difficulty"] if pool else stage.settings["difficulty"]
+                make = task.demonstrations if stage.kind in ("pretrain", "midtrain") else task.make
+                try:
+                    make(1, 0, **difficulty)
+                except EdgewiseError as error:
+                    raise type(error)(f"{self.name}, arm {arm}, {stage.kind}: {error}") from error
+
+
+def names() -> list[str]:
+    """The studies that come with the package."""
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+
+
+def scales(name: str) -> list[str]:
+    """The scales of a study, as it names them."""
+    return list(read_yaml(_file(name))["scales"])
+
+
+def load_study(name: str, scale: str = "laptop", changes: Mapping[str, Any] | None = None) -> Study:
+    """A study by name (E1) or by its YAML file, at one of its scales, with settings changed.
+
+    Raises:
+        ConfigError: unknown study, scale or setting; the nearest known one is suggested.
+    """
+    path = _file(name)
+    common = read_yaml(path)
+    own = common.pop("scales", None)
+    if not isinstance(own, dict) or not own:
+        raise ConfigError(f"{path} must have `scales`, such as laptop, each with its settings")
+    if scale not in own:
+        raise unknown_name(f"scale of {name}", scale, own)
+    parts = [_defaults(scale), common, own[scale] or {}]
+    stages: dict[str, Any] = {}
+    for part in parts:
+        for kind, settings in part.pop("stages", {}).items():
+            stages[kind] = merged(stages.get(kind, {}), settings)
+    values = {key: value for part in parts for key, value in part.items()}
+    values["exam"] = {key: value for part in parts for key, value in part.get("exam", {}).items()}
+    given = {"name": path.stem, "scale": scale, **values, "stages": stages, **(changes or {})}
+    for key, kind in (("regions", Region), ("claims", Claim), ("needs", Claim)):
+        if key in given:
+            given[key] = _each(kind, given[key], key)
+    return from_dict(Study, given)
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a stage with changes: nested configurations name by name, everything else as a whole."""
+    both = {**settings, **changes}
+    for name in NESTED:
+        if name in settings and name in changes:
+            both[name] = {**settings[name], **changes[name]}
+    return both
+
+
+def with_seeds(study: Study, seeds: tuple[int, ...]) -> Study:
+    return dataclasses.replace(study, seeds=seeds)
+
+
+def _file(name: str) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    if name not in names():
+        raise unknown_name("study", name, names())
+    return STUDIES / f"{name}.yaml"
+
+
+def _defaults(scale: str) -> dict[str, Any]:
+    path = SCALES / f"{scale}.yaml"
+    return read_yaml(path) if path.exists() else {}
+
+
+def _each(kind: type, given: Any, where: str) -> Any:
+    if isinstance(given, dict):
+        return {name: from_dict(kind, value, f"{where}.{name}") for name, value in given.items()}
+    return tuple(from_dict(kind, value, f"{where}[{index}]") for index, value in enumerate(given))
+
+
+def _item(arm: str, item: Any) -> tuple[str, dict[str, Any]]:
+    kind, changes = next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else (item, {})
+    if kind not in CHAINED:
+        raise unknown_name(f"stage in the arm {arm}", kind, CHAINED)
+    return kind, changes or {}
+
+
+def _seeded(kind: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    if kind != "rl":
+        return {**settings, "seed": seed}
+    parts = {"pool": {"seed": 1000 + seed}, "evaluation": {"seed": 2000 + seed}}
+    return {**settings, "seed": seed, **{name: {**settings.get(name, {}), **own} for name, own in parts.items()}}
+
+
+def arms_and_seeds(study: Study) -> Iterator[tuple[str, int]]:
+    """Every arm with every seed, seeds outermost: what is compared finishes together."""
+    return ((arm, seed) for seed in study.seeds for arm in study.arms)

@@ -1,0 +1,119 @@
+"""A study from its config to its verdict: what is not finished is done, then everything is summed up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgewise.checkpoint import write_atomic, write_json
+from edgewise.errors import ConfigError, unknown_name
+from edgewise.experiments.study import tables
+from edgewise.experiments.study.cluster import run_on_ray
+from edgewise.experiments.study.config import Study
+from edgewise.experiments.study.figures import op_figure, pass_figure
+from edgewise.experiments.study.local import run_here
+from edgewise.experiments.study.plan import Unit, unfinished, units
+from edgewise.experiments.study.results import StudyResults
+from edgewise.experiments.workers import Event
+from edgewise.lab.config import claim
+
+ENGINES = ("local", "ray")
+
+
+def run_study(
+    study: Study,
+    out: Path,
+    stages: Path | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> dict[str, Any]:
+    """Do what is left of a study, write summary.json, report.md and its figures to `out`, and return the summary.
+
+    Args:
+        study: as `load_study` gives it.
+        out: folder of this study; it keeps the config, verdict rule included, and refuses another one.
+        stages: folder of all stages, shared by studies; default: `stages` beside `out`.
+        engine: "local", or "ray" for a cluster whose machines all see these folders.
+        workers: units at a time on this machine; default: one a core.
+        on_event: told of steps and of finished and kept units.
+
+    Raises:
+        ConfigError: settings that cannot work, another configuration in `out`, budgets that differ.
+        CheckpointError: a finished stage is damaged; the message names the file and what to delete.
+        Interrupted: stopped on request; the same call goes on.
+    """
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    study.check()
+    root = stages_of(out, stages)
+    claim(out, study)
+    plan = units(study)
+    waiting = unfinished(plan, root)
+    tell = on_event or (lambda event: None)
+    for unit in plan:
+        if unit not in waiting:
+            tell(Event(unit.name, "kept", {}))
+    do(study, waiting, root, out, engine, workers, tell)
+    summary = StudyResults(study, root).summary()
+    write_json(out / "summary.json", summary)
+    # As it was written: what a page shows can be made again from the file alone.
+    write_page(study, json.loads((out / "summary.json").read_text()), out)
+    return summary
+
+
+def do(
+    study: Study,
+    waiting: list[Unit],
+    root: Path,
+    out: Path,
+    engine: str,
+    workers: int | None,
+    tell: Callable[[Event], None],
+) -> None:
+    """Run units on an engine."""
+    root.mkdir(parents=True, exist_ok=True)
+    if engine == "ray":
+        run_on_ray(study, waiting, root, out, tell)
+    else:
+        run_here(waiting, root, workers, tell)
+
+
+def stages_of(out: Path, stages: Path | None) -> Path:
+    return stages if stages is not None else out.parent / "stages"
+
+
+def write_page(study: Study, summary: dict[str, Any], folder: Path, name: str = "report.md") -> Path:
+    """The page and its figures; remarks that somebody added to an older page stay."""
+    page = folder / name
+    passes, ops = tables.figure_names(study)
+    write_atomic(folder / passes, pass_figure(study, summary).encode())
+    write_atomic(folder / ops, op_figure(study, summary).encode())
+    _, found, remarks = (page.read_text() if page.exists() else "").partition(tables.REMARKS)
+    text = tables.report(study, summary) + (f"\n{found}{remarks}" if found else "")
+    write_atomic(page, text.encode())
+    return page
+
+
+def copy_to_docs(study: Study, out: Path, docs: Path) -> Path:
+    """Write a finished study's page and figures into a folder of documentation, and its line into index.md there.
+
+    Raises:
+        ConfigError: the study is not finished.
+    """
+    if not (out / "summary.json").exists():
+        raise ConfigError(f"{out} holds no finished study: run it first")
+    docs.mkdir(parents=True, exist_ok=True)
+    own = study.name if study.scale == "laptop" else f"{study.name}-{study.scale}"
+    page = write_page(study, json.loads((out / "summary.json").read_text()), docs, f"{own}.md")
+    rows = [row for row in map(tables.index_row, sorted(docs.glob("*.md"))) if row]
+    listed = tables.table(["study", "question", "scale", "verdict", "why"], rows)
+    index = docs / "index.md"
+    before, _, rest = (index.read_text() if index.exists() else f"# Experiments\n\n{BEGIN}\n{END}\n").partition(BEGIN)
+    write_atomic(index, f"{before}{BEGIN}\n{listed}\n{END}{rest.partition(END)[2]}".encode())
+    return page
+
+
+BEGIN, END = "<!-- verdicts -->", "<!-- end of verdicts -->"
