@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from edgewise.errors import ConfigError
 from edgewise.lab.model import Decoder, Layer, rotate
 
-SPREAD = 1.25
+SPREAD = 1.4
 """In a group, the longest document is at most this many times as long as the shortest."""
 
 
@@ -111,26 +111,29 @@ class Objective(nn.Module):
 
 def token_losses(model: Decoder, pack: Pack) -> Tensor:
     """Negative log-likelihood of each counted token in nats, (M,) in the order of `pack.predicted`."""
-    hidden = hidden_states(model, pack).index_select(0, pack.predicted)
-    logits = model.logits(model.model.norm(hidden))
+    logits = model.logits(model.model.norm(hidden_states(model, pack)))
     return F.cross_entropy(logits.float(), pack.targets, reduction="none")
 
 
 def hidden_states(model: Decoder, pack: Pack) -> Tensor:
-    """Hidden states before the last norm, (N, hidden): those of each document by itself."""
+    """Hidden states before the last norm at the places `pack.predicted`, (M, hidden): those of each document by itself."""
     longest = max(width for _, width in pack.groups)
     if longest > model.config.max_position_embeddings:
         raise ConfigError(
             f"a document of {longest} tokens is longer than the model's {model.config.max_position_embeddings} positions"
         )
-    rope = model.rope[:, pack.positions, None]
+    turns = model.rope[:, pack.positions, None]
+    rope = (turns[0], turns[1])
     x = model.model.embed_tokens(pack.tokens)
-    for layer in model.model.layers:
-        x = _layer(cast(Layer, layer), x, pack, (rope[0], rope[1]))
-    return x
+    *early, last = (cast(Layer, layer) for layer in model.model.layers)
+    for layer in early:
+        x = _layer(layer, x, x, pack, rope, pack.gathered)
+    # Nothing reads the other places of the last layer but its own attention.
+    return _layer(last, x, x.index_select(0, pack.predicted), pack, rope, pack.gathered.index_select(0, pack.predicted))
 
 
-def _layer(layer: Layer, x: Tensor, pack: Pack, rope: tuple[Tensor, Tensor]) -> Tensor:
+def _layer(layer: Layer, x: Tensor, kept: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], gathered: Tensor) -> Tensor:
+    """One layer on x (N, hidden), whose output is computed for the places of `kept` alone, found in slots `gathered`."""
     attention, mlp = layer.self_attn, layer.mlp
     parts = (attention.q_proj, attention.k_proj, attention.v_proj)
     # One product instead of three: small models are bound by the number of operations.
@@ -138,13 +141,13 @@ def _layer(layer: Layer, x: Tensor, pack: Pack, rope: tuple[Tensor, Tensor]) -> 
         layer.input_layernorm(x), torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
     )
     heard = _attend(mixed.view(len(x), -1, attention.size), pack, rope, attention.heads, attention.kv_heads)
-    x = x + attention.o_proj(heard)
-    return x + mlp(layer.post_attention_layernorm(x))
+    kept = kept + attention.o_proj(heard.index_select(0, gathered))
+    return kept + mlp(layer.post_attention_layernorm(kept))
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # the groups change from pack to pack, the rest does not
 def _attend(mixed: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], heads: int, kv_heads: int) -> Tensor:
-    """Causal attention in each document: q, k and v side by side (N, heads + 2 kv heads, size) -> (N, heads * size)."""
+    """Causal attention in each document: q, k and v side by side (N, heads + 2 kv heads, size) -> (P, heads * size)."""
     slots = mixed.index_select(0, pack.spread)
     turned = rotate(slots[:, : heads + kv_heads], rope)
     sizes = [count * width for count, width in pack.groups]
@@ -157,4 +160,4 @@ def _attend(mixed: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], heads: int, 
         k, v = (part.repeat_interleave(heads // kv_heads, 1) for part in (k, v))
         out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), is_causal=True)
         heard.append(out.transpose(1, 2).flatten(2).flatten(0, 1))
-    return torch.cat(heard).index_select(0, pack.gathered)
+    return torch.cat(heard)
