@@ -67,3 +67,10 @@ def test_state_goes_round_and_other_kinds_are_refused():
     assert (again.values == offsets.values).all()
     with pytest.raises(CheckpointError, match="kinds"):
         Offsets(3).load_state_dict(offsets.state_dict())
+
+
+def test_forecasts_that_may_only_be_lowered_are_not_raised():
+    offsets = Offsets(2, highest=0.0)
+    trained((0.47, 0.5), (0.9, 0.2), 100, offsets=offsets)
+    assert offsets.apply(np.array([0.47, 0.5]), np.array([0, 1])) == pytest.approx((0.47, 0.2), abs=0.06)
+    assert offsets.values[0] <= 0

@@ -27,9 +27,11 @@ class Offsets:
 
     Args:
         kinds: number of kinds.
+        highest: no offset rises above this; 0 where forecasts may only be lowered.
     """
 
-    def __init__(self, kinds: int):
+    def __init__(self, kinds: int, highest: float = LARGEST):
+        self.highest = float(highest)
         self.values = np.zeros(kinds)
         self._known = np.full(kinds, PRIOR)
 
@@ -48,7 +50,7 @@ class Offsets:
         weight = np.maximum(p * (1.0 - p), wrong**2)
         self._known = PRIOR + MEMORY * (self._known - PRIOR) + np.bincount(kind, weight, size)
         moved = self.values + np.bincount(kind, wrong, size) / self._known
-        self.values = np.clip(moved, -LARGEST, LARGEST)
+        self.values = np.clip(moved, -LARGEST, self.highest)
 
     def state_dict(self) -> dict[str, Any]:
         return {"values": self.values.copy(), "known": self._known.copy()}

@@ -38,11 +38,13 @@ def test_the_picked_prompts_are_generated_and_learned_from_before_the_next_pick(
 @pytest.mark.parametrize("rloo", [False, True])
 def test_selection_pays(make, dataset, rloo):
     """Half of nothing, half of always: after a while only the prompts in between are picked."""
-    trainer = make({"max_steps": 12}, rloo, curriculum="edge", category_column="kind")
+    trainer = make({"max_steps": 24}, rloo, curriculum="edge", category_column="kind")
     trainer.train()
     ratios = [line["edgewise/effective_ratio"] for line in trainer.state.log_history if "edgewise/rounds" in line]
-    assert len(ratios) == 12
-    assert np.mean(ratios[6:]) > 0.7
+    assert len(ratios) == 24
+    assert (
+        np.mean(ratios[12:]) > 0.5
+    )  # a third of the prompts, informative in 7 of 8 groups, are worth it: 0.29 for uniform
 
 
 @pytest.mark.parametrize(

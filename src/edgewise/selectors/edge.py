@@ -60,7 +60,8 @@ class EdgeSelector(BelievingSelector):
         kind = AbilityBelief if pool.features is None else FeatureBelief
         super().__init__(pool, kind(pool, drift=drift, ageing=ageing), seed)
         self.acquisition, self.sharpness = Informativeness(rollouts), float(sharpness)
-        self._worth, self._rate = Offsets(KINDS), Offsets(KINDS)
+        # What is picked is what looks best: raising the forecasts of its kind would raise the worst of that kind as well.
+        self._worth, self._rate = Offsets(KINDS, highest=0.0), Offsets(KINDS)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "worth": self._worth.state_dict(), "rate": self._rate.state_dict()}
