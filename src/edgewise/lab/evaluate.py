@@ -60,7 +60,7 @@ class Roller:
         tensors = generate(
             self.policy.model, prompts, self.max_new_tokens, tokenizer.end, tokenizer.pad, generator, self.temperature
         )
-        completions = tokenizer.decode(tensors.tokens.numpy(), tensors.lengths.numpy())
+        completions = tokenizer.decode(tensors.tokens.cpu().numpy(), tensors.lengths.cpu().numpy())
         task = self.policy.task
         verdicts = [task.verify(problem, text) for problem, text in zip(problems, completions, strict=True)]
         return Rolled(prompts, problems, completions, verdicts, tensors)

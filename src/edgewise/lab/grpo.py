@@ -69,7 +69,8 @@ def update(
         return {"loss": 0.0, "grad_norm": 0.0, "clipped": 0.0}
     # Short sequences first, in chunks: little of a chunk is padding.
     flat.sort(key=lambda item: len(item[0]) + len(item[1]))
-    chunks = [_pack(flat[begin : begin + CHUNK]) for begin in range(0, len(flat), CHUNK)]
+    device = next(model.parameters()).device
+    chunks = [[part.to(device) for part in _pack(flat[begin : begin + CHUNK])] for begin in range(0, len(flat), CHUNK)]
     loss = clipped = 0.0
     norm = torch.zeros(())
     for _ in range(epochs):

@@ -31,6 +31,7 @@ from edgewise.lab.config import claim
 from edgewise.lab.evaluate import Roller, evaluate, sorted_labels
 from edgewise.lab.grpo import Sample, update
 from edgewise.lab.journal import Journal
+from edgewise.lab.parallel import find_device
 from edgewise.pool import PromptPool
 from edgewise.selectors import make_selector, selectors
 from edgewise.tasks import Problem, Task, make_reward
@@ -97,6 +98,8 @@ class RLConfig:
     max_grad_norm: float = 1.0
     temperature: float = 1.0
     max_new_tokens: int = 32
+    device: str = "cpu"
+    """"cpu", "cuda" or "auto": the GPU if there is one. Small models are faster on a CPU."""
     seed: int = 0
     save_every: int = 25
 
@@ -128,6 +131,8 @@ class Trainer:
         self.config, self.out = config, out
         self.resumed = claim(out, config)
         self.policy = Policy.load(find(config.base))
+        self.device = find_device(config.device)
+        self.policy.model.to(self.device)
         self.problems, self.pool = make_problems(self.policy.task, config.pool)
         known = selectors.accepted(config.selector, seed=config.seed, rollouts=config.rollouts)
         selector = make_selector(config.selector, self.pool, **{**known, **config.selector_options})
@@ -136,7 +141,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.policy.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
         )
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self.roller = Roller(self.policy, self.problems, config.max_new_tokens, config.temperature)
         held_out = self.policy.task.make(
             config.evaluation.problems, config.evaluation.seed, **{**config.pool.difficulty, "evaluation": True}
@@ -252,7 +257,7 @@ class Trainer:
     def _evaluate(self) -> None:
         """Measure; draws from its own generator, so that how often it happens does not change the run."""
         config = self.config.evaluation
-        generator = torch.Generator().manual_seed(1_000_003 * (self.config.seed + 1) + self.step)
+        generator = torch.Generator(self.device).manual_seed(1_000_003 * (self.config.seed + 1) + self.step)
         result = evaluate(self.judge, config.samples, generator)
         probe = evaluate(self.probe_roller, config.probe_samples, generator)
         believed = self.curriculum.selector.predict()

@@ -75,7 +75,7 @@ class EdgeSelector(BelievingSelector):
         _, successes, trials, mean, variance, shown = self.belief.underway()
         self._rate.learn(self.belief.rate(mean, variance), shown, successes / trials)
         worth = self.belief.expected(lambda rates: informative(rates, trials[:, None]), mean, variance)
-        self._worth.learn(worth, shown, (successes > 0) & (successes < trials))
+        self._worth.learn(worth, shown, ((successes > 0) & (successes < trials)).astype(np.float64))
         super()._age()
 
     def _predict(self, rows: Rows) -> Floats:
