@@ -36,13 +36,13 @@ test-verl: test-verl-0.7 test-verl-0.9  ## The verl adapter with the real verl, 
 
 # verl and its packages exclude each other's versions, and TRL's; everything it needs on a CPU is pinned in one file.
 test-verl-%: .venv-verl-%/.ready
-	.venv-verl-$*/bin/python -m pytest -W default tests/adapters/real_verl $(ARGS)
+	.venv-verl-$*/bin/python -m pytest -W default --disable-warnings tests/adapters/real_verl $(ARGS)
 
 .venv-verl-%/.ready: constraints-verl-%.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "verl needs Python 3.11 or 3.12")'
 	$(PYTHON) -m venv .venv-verl-$*
-	.venv-verl-$*/bin/python -m pip install --quiet --no-compile --constraint $< torch
-	.venv-verl-$*/bin/python -m pip install --quiet --no-deps --no-compile --requirement $<
+	.venv-verl-$*/bin/python -m pip install --quiet --constraint $< torch
+	.venv-verl-$*/bin/python -m pip install --quiet --no-deps --requirement $<
 	.venv-verl-$*/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@
 .PRECIOUS: .venv-verl-%/.ready

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ import ray
 import transfer_queue as tq
 from tests.adapters.real_verl.cpu_mode import run, trainer
 from tests.adapters.real_verl.verl_data import BATCH, GROUP, configured, informative, rows
-from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
 from edgewise.errors import CheckpointError, ConfigError, RewardError
 
@@ -61,15 +59,18 @@ def picker_of(made: Any) -> Any:
 
 
 def test_verl_finds_the_modes_by_the_entry_point():
+    # In a process that imports verl alone.
     code = (
-        "import verl, sys; assert 'edgewise.adapters.verl.modes' in sys.modules;"
-        "from verl.trainer.ppo.v1 import get_trainer_cls; print(get_trainer_cls('edgewise').__mro__[2].__name__)"
+        "import verl; from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY as found;"
+        "print(*sorted(name for name in found if name.startswith('edgewise')), found['edgewise'].__mro__[2].__name__)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip().endswith("PPOTrainerSync")
-    off = {**os.environ, "VERL_USE_EXTERNAL_PLUGINS": "none"}
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, env=off, check=False).returncode != 0
-    assert {"edgewise", "edgewise_colocate_async", "edgewise_separate_async"} <= TRAINER_REGISTRY.keys()
+    assert found.stdout.split()[-4:] == [
+        "edgewise",
+        "edgewise_colocate_async",
+        "edgewise_separate_async",
+        "PPOTrainerSync",
+    ]
 
 
 def test_more_groups_are_informative_than_with_uniform_prompts(queue, config, tmp_path):

@@ -116,7 +116,8 @@ class EdgewiseMode(_Trainer):  # type: ignore[misc]
         clear = buffer._clear_groups
 
         def learn_and_clear(partition_id: str, uids: set[str]) -> None:
-            if partition_id == TRAIN:
+            # A reward model on the trainer's own GPUs scores only what is trained on.
+            if partition_id == TRAIN and self.reward_loop_manager.reward_loop_worker_handles is not None:
                 self._learn([key for key in buffer.partitions[TRAIN] if _uid(key) in uids])
             clear(partition_id, uids)
 
@@ -168,11 +169,13 @@ class EdgewiseMode(_Trainer):  # type: ignore[misc]
         if not last:
             return
         wanted = list(last.values())
-        fields = tq.kv_batch_get(keys=wanted, partition_id=TRAIN, select_fields=["rm_scores", "extra_fields"])
+        names = ["rm_scores", "extra_fields"] if prompts.picker.options.asks_function else ["rm_scores"]
+        fields = tq.kv_batch_get(keys=wanted, partition_id=TRAIN, select_fields=names)
+        info = _info(fields["extra_fields"]) if "extra_fields" in names else {}
         scores = np.array([float(score.sum()) for score in fields["rm_scores"]])
         rows = np.array([prompts.groups[_uid(key)] for key in wanted], np.int64)
         ids = prompts.picker.prompts.pool.ids[rows]
-        prompts.picker.tell(rows, prompts.picker.judge(scores, _info(fields["extra_fields"]), ids))
+        prompts.picker.tell(rows, prompts.picker.judge(scores, info, ids))
         prompts.release({_uid(key) for key in wanted})
 
 

@@ -65,7 +65,7 @@ class Options:
         return options
 
     def curriculum(self, pool: PromptPool, data_config: DictConfig) -> Curriculum:
-        """A curriculum over the pool, for groups of `actor_rollout_ref.rollout.n`, with the trace attached."""
+        """A curriculum over the pool, for groups of `actor_rollout_ref.rollout.n`."""
         rollouts = setting(data_config, "actor_rollout_ref.rollout.n")
         if rollouts is None:
             raise ConfigError(
@@ -74,14 +74,22 @@ class Options:
         seed = int(data_config.get("seed") or 0)
         known = selectors.accepted(self.selector, seed=seed, rollouts=int(rollouts))
         selector = make_selector(self.selector, pool, **{**known, **self.selector_options})
-        curriculum = Curriculum(pool, selector, rollouts=int(rollouts), probe=self.probe, seed=seed)
-        if self.trace is not None:
-            Recorder(pool, self.trace, every=1, about={"trainer": "verl"}).attach(curriculum)
-        return curriculum
+        return Curriculum(pool, selector, rollouts=int(rollouts), probe=self.probe, seed=seed)
+
+    def recorder(self, curriculum: Curriculum) -> Recorder | None:
+        """What records the trace of this curriculum, if one is wanted."""
+        if self.trace is None:
+            return None
+        return Recorder(curriculum.pool, self.trace, every=10, about={"trainer": "verl"}).attach(curriculum)
+
+    @property
+    def asks_function(self) -> bool:
+        """Whether a function of the user's says which rollouts are correct."""
+        return isinstance(self.success, dict)
 
     def judge(self) -> Callable[[Floats, dict[str, Any], np.ndarray], Floats]:
         """What turns the scores of rollouts (n,), what else is known of them and their prompts' ids into rewards in [0, 1]."""
-        if isinstance(self.success, dict):
+        if self.asks_function:
             from verl.utils.import_utils import load_extern_object
 
             if set(self.success) != {"path", "name"}:

@@ -33,10 +33,12 @@ class Picker:
         self.options = Options.read(data_config)
         self.prompts = DatasetPool(dataset, self.options)
         self.curriculum = self.options.curriculum(self.prompts.pool, data_config)
+        self.recorder = self.options.recorder(self.curriculum)
         self.judge = self.options.judge()
         # Handed out and neither reported nor lost, oldest first; a prompt is in one of them at most.
         self._out: list[Batch] = []
         self._lost = 0
+        self._recorded = False
         size = int(data_config.train_batch_size)
         if size > len(self.prompts.pool):
             raise ConfigError(f"each step takes {size} prompts, but the dataset has {len(self.prompts.pool)}")
@@ -62,6 +64,7 @@ class Picker:
         if late.size:
             log.warning("%d groups came back that were not in flight: they change no belief", late.size)
         groups = np.split(rewards[order], starts[1:])
+        self._recorded |= len(told) > len(late)
         for batch in self._out:
             where = np.flatnonzero(np.isin(batch.rows, told))
             if where.size:
@@ -92,7 +95,9 @@ class Picker:
         return {f"edgewise/{name}": value for name, value in values.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Nested dicts of arrays and plain values, prompt ids included."""
+        """Nested dicts of arrays and plain values, prompt ids included. The trace is saved with every checkpoint."""
+        if self.recorder is not None and self._recorded:
+            self.recorder.save()
         out = {
             name: np.concatenate([getattr(batch, name) for batch in self._out]) if self._out else np.empty(0)
             for name in ("rows", "rollouts", "predicted", "probe")
