@@ -1,0 +1,231 @@
+"""Studies end to end with real processes: stages once, stops, damage, pages."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.experiments.toy_study import write
+
+from edgewise.errors import CheckpointError, ConfigError
+from edgewise.experiments.study import load_study, run_study
+from edgewise.experiments.study.cluster import resources
+from edgewise.experiments.study.command import Monitor, configured
+from edgewise.experiments.study.config import Study
+from edgewise.experiments.study.plan import units
+from edgewise.experiments.study.run import copy_to_docs
+from edgewise.experiments.study.stages import checkpoint_of, record_of, run_stage
+from edgewise.experiments.workers import Event, Interrupted
+from edgewise.statistics import pass_at_k
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return load_study(write(tmp_path_factory.mktemp("config")))
+
+
+@pytest.fixture(scope="module")
+def finished(study: Study, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], list[Event]]:
+    """A folder in which the study was run, its summary and what was told."""
+    folder = tmp_path_factory.mktemp("runs")
+    events: list[Event] = []
+    return folder, run_study(study, folder / "toy", workers=2, on_event=events.append), events
+
+
+def numbers(summary: dict[str, Any]) -> dict[str, Any]:
+    """Without clocks."""
+    return {key: value for key, value in summary.items() if key != "work"}
+
+
+def test_a_study_ends_in_numbers_that_follow_from_its_exams(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]]
+) -> None:
+    folder, summary, events = finished
+    assert json.loads((folder / "toy/summary.json").read_text()) == json.loads(json.dumps(summary))
+    assert [event.what for event in events if event.what != "step"] == ["finished"] * len(units(study))
+    exam = study.chain("short", 0)[-1]
+    lines = [json.loads(line) for line in (folder / "stages" / exam.name / "problems.jsonl").read_text().splitlines()]
+    easy = np.array([line["strict"] for line in lines if line["op"] <= 2])
+    place = summary["k"].index(4)
+    shown = summary["arms"]["short"]["regions"]["easy"]["strict"]
+    assert shown["mean"][place] == pytest.approx(pass_at_k(easy, 4, 4).mean(), abs=1e-5)
+    assert shown["low"][place] <= shown["mean"][place] <= shown["high"][place]
+    assert summary["arms"]["long"]["training"]["picked"]["hard"]["mean"] == 1.0
+    assert summary["arms"]["base"]["training"] is None
+    assert summary["claims"][1]["values"] == [1.0]
+
+
+def test_finished_stages_are_never_repeated_and_are_shared_by_studies(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    folder, summary, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in (folder / "stages").glob("*/done.json")}
+    events: list[Event] = []
+    again = run_study(study, folder / "toy", workers=1, on_event=events.append)
+    assert again == summary
+    assert {event.what for event in events} == {"kept"}
+    other = load_study(
+        write(
+            tmp_path,
+            arms={"only": ["pretrain"], "base": ["pretrain"]},
+            claims=[
+                {"say": "equal", "metric": "pass@1", "where": "easy", "arm": "only", "minus": "base", "at_most": 0.0}
+            ],
+        )
+    )
+    run_study(other, folder / "other", workers=1, on_event=events.append)
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "stages").glob("*/done.json")}
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "rl"])
+def test_a_stopped_study_goes_on_to_the_same_numbers(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path, kind: str
+) -> None:
+    def interrupt(event: Event) -> None:
+        if event.what == "step" and event.line["kind"] == kind and event.line["step"] < event.line["steps"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    if kind == "rl":
+        trained = study.chain("base", 0)[0].name
+        shutil.copytree(finished[0] / "stages" / trained, tmp_path / "stages" / trained)
+    with pytest.raises(Interrupted):
+        run_study(study, tmp_path / "toy", workers=1, on_event=interrupt)
+    assert not (tmp_path / "toy/summary.json").exists()
+    halves = [path.parent for path in (tmp_path / "stages").glob(f"{kind}-*/config.yaml")]
+    assert any(not (folder / "done.json").exists() and list(folder.glob("checkpoints/step_*")) for folder in halves)
+    assert numbers(run_study(study, tmp_path / "toy", workers=1)) == numbers(finished[1])
+
+
+def test_a_damaged_stage_is_named_and_only_it_is_done_again(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    root, chain = tmp_path / "stages", study.chain("short", 0)
+    shutil.copytree(finished[0] / "stages" / chain[0].name, root / chain[0].name)
+    weights = checkpoint_of(chain[0], root) / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"model.safetensors is damaged; delete .*{chain[0].name}"):
+        run_stage(chain[1], root, lambda line: None, lambda: False)
+    weights.unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
+        record_of(chain[0], root)
+    (root / chain[0].name / "done.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"done\.json is missing or damaged"):
+        record_of(chain[0], root)
+
+
+def test_a_folder_keeps_its_study_and_its_rule(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    easier = [
+        {"say": "RL helps", "metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "at_least": -1.0}
+    ]
+    with pytest.raises(ConfigError, match="another configuration \\(claims"):
+        run_study(load_study(write(tmp_path, claims=easier)), finished[0] / "toy")
+    with pytest.raises(ConfigError, match="Did you mean 'local'"):
+        run_study(study, tmp_path / "x", engine="locl")
+    with pytest.raises(ConfigError, match="workers must be at least 1"):
+        run_study(study, tmp_path / "y", workers=0)
+
+
+def test_a_page_says_all_and_keeps_remarks(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    folder, summary, _ = finished
+    page = copy_to_docs(study, folder / "toy", tmp_path)
+    text = page.read_text()
+    assert f"**Verdict (laptop scale): {summary['verdict']}.**" in text
+    for words in (
+        "| base |",
+        "| short |",
+        "| long |",
+        "RL helps",
+        "steps: 40",
+        "bootstrap intervals over problems (one seed)",
+    ):
+        assert words in text
+    for name in ("toy-laptop-passes.svg", "toy-laptop-ops.svg"):
+        assert name in text
+        assert (tmp_path / name).read_text().startswith("<svg")
+    page.write_text(text + "\n## Remarks\n\nMine.\n")
+    copy_to_docs(study, folder / "toy", tmp_path)
+    assert page.read_text() == text + "\n## Remarks\n\nMine.\n"
+    index = (tmp_path / "index.md").read_text()
+    assert f"| [toy](toy.md) | A toy | laptop | {summary['verdict']} |" in index
+    with pytest.raises(ConfigError, match="no finished study"):
+        copy_to_docs(study, tmp_path / "nothing", tmp_path)
+
+
+def test_intervals_over_seeds_are_students(tmp_path: Path) -> None:
+    two = load_study(
+        write(
+            tmp_path,
+            seeds=[0, 1],
+            arms={"base": ["pretrain"], "same": ["pretrain"]},
+            claims=[{"say": "x", "metric": "pass@1", "where": "easy", "arm": "same", "minus": "base", "at_least": 0.0}],
+        )
+    )
+    summary = run_study(two, tmp_path / "toy", workers=2)
+    values = summary["claims"][0]["values"]
+    assert values == [0.0, 0.0]
+    assert summary["verdict"] == "reproduced"
+    assert "Student intervals over 2 seeds" in (tmp_path / "toy/report.md").read_text()
+
+
+def test_the_monitor_counts_and_foretells(study: Study, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    monitor = Monitor(study, tmp_path, Console(quiet=True))
+    plan = units(study)
+    assert monitor.seconds_left() is None
+    stage = plan[0].stages[0]
+    for step in (1, 20):
+        line = {"kind": "pretrain", "stage": stage.name, "step": step, "steps": 40}
+        monitor.tell(Event(plan[0].name, "step", line))
+    first = monitor.seconds_left()
+    assert first is not None
+    monitor.tell(Event(plan[0].name, "finished", {}))
+    for unit in plan[1:]:
+        monitor.tell(Event(unit.name, "kept", {}))
+    assert monitor.finished == monitor.total == len(plan)
+    assert monitor.seconds_left() == 0
+
+
+def test_seeds_and_tolerance_can_be_changed_from_the_command(study: Study) -> None:
+    changed = configured(study, 2, 5, 0.5)
+    assert changed.seeds == (5, 6)
+    assert changed.budgets.tolerance == 0.5
+    assert configured(study, None, None, None) == study
+    with pytest.raises(ConfigError, match="at least one seed"):
+        configured(study, 0, None, None)
+
+
+@pytest.mark.slow
+def test_ray_reaches_the_same_numbers_after_a_stop(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="Ray is an extra: pip install 'edgewise[ray]'")
+
+    def interrupt(event: Event) -> None:
+        if event.what == "step":
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run_study(study, tmp_path / "toy", engine="ray", on_event=interrupt)
+    assert not list((tmp_path / "stages").glob("rl-*"))
+    events: list[Event] = []
+    assert numbers(run_study(study, tmp_path / "toy", engine="ray", on_event=events.append)) == numbers(finished[1])
+    assert [event.what for event in events if event.what != "step"] == ["finished"] * len(units(study))
+
+
+def test_actors_ask_for_what_their_stages_need() -> None:
+    study = load_study("E1", "paper")
+    asked = {unit.name: resources(study, unit) for unit in units(study)}
+    assert [wanted["num_gpus"] for wanted in asked.values()] == [8, 1, 1, 1, 1, 1]
+    small = load_study("E1")
+    assert {tuple(resources(small, unit).values()) for unit in units(small)} == {(1.0, 0.0)}
