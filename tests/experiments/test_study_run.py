@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.experiments.toy_study import write
+from tests.experiments.toy_study import TOY, write
 
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.experiments.study import load_study, run_study
 from edgewise.experiments.study.cluster import resources
 from edgewise.experiments.study.command import Monitor, configured
@@ -20,6 +20,7 @@ from edgewise.experiments.study.plan import units
 from edgewise.experiments.study.run import copy_to_docs
 from edgewise.experiments.study.stages import checkpoint_of, record_of, run_stage
 from edgewise.experiments.workers import Event, Interrupted
+from edgewise.lab.checkpoints import read_tensors
 from edgewise.statistics import pass_at_k
 
 
@@ -225,7 +226,35 @@ def test_ray_reaches_the_same_numbers_after_a_stop(
 
 def test_actors_ask_for_what_their_stages_need() -> None:
     study = load_study("E1", "paper")
-    asked = {unit.name: resources(study, unit) for unit in units(study)}
+    asked = {unit.name: resources(unit) for unit in units(study)}
     assert [wanted["num_gpus"] for wanted in asked.values()] == [8, 1, 1, 1, 1, 1]
     small = load_study("E1")
-    assert {tuple(resources(small, unit).values()) for unit in units(small)} == {(1.0, 0.0)}
+    assert {tuple(resources(unit).values()) for unit in units(small)} == {(1.0, 0.0)}
+
+
+@pytest.mark.slow
+def test_several_processes_train_the_same_stage(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    alone = load_study(
+        write(tmp_path, stages={"pretrain": {**TOY["stages"]["pretrain"], "accumulate": 2, "steps": 80}})
+    )
+    stage = alone.chain("base", 0)[0]
+    told: list[int] = []
+    stops = iter([True])
+
+    def note(line: dict[str, Any]) -> None:
+        told.append(line["step"])
+
+    def stopped() -> bool:
+        return bool(told) and told[-1] >= 10 and next(stops, False)
+
+    assert run_stage(stage, tmp_path / "one", note, lambda: False)
+    told.clear()
+    while not run_stage(stage, tmp_path / "two", note, stopped, processes=2):
+        assert checkpoint_of(stage, tmp_path / "two").parent.exists()
+    one, two = (read_tensors(checkpoint_of(stage, tmp_path / name) / "model.safetensors") for name in ("one", "two"))
+    assert all((one[name] - two[name]).abs().max() < 1e-3 for name in one)
+    broken = load_study(write(tmp_path, stages={"pretrain": {**TOY["stages"]["pretrain"], "accumulate": 3}}))
+    with pytest.raises(EdgewiseError, match=r"pretrain in 2 processes failed.*torchrun\.log"):
+        run_stage(broken.chain("base", 0)[0], tmp_path / "three", note, lambda: False, processes=2)

@@ -24,6 +24,7 @@ from edgewise.lab.config import claim
 from edgewise.lab.evaluate import Rolled, Roller, sorted_labels
 from edgewise.lab.journal import Journal, read
 from edgewise.lab.likelihood import Likelihood, solution_likelihood
+from edgewise.lab.parallel import find_device
 from edgewise.lab.passes import pass_curve
 from edgewise.tasks import Problem
 from edgewise.tasks.base import guessing_floor
@@ -59,6 +60,8 @@ class ExamConfig:
     level: float = 0.95
     readable: int = 12
     """Rollouts kept as text."""
+    device: str = "cpu"
+    """"cpu", "cuda" or "auto": the GPU if there is one. Small models are faster on a CPU."""
 
     def __post_init__(self) -> None:
         for name in ("problems", "samples", "max_new_tokens", "chunk"):
@@ -96,7 +99,8 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
         `strict` and `outcome` (`mean`, `low`, `high` over k), `reasons`, `nll` in nats a token of gold solution and the
         `guessing_floor`; and `samples` one can read.
     """
-    policy = Policy.load(find(config.base))
+    policy, device = Policy.load(find(config.base)), find_device(config.device)
+    policy.model.to(device)
     problems = policy.task.make(config.problems, config.seed, **{**config.difficulty, "evaluation": True})
     slices = _slices(problems, config)
     roller = Roller(policy, problems, config.max_new_tokens, config.temperature)
@@ -111,7 +115,7 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
         line = done.get(number)
         if line is None:
             # A chunk draws from a generator of its own: where a run was stopped does not show in its result.
-            generator = torch.Generator().manual_seed(1_000_003 * (config.seed + 1) + number)
+            generator = torch.Generator(device).manual_seed(1_000_003 * (config.seed + 1) + number)
             rolled = roller.roll(rows, np.full(len(rows), config.samples), generator)
             line = {"step": number, **_line(rows, rolled, config)}
             if journal is not None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from edgewise.errors import ConfigError, EdgewiseError
-from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.plan import Unit, run_unit
 from edgewise.experiments.workers import Event, Interrupted, Tell
 
@@ -16,7 +15,7 @@ STOP = "stop"
 """A file of this name in the study's folder asks all actors to stop after the step in hand."""
 
 
-def run_on_ray(study: Study, units: list[Unit], root: Path, out: Path, tell: Tell) -> None:
+def run_on_ray(units: list[Unit], root: Path, out: Path, tell: Tell) -> None:
     """Do these units on the cluster that RAY_ADDRESS names, or on a local one that is started and stopped here.
 
     An actor is started when the unit it builds on is finished, so that nothing that waits holds a GPU.
@@ -39,7 +38,7 @@ def run_on_ray(study: Study, units: list[Unit], root: Path, out: Path, tell: Tel
     news = Queue()
     actor = ray.remote(Arm)
     try:
-        _follow(ray, actor, study, units, root.resolve(), stop.resolve(), news, tell)
+        _follow(ray, actor, units, root.resolve(), stop.resolve(), news, tell)
     finally:
         stop.unlink(missing_ok=True)
         if ours:
@@ -61,18 +60,16 @@ class Arm:
         return run_unit(unit, Path(root), report, Path(stop).exists)
 
 
-def resources(study: Study, unit: Unit) -> dict[str, float]:
+def resources(unit: Unit) -> dict[str, float]:
     """What an actor asks for: the most that any of its stages does."""
-    wanted = [study.resources.get(stage.kind, {}) for stage in unit.stages]
+    wanted = [unit.resources.get(stage.kind, {}) for stage in unit.stages]
     return {
         "num_cpus": max([part.get("cpus", 1.0) for part in wanted]),
         "num_gpus": max([part.get("gpus", 0.0) for part in wanted]),
     }
 
 
-def _follow(
-    ray: Any, actor: Any, study: Study, units: list[Unit], root: Path, stop: Path, news: Any, tell: Tell
-) -> None:
+def _follow(ray: Any, actor: Any, units: list[Unit], root: Path, stop: Path, news: Any, tell: Tell) -> None:
     waiting = list(units)
     running: dict[Any, tuple[Unit, Any]] = {}
     done = {unit.after for unit in units} - {unit.name for unit in units}
@@ -81,7 +78,7 @@ def _follow(
         while waiting or running:
             for unit in [unit for unit in waiting if unit.after in done]:
                 waiting.remove(unit)
-                wanted = resources(study, unit)
+                wanted = resources(unit)
                 worker = actor.options(**wanted).remote(wanted["num_cpus"])
                 # The actor lives as long as somebody holds it.
                 running[worker.run.remote(unit, str(root), str(stop), news)] = (unit, worker)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgewise.experiments.study.config import Study, arms_and_seeds
@@ -19,6 +19,12 @@ class Unit:
     stages: tuple[Stage, ...]
     after: str = ""
     """The unit that the first stage starts from."""
+    resources: dict[str, dict[str, float]] = field(default_factory=dict)
+    """CPUs and GPUs by kind of stage."""
+
+    def processes(self, stage: Stage) -> int:
+        """How many share a stage: one a GPU."""
+        return max(int(self.resources.get(stage.kind, {}).get("gpus", 1)), 1)
 
 
 def units(study: Study) -> list[Unit]:
@@ -36,7 +42,7 @@ def units(study: Study) -> list[Unit]:
     found = []
     for group in groups.values():
         parent = group[0].parent
-        found.append(Unit(names[group[0].name], tuple(group), names[parent.name] if parent else ""))
+        found.append(Unit(names[group[0].name], tuple(group), names[parent.name] if parent else "", study.resources))
     # Stable: within a depth, the order of seeds and arms stays.
     return sorted(found, key=lambda unit: len(_ancestors(unit.stages[0])))
 
@@ -47,7 +53,9 @@ def unfinished(all_units: list[Unit], root: Path) -> list[Unit]:
 
 def run_unit(unit: Unit, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
     """Do what is left of a unit; False if it was stopped."""
-    return all(not stopped() and run_stage(stage, root, report, stopped) for stage in unit.stages)
+    return all(
+        not stopped() and run_stage(stage, root, report, stopped, unit.processes(stage)) for stage in unit.stages
+    )
 
 
 def _name(users: tuple[str, ...], group: list[Stage]) -> str:

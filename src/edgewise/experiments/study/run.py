@@ -56,7 +56,7 @@ def run_study(
     for unit in plan:
         if unit not in waiting:
             tell(Event(unit.name, "kept", {}))
-    do(study, waiting, root, out, engine, workers, tell)
+    do(waiting, root, out, engine, workers, tell)
     summary = StudyResults(study, root).summary()
     write_json(out / "summary.json", summary)
     # As it was written: what a page shows can be made again from the file alone.
@@ -65,7 +65,6 @@ def run_study(
 
 
 def do(
-    study: Study,
     waiting: list[Unit],
     root: Path,
     out: Path,
@@ -76,7 +75,7 @@ def do(
     """Run units on an engine."""
     root.mkdir(parents=True, exist_ok=True)
     if engine == "ray":
-        run_on_ray(study, waiting, root, out, tell)
+        run_on_ray(waiting, root, out, tell)
     else:
         run_here(waiting, root, workers, tell)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, ConfigError
+from edgewise.experiments.study.several import on_several
 from edgewise.lab.config import from_dict, to_dict
 from edgewise.lab.exam import ExamConfig, examine
 from edgewise.lab.pretrain import MidtrainConfig, PretrainConfig, pretrain
@@ -99,8 +100,10 @@ def record_of(stage: Stage, root: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def run_stage(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
+def run_stage(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool], processes: int = 1) -> bool:
     """Do a stage, or what is left of it; False if it was stopped, with all that was done saved.
+
+    Pre-training and mid-training share their work among `processes`, one a GPU; the result does not depend on how many.
 
     Raises:
         CheckpointError: the stage it starts from is damaged, or everything saved of this one is.
@@ -114,7 +117,7 @@ def run_stage(stage: Stage, root: Path, report: Report, stopped: Callable[[], bo
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         began = time.perf_counter(), time.process_time()
-        finished = RUNNERS[stage.kind](stage, root, report, stopped)
+        finished = _runner(stage, processes)(stage, root, report, stopped)
         spent = _spent(folder, time.perf_counter() - began[0], time.process_time() - began[1])
         if finished:
             files = (
@@ -171,12 +174,24 @@ def _exam(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool])
     return True
 
 
-RUNNERS: dict[str, Callable[[Stage, Path, Report, Callable[[], bool]], bool]] = {
-    "pretrain": _language,
-    "midtrain": _language,
-    "rl": _rl,
-    "exam": _exam,
-}
+Runner = Callable[[Stage, Path, Report, Callable[[], bool]], bool]
+
+
+def _runner(stage: Stage, processes: int) -> Runner:
+    if stage.kind == "rl":
+        return _rl
+    if stage.kind == "exam":
+        return _exam
+    if processes == 1:
+        return _language
+
+    def several(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
+        def progress(step: int) -> None:
+            report({"kind": stage.kind, "stage": stage.name, "step": step, "steps": stage.steps})
+
+        return on_several(stage.kind, stage.config(root), root / stage.name, processes, progress, stopped)
+
+    return several
 
 
 @contextmanager

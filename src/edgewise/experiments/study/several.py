@@ -1,0 +1,53 @@
+"""A stage of language modelling on several GPUs: torchrun does it as the command would, and is watched from here."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgewise.errors import EdgewiseError
+from edgewise.lab.config import write_yaml
+from edgewise.lab.journal import read
+
+LOOK = 1.0
+"""Seconds between looks at the journal."""
+
+
+def on_several(
+    kind: str,
+    config: Any,
+    folder: Path,
+    processes: int,
+    report: Callable[[int], None],
+    stopped: Callable[[], bool],
+) -> bool:
+    """Run `pretrain` or `midtrain` in `processes` processes to its end (True), or to a stop that saved the step (False).
+
+    Raises:
+        EdgewiseError: it failed; the message ends with what it wrote last.
+    """
+    settings, output = folder / "stage.yaml", folder / "torchrun.log"
+    write_yaml(settings, config)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, *launcher, "-m", "edgewise.cli", kind, str(settings), str(folder)]
+    asked = False
+    with output.open("w") as log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
+        while process.poll() is None:
+            time.sleep(LOOK)
+            journal = folder / "metrics.jsonl"
+            lines = read(journal) if journal.exists() else []
+            if lines:
+                report(lines[-1]["step"])
+            if stopped() and not asked:
+                # torchrun passes it on, and each process saves the step in hand.
+                process.send_signal(signal.SIGTERM)
+                asked = True
+    if process.returncode and not asked:
+        tail = " | ".join(output.read_text(errors="replace").split("\n")[-6:]).strip(" |")
+        raise EdgewiseError(f"{kind} in {processes} processes failed, see {output}: {tail}")
+    return process.returncode == 0
