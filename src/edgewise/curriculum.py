@@ -161,7 +161,7 @@ class Curriculum:
         if int(n) != n or n < 0:
             raise PoolError(f"select needs a whole number of prompts >= 0, got {n}")
         n = int(n)
-        busy = np.unique(self._flight[:, 0])
+        busy = np.unique(self._flight[:, 0]) if len(self._flight) else self._flight[:, 0]
         if n > len(self.pool) - len(busy):
             raise PoolError(
                 f"asked for {n} prompts, but {len(busy)} of the {len(self.pool)} are in flight;"
@@ -181,8 +181,9 @@ class Curriculum:
         if new_step:
             self._step = _Step(wanted=n, admitted=self._step.surplus, first=self._serial)
             self._totals["steps"] += 1
-        flight = np.stack([rows, np.full(len(rows), self._serial), counts], axis=1)
-        self._flight = np.concatenate([self._flight, flight])
+        flight = np.empty((len(rows), 3), np.int64)
+        flight[:, 0], flight[:, 1], flight[:, 2] = rows, self._serial, counts
+        self._flight = np.concatenate([self._flight, flight]) if len(self._flight) else flight
         marks = np.arange(len(rows)) >= len(rows) - extra
         return Batch(self._serial, rows, self.pool.ids[rows], counts, predicted, marks)
 

@@ -24,7 +24,9 @@ class ForecastWindow:
         self._held = 0
 
     def add(self, predicted: Floats, successes: Counts, trials: Counts, probe: np.ndarray) -> None:
-        self._values.append(np.stack([predicted, successes, trials, probe], axis=1).astype(np.float64))
+        told = np.empty((len(predicted), 4))
+        told[:, 0], told[:, 1], told[:, 2], told[:, 3] = predicted, successes, trials, probe
+        self._values.append(told)
         self._held += len(predicted)
         while self._held - len(self._values[0]) >= self.SIZE:
             self._held -= len(self._values.popleft())

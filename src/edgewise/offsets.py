@@ -37,7 +37,7 @@ class Offsets:
 
     def apply(self, forecast: Floats, kind: Kinds) -> Floats:
         """Calibrated forecasts, (n,), of forecasts (n,) in [0, 1] of prompts of these kinds, (n,)."""
-        p = np.clip(forecast, 1e-9, 1.0 - 1e-9)
+        p = np.minimum(np.maximum(forecast, 1e-9), 1.0 - 1e-9)
         odds = p / (1.0 - p) * np.exp(self.values)[kind]
         return odds / (1.0 + odds)
 
@@ -50,7 +50,7 @@ class Offsets:
         weight = np.maximum(p * (1.0 - p), wrong**2)
         self._known = PRIOR + MEMORY * (self._known - PRIOR) + np.bincount(kind, weight, size)
         moved = self.values + np.bincount(kind, wrong, size) / self._known
-        self.values = np.clip(moved, -LARGEST, self.highest)
+        self.values = np.minimum(np.maximum(moved, -LARGEST), self.highest)
 
     def state_dict(self) -> dict[str, Any]:
         return {"values": self.values.copy(), "known": self._known.copy()}

@@ -108,7 +108,8 @@ class AbilityBelief(LogisticBelief):
         if self.pool.categories is None:
             sizes = np.array([len(self.pool)], np.int64)
         else:
-            sizes = np.roll(self.pool.category_sizes(), 1)
+            sizes = self.pool.category_sizes()
+            sizes = np.concatenate([sizes[-1:], sizes[:-1]])
         return mean, variance + self.tau() ** 2, sizes
 
     def _members(self, group: int) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,18 @@ UNSEEN, NONE_RIGHT, SOME_RIGHT, ALL_RIGHT = range(4)
 
 _GRID = np.linspace(-1.0, 1.0, 33)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+
+
+class _Told(NamedTuple):
+    """Groups of one step in the order of rows, so that sums do not depend on the order of observations, to the last bit;
+    mean and variance of the shared part, and of the residuals, before the step, (n,) each."""
+
+    slots: np.ndarray
+    rows: Rows
+    base: Floats
+    shared: Floats
+    own: Floats
+    spare: Floats
 
 
 class LogisticBelief(Belief):
@@ -68,6 +80,7 @@ class LogisticBelief(Belief):
         }
         self._seen = SeenTable(len(pool), columns)
         self._waiting: list[np.ndarray] = []
+        self._judged: _Told | None = None
         # Shared weights: mean, covariance, and by weight the prior variance and the variance of one step's drift.
         self._mean, self._covariance = np.empty(0), np.empty((0, 0))
         self._variance, self._drift = np.empty(0), np.empty(0)
@@ -125,10 +138,10 @@ class LogisticBelief(Belief):
 
         rows, successes, trials, mean and variance of the logits, and what the step before had shown.
         """
-        slots = self._told()
-        rows = self._seen.rows[slots].astype(np.int64)
-        s, k = self._seen["successes"][slots].astype(np.int64), self._seen["trials"][slots].astype(np.int64)
-        return rows, s, k, *self._start(rows), self._seen["last"][slots].astype(np.int64)
+        told = self._told()
+        seen, slots = self._seen, told.slots
+        s, k = seen["successes"][slots].astype(np.int64), seen["trials"][slots].astype(np.int64)
+        return told.rows, s, k, told.base + told.own, told.shared + told.spare, seen["last"][slots].astype(np.int64)
 
     def mean(self, rows: Rows) -> Floats:
         return self.rate(*self.logits(rows))
@@ -221,6 +234,7 @@ class LogisticBelief(Belief):
         return np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts) -> None:
+        self._judged = None
         slots, new = self._seen.insert(rows)
         self._seen["step"][slots[new]] = self.step
         self._waiting.append(slots[self._seen["trials"][slots] == 0])
@@ -228,23 +242,28 @@ class LogisticBelief(Belief):
         self._seen["trials"][slots] += trials
 
     def advance(self) -> None:
-        slots = self._told()
-        self._waiting = []
-        if len(slots):
-            self._learn(slots)
+        told = self._told()
+        self._waiting, self._judged = [], None
+        if len(told.slots):
+            self._learn(told)
         keep = np.sqrt(np.maximum(1.0 - self._drift / self._variance, 0.0))
         keep[0] = 1.0
         self._mean *= keep
         self._covariance *= keep[:, None] * keep
-        self._covariance[np.diag_indices_from(self._covariance)] += self._drift
+        self._covariance.flat[:: len(self._mean) + 1] += self._drift
         self.step += 1
 
-    def _told(self) -> np.ndarray:
-        """Slots told in this step, in the order of rows: sums then do not depend on the order of observations, to the bit."""
-        slots = np.concatenate([np.empty(0, np.int32), *self._waiting])
-        return slots[np.argsort(self._seen.rows[slots])]
+    def _told(self) -> _Told:
+        """The groups of the step under way; kept until the next one, since both forecasts and learning begin with them."""
+        if self._judged is None:
+            slots = np.concatenate([np.empty(0, np.int32), *self._waiting])
+            slots = slots[np.argsort(self._seen.rows[slots])]
+            rows = self._seen.rows[slots].astype(np.int64)
+            self._judged = _Told(slots, rows, *self._shared(rows), *self._own(rows))
+        return self._judged
 
     def grow(self) -> None:
+        self._judged = None
         self._seen.grow(len(self.pool))
 
     def tau(self) -> Floats:
@@ -266,7 +285,8 @@ class LogisticBelief(Belief):
         excess, weight = self._visits
         # The prior counts as much as about a dozen first visits, the average over groups likewise.
         overall = (excess.sum() + 4.0 * self.residual**2) / (weight.sum() + 4.0)
-        return np.sqrt(np.clip((excess + 4.0 * np.clip(overall, 0.04, 25.0)) / (weight + 4.0), 0.04, 25.0))
+        usual = min(max(overall, 0.04), 25.0)
+        return np.sqrt(np.minimum(np.maximum((excess + 4.0 * usual) / (weight + 4.0), 0.04), 25.0))
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -285,7 +305,7 @@ class LogisticBelief(Belief):
         self._seen.load_state_dict(state["seen"], remap)
         self._mean, self._covariance, self._visits = mean.copy(), covariance.copy(), visits.copy()
         self.step = int(state["step"])
-        self._waiting = [np.flatnonzero(self._seen["trials"] > 0)]
+        self._waiting, self._judged = [np.flatnonzero(self._seen["trials"] > 0)], None
 
     def metrics(self) -> dict[str, float]:
         return {"seen": float(self.seen), "residual": float(self.tau().mean())}
@@ -309,12 +329,10 @@ class LogisticBelief(Belief):
             precision[known] += self._seen["a"][mine] * fade
         return pull / precision, 1.0 / precision
 
-    def _learn(self, slots: np.ndarray) -> None:
+    def _learn(self, told: _Told) -> None:
         """Take in the groups of the step that ends."""
         seen = self._seen
-        rows = seen.rows[slots].astype(np.int64)
-        base, shared = self._shared(rows)
-        own, spare = self._own(rows)
+        slots, rows, base, shared, own, spare = told
         centre, width = base + own, shared + spare
         s, k = seen["successes"][slots], seen["trials"][slots]
         after, left = logit_posterior(centre, width, s, k)
@@ -351,7 +369,7 @@ class LogisticBelief(Belief):
         # E[b^2] - tau^2 has mean 0 where tau is right, and is share^2 times (squared innovation - tau^2 - its noise). Every
         # visit weighs what it would at tau = 1: with its own share, a tau once near 0 could hardly be learned away from.
         usual = np.bincount(group, share, size) / np.maximum(visits, 1)
-        usual = np.clip(usual, 1e-6, 1.0 - 1e-6)[group]
+        usual = np.minimum(np.maximum(usual, 1e-6), 1.0 - 1e-6)[group]
         weight = 1.0 / (1.0 + prior * (1.0 / usual - 1.0)) ** 2
         excess = weight * (((part * moved) ** 2 - share * prior) / usual**2 + prior)
         # How prompts differ changes more slowly than how good the policy is.

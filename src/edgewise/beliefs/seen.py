@@ -134,6 +134,8 @@ def _resized(old: np.ndarray, capacity: int, used: int) -> np.ndarray:
 
 def without(rows: np.ndarray, exclude: Rows) -> np.ndarray:
     """Sorted `rows` without those of sorted `exclude`."""
+    if not len(exclude):
+        return rows
     place = np.searchsorted(rows, exclude.astype(rows.dtype))
     place = place[place < len(rows)]
     return np.delete(rows, place[np.isin(rows[place], exclude)])

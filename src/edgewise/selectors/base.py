@@ -48,7 +48,9 @@ class Selector(ABC):
         if int(n) != n or n < 0:
             raise PoolError(f"select needs a whole number of prompts >= 0, got {n}")
         chosen_from = None if candidates is None else self.pool.check_rows(candidates)
-        banned = np.empty(0, np.int64) if exclude is None else np.unique(self.pool.check_rows(exclude, distinct=False))
+        banned = np.empty(0, np.int64)
+        if exclude is not None and len(exclude):
+            banned = np.unique(self.pool.check_rows(exclude, distinct=False))
         if chosen_from is not None and banned.size:
             chosen_from = chosen_from[~np.isin(chosen_from, banned)]
             banned = banned[:0]
