@@ -389,12 +389,17 @@ def logit_posterior(mean: Floats, variance: Floats, successes: Counts, trials: C
     """
     s, k = successes.astype(np.float64), trials.astype(np.float64)
     low, high = mean - variance * (k - s), mean + variance * s
-    mode, rate = mean, sigmoid(mean)
+    # From where the prior would meet the observed rate, were it Gaussian.
+    seen = (s + 0.5) / (k + 1.0)
+    told = k * seen * (1.0 - seen)
+    mode = (mean / variance + told * np.log(seen / (1.0 - seen))) / (1.0 / variance + told)
+    mode = np.minimum(np.maximum(mode, low), high)
+    rate = sigmoid(mode)
     for turn in range(60):
         slope = s - k * rate + (mean - mode) / variance
         curvature = k * rate * (1.0 - rate) + 1.0 / variance
         low, high = np.where(slope > 0, mode, low), np.where(slope > 0, high, mode)
-        if (slope**2 < 1e-4 * curvature).all():
+        if (slope**2 < 1e-2 * curvature).all():
             break
         mode = mode + slope / curvature
         # Every third turn halves the bracket: on a sigmoid's two flat ends Newton's steps can go to and fro.
