@@ -40,7 +40,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     else:
         baseline = f"{row.baseline:.3g} {row.unit}"
         more = row.baseline / row.ours
-        ratio = f"{more:.3g}x" if "faster" in row.target else f"{1 / more:.3g}x"
+        ratio = f"{more:.3g}x" if "faster" in row.target or "fewer" in row.target else f"{1 / more:.3g}x"
     return row.name, f"{row.ours:.3g} {row.unit}", baseline, ratio, row.target, "ok" if row.holds else "MISSED"
 
 
