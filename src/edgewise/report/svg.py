@@ -14,7 +14,7 @@ LIGHT = ("#4b5563", "#00795c", "#2563c9", "#c2570c", "#a83280", "#8a6d00", "#6a4
 DARK = ("#a3acb9", "#35cfa4", "#74a9ff", "#f59552", "#f08fcb", "#e0bf3f", "#b39dff", "#5fd0e8")
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
 WIDTH, HEIGHT, GAP = 300, 230, 26
-LEFT, TOP, BOTTOM = 44, 34, 42
+LEFT, TOP, BOTTOM = 56, 34, 42
 
 
 @dataclass(frozen=True)
