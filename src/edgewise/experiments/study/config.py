@@ -6,7 +6,6 @@ src/edgewise/experiments/study/scales/laptop.yaml  what its arms are made of at 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,10 +201,6 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
         if name in settings and name in changes:
             both[name] = {**settings[name], **changes[name]}
     return both
-
-
-def with_seeds(study: Study, seeds: tuple[int, ...]) -> Study:
-    return dataclasses.replace(study, seeds=seeds)
 
 
 def _file(name: str) -> Path:

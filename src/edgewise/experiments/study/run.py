@@ -14,7 +14,7 @@ from edgewise.experiments.study.cluster import run_on_ray
 from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.figures import op_figure, pass_figure
 from edgewise.experiments.study.local import run_here
-from edgewise.experiments.study.plan import Unit, unfinished, units
+from edgewise.experiments.study.plan import unfinished, units
 from edgewise.experiments.study.results import StudyResults
 from edgewise.experiments.workers import Event
 from edgewise.lab.config import claim
@@ -56,28 +56,16 @@ def run_study(
     for unit in plan:
         if unit not in waiting:
             tell(Event(unit.name, "kept", {}))
-    do(waiting, root, out, engine, workers, tell)
-    summary = StudyResults(study, root).summary()
-    write_json(out / "summary.json", summary)
-    # As it was written: what a page shows can be made again from the file alone.
-    write_page(study, json.loads((out / "summary.json").read_text()), out)
-    return summary
-
-
-def do(
-    waiting: list[Unit],
-    root: Path,
-    out: Path,
-    engine: str,
-    workers: int | None,
-    tell: Callable[[Event], None],
-) -> None:
-    """Run units on an engine."""
     root.mkdir(parents=True, exist_ok=True)
     if engine == "ray":
         run_on_ray(waiting, root, out, tell)
     else:
         run_here(waiting, root, workers, tell)
+    summary = StudyResults(study, root).summary()
+    write_json(out / "summary.json", summary)
+    # As it was written: what a page shows can be made again from the file alone.
+    write_page(study, json.loads((out / "summary.json").read_text()), out)
+    return summary
 
 
 def stages_of(out: Path, stages: Path | None) -> Path:
