@@ -68,7 +68,7 @@ def test_overrides_change_nested_settings_by_name_and_replace_the_rest() -> None
 def test_costs_count_a_token_of_rl_five_thirds(tmp_path: Path) -> None:
     study = load_study(write(tmp_path, budgets={"length": 30}))
     assert study.costs("base") == (40 * 512, 0)
-    assert study.costs("short") == (40 * 512, pytest.approx(5 / 3 * 3 * 4 * 4 * 30))
+    assert study.costs("short") == (40 * 512, pytest.approx(5 / 3 * 40 * 4 * 4 * 30))
 
 
 def arms(**changes: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def arms(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (arms(short=["pretrain", {"rl": {"steps": 5}}]), r"differ in budget by 40.0%.*long.*short"),
+        (arms(short=["pretrain", {"rl": {"steps": 64}}]), r"differ in budget by 37.5%.*long.*short"),
         (arms(short=[{"pretrain": {"steps": 41}}, "rl"]), "differ in budget"),
         (arms(short=["pretrain", {"rl": {"pool": {"difficulty": {"op": {"1-2": 0.5}}}}}]), "arm short, rl: .*sum to 1"),
         (arms(short=[{"pretrain": {"difficulty": {"mixture": [{"share": 0.9, "op": [1, 2]}]}}}]), "sum to 1"),
@@ -97,7 +97,7 @@ def test_what_cannot_work_is_said_before_anything_runs(tmp_path: Path, changes: 
 
 
 def test_unequal_budgets_are_allowed_when_the_config_says_so(tmp_path: Path) -> None:
-    unequal = arms(short=["pretrain", {"rl": {"steps": 5}}])
+    unequal = arms(short=["pretrain", {"rl": {"steps": 64}}])
     load_study(write(tmp_path, **unequal, budgets={"tolerance": 0.5})).check()
 
 

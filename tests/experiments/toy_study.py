@@ -29,11 +29,11 @@ TOY: dict[str, Any] = {
             "selector": "uniform",
             "pool": {"size": 30},
             "evaluation": {"problems": 4, "samples": 1, "every": 100, "probe": 4, "probe_samples": 1},
-            "steps": 3,
+            "steps": 40,
             "prompts": 4,
             "rollouts": 4,
             "max_new_tokens": 6,
-            "save_every": 1,
+            "save_every": 20,
         },
     },
     "arms": {
