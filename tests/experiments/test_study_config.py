@@ -125,6 +125,16 @@ def test_unknown_studies_and_scales_get_the_nearest_name(tmp_path: Path) -> None
         load_study(write(tmp_path, scales={}))
 
 
+def test_a_variant_of_a_scale_says_only_what_it_changes(tmp_path: Path) -> None:
+    variants = {"laptop": {"exam": {"samples": 8}}, "longer": {"like": "laptop", "stages": {"pretrain": {"steps": 33}}}}
+    path = write(tmp_path, scales=variants)
+    scale, variant = load_study(path), load_study(path, "longer")
+    assert (scale.exam, scale.arms, scale.budgets) == (variant.exam, variant.arms, variant.budgets)
+    assert scale.stages["pretrain"] | {"steps": 33} == variant.stages["pretrain"] != scale.stages["pretrain"]
+    with pytest.raises(ConfigError, match="Did you mean 'laptop'"):
+        load_study(write(tmp_path, scales={"laptop": {}, "longer": {"like": "laptp"}}), "longer")
+
+
 def test_changed_seeds_make_another_study() -> None:
     study = load_study("E1")
     other = dataclasses.replace(study, seeds=(7,))

@@ -180,7 +180,12 @@ def load_study(name: str, scale: str = "laptop", changes: Mapping[str, Any] | No
         raise ConfigError(f"{path} must have `scales`, such as laptop, each with its settings")
     if scale not in own:
         raise unknown_name(f"scale of {name}", scale, own)
-    parts = [_defaults(scale), common, own[scale] or {}]
+    # A variant of a scale says which: {like: laptop, ...}.
+    variant = dict(own[scale] or {})
+    like = variant.pop("like", scale)
+    if like not in own:
+        raise unknown_name(f"scale of {name} that {scale} is like", like, own)
+    parts = [_defaults(like), common, *([own[like] or {}] if like != scale else []), variant]
     stages: dict[str, Any] = {}
     for part in parts:
         for kind, settings in part.pop("stages", {}).items():
