@@ -29,10 +29,12 @@ def pass_figure(study: Study, summary: dict[str, Any]) -> str:
 
 
 def op_figure(study: Study, summary: dict[str, Any]) -> str:
-    """Strict pass@1 and pass@(all rollouts) against op, a line for each arm."""
-    ops = summary["ops"]
+    """Strict pass@1 and pass@(all rollouts) against op in each context, a line for each arm."""
+    ops, arms = summary["ops"], summary["arms"]
+    ticks = [op for op in ops if op % 5 == 0] or ops[:1]
     shown = []
-    for k in (1, summary["samples"]):
-        lines = [Line(arm, ops, part["by_op"][str(k)]["mean"]) for arm, part in summary["arms"].items()]
-        shown.append(Panel(f"pass@{k}", "op", lines, ticks=[op for op in ops if op % 5 == 0] or ops[:1]))
+    for context in next(iter(arms.values()))["by_op"]:
+        for k in (1, summary["samples"]):
+            lines = [Line(arm, ops, part["by_op"][context][str(k)]["mean"]) for arm, part in arms.items()]
+            shown.append(Panel(f"{context} pass@{k}".strip(), "op", lines, ticks=ticks))
     return panels(shown, "strict pass rate")

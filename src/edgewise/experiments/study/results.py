@@ -86,6 +86,7 @@ class StudyResults:
         """The content of summary.json."""
         study = self.study
         ops = sorted({int(op) for exam in self.exams.values() for op in exam.op})
+        contexts = list(dict.fromkeys(region.context for region in study.regions.values()))
         arms: dict[str, Any] = {}
         for arm in study.arms:
             regions = {
@@ -101,7 +102,9 @@ class StudyResults:
             }
             arms[arm] = {
                 "regions": regions,
-                "by_op": {k: self._by_op(arm, ops, k) for k in (1, self.samples)},
+                "by_op": {
+                    context: {k: self._by_op(arm, ops, context, k) for k in (1, self.samples)} for context in contexts
+                },
                 "training": training if training["success_rate"]["mean"] is not None else None,
                 "cost": dict(zip(("pretrain_tokens", "later_tokens"), study.costs(arm), strict=True)),
             }
@@ -149,11 +152,11 @@ class StudyResults:
             found = [None if a is None or b is None else a - b for a, b in zip(found, other, strict=True)]
         return _interval(found)
 
-    def _by_op(self, arm: str, ops: Sequence[int], k: int) -> dict[str, list[float | None]]:
-        """Strict pass@k at each op over the seeds that have problems of it."""
+    def _by_op(self, arm: str, ops: Sequence[int], context: str, k: int) -> dict[str, list[float | None]]:
+        """Strict pass@k at each op of a context (empty: of all) over the seeds that have problems of it."""
         means = []
         for op in ops:
-            values = self.passes(arm, Region((op, op)), "strict", [k])[:, 0]
+            values = self.passes(arm, Region((op, op), context), "strict", [k])[:, 0]
             values = values[np.isfinite(values)]
             means.append(round(float(values.mean()), 5) if values.size else None)
         return {"mean": means}

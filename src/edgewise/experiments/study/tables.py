@@ -71,8 +71,9 @@ def training(study: Study, summary: dict[str, Any]) -> str:
     head = ["RL", "success rate at its end", "effective ratio", *(f"picked from {name}" for name in regions)]
     words = (
         "Success rate: of the last quarter of the steps. Effective ratio: share of groups that are neither all right nor all"
-        " wrong. Picked: share of the prompts of the last half of the steps."
+        " wrong."
     )
+    words += " Picked: share of the prompts of the last half of the steps." if regions else ""
     return f"{table(head, rows)}\n\n{words}"
 
 
