@@ -144,6 +144,8 @@ def _leads() -> bool:
 def rl(config: Path, out: Path) -> None:
     """RL-tune a checkpoint with one selector, from one YAML file.
 
+    With several processes: torchrun --nproc-per-node 8 -m edgewise.cli rl CONFIG OUT
+
     Args:
         config: settings (see configs/).
         out: folder of the run; the same command goes on where it was stopped.
@@ -163,7 +165,8 @@ def rl(config: Path, out: Path) -> None:
                 f"reward {line['reward']:.2f}  effective ratio {line['effective_ratio']:.2f}  rollouts {line['rollouts']}",
             ),
         )
-    print(f"run: {out}")
+    if _leads():
+        print(f"run: {out}")
 
 
 def evaluate(

@@ -16,7 +16,7 @@ from edgewise.experiments.study import load_study, run_study
 from edgewise.experiments.study.cluster import resources
 from edgewise.experiments.study.command import Monitor, configured
 from edgewise.experiments.study.config import Study
-from edgewise.experiments.study.plan import units
+from edgewise.experiments.study.plan import run_unit, units
 from edgewise.experiments.study.run import copy_to_docs
 from edgewise.experiments.study.stages import checkpoint_of, record_of, run_stage
 from edgewise.experiments.workers import Event, Interrupted
@@ -230,6 +230,51 @@ def test_actors_ask_for_what_their_stages_need() -> None:
     assert [wanted["num_gpus"] for wanted in asked.values()] == [8, 1, 1, 1, 1, 1]
     small = load_study("E1")
     assert {tuple(resources(unit).values()) for unit in units(small)} == {(1.0, 0.0)}
+
+
+def test_rl_runs_in_as_many_processes_as_it_has_gpus(
+    finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    two = load_study(write(tmp_path, resources={"rl": {"gpus": 2}}))
+    unit = next(unit for unit in units(two) if unit.name == "short seed 0")
+    begun = unit.stages[0].parent
+    assert begun is not None
+    shutil.copytree(finished[0] / "stages" / begun.name, tmp_path / begun.name)
+    told: list[dict[str, Any]] = []
+    assert run_unit(unit, tmp_path, told.append, lambda: False)
+    assert [stage.kind for stage in unit.stages] == ["rl", "exam"]
+    stage = unit.stages[0]
+    assert (tmp_path / stage.name / "torchrun.log").exists()
+    assert record_of(stage, tmp_path)["steps"] == 40
+    assert {"kind": "rl", "stage": stage.name, "step": 40, "steps": 40} in told
+    # Twice as many generators: other rollouts than those of one process.
+    one, both = (
+        read_tensors(checkpoint_of(stage, root) / "model.safetensors") for root in (finished[0] / "stages", tmp_path)
+    )
+    assert any(not one[name].equal(both[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_rl_in_several_processes_is_stopped_and_goes_on(
+    finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    study = load_study(write(tmp_path, stages={**TOY["stages"], "rl": {**TOY["stages"]["rl"], "steps": 400}}))
+    before, stage, _ = study.chain("short", 0)
+    roots = tmp_path / "whole", tmp_path / "stopped"
+    for root in roots:
+        shutil.copytree(finished[0] / "stages" / before.name, root / before.name)
+    steps: list[int] = []
+
+    def note(line: dict[str, Any]) -> None:
+        steps.append(line["step"])
+
+    assert not run_stage(stage, roots[1], note, lambda: bool(steps), processes=2)
+    kept = max(checkpoint_of(stage, roots[1]).parent.iterdir())
+    assert steps[-1] <= int(kept.name[5:]) < 400
+    for root in roots:
+        assert run_stage(stage, root, note, lambda: False, processes=2)
+    whole, again = (read_tensors(checkpoint_of(stage, root) / "model.safetensors") for root in roots)
+    assert all(whole[name].equal(again[name]) for name in whole)
 
 
 @pytest.mark.slow

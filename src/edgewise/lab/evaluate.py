@@ -13,6 +13,7 @@ import torch
 from edgewise.errors import ConfigError
 from edgewise.lab.checkpoints import Policy
 from edgewise.lab.generate import Rollouts, generate
+from edgewise.lab.parallel import ALONE, World
 from edgewise.statistics import pass_at_k
 from edgewise.tasks import Problem, Verdict, make_reward
 
@@ -38,10 +39,21 @@ class Rolled:
 
 
 class Roller:
-    """Rolls out problems of a set with a policy; prompts are encoded once."""
+    """Rolls out problems of a set with a policy; prompts are encoded once.
 
-    def __init__(self, policy: Policy, problems: list[Problem], max_new_tokens: int, temperature: float = 1.0):
-        self.policy, self.problems = policy, problems
+    Processes that call it alike share the rollouts out, and each gets those of all. Verifying is repeated in each: it takes
+    a fraction of a millisecond a text, and verdicts are no tensors.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        problems: list[Problem],
+        max_new_tokens: int,
+        temperature: float = 1.0,
+        here: World = ALONE,
+    ):
+        self.policy, self.problems, self.here = policy, problems, here
         self.max_new_tokens, self.temperature = max_new_tokens, temperature
         self.encoded = policy.tokenizer.encode([problem.prompt for problem in problems])
         longest = max(map(len, self.encoded))
@@ -57,9 +69,20 @@ class Roller:
         prompts = [self.encoded[row] for row in repeated]
         problems = [self.problems[row] for row in repeated]
         tokenizer = self.policy.tokenizer
-        tensors = generate(
-            self.policy.model, prompts, self.max_new_tokens, tokenizer.end, tokenizer.pad, generator, self.temperature
+        # Whole groups, which share a prefill; every size-th, for a batch may be ordered by length or by worth.
+        owner = np.repeat(np.arange(len(rows)) % self.here.size, counts)
+        mine = [prompt for prompt, rank in zip(prompts, owner.tolist(), strict=True) if rank == self.here.rank]
+        own = generate(
+            self.policy.model,
+            mine or prompts[:1],  # Fewer groups than processes: it rolls one out for nothing.
+            self.max_new_tokens,
+            tokenizer.end,
+            tokenizer.pad,
+            self.here.fork(generator),
+            self.temperature,
         )
+        parts = (part[: len(mine)] for part in (own.tokens, own.lengths, own.logprobs))
+        tensors = Rollouts(*(self.here.gather(part, owner) for part in parts))
         completions = tokenizer.decode(tensors.tokens.cpu().numpy(), tensors.lengths.cpu().numpy())
         task = self.policy.task
         verdicts = [task.verify(problem, text) for problem, text in zip(problems, completions, strict=True)]
@@ -93,11 +116,11 @@ class Evaluation:
 
 
 def evaluate(roller: Roller, samples: int, generator: torch.Generator, chunk: int = 1024) -> Evaluation:
-    """Roll out every problem `samples` times, `chunk` completions at a time."""
+    """Roll out every problem `samples` times, `chunk` completions of each process at a time."""
     problems = len(roller.problems)
     correct: list[npt.NDArray[np.bool_]] = []
     reasons: Counter[str] = Counter()
-    step = max(chunk // samples, 1)
+    step = max(chunk * roller.here.size // samples, 1)
     # Problems of like length together: a chunk is done when its longest completion is.
     order = np.argsort([len(prompt) for prompt in roller.encoded], kind="stable")
     for begin in range(0, problems, step):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edgewise.lab.generate import sequence_logprobs
 from edgewise.lab.model import Decoder
+from edgewise.lab.parallel import ALONE, World
 
 CHUNK = 32
 """Sequences computed at once."""
@@ -53,10 +54,12 @@ def update(
     max_grad_norm: float,
     epochs: int = 1,
     temperature: float = 1.0,
+    here: World = ALONE,
 ) -> dict[str, float]:
     """`epochs` optimiser steps on one batch; `advantages` is (groups, rollouts).
 
-    Groups without advantage have no gradient: they count in the mean over tokens but are not computed.
+    Groups without advantage have no gradient: they count in the mean over tokens but are not computed. Processes that are
+    given the same batch share its sequences out and end with the same weights.
     """
     tokens = sum(len(c) for sample in samples for c in sample.completions)
     flat = [
@@ -67,10 +70,11 @@ def update(
     ]
     if not flat:
         return {"loss": 0.0, "grad_norm": 0.0, "clipped": 0.0}
-    # Short sequences first, in chunks: little of a chunk is padding.
+    # Short sequences first, in chunks: little of a chunk is padding, and every size-th makes a share like the others.
     flat.sort(key=lambda item: len(item[0]) + len(item[1]))
+    mine = flat[here.rank :: here.size]
     device = next(model.parameters()).device
-    chunks = [[part.to(device) for part in _pack(flat[begin : begin + CHUNK])] for begin in range(0, len(flat), CHUNK)]
+    chunks = [[part.to(device) for part in _pack(mine[begin : begin + CHUNK])] for begin in range(0, len(mine), CHUNK)]
     loss = clipped = 0.0
     norm = torch.zeros(())
     for _ in range(epochs):
@@ -85,8 +89,10 @@ def update(
                 ratio = (new - old).exp()
                 outside = ((ratio < 1 - clip[0]) | (ratio > 1 + clip[1])) & counted.bool()
                 clipped += float(outside.sum()) / tokens
+        here.sum_gradients(model)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
         optimizer.step()
+    loss, clipped = here.sum([loss, clipped])
     return {"loss": loss, "grad_norm": norm.item(), "clipped": clipped}
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from edgewise.errors import ConfigError
@@ -44,10 +46,48 @@ class World:
         dist.all_reduce(total)
         return total.tolist()
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        return self.sum([float(flag)])[0] > 0
+
+    def sum_gradients(self, module: nn.Module) -> None:
+        """Make each gradient the sum over the processes; where one computed none, its part is 0."""
+        if self.size == 1:
+            return
+        for parameter in module.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            dist.all_reduce(parameter.grad)
+
+    def gather(self, own: Tensor, owner: npt.NDArray[np.int64]) -> Tensor:
+        """Rows of all processes (n, ...): row i comes from process `owner[i]`; `own` holds this one's, in order."""
+        if self.size == 1:
+            return own
+        places = [torch.from_numpy(np.flatnonzero(owner == rank)).to(self.device) for rank in range(self.size)]
+        padded = own.new_zeros(max(map(len, places)), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in places]
+        dist.all_gather(parts, padded)
+        rows = own.new_empty(len(owner), *own.shape[1:])
+        for place, part in zip(places, parts, strict=True):
+            rows[place] = part[: len(place)]
+        return rows
+
+    def fork(self, generator: torch.Generator) -> torch.Generator:
+        """A generator of this process's own, seeded with one draw from the one that all share; alone, that one itself."""
+        if self.size == 1:
+            return generator
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        return torch.Generator(generator.device).manual_seed(seed + self.rank)
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
             dist.barrier()
+
+
+ALONE = World(0, 1, torch.device("cpu"))
+"""One process; the device does not matter where nothing travels."""
 
 
 def find_device(name: str) -> torch.device:

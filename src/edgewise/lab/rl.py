@@ -1,8 +1,13 @@
-"""RL with verifiable rewards: the curriculum picks prompts, the policy rolls them out, verified groups train it."""
+"""RL with verifiable rewards: the curriculum picks prompts, the policy rolls them out, verified groups train it.
+
+Of several processes (torchrun) each holds the whole curriculum and the whole batch, rolls out its share of the groups and
+computes its share of the gradient. They stay alike, since all of them see the same; the first writes.
+"""
 
 from __future__ import annotations
 
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +18,7 @@ import numpy as np
 import torch
 
 from edgewise.checkpoint import load_state
-from edgewise.curriculum import Curriculum
+from edgewise.curriculum import Batch, Curriculum
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.gates import make_gate
 from edgewise.lab import advantages
@@ -30,8 +35,9 @@ from edgewise.lab.checkpoints import (
 from edgewise.lab.config import claim
 from edgewise.lab.evaluate import Roller, evaluate, sorted_labels
 from edgewise.lab.grpo import Sample, update
+from edgewise.lab.interrupts import Stop, stopping
 from edgewise.lab.journal import Journal
-from edgewise.lab.parallel import find_device
+from edgewise.lab.parallel import World, find_device, world
 from edgewise.pool import PromptPool
 from edgewise.selectors import make_selector, selectors
 from edgewise.tasks import Problem, Task, make_reward
@@ -125,14 +131,14 @@ def make_problems(task: Task, config: PoolConfig) -> tuple[list[Problem], Prompt
 
 
 class Trainer:
-    """One RL run: everything that lives between steps."""
+    """One RL run: everything that lives between steps, in this process alone or in one of `here`."""
 
-    def __init__(self, config: RLConfig, out: Path):
-        self.config, self.out = config, out
-        self.resumed = claim(out, config)
+    def __init__(self, config: RLConfig, out: Path, here: World | None = None):
+        self.config, self.here = config, here or World(0, 1, find_device(config.device))
+        if self.here.leads:
+            claim(out, config)
         self.policy = Policy.load(find(config.base))
-        self.device = find_device(config.device)
-        self.policy.model.to(self.device)
+        self.policy.model.to(self.here.device)
         self.problems, self.pool = make_problems(self.policy.task, config.pool)
         known = selectors.accepted(config.selector, seed=config.seed, rollouts=config.rollouts)
         selector = make_selector(config.selector, self.pool, **{**known, **config.selector_options})
@@ -141,15 +147,16 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.policy.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
         )
-        self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        self.roller = Roller(self.policy, self.problems, config.max_new_tokens, config.temperature)
+        self.generator = torch.Generator(self.here.device).manual_seed(config.seed)
+        self.roller = Roller(self.policy, self.problems, config.max_new_tokens, config.temperature, self.here)
         held_out = self.policy.task.make(
             config.evaluation.problems, config.evaluation.seed, **{**config.pool.difficulty, "evaluation": True}
         )
-        self.judge = Roller(self.policy, held_out, config.max_new_tokens)
+        self.judge = Roller(self.policy, held_out, config.max_new_tokens, here=self.here)
         chosen = np.random.default_rng([config.evaluation.seed, 3]).permutation(len(self.pool))
         self.probe = np.sort(chosen[: config.evaluation.probe])
-        self.probe_roller = Roller(self.policy, [self.problems[row] for row in self.probe], config.max_new_tokens)
+        probed = [self.problems[row] for row in self.probe]
+        self.probe_roller = Roller(self.policy, probed, config.max_new_tokens, here=self.here)
         self.folder = RunFolder(out)
         self.metrics, self.evals = Journal(out / "metrics.jsonl"), Journal(out / "evals.jsonl")
         self.samples = Journal(out / "samples.jsonl")
@@ -157,20 +164,30 @@ class Trainer:
         self.surplus: list[Sample] = []
         self.estimate = advantages.estimator(config.algorithm)
 
-    def run(self, progress: Progress | None = None) -> dict[str, Any]:
-        """Train to the end, from the newest checkpoint if there is one; returns the summary."""
+    def run(self, progress: Progress | None = None, stop: Stop | None = None) -> dict[str, Any]:
+        """Train to the end, from the newest checkpoint if there is one; returns the summary.
+
+        Raises:
+            EdgewiseError: the loss is not finite any more.
+            KeyboardInterrupt: `stop` was asked for, of any process, after the step in hand was saved.
+        """
         self._resume()
-        if self.step == 0 and not self.evals.path.exists():
+        # The leader decides: only its view of the files is sure to be up to date.
+        if self.here.any(self.here.leads and self.step == 0 and not self.evals.path.exists()):
             self._evaluate()
         while self.step < self.config.steps:
             line = self._train_step()
-            if self.step % self.config.evaluation.every == 0 or self.step == self.config.steps:
+            last = self.step == self.config.steps
+            if self.step % self.config.evaluation.every == 0 or last:
                 self._evaluate()
-            if self.step % self.config.save_every == 0 or self.step == self.config.steps:
+            stopped = self.here.any(stop is not None and stop.asked)
+            if self.step % self.config.save_every == 0 or last or stopped:
                 self.save()
             # Last: whoever stops the run here finds the step complete, its evaluation included.
-            if progress is not None:
+            if progress is not None and self.here.leads:
                 progress({**line, "steps": self.config.steps})
+            if stopped and not last:
+                raise KeyboardInterrupt
         mix = Counter(problem.category for problem in self.problems)
         return {
             "steps": self.step,
@@ -181,17 +198,18 @@ class Trainer:
 
     def _train_step(self) -> dict[str, Any]:
         began = time.perf_counter()
-        config, total = self.config, self.curriculum
+        config = self.config
         groups, parts, selecting = self.surplus, [], 0.0
         rounds = 0
         while True:
             clock = time.perf_counter()
-            batch = total.select(min(config.prompts, len(self.pool)))
+            batch = self.curriculum.select(min(config.prompts, len(self.pool)))
             selecting += time.perf_counter() - clock
+            self._require_same(batch)
             rolled = self.roller.roll(batch.rows, batch.rollouts, self.generator)
             rewards = rolled.rewards(config.reward)
             clock = time.perf_counter()
-            feedback = total.observe(batch, rolled.correct.astype(np.float64))
+            feedback = self.curriculum.observe(batch, rolled.correct.astype(np.float64))
             selecting += time.perf_counter() - clock
             rounds += 1
             new = _samples(rolled, rewards.reshape(len(batch), -1))
@@ -213,6 +231,7 @@ class Trainer:
                 config.max_grad_norm,
                 config.epochs,
                 config.temperature,
+                self.here,
             )
         else:
             stats = {"loss": 0.0, "grad_norm": 0.0, "clipped": 0.0}
@@ -224,8 +243,19 @@ class Trainer:
         elapsed = time.perf_counter() - began
         self.seconds += elapsed
         line = self._line(parts, stats, rounds, selecting, len(used))
-        self.metrics.append(line)
+        if self.here.leads:
+            self.metrics.append(line)
         return line
+
+    def _require_same(self, batch: Batch) -> None:
+        """Stop if the processes picked different prompts: rollouts would silently go to the wrong ones."""
+        mark = float(zlib.crc32(batch.rollouts.tobytes(), zlib.crc32(batch.rows.tobytes())))
+        # Sums of so few 32-bit numbers are exact.
+        if self.here.sum([mark])[0] != mark * self.here.size:
+            raise EdgewiseError(
+                f"the processes picked different prompts at step {self.step + 1}: selector '{self.config.selector}' must choose"
+                " by its seed and by what it observed, nothing else"
+            )
 
     def _line(
         self, parts: list[Any], stats: dict[str, float], rounds: int, selecting: float, trained: int
@@ -257,9 +287,13 @@ class Trainer:
     def _evaluate(self) -> None:
         """Measure; draws from its own generator, so that how often it happens does not change the run."""
         config = self.config.evaluation
-        generator = torch.Generator(self.device).manual_seed(1_000_003 * (self.config.seed + 1) + self.step)
+        generator = torch.Generator(self.here.device).manual_seed(1_000_003 * (self.config.seed + 1) + self.step)
         result = evaluate(self.judge, config.samples, generator)
         probe = evaluate(self.probe_roller, config.probe_samples, generator)
+        rows = np.arange(0, len(self.judge.problems), max(len(self.judge.problems) // 6, 1))
+        rolled = self.judge.roll(rows, np.ones(len(rows), np.int64), generator)
+        if not self.here.leads:
+            return
         believed = self.curriculum.selector.predict()
         histogram = np.histogram(believed, BELIEF_BINS, (0.0, 1.0))[0] / len(believed)
         labels = np.array([problem.category for problem in self.problems])
@@ -281,8 +315,6 @@ class Trainer:
                 },
             }
         )
-        rows = np.arange(0, len(self.judge.problems), max(len(self.judge.problems) // 6, 1))
-        rolled = self.judge.roll(rows, np.ones(len(rows), np.int64), generator)
         for problem, text, verdict in zip(rolled.problems, rolled.completions, rolled.verdicts, strict=True):
             self.samples.append(
                 {
@@ -296,7 +328,12 @@ class Trainer:
             )
 
     def save(self) -> None:
-        """Write a checkpoint of this step."""
+        """Write a checkpoint of this step; processes go on, or leave, when it is written."""
+        if self.here.leads:
+            self._write()
+        self.here.wait()
+
+    def _write(self) -> None:
         surplus = [
             {"prompt": s.prompt, "completions": s.completions, "logprobs": s.logprobs, "rewards": s.rewards.tolist()}
             for s in self.surplus
@@ -309,6 +346,8 @@ class Trainer:
 
     def _resume(self) -> None:
         self.folder.latest(self._load)
+        if not self.here.leads:
+            return
         for journal in (self.metrics, self.evals, self.samples):
             journal.rewind(self.step)
         if self.step == 0 and self.evals.path.exists() and not _has_lines(self.evals.path):
@@ -350,8 +389,14 @@ def _has_lines(path: Path) -> bool:
 
 
 def train(config: RLConfig, out: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """Run or resume an RL run in folder `out`."""
-    return Trainer(config, out).run(progress)
+    """Run or resume an RL run in folder `out`; every process of a torchrun calls this alike, see `Trainer.run`.
+
+    Ctrl-C and SIGTERM let the step in hand finish and save it, then raise KeyboardInterrupt.
+    """
+    with world(config.device) as here:
+        trainer = Trainer(config, out, here)
+        with stopping() as stop:
+            return trainer.run(progress, stop)
 
 
 __all__ = ["EvalConfig", "PoolConfig", "RLConfig", "Trainer", "make_problems", "train"]

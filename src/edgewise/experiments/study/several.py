@@ -1,7 +1,8 @@
-"""A stage of language modelling on several GPUs: torchrun does it as the command would, and is watched from here."""
+"""A stage of training on several GPUs: torchrun does it as the command would, and is watched from here."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from edgewise.lab.journal import read
 
 LOOK = 1.0
 """Seconds between looks at the journal."""
+PATIENCE = 600
+"""Seconds that a step in hand may take after a stop, before torchrun ends it."""
 
 
 def on_several(
@@ -26,7 +29,7 @@ def on_several(
     report: Callable[[int], None],
     stopped: Callable[[], bool],
 ) -> bool:
-    """Run `pretrain` or `midtrain` in `processes` processes to its end (True), or to a stop that saved the step (False).
+    """Run a command of training in `processes` processes to its end (True), or to a stop that saved the step (False).
 
     Raises:
         EdgewiseError: it failed; the message ends with what it wrote last.
@@ -35,8 +38,12 @@ def on_several(
     write_yaml(settings, config)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *launcher, "-m", "edgewise.cli", kind, str(settings), str(folder)]
+    environment = {**os.environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(PATIENCE)}
     asked = False
-    with output.open("w") as log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:
+    with (
+        output.open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment) as process,
+    ):
         while process.poll() is None:
             time.sleep(LOOK)
             journal = folder / "metrics.jsonl"

@@ -103,7 +103,8 @@ def record_of(stage: Stage, root: Path) -> dict[str, Any]:
 def run_stage(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool], processes: int = 1) -> bool:
     """Do a stage, or what is left of it; False if it was stopped, with all that was done saved.
 
-    Pre-training and mid-training share their work among `processes`, one a GPU; the result does not depend on how many.
+    Training shares its work among `processes`, one a GPU. The steps of pre-training and mid-training are the same however
+    many there are, up to the order of sums; RL draws other rollouts with another number.
 
     Raises:
         CheckpointError: the stage it starts from is damaged, or everything saved of this one is.
@@ -178,12 +179,10 @@ Runner = Callable[[Stage, Path, Report, Callable[[], bool]], bool]
 
 
 def _runner(stage: Stage, processes: int) -> Runner:
-    if stage.kind == "rl":
-        return _rl
     if stage.kind == "exam":
         return _exam
     if processes == 1:
-        return _language
+        return _rl if stage.kind == "rl" else _language
 
     def several(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
         def progress(step: int) -> None:
