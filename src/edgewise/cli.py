@@ -237,7 +237,7 @@ def experiment(
 
     Args:
         name: E1 to E8, or the YAML file of a study; or `pools`: does selection ever hurt, on other pools.
-        scale: laptop, workstation or paper, of a study.
+        scale: laptop, workstation or paper, of a study; or one of its own, such as text of E1.
         seeds: how many; default: as the study says, 3 for `pools`.
         first_seed: the first of them.
         out: folder of the study, by default runs/NAME-SCALE; the same command goes on where it was stopped.

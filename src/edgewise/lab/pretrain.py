@@ -207,6 +207,8 @@ class _Stage:
                 if here.leads and (self.step % config.save_every == 0 or last or stopped):
                     self.folder.save(self.step, self.policy, self.optimizer, {})
                 if stopped and not last:
+                    # torchrun ends all processes once one has left: not before the step is on disk.
+                    here.wait()
                     raise KeyboardInterrupt
         here.wait()
         return self.folder.steps()[-1]
