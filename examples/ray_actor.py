@@ -15,8 +15,8 @@ import ray
 import edgewise as ew
 
 PROMPTS, ROLLOUTS, BATCH = 500, 8, 16
-BATCHES, LOST = 60, 5
-"""Batches to roll out in all; the worker with batch number LOST dies."""
+BATCHES, LOST, AFTER = 60, 5, 40
+"""Batches to roll out, AFTER of them at least once the loss was noticed; the worker with batch number LOST dies."""
 LEVELS = np.arange(PROMPTS) % 5
 
 
@@ -59,11 +59,13 @@ def roll_out(number, ids):
 
 
 def run(workers=3):
-    """Keeps every worker busy; returns the ids of each batch, those that were lost, and the metrics."""
+    """Keeps every worker busy; returns the ids of each batch, those that were lost, how many batches had been handed out when
+    the loss was noticed, and the metrics."""
     curriculum = SharedCurriculum.options(num_cpus=0).remote(range(PROMPTS), LEVELS, selector="edge", rollouts=ROLLOUTS)
     batches, lost, running = [], [], {}
-    while len(batches) < BATCHES or running:
-        while len(batches) < BATCHES and len(running) < workers:
+    end, noticed = BATCHES, 0
+    while len(batches) < end or running:
+        while len(batches) < end and len(running) < workers:
             serial, ids = ray.get(curriculum.select.remote(BATCH))
             running[roll_out.remote(len(batches), ids)] = serial, ids
             batches.append(ids.tolist())
@@ -74,14 +76,17 @@ def run(workers=3):
         except ray.exceptions.WorkerCrashedError:
             ray.get(curriculum.forget.remote(serial))
             lost += ids.tolist()
+            # Ray may take its time to notice: the others went on meanwhile.
+            noticed = len(batches)
+            end = max(end, noticed + AFTER)
     assert ray.get(curriculum.in_flight.remote()) == []
-    return batches, lost, ray.get(curriculum.metrics.remote())
+    return batches, lost, noticed, ray.get(curriculum.metrics.remote())
 
 
 if __name__ == "__main__":
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
-    batches, lost, numbers = run()
-    again = {prompt for batch in batches[LOST + 3 :] for prompt in batch} & set(lost)
+    batches, lost, noticed, numbers = run()
+    again = {prompt for batch in batches[noticed:] for prompt in batch} & set(lost)
     print(f"{len(lost)} prompts were lost with a worker; {len(again)} of them were picked again")
     shown = ("steps", "rollouts", "mean_effective_ratio", "effective_ratio", "spearman")
     print(", ".join(f"{name} {numbers[name]:.2f}" for name in shown))
