@@ -6,22 +6,21 @@ Nothing is printed where there is no GPU.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
-from benchmarks.row import Row
+from benchmarks.language import TASK, Side
+from benchmarks.row import Row, seconds
 from edgewise.lab.budgets import train_flops
 from edgewise.lab.checkpoints import Policy
 from edgewise.lab.corpus import Corpus
 from edgewise.lab.generate import generate
-from edgewise.lab.packed import Objective
+from edgewise.lab.packed import Objective, Pack
 from edgewise.lab.presets import preset
 
 SIZE, TOKENS, STEPS = "103M", 65_536, 20
 ROLLOUTS, NEW = 1_024, 512
-TASK = {"name": "gsm_infinite", "options": {}}
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 """Dense bfloat16 FLOPs a second, from the vendor's data sheets, by what the device's name contains."""
 
@@ -32,7 +31,7 @@ def rows() -> Iterator[Row]:
     device, name = torch.device("cuda"), torch.cuda.get_device_name()
     policy = Policy.fresh(TASK, preset(SIZE)["model"], seed=0)
     policy.model.to(device)
-    rolled = generation(policy, device, ROLLOUTS, NEW)
+    rolled = generation(policy, ROLLOUTS, NEW)
     trained = training(policy, device, TOKENS, STEPS)
     yield Row(f"pre-training, {SIZE} parameters, {name}", trained, "tokens/s", "measured", True)
     peak = next((peak for part, peak in PEAKS.items() if part in name), None)
@@ -50,40 +49,20 @@ def training(policy: Policy, device: torch.device, tokens: int, steps: int) -> f
     objective: torch.nn.Module = Objective(policy.model)
     if device.type == "cuda":
         objective.compile()
-    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=1e-4, fused=True)
 
-    def step(index: int) -> None:
+    def loss(objective: torch.nn.Module, pack: Pack) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16):
-            loss = objective(packs[index]) / len(packs[index].targets)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
-        optimizer.step()
+            return objective(pack) / len(pack.targets)
 
-    def all_steps() -> None:
-        for index in range(steps):
-            step(index)
-
-    # Every pack has its own shapes: they are compiled before time is taken.
-    all_steps()
-    return tokens * steps / _seconds(all_steps, device)
+    side = Side(loss, objective)
+    # Every pack has its own shapes: the round that does not count compiles for them. Reading a loss waits for the GPU.
+    return tokens * steps / seconds(lambda: [side.step(pack) for pack in packs], 1)
 
 
-def generation(policy: Policy, device: torch.device, rollouts: int, new: int) -> float:
+def generation(policy: Policy, rollouts: int, new: int) -> float:
     """Completion tokens a second; a model without training hardly ever ends by itself, so rows have `new` tokens."""
     prompts = policy.tokenizer.encode([problem.prompt for problem in policy.task.make(rollouts, 0, op=(2, 20))])
     end, pad = policy.tokenizer.end, policy.tokenizer.pad
-    generate(policy.model, prompts, 8, end, pad)
     counts: list[int] = []
-    spent = _seconds(lambda: counts.append(int(generate(policy.model, prompts, new, end, pad).lengths.sum())), device)
+    spent = seconds(lambda: counts.append(int(generate(policy.model, prompts, new, end, pad).lengths.sum())), 1)
     return counts[-1] / spent
-
-
-def _seconds(action: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    action()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -26,22 +27,23 @@ DOCUMENTS = 16
 """A step's; GSM-Infinite of 2 to 20 operations: 60 to 700 tokens."""
 REPEATS = {"1M": 7, "10M": 5}
 Documents = list[tuple[list[int], list[int]]]
+"""(prompt, completion) token ids."""
 TASK = {"name": "gsm_infinite", "options": {}}
 
 
 @dataclass
 class Side:
-    """One way to train: what a step does to its model; documents are (prompt, completion) token ids."""
+    """One way to train: what a step does to its model with a batch."""
 
-    loss: Callable[[torch.nn.Module, Documents], torch.Tensor]
+    loss: Callable[[torch.nn.Module, Any], torch.Tensor]
     model: torch.nn.Module
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
 
-    def step(self, documents: Documents) -> float:
+    def step(self, batch: Any) -> float:
         """One optimiser step; the loss a counted token."""
-        loss = self.loss(self.model, documents)
+        loss = self.loss(self.model, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

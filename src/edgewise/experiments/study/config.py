@@ -181,11 +181,10 @@ def load_study(name: str, scale: str = "laptop", changes: Mapping[str, Any] | No
     if scale not in own:
         raise unknown_name(f"scale of {name}", scale, own)
     # A variant of a scale says which: {like: laptop, ...}.
-    variant = dict(own[scale] or {})
-    like = variant.pop("like", scale)
+    like = (own[scale] or {}).pop("like", scale)
     if like not in own:
         raise unknown_name(f"scale of {name} that {scale} is like", like, own)
-    parts = [_defaults(like), common, *([own[like] or {}] if like != scale else []), variant]
+    parts = [_defaults(like), common, *(own[layer] or {} for layer in dict.fromkeys((like, scale)))]
     stages: dict[str, Any] = {}
     for part in parts:
         for kind, settings in part.pop("stages", {}).items():

@@ -22,7 +22,7 @@ from edgewise.experiments.study.several import on_several
 from edgewise.lab.config import from_dict, to_dict
 from edgewise.lab.exam import ExamConfig, examine
 from edgewise.lab.pretrain import MidtrainConfig, PretrainConfig, pretrain
-from edgewise.lab.rl import RLConfig, Trainer
+from edgewise.lab.rl import RLConfig, train
 
 VERSION = 1
 """Part of every hash: raised when the same settings come to mean something else."""
@@ -118,7 +118,7 @@ def run_stage(stage: Stage, root: Path, report: Report, stopped: Callable[[], bo
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         began = time.perf_counter(), time.process_time()
-        finished = _runner(stage, processes)(stage, root, report, stopped)
+        finished = _do(stage, root, report, stopped, processes)
         spent = _spent(folder, time.perf_counter() - began[0], time.process_time() - began[1])
         if finished:
             files = (
@@ -133,31 +133,17 @@ class _Stop(Exception):
     """Leaves a loop at a step's end."""
 
 
-def _language(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
+def _training(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
     def progress(line: dict[str, Any]) -> None:
         report({"kind": stage.kind, "stage": stage.name, "step": line["step"], "steps": stage.steps})
         if stopped() and line["step"] < stage.steps:
             # The loop's own way to stop: it finishes a step and saves it.
             signal.raise_signal(signal.SIGTERM)
 
+    run = train if stage.kind == "rl" else pretrain
     try:
-        pretrain(stage.config(root), root / stage.name, progress)
+        run(stage.config(root), root / stage.name, progress)
     except KeyboardInterrupt:
-        return False
-    return True
-
-
-def _rl(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
-    def progress(line: dict[str, Any]) -> None:
-        report({"kind": stage.kind, "stage": stage.name, "step": line["step"], "steps": stage.steps})
-        if stopped() and line["step"] < stage.steps:
-            raise _Stop
-
-    trainer = Trainer(stage.config(root), root / stage.name)
-    try:
-        trainer.run(progress)
-    except _Stop:
-        trainer.save()
         return False
     return True
 
@@ -175,22 +161,16 @@ def _exam(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool])
     return True
 
 
-Runner = Callable[[Stage, Path, Report, Callable[[], bool]], bool]
-
-
-def _runner(stage: Stage, processes: int) -> Runner:
+def _do(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool], processes: int) -> bool:
     if stage.kind == "exam":
-        return _exam
+        return _exam(stage, root, report, stopped)
     if processes == 1:
-        return _rl if stage.kind == "rl" else _language
+        return _training(stage, root, report, stopped)
 
-    def several(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
-        def progress(step: int) -> None:
-            report({"kind": stage.kind, "stage": stage.name, "step": step, "steps": stage.steps})
+    def progress(step: int) -> None:
+        report({"kind": stage.kind, "stage": stage.name, "step": step, "steps": stage.steps})
 
-        return on_several(stage.kind, stage.config(root), root / stage.name, processes, progress, stopped)
-
-    return several
+    return on_several(stage.kind, stage.config(root), root / stage.name, processes, progress, stopped)
 
 
 @contextmanager
