@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from edgewise.errors import RewardError
-from edgewise.statistics import calibration, calibration_error, pass_at_k, spearman
+from edgewise.statistics import calibration, calibration_error, pass_at_k, somers_d, spearman
 
 
 @settings(derandomize=True, max_examples=60)
@@ -48,6 +48,33 @@ def test_spearman_edges():
     assert np.isnan(spearman([1.0], [2.0]))
     with pytest.raises(ValueError, match="length"):
         spearman([1.0, 2.0], [1.0])
+
+
+@settings(derandomize=True, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30))
+def test_somers_d_agrees_with_scipy(pairs):
+    a, b = np.array(pairs, float).T
+    ours = somers_d(a, b)
+    if len(set(b)) == 1:
+        assert np.isnan(ours)
+    elif len(set(a)) == 1:
+        assert ours == 0.0
+    else:
+        assert ours == pytest.approx(stats.somersd(b, a).statistic, abs=1e-9)
+
+
+def test_somers_d_gains_by_telling_apart_what_spearman_would_rather_have_tied():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=1500)
+    told = np.where(truth > 0.8, truth, 0.0)  # nothing is known of the lower prompts
+    hint = np.where(truth > 0.8, truth, -100.0 + 0.2 * truth + rng.normal(size=1500))  # a little, rightly
+    assert somers_d(hint, truth) > somers_d(told, truth) + 0.03
+    assert spearman(hint, truth) < spearman(told, truth) - 0.03
+    apart = np.sign(truth[:, None] - truth)  # without ties, and in one block where the other has two
+    assert somers_d(hint, truth) == pytest.approx((apart * np.sign(hint[:, None] - hint)).sum() / (1500 * 1499))
+    assert np.isnan(somers_d([], []))
+    with pytest.raises(ValueError, match="length"):
+        somers_d([1.0, 2.0], [1.0])
 
 
 def test_calibration():

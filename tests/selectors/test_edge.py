@@ -10,9 +10,10 @@ from scipy.stats import chi2, norm
 
 import edgewise as ew
 from edgewise.beliefs import AbilityBelief, FeatureBelief
-from edgewise.beliefs.logistic import ALL_RIGHT, NONE_RIGHT, SOME_RIGHT
+from edgewise.beliefs.logistic import ALL_RIGHT, NONE_RIGHT, SOME_RIGHT, UNSEEN
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import ConfigError
+from edgewise.replay import World, simulate
 from edgewise.selectors import EdgeSelector
 
 
@@ -36,12 +37,25 @@ def test_the_weight_is_the_expected_chance_to_be_informative_to_the_power_of_sha
     for mean, variance in ((0.0, 0.01), (-1.0, 1.0), (2.0, 4.0)):
         sd = variance**0.5
         expected = quad(lambda x, m=mean, s=sd: chance(x) * norm.pdf(x, m, s), mean - 9 * sd, mean + 9 * sd)[0]
-        weight = np.exp(edge._log_weight(np.array([mean]), np.array([variance]), np.zeros(1, int)))[0]
-        assert weight == pytest.approx(expected**2.5, rel=2e-3)
-    # Known for certain to be a coin: 1 - 2 / 2^4 = 7/8.
-    assert edge._log_weight(np.zeros(1), np.full(1, 1e-12), np.zeros(1, int))[0] == pytest.approx(
-        2.5 * np.log(7 / 8), abs=1e-6
+        tried, untried = np.exp(
+            edge._log_weight(np.full(2, mean), np.full(2, variance), np.array([SOME_RIGHT, UNSEEN]))
+        )
+        assert tried == pytest.approx(expected**2.5, rel=2e-3)
+        square = quad(lambda x, m=mean, s=sd: chance(x) ** 2 * norm.pdf(x, m, s), mean - 9 * sd, mean + 9 * sd)[0]
+        raised = min(expected + 0.5 * (square - expected**2) ** 0.5, 1.0)
+        assert untried == pytest.approx(raised**2.5, rel=1e-2), "half a deviation above what is expected"
+    # Known for certain to be a coin: 1 - 2 / 2^4 = 7/8, tried or not.
+    assert edge._log_weight(np.zeros(2), np.full(2, 1e-12), np.array([SOME_RIGHT, UNSEEN])) == pytest.approx(
+        2.5 * np.log(7 / 8), abs=1e-5
     )
+
+
+def test_curiosity_tries_more_prompts_where_nothing_is_known_of_them() -> None:
+    result = simulate(
+        ["edge:curiosity=0.0", "edge"], World(prompts=500), seeds=(0, 1), steps=40, batch=16, knows="nothing"
+    )
+    incurious, curious = result.values["tried"][1:]
+    assert (curious > incurious + 0.05).all()
 
 
 def law(edge: EdgeSelector, rows: np.ndarray) -> np.ndarray:
@@ -213,3 +227,6 @@ def test_settings_are_checked() -> None:
     for sharpness in (-1.0, np.inf, np.nan):
         with pytest.raises(ConfigError, match="sharpness"):
             EdgeSelector(ew.PromptPool(range(3)), sharpness=sharpness)
+    for curiosity in (-0.1, np.inf, np.nan):
+        with pytest.raises(ConfigError, match="curiosity"):
+            EdgeSelector(ew.PromptPool(range(3)), curiosity=curiosity)

@@ -38,7 +38,7 @@ class AbilityBelief(LogisticBelief):
         drift: float = 0.1,
         offset: float = 1.5,
         residual: float = 1.5,
-        ageing: float = 0.99,
+        ageing: float = 0.998,
     ):
         super().__init__(pool, ageing, residual)
         if not 0 <= drift < offset < np.inf:

@@ -41,7 +41,7 @@ class FeatureBelief(LogisticBelief):
         drift: float = 0.1,
         strength: float = 1.5,
         residual: float = 1.5,
-        ageing: float = 0.99,
+        ageing: float = 0.998,
     ):
         super().__init__(pool, ageing, residual)
         if pool.features is None:

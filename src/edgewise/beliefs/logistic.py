@@ -29,6 +29,7 @@ UNSEEN, NONE_RIGHT, SOME_RIGHT, ALL_RIGHT = range(4)
 
 _GRID = np.linspace(-1.0, 1.0, 33)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 class _Told(NamedTuple):
@@ -151,17 +152,16 @@ class LogisticBelief(Belief):
         return sigmoid(mean / np.sqrt(1.0 + np.pi / 8.0 * variance))
 
     def spread(self, rows: Rows) -> Floats:
-        mean, variance = self.logits(rows)
-        first = second = np.zeros(len(rows))
-        for node, weight in zip(_NODES, _WEIGHTS / _WEIGHTS.sum(), strict=True):
-            rate = sigmoid(mean + node * np.sqrt(variance))
-            first, second = first + weight * rate, second + weight * rate**2
-        return np.sqrt(np.maximum(second - first**2, 0.0))
+        return self.deviation(lambda rates: rates, *self.logits(rows))
 
     def expected(self, worth: Callable[[Floats], Floats], mean: Floats, variance: Floats) -> Floats:
         """Expectation of a function of the success rate over logits ~ N(mean, variance), (n,)."""
-        nodes = sigmoid(mean[:, None] + np.sqrt(variance)[:, None] * _NODES)
-        return worth(nodes) @ (_WEIGHTS / _WEIGHTS.sum())
+        return worth(_rates(mean, variance)) @ _WEIGHTS
+
+    def deviation(self, worth: Callable[[Floats], Floats], mean: Floats, variance: Floats) -> Floats:
+        """Standard deviation of a function of the success rate over logits ~ N(mean, variance), (n,)."""
+        values = worth(_rates(mean, variance))
+        return np.sqrt(np.maximum(values**2 @ _WEIGHTS - (values @ _WEIGHTS) ** 2, 0.0))
 
     def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
         """Independent draws. One draw of the shared part for all would tie a batch to the luck of that draw."""
@@ -420,6 +420,11 @@ def logit_posterior(mean: Floats, variance: Floats, successes: Counts, trials: C
     weight /= weight.sum(1, keepdims=True)
     shift = (weight * offset).sum(1)
     return mode + shift, (weight * (offset - shift[:, None]) ** 2).sum(1)
+
+
+def _rates(mean: Floats, variance: Floats) -> Floats:
+    """Success rates at the nodes of the quadrature, (n, nodes)."""
+    return sigmoid(mean[:, None] + np.sqrt(variance)[:, None] * _NODES)
 
 
 def sigmoid(x: Floats) -> Floats:

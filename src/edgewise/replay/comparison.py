@@ -28,17 +28,20 @@ COLUMNS = {
     "steps_to_target": ("steps to target", "-", 0),
     "rollouts_to_target": ("rollouts to target", "-", 0),
     "probe_spearman": ("Spearman, probe", "+", 3),
+    "probe_somers_d": ("Somers' D, probe", "+", 3),
     "probe_brier": ("Brier, probe", "-", 3),
     "probe_log_loss": ("log loss, probe", "-", 3),
     "probe_calibration_error": ("calibr., probe", "-", 3),
     "selected_spearman": ("Spearman, picks", "+", 3),
+    "selected_somers_d": ("Somers' D, picks", "+", 3),
     "selected_brier": ("Brier, picks", "-", 3),
     "selected_log_loss": ("log loss, picks", "-", 3),
     "selected_calibration_error": ("calibr., picks", "-", 3),
 }
 """Metrics: heading, whether more (+) or less (-) is better, digits."""
 
-SHOWN = [name for name in COLUMNS if name not in ("regret", "probe_brier", "selected_brier", "selected_log_loss")]
+HIDDEN = ("regret", "probe_somers_d", "probe_brier", "selected_somers_d", "selected_brier", "selected_log_loss")
+SHOWN = [name for name in COLUMNS if name not in HIDDEN]
 SHOWN_OFF_POLICY = ["selected_spearman", "selected_brier", "selected_log_loss", "selected_calibration_error"]
 """What a table shows unless told otherwise. Brier and log loss compare methods only where all are judged on the same
 prompts: on the probe, or on the picks of a recorded run."""

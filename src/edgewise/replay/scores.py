@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewise.acquisition import Informativeness
-from edgewise.statistics import calibration_error, spearman
+from edgewise.statistics import calibration_error, somers_d, spearman
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,6 +48,7 @@ class Scores:
         self.put(
             **{
                 f"{sample}_spearman": spearman(predicted, rates),
+                f"{sample}_somers_d": somers_d(predicted, rates),
                 f"{sample}_brier": float(weight @ brier / total) if total else float("nan"),
                 f"{sample}_log_loss": float(weight @ log_loss / total) if total else float("nan"),
             }

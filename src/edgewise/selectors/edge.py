@@ -9,7 +9,7 @@ import numpy as np
 from edgewise.acquisition import Informativeness, informative
 from edgewise.beliefs.ability import AbilityBelief
 from edgewise.beliefs.features import FeatureBelief
-from edgewise.beliefs.logistic import LogisticBelief
+from edgewise.beliefs.logistic import UNSEEN, LogisticBelief
 from edgewise.errors import ConfigError
 from edgewise.offsets import Offsets
 from edgewise.pool import PromptPool, Rows
@@ -39,6 +39,7 @@ class EdgeSelector(BelievingSelector):
         pool: the prompts; categories or features sharpen the belief, none are needed.
         rollouts: k, rollouts of a prompt.
         sharpness: 0 draws uniformly; the higher, the closer to taking the best.
+        curiosity: standard deviations by which untried prompts are judged above their expectation, >= 0.
         drift: how far the policy's ability moves in a step, in logits.
         ageing: share of the evidence about a prompt's difficulty that survives a policy step.
         seed: of the draws.
@@ -50,16 +51,20 @@ class EdgeSelector(BelievingSelector):
         self,
         pool: PromptPool,
         rollouts: int = 8,
-        sharpness: float = 3.0,
+        sharpness: float = 4.0,
+        curiosity: float = 0.5,
         drift: float = 0.1,
-        ageing: float = 0.99,
+        ageing: float = 0.998,
         seed: int = 0,
     ):
         if not 0 <= sharpness < np.inf:
             raise ConfigError(f"sharpness must be finite and >= 0, got {sharpness}")
+        if not 0 <= curiosity < np.inf:
+            raise ConfigError(f"curiosity must be finite and >= 0, got {curiosity}")
         kind = AbilityBelief if pool.features is None else FeatureBelief
         super().__init__(pool, kind(pool, drift=drift, ageing=ageing), seed)
-        self.acquisition, self.sharpness = Informativeness(rollouts), float(sharpness)
+        self.acquisition = Informativeness(rollouts)
+        self.sharpness, self.curiosity = float(sharpness), float(curiosity)
         # What is picked is what looks best: raising the forecasts of its kind would raise the worst of that kind as well.
         self._worth, self._rate = Offsets(KINDS, highest=0.0), Offsets(KINDS)
 
@@ -93,4 +98,8 @@ class EdgeSelector(BelievingSelector):
 
     def _log_weight(self, mean: Floats, variance: Floats, shown: np.ndarray) -> Floats:
         worth = self._worth.apply(self.belief.expected(self.acquisition.worth, mean, variance), shown)
+        untried = np.flatnonzero(shown == UNSEEN)
+        if self.curiosity and len(untried):
+            doubt = self.belief.deviation(self.acquisition.worth, mean[untried], variance[untried])
+            worth[untried] = np.minimum(worth[untried] + self.curiosity * doubt, 1.0)
         return self.sharpness * np.log(np.maximum(worth, 1e-12))
