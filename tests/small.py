@@ -1,7 +1,11 @@
 """Settings small enough for tests."""
 
+from pathlib import Path
+from typing import Any
+
 from edgewise.lab.model import ModelConfig
 from edgewise.lab.pretrain import PretrainConfig
+from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig
 
 PRETRAINING = PretrainConfig(
     task="opgraph",
@@ -12,3 +16,18 @@ PRETRAINING = PretrainConfig(
     learning_rate=5e-3,
     save_every=30,
 )
+
+
+def rl_config(base: Path, **changes: Any) -> RLConfig:
+    """RL of a model pre-trained like that."""
+    settings: dict[str, Any] = {
+        "base": str(base),
+        "pool": PoolConfig(size=60, difficulty={"op": [1, 3]}),
+        "evaluation": EvalConfig(problems=20, samples=1, every=3, probe=10, probe_samples=2),
+        "steps": 7,
+        "prompts": 4,
+        "rollouts": 4,
+        "max_new_tokens": 6,
+        "save_every": 3,
+    }
+    return RLConfig(**{**settings, **changes})

@@ -7,26 +7,16 @@ import signal
 from pathlib import Path
 
 import pytest
+from tests.small import rl_config
 
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.experiments.comparison import ComparisonConfig, compare, preset
 from edgewise.experiments.runs import Event, Interrupted
-from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig
 
 
 @pytest.fixture
 def config(base: Path) -> ComparisonConfig:
-    run = RLConfig(
-        base=str(base),
-        pool=PoolConfig(size=40, difficulty={"op": [1, 3]}),
-        evaluation=EvalConfig(problems=10, samples=1, every=2, probe=8, probe_samples=2),
-        steps=6,
-        prompts=4,
-        rollouts=4,
-        max_new_tokens=6,
-        save_every=2,
-    )
-    return ComparisonConfig(methods=("uniform", "ds", "edge"), seeds=(3, 4), run=run)
+    return ComparisonConfig(methods=("uniform", "ds", "edge"), seeds=(3, 4), run=rl_config(base, steps=6))
 
 
 def without_clocks(summary: dict) -> dict:

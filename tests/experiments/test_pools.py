@@ -4,11 +4,12 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from tests.small import rl_config
 
 from edgewise.errors import ConfigError
 from edgewise.experiments import pools
 from edgewise.experiments.comparison import ComparisonConfig, preset
-from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig
+from edgewise.lab.rl import PoolConfig
 
 
 def test_every_pool_differs_from_the_demo_in_its_pool_only() -> None:
@@ -27,16 +28,7 @@ def test_every_pool_differs_from_the_demo_in_its_pool_only() -> None:
 def test_the_table_has_a_line_for_each_method_and_goes_on(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RLConfig(
-        base=str(base),
-        pool=PoolConfig(size=30, difficulty={"op": [1, 3]}),
-        evaluation=EvalConfig(problems=8, samples=1, every=2, probe=8, probe_samples=2),
-        steps=4,
-        prompts=4,
-        rollouts=4,
-        max_new_tokens=6,
-    )
-    monkeypatch.setattr(pools, "preset", lambda task: ComparisonConfig(run=run))
+    monkeypatch.setattr(pools, "preset", lambda task: ComparisonConfig(run=rl_config(base, steps=4)))
     monkeypatch.setattr(pools, "POOLS", {"bare": ("no labels", {"labels": "none"})})
     table = pools.pool_study(("uniform", "edge"), (1, 2), ("bare",), tmp_path, 1)
     lines = table.splitlines()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.small import rl_config
 
 from edgewise.errors import EdgewiseError
 from edgewise.lab.checkpoints import Policy
@@ -16,7 +17,7 @@ from edgewise.lab.evaluate import Roller
 from edgewise.lab.grpo import Sample, update
 from edgewise.lab.interrupts import stopping
 from edgewise.lab.parallel import World, world
-from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig, Trainer
+from edgewise.lab.rl import RLConfig, Trainer
 
 STOP_AT = 3
 ROLLS = {"uneven": ([0, 1, 2], [2, 3, 1]), "fewer than processes": ([3], [4]), "one prompt in both": ([4, 4], [6, 6])}
@@ -25,18 +26,7 @@ ROLLS = {"uneven": ([0, 1, 2], [2, 3, 1]), "fewer than processes": ([3], [4]), "
 
 def config(base: Path) -> RLConfig:
     """With refill, so that later rounds may have fewer groups than there are processes."""
-    return RLConfig(
-        base=str(base),
-        selector="edge",
-        gate="informative",
-        pool=PoolConfig(size=60, difficulty={"op": [1, 3]}),
-        evaluation=EvalConfig(problems=20, samples=1, every=2, probe=10, probe_samples=2),
-        steps=6,
-        prompts=4,
-        rollouts=4,
-        max_new_tokens=6,
-        save_every=5,
-    )
+    return rl_config(base, selector="edge", gate="informative", steps=6, save_every=5)
 
 
 def roller(policy: Policy, here: World) -> Roller:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.small import rl_config
 
 from edgewise.errors import ConfigError
 from edgewise.lab.record import RecordConfig, main, record
-from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig
+from edgewise.lab.rl import RLConfig
 from edgewise.replay import Trace
 
 
@@ -16,19 +17,7 @@ class Killed(Exception):
 
 
 def config(base: Path) -> RecordConfig:
-    run = RLConfig(
-        base=str(base),
-        selector="uniform",
-        gate="informative",
-        pool=PoolConfig(size=30, difficulty={"op": [1, 3]}),
-        evaluation=EvalConfig(problems=10, samples=1, every=10, probe=10, probe_samples=2),
-        steps=6,
-        prompts=4,
-        rollouts=4,
-        learning_rate=1e-3,
-        max_new_tokens=6,
-        save_every=2,
-    )
+    run = rl_config(base, selector="uniform", gate="informative", learning_rate=1e-3, steps=6, save_every=2)
     return RecordConfig(run, checkpoints=4, samples=8, features=6, chunk=64)
 
 
@@ -41,10 +30,10 @@ def test_a_recording_goes_on_where_it_was_stopped(base: Path, tmp_path: Path) ->
     assert (whole.trials == 8).all()
     assert whole.pool.category_names == ["1", "2", "3"]
     assert whole.pool.features is not None
-    assert whole.pool.features.shape == (30, 6)
+    assert whole.pool.features.shape == (60, 6)
     assert 0 < whole.rates(0).mean() < 1
     assert not np.array_equal(whole.rates(0), whole.rates(6))
-    assert whole.about["config"]["run"]["pool"]["size"] == 30
+    assert whole.about["config"]["run"]["pool"]["size"] == 60
 
     def stop(done: int, words: str) -> None:
         if words == "step 3":

@@ -29,7 +29,7 @@ def torchrun(*arguments: str) -> None:
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     command = [sys.executable, *launcher, "-m", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=ENVIRONMENT, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-12000:]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_both_processes_end_with_the_same_weights(base: Path, folder: Path, rank
     whole = lines(folder / "whole/metrics.jsonl")
     assert [line["step"] for line in whole] == list(range(1, 7))
     assert max(line["rounds"] for line in whole) > 1
-    assert [line["step"] for line in lines(folder / "whole/evals.jsonl")] == [0, 2, 4, 6]
+    assert [line["step"] for line in lines(folder / "whole/evals.jsonl")] == [0, 3, 6]
 
 
 def test_a_stop_of_one_process_stops_all_and_any_number_goes_on(

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.small import rl_config
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.checkpoints import Policy
 from edgewise.lab.config import from_dict
 from edgewise.lab.evaluate import Roller, evaluate
-from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig, Trainer, train
+from edgewise.lab.rl import PoolConfig, RLConfig, Trainer, train
 
 
 class Killed(Exception):
@@ -26,20 +27,6 @@ def kill_at(step: int):
             raise Killed
 
     return progress
-
-
-def rl_config(base: Path, **changes) -> RLConfig:
-    settings = {
-        "base": str(base),
-        "pool": PoolConfig(size=60, difficulty={"op": [1, 3]}),
-        "evaluation": EvalConfig(problems=20, samples=1, every=3, probe=10, probe_samples=2),
-        "steps": 7,
-        "prompts": 4,
-        "rollouts": 4,
-        "max_new_tokens": 6,
-        "save_every": 3,
-    }
-    return RLConfig(**{**settings, **changes})
 
 
 def lines(path: Path, *clocks: str) -> list[dict]:
@@ -160,3 +147,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(base: Path, tmp_path: Path, mon
     monkeypatch.setattr(rl, "update", lambda *a, **k: {"loss": float("nan"), "grad_norm": 0.0, "clipped": 0.0})
     with pytest.raises(EdgewiseError, match="loss became nan at step 1"):
         train(rl_config(base), tmp_path)
+
+
+def test_the_folder_of_a_run_is_no_checkpoint_but_names_its_newest(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"folder of a run.*step_000060"):
+        train(rl_config(base.parents[1]), tmp_path)

@@ -95,7 +95,14 @@ def shipped(name: str) -> Path:
 
 def find(base: str) -> Path:
     """A checkpoint by folder, or by the name of a shipped one."""
-    return Path(base) if Path(base).is_dir() else shipped(base)
+    folder = Path(base)
+    if not folder.is_dir():
+        return shipped(base)
+    # The newest of a run may be another one tomorrow, and what was begun on this one could not go on.
+    steps = RunFolder(folder).steps()
+    if steps:
+        raise CheckpointError(f"{base} is the folder of a run; name one of its checkpoints, such as {steps[-1]}")
+    return folder
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
