@@ -112,6 +112,12 @@ def test_both_processes_end_with_the_same_weights(base: Path, folder: Path, rank
     assert [line["step"] for line in lines(folder / "whole/evals.jsonl")] == [0, 3, 6]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="names of threads are read from Linux's /proc")
+def test_no_thread_of_a_group_outlives_it() -> None:
+    """Left over, they abort the interpreter's exit now and then, and a finished run looks like one that failed."""
+    torchrun("tests.lab.leaving_ranks")
+
+
 def test_a_stop_of_one_process_stops_all_and_any_number_goes_on(
     base: Path, folder: Path, ranks: list[dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -111,6 +111,10 @@ def world(device: str = "auto") -> Iterator[World]:
     if size == 1:
         yield World(0, 1, where)
         return
+    # It has the group of the moment as a default argument. Imported only after the group exists, as the first optimizer does,
+    # it would keep the group's threads alive past their end, and they crash some exits.
+    from torch.distributed.nn import functional  # noqa: F401
+
     dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
     try:
         yield World(dist.get_rank(), dist.get_world_size(), where)
