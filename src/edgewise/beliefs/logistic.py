@@ -152,16 +152,17 @@ class LogisticBelief(Belief):
         return sigmoid(mean / np.sqrt(1.0 + np.pi / 8.0 * variance))
 
     def spread(self, rows: Rows) -> Floats:
-        return self.deviation(lambda rates: rates, *self.logits(rows))
+        return self.moments(lambda rates: rates, *self.logits(rows))[1]
 
     def expected(self, worth: Callable[[Floats], Floats], mean: Floats, variance: Floats) -> Floats:
         """Expectation of a function of the success rate over logits ~ N(mean, variance), (n,)."""
         return worth(_rates(mean, variance)) @ _WEIGHTS
 
-    def deviation(self, worth: Callable[[Floats], Floats], mean: Floats, variance: Floats) -> Floats:
-        """Standard deviation of a function of the success rate over logits ~ N(mean, variance), (n,)."""
+    def moments(self, worth: Callable[[Floats], Floats], mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
+        """The same and its standard deviation, (n,) each."""
         values = worth(_rates(mean, variance))
-        return np.sqrt(np.maximum(values**2 @ _WEIGHTS - (values @ _WEIGHTS) ** 2, 0.0))
+        first = values @ _WEIGHTS
+        return first, np.sqrt(np.maximum(values**2 @ _WEIGHTS - first**2, 0.0))
 
     def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
         """Independent draws. One draw of the shared part for all would tie a batch to the luck of that draw."""

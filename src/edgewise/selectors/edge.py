@@ -97,9 +97,6 @@ class EdgeSelector(BelievingSelector):
         return self.rng.permutation(rows)
 
     def _log_weight(self, mean: Floats, variance: Floats, shown: np.ndarray) -> Floats:
-        worth = self._worth.apply(self.belief.expected(self.acquisition.worth, mean, variance), shown)
-        untried = np.flatnonzero(shown == UNSEEN)
-        if self.curiosity and len(untried):
-            doubt = self.belief.deviation(self.acquisition.worth, mean[untried], variance[untried])
-            worth[untried] = np.minimum(worth[untried] + self.curiosity * doubt, 1.0)
-        return self.sharpness * np.log(np.maximum(worth, 1e-12))
+        expected, deviation = self.belief.moments(self.acquisition.worth, mean, variance)
+        worth = self._worth.apply(expected, shown) + self.curiosity * deviation * (shown == UNSEEN)
+        return self.sharpness * np.log(np.minimum(np.maximum(worth, 1e-12), 1.0))
