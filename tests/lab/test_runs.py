@@ -151,4 +151,5 @@ def test_a_loss_that_is_not_finite_stops_the_run(base: Path, tmp_path: Path, mon
 
 def test_the_folder_of_a_run_is_no_checkpoint_but_names_its_newest(base: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"folder of a run.*step_000060"):
-        train(rl_config(base.parents[1]), tmp_path)
+        train(rl_config(base.parents[1]), tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "nothing is in the way of the next try"

@@ -89,7 +89,7 @@ def shipped(name: str) -> Path:
     path = SHIPPED / name
     if not path.is_dir():
         known = ", ".join(sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())) if SHIPPED.is_dir() else "none"
-        raise CheckpointError(f"no shipped checkpoint '{name}'; there are: {known}")
+        raise CheckpointError(f"there is no folder and no shipped checkpoint '{name}'; shipped are: {known}")
     return path
 
 

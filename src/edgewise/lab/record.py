@@ -54,8 +54,8 @@ class RecordConfig:
 def record(config: RecordConfig, out: Path, progress: Progress | None = None) -> Trace:
     """Run, evaluate, and write the trace to `out`; `progress` is told the checkpoints done."""
     folder = out.with_suffix(".run")
-    claim(folder, config)
     trainer = Trainer(config.run, folder / "rl")
+    claim(folder, config)
     at = np.linspace(0, config.run.steps, config.checkpoints).round().astype(np.int64)
 
     def counts(step: int) -> Path:

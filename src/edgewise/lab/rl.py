@@ -135,8 +135,6 @@ class Trainer:
 
     def __init__(self, config: RLConfig, out: Path, here: World | None = None):
         self.config, self.here = config, here or World(0, 1, find_device(config.device))
-        if self.here.leads:
-            claim(out, config)
         self.policy = Policy.load(find(config.base))
         self.policy.model.to(self.here.device)
         self.problems, self.pool = make_problems(self.policy.task, config.pool)
@@ -157,6 +155,9 @@ class Trainer:
         self.probe = np.sort(chosen[: config.evaluation.probe])
         probed = [self.problems[row] for row in self.probe]
         self.probe_roller = Roller(self.policy, probed, config.max_new_tokens, here=self.here)
+        # Only now: settings that nothing can be made of leave no trace that would be in the way of the next try.
+        if self.here.leads:
+            claim(out, config)
         self.folder = RunFolder(out)
         self.metrics, self.evals = Journal(out / "metrics.jsonl"), Journal(out / "evals.jsonl")
         self.samples = Journal(out / "samples.jsonl")
