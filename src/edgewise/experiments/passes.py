@@ -18,6 +18,9 @@ from edgewise.lab.config import from_dict, read_yaml
 from edgewise.lab.exam import ExamConfig, examine
 from edgewise.progress import bar
 
+PAGE = 200
+"""Characters a line where nobody's terminal sets a limit."""
+
 
 def print_exam(config: Path | None, changes: dict[str, Any], out: Path | None) -> None:
     """Evaluate by the settings of a file, with changes, print the table and leave it in `out` as evaluation.txt."""
@@ -29,16 +32,35 @@ def print_exam(config: Path | None, changes: dict[str, Any], out: Path | None) -
     settings = from_dict(ExamConfig, values)
     with bar("evaluating", settings.problems) as progress:
         result = examine(settings, out, lambda done, _: progress(done, "problems"))
-    shown = exam_table(result, settings.k)
-    Console().print(shown)
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width to keep to
+        console.width = PAGE
+    console.print(report(result, settings.k, console.width))
     if out is not None:
         file = io.StringIO()
-        Console(file=file, width=200).print(shown)
+        Console(file=file, width=PAGE).print(report(result, settings.k, PAGE))
         write_atomic(out / "evaluation.txt", file.getvalue().encode())
 
 
-def exam_table(result: dict[str, Any], ks: Sequence[int]) -> Group:
-    """Slices down, strict and outcome pass@k across, with the likelihood; below it failure modes and one text to read."""
+def report(result: dict[str, Any], ks: Sequence[int], width: int) -> Group:
+    """The table, without intervals where they do not fit; below it failure modes and one text to read."""
+    table = exam_table(result, ks)
+    fits = Console(width=10 * PAGE).measure(table).maximum <= width
+    overall = result["slices"]["all"]["all"]["reasons"]
+    total = sum(overall.values())
+    modes = sorted(overall.items(), key=lambda item: -item[1])
+    words = ["  ".join(f"{reason} {count / total:.1%}" for reason, count in modes)]
+    words += [f"\n{t['prompt']}\n{t['completion']}\n({t['reason']}; gold: {t['gold']})" for t in result["texts"][:1]]
+    level = f"{100 * result['level']:g}%"
+    brackets = (
+        f"In brackets: {level} bootstrap intervals over problems." if fits else "A wider terminal shows intervals too."
+    )
+    words.append(f"\n{brackets} nll: nats a token of gold solution.")
+    return Group(table if fits else exam_table(result, ks, intervals=False), *map(Text, words))
+
+
+def exam_table(result: dict[str, Any], ks: Sequence[int], intervals: bool = True) -> Table:
+    """Slices down, strict and outcome pass@k across, with the likelihood."""
     table = Table(title=f"{result['base']}: {result['problems']} held-out problems x {result['samples']} rollouts")
     table.add_column("")
     table.add_column("problems", justify="right")
@@ -51,25 +73,22 @@ def exam_table(result: dict[str, Any], ks: Sequence[int]) -> Group:
         for value, part in values.items():
             label = value if name in ("all", "range", "category") else f"{name} {value}"
             table.add_row(
-                label, str(part["problems"]), *_cells(part, ks), f"{part['guessing_floor']:.2f}", f"{part['nll']:.3f}"
+                label,
+                str(part["problems"]),
+                *_cells(part, ks, intervals),
+                f"{part['guessing_floor']:.2f}",
+                f"{part['nll']:.3f}",
             )
         table.add_section()
-    overall = result["slices"]["all"]["all"]["reasons"]
-    total = sum(overall.values())
-    modes = sorted(overall.items(), key=lambda item: -item[1])
-    words = ["  ".join(f"{reason} {count / total:.1%}" for reason, count in modes)]
-    words += [f"\n{t['prompt']}\n{t['completion']}\n({t['reason']}; gold: {t['gold']})" for t in result["texts"][:1]]
-    level = f"{100 * result['level']:g}%"
-    words.append(f"\nIn brackets: {level} bootstrap intervals over problems. nll: nats a token of gold solution.")
-    return Group(table, *map(Text, words))
+    return table
 
 
-def _cells(part: dict[str, Any], ks: Sequence[int]) -> list[str]:
+def _cells(part: dict[str, Any], ks: Sequence[int], intervals: bool) -> list[str]:
     cells = []
     for kind in ("strict", "outcome"):
         for k in ks:
             mean, low, high = (part[kind][name][k - 1] for name in ("mean", "low", "high"))
-            cells.append(f"{mean:.3f} ({low:.2f}-{high:.2f})")
+            cells.append(f"{mean:.3f} ({low:.2f}-{high:.2f})" if intervals else f"{mean:.3f}")
     return cells
 
 
