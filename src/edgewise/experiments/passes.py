@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -60,8 +61,10 @@ def report(result: dict[str, Any], ks: Sequence[int], width: int) -> Group:
 
 
 def exam_table(result: dict[str, Any], ks: Sequence[int], intervals: bool = True) -> Table:
-    """Slices down, strict and outcome pass@k across, with the likelihood."""
+    """Slices down, strict and outcome pass@k across, with the likelihood; narrower in all without intervals."""
     table = Table(title=f"{result['base']}: {result['problems']} held-out problems x {result['samples']} rollouts")
+    if not intervals:
+        table.box, table.padding = box.SIMPLE_HEAD, 0
     table.add_column("")
     table.add_column("problems", justify="right")
     for kind in ("strict", "outcome"):
