@@ -74,7 +74,8 @@ def demo(
 
     Args:
         task: opgraph or countdown.
-        methods: uniform, ds (dynamic sampling) or any selector; default: uniform ds mopps edge.
+        methods: uniform, ds (dynamic sampling) or any selector, with options (edge:curiosity=0) and gate (edge+ds);
+            default: uniform ds mopps edge.
         seeds: how many seeds; default 5.
         first_seed: the first of them; default 0.
         steps: training steps of each run.

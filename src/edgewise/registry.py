@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from edgewise.errors import ConfigError, unknown_name
@@ -46,17 +46,20 @@ class Registry(Generic[T]):
         parameters = inspect.signature(self.get(name)).parameters
         return {option: value for option, value in offered.items() if option in parameters}
 
+    def check(self, name: str, options: Iterable[str], given: int = 0) -> None:
+        """Raise `ConfigError` for options that `name` does not take, with those it does, beyond the first `given`."""
+        parameters = inspect.signature(self.get(name)).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            known = list(parameters)[given:]
+            for option in options:
+                if option not in known:
+                    raise unknown_name(f"option of {self.kind} {name}", option, known)
+
     def make(self, name: str, *args: Any, **options: Any) -> T:
         """Build `name`; options it does not take raise `ConfigError` with those it does."""
-        factory = self.get(name)
-        parameters = inspect.signature(factory).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            for option in options:
-                if option not in parameters:
-                    known = list(parameters)[len(args) :]
-                    raise unknown_name(f"option of {self.kind} {name}", option, known)
+        self.check(name, options, len(args))
         try:
-            return factory(*args, **options)
+            return self.get(name)(*args, **options)
         except TypeError as error:
             raise ConfigError(f"{self.kind} {name}: {error}") from error
 

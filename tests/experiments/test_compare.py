@@ -53,11 +53,18 @@ def test_methods_of_a_seed_share_pool_and_evaluation(config: ComparisonConfig) -
     assert first.evaluation == second.evaluation
     assert runs["edge/seed_4"].pool.seed != second.pool.seed
     assert (first.selector, first.gate) == ("uniform", "informative")
+    tuned = dataclasses.replace(config, methods=("edge", "edge:curiosity=0+ds")).runs()
+    assert list(tuned)[:2] == ["edge:curiosity=0+ds/seed_3", "edge/seed_3"]
+    arm = tuned["edge:curiosity=0+ds/seed_3"]
+    assert (arm.selector, arm.selector_options, arm.gate) == ("edge", {"curiosity": 0}, "informative")
+    assert (second.selector_options, second.gate) == ({}, None)
 
 
 def test_bad_settings_are_one_clear_error(config: ComparisonConfig, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'mopps'"):
         dataclasses.replace(config, methods=("moops",))
+    with pytest.raises(ConfigError, match="cannot hold '/'"):
+        dataclasses.replace(config, methods=("mopps:prior=a/b",))
     with pytest.raises(ConfigError, match="at least one seed"):
         dataclasses.replace(config, seeds=())
     with pytest.raises(ConfigError, match="given twice"):

@@ -15,23 +15,21 @@ from edgewise.experiments.summary import summarise
 from edgewise.lab.checkpoints import Policy, find
 from edgewise.lab.config import claim, from_dict, read_yaml
 from edgewise.lab.rl import RLConfig
-from edgewise.selectors import list_selectors
+from edgewise.selectors.spec import DYNAMIC_SAMPLING, parse
 
 PRESETS = Path(__file__).parent / "presets"
-DYNAMIC_SAMPLING = "ds"
 
 
 @dataclass(frozen=True)
 class ComparisonConfig:
     """Methods by seeds; `run` is what they share.
 
-    A method is the name of a selector, or `ds`: dynamic sampling, the uniform selector with the informative gate.
+    A method is the name of a selector, with options (`edge:curiosity=0`) and the informative gate (`edge+ds`) where wanted, or
+    `ds`: dynamic sampling, the uniform selector with that gate.
     """
 
     methods: tuple[str, ...] = ("uniform", DYNAMIC_SAMPLING, "mopps", "edge")
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Options of a method's selector, by method."""
     run: RLConfig = field(default_factory=RLConfig)
 
     def __post_init__(self) -> None:
@@ -42,25 +40,25 @@ class ComparisonConfig:
         for names, kind in ((self.methods, "method"), (self.seeds, "seed")):
             if len(set(names)) != len(names):
                 raise ConfigError(f"a {kind} is given twice: {', '.join(map(str, names))}")
-        known = [DYNAMIC_SAMPLING, *list_selectors()]
-        for method in [*self.methods, *self.options]:
-            if method not in known:
-                raise unknown_name("method", method, known)
+        for method in self.methods:
+            parse(method)
+            if "/" in method:
+                raise ConfigError(f"a method names the folder of its runs and cannot hold '/': {method}")
 
     def runs(self) -> dict[str, RLConfig]:
         """Configuration of each run by its folder, `method/seed_0`; seeds outermost, so that pairs finish together."""
-        # Dynamic sampling takes longest: started first, it does not keep the others waiting at the end.
-        methods = sorted(self.methods, key=lambda method: method != DYNAMIC_SAMPLING)
+        # Refill takes longest: started first, it does not keep the others waiting at the end.
+        methods = sorted(self.methods, key=lambda method: not parse(method).gated)
         return {f"{method}/seed_{seed}": self.arm(method, seed) for seed in self.seeds for method in methods}
 
     def arm(self, method: str, seed: int) -> RLConfig:
         """One run. The seed decides the pool, the policy's samples and the selector; all methods of a seed share the pool."""
-        dynamic = method == DYNAMIC_SAMPLING
+        spec = parse(method)
         return dataclasses.replace(
             self.run,
-            selector="uniform" if dynamic else method,
-            selector_options=self.options.get(method, {}),
-            gate="informative" if dynamic else None,
+            selector=spec.selector,
+            selector_options=spec.options,
+            gate="informative" if spec.gated else None,
             pool=dataclasses.replace(self.run.pool, seed=1000 + seed),
             evaluation=dataclasses.replace(self.run.evaluation, seed=2000 + seed),
             seed=seed,

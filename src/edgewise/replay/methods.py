@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +12,7 @@ from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.gates import Gate, make_gate
 from edgewise.pool import PromptPool
 from edgewise.selectors import Selector, list_selectors, make_selector, selectors
-
-GATE = "+ds"
+from edgewise.selectors.spec import parse
 
 
 @dataclass(frozen=True)
@@ -40,25 +37,15 @@ def method(text: str) -> Method:
     """Read `selector[:option=value]...[+ds]`, such as `mopps`, `mopps:decay=1.0:by=mean`, `edge+ds`; `ds` is `uniform+ds`.
 
     Raises:
-        ConfigError: no such selector, or an option without a value.
+        ConfigError: see `edgewise.selectors.spec.parse`.
     """
-    name = "uniform" + GATE if text == "ds" else text
-    gated = name.endswith(GATE)
-    selector, *parts = name.removesuffix(GATE).split(":")
-    selectors.get(selector)  # an unknown name is an error here, not in the middle of a comparison
-    options: dict[str, Any] = {}
-    for part in parts:
-        option, equals, value = part.partition("=")
-        if not equals:
-            raise ConfigError(f"'{part}' in '{text}' is not an option; write {selector}:name=value")
-        options[option] = _value(value)
+    spec = parse(text)
 
     def make(pool: PromptPool, seed: int, rollouts: int) -> Selector:
-        return make_selector(
-            selector, pool, **{**selectors.accepted(selector, seed=seed, rollouts=rollouts), **options}
-        )
+        known = selectors.accepted(spec.selector, seed=seed, rollouts=rollouts)
+        return make_selector(spec.selector, pool, **{**known, **spec.options})
 
-    return Method(text, make, gated)
+    return Method(text, make, spec.gated)
 
 
 def applicable(pool: PromptPool) -> list[str]:
@@ -100,13 +87,3 @@ def known_pool(pool: PromptPool, knows: str = "all", wrong: float = 0.0, seed: i
         codes[mixed] = codes[rng.permutation(mixed)]
         labels = np.array([*pool.category_names, None], object)[codes]
     return PromptPool(pool.ids, labels, pool.features if knows in ("all", "features") else None)
-
-
-def _value(text: str) -> Any:
-    """JSON where it is JSON (numbers, true, null, lists), numbers as `.5` too, text otherwise."""
-    for read in (json.loads, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
