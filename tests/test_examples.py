@@ -17,5 +17,5 @@ def test_plain_loop():
     ratios = [float(ratio) for ratio in re.findall(r"effective_ratio (\S+),", done.stdout)]
     assert len(ratios) == 5
     # With difficulties spread over five levels, few of uniform prompts would be within reach.
-    assert min(ratios) > 0.75
+    assert min(ratios) > 0.7
     assert done.stdout.count("probe_calibration_error") == 5
