@@ -35,7 +35,7 @@ def table(summary: dict[str, Any]) -> Table:
         title=Text(f"{summary.get('task', 'comparison')}: mean over {seeds} seed{'s' * (seeds != 1)}"),
         caption="95% intervals over seeds. Green: clear gain, red: clear loss, yellow: neither.",
     )
-    result.add_column("method", no_wrap=True)
+    result.add_column("method", overflow="fold")
     for name in (*RATIOS.values(), *COLUMNS.values()):
         result.add_column(name, justify="right", no_wrap=True)
     for method in comparison.methods:
