@@ -40,9 +40,7 @@ def pass_at_k(correct: Any, total: Any, k: int) -> npt.NDArray[np.float64]:
 
 def spearman(predicted: Any, observed: Any) -> float:
     """Rank correlation with mid-ranks for ties, in [-1, 1]; NaN for fewer than two points or where either is constant."""
-    a, b = np.asarray(predicted, np.float64), np.asarray(observed, np.float64)
-    if a.shape != b.shape or a.ndim != 1:
-        raise ValueError(f"spearman needs two vectors of one length, got {a.shape} and {b.shape}")
+    a, b = _pair(predicted, observed)
     if len(a) < 2:
         return float("nan")
     ranks = np.stack([_midranks(a), _midranks(b)])
@@ -60,16 +58,14 @@ def somers_d(predicted: Any, observed: Any) -> float:
     Args:
         predicted, observed: (n,) each. NaN if no two observations differ.
     """
-    p, y = np.asarray(predicted, np.float64), np.asarray(observed, np.float64)
-    if p.shape != y.shape or p.ndim != 1:
-        raise ValueError(f"somers_d needs two vectors of one length, got {p.shape} and {y.shape}")
+    p, y = _pair(predicted, observed)
     score = pairs = 0
     block = max(1, 2**20 // max(len(p), 1))
     for start in range(0, len(p), block):
         part = slice(start, start + block)
-        apart = np.sign(y[part, None] - y)
-        score += int((apart * np.sign(p[part, None] - p)).sum())
-        pairs += int(np.count_nonzero(apart))
+        above = y[part, None] > y  # each pair once, from its higher observation
+        score += int((above * np.sign(p[part, None] - p)).sum())
+        pairs += int(above.sum())
     return score / pairs if pairs else float("nan")
 
 
@@ -96,6 +92,13 @@ def calibration_error(predicted: Any, successes: Any, trials: Any, bins: int = 1
     gap = np.abs(table["predicted"] - table["observed"])
     total = table["trials"].sum()
     return float(np.nansum(gap * table["trials"]) / total) if total else float("nan")
+
+
+def _pair(predicted: Any, observed: Any) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(predicted, np.float64), np.asarray(observed, np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(f"predicted and observed must be two vectors of one length, got {a.shape} and {b.shape}")
+    return a, b
 
 
 def _midranks(values: np.ndarray) -> np.ndarray:

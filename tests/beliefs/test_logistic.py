@@ -8,7 +8,7 @@ from scipy import integrate, stats
 from scipy.special import expit
 
 from edgewise.beliefs import AbilityBelief, FeatureBelief
-from edgewise.beliefs.logistic import logit_posterior
+from edgewise.beliefs.logits import logit_posterior
 from edgewise.pool import PromptPool
 
 

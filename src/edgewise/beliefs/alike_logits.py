@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgewise.beliefs.logits import sigmoid
 from edgewise.beliefs.window import Alike, Floats, Slots, aim
 
 
@@ -33,7 +34,7 @@ class AlikeLogits(Alike):
 
     def _draw(self, kinds: Slots) -> Floats:
         logit = self._alpha[kinds] + np.sqrt(self._beta[kinds]) * self._rng.standard_normal(len(kinds))
-        return 0.5 * (1.0 + np.tanh(0.5 * logit))
+        return sigmoid(logit)
 
 
 def _logit(p: Floats) -> Floats:

@@ -115,23 +115,14 @@ def tables(place: str, results: dict[Job, Comparison]) -> str:
 
 def _everyone(place: str, results: dict[Job, Comparison]) -> Iterator[str]:
     trained = place.startswith("simulator")
-    heads = [
-        "selector",
-        "knows",
-        "effective ratio",
-        "Spearman, picks",
-        "Spearman",
-        "Somers' D",
-        "Brier",
-        "prompts tried",
-    ]
+    columns = {name: head for name, head in COMPARED.items() if name != "accuracy"} | {"tried": "prompts tried"}
+    heads = ["selector", "knows", *columns.values()]
     heads += ["final accuracy", "steps to uniform's end", "rollouts to it"] if trained else []
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     aim = results[Job(place, "uniform", ANY)].curves["accuracy"][0, :, -1] if trained else np.empty(0)
     for job, result in results.items():
-        names = ("effective_ratio", "selected_spearman", "probe_spearman", "probe_somers_d", "probe_brier", "tried")
-        cells = [_cell(result.values[name][0]) for name in names]
+        cells = [_cell(result.values[name][0]) for name in columns]
         if trained:
             steps, rollouts = _reached(result, aim)
             cells += [_cell(result.values["accuracy"][0]), _cell(steps, digits=0), _cell(rollouts, digits=0)]

@@ -10,6 +10,7 @@ from edgewise.acquisition import Informativeness, informative
 from edgewise.beliefs.ability import AbilityBelief
 from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.logistic import UNSEEN, LogisticBelief
+from edgewise.beliefs.logits import mean_rate, moments
 from edgewise.errors import ConfigError
 from edgewise.offsets import Offsets
 from edgewise.pool import PromptPool, Rows
@@ -78,8 +79,8 @@ class EdgeSelector(BelievingSelector):
 
     def _age(self) -> None:
         _, successes, trials, mean, variance, shown = self.belief.underway()
-        self._rate.learn(self.belief.rate(mean, variance), shown, successes / trials)
-        worth = self.belief.expected(lambda rates: informative(rates, trials[:, None]), mean, variance)
+        self._rate.learn(mean_rate(mean, variance), shown, successes / trials)
+        worth, _ = moments(lambda rates: informative(rates, trials[:, None]), mean, variance)
         self._worth.learn(worth, shown, ((successes > 0) & (successes < trials)).astype(np.float64))
         super()._age()
 
@@ -97,6 +98,6 @@ class EdgeSelector(BelievingSelector):
         return self.rng.permutation(rows)
 
     def _log_weight(self, mean: Floats, variance: Floats, shown: np.ndarray) -> Floats:
-        expected, deviation = self.belief.moments(self.acquisition.worth, mean, variance)
+        expected, deviation = moments(self.acquisition.worth, mean, variance)
         worth = self._worth.apply(expected, shown) + self.curiosity * deviation * (shown == UNSEEN)
         return self.sharpness * np.log(np.minimum(np.maximum(worth, 1e-12), 1.0))
