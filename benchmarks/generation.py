@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from benchmarks.row import Row
-from edgewise.lab.generate import generate
-from edgewise.lab.model import Decoder, ModelConfig
+from edgewise.lab.model.decoder import Decoder, ModelConfig
+from edgewise.lab.model.generate import generate
 
 ROWS, LONGEST_PROMPT, NEW = 64, 64, 128
 WORDS = 32

@@ -12,12 +12,12 @@ import torch
 
 from benchmarks.language import TASK, Side
 from benchmarks.row import Row, seconds
-from edgewise.lab.budgets import train_flops
-from edgewise.lab.checkpoints import Policy
-from edgewise.lab.corpus import Corpus
-from edgewise.lab.generate import generate
-from edgewise.lab.packed import Objective, Pack
-from edgewise.lab.presets import preset
+from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.model.generate import generate
+from edgewise.lab.model.packed import Objective, Pack
+from edgewise.lab.run.budgets import train_flops
+from edgewise.lab.run.corpus import Corpus
+from edgewise.lab.run.presets import preset
 
 SIZE, TOKENS, STEPS = "103M", 65_536, 20
 ROLLOUTS, NEW = 1_024, 512

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.row import Row
-from edgewise.lab.tokenizer import Tokenizer
+from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.tasks import GsmInfinite, Problem
 
 # The original generator samples by rejection. Its median rates at op 10 in one process, and its fastest at any op and mode,

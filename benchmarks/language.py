@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from benchmarks.row import Row
-from edgewise.lab.checkpoints import Policy
-from edgewise.lab.packed import Objective, Pack
-from edgewise.lab.presets import preset
+from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.model.packed import Objective, Pack
+from edgewise.lab.run.presets import preset
 
 DOCUMENTS = 16
 """A step's; GSM-Infinite of 2 to 20 operations: 60 to 700 tokens."""

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.row import Row
 from edgewise.experiments import preset
-from edgewise.lab.rl import train
+from edgewise.lab.rl.trainer import train
 
 STEPS = 30
 

@@ -32,7 +32,7 @@ def _measure() -> tuple[float, float]:
     from trl import GRPOConfig, GRPOTrainer
 
     from edgewise.adapters.trl import EdgewiseMixin
-    from edgewise.lab.checkpoints import shipped
+    from edgewise.lab.model.checkpoints import shipped
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -26,7 +26,7 @@ from transformers.utils import logging
 from trl import GRPOConfig
 
 from edgewise.adapters.trl import EdgewiseGRPOTrainer
-from edgewise.lab.checkpoints import find
+from edgewise.lab.model.checkpoints import find
 from edgewise.tasks import Problem, make_task
 
 PROMPTS, ROLLOUTS, EVERY = 16, 8, 10

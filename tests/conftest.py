@@ -8,7 +8,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A barely trained opgraph checkpoint: enough to roll out and to learn from."""
     import torch
 
-    from edgewise.lab.pretrain import pretrain
+    from edgewise.lab.run.pretrain import pretrain
     from tests.small import PRETRAINING
 
     torch.set_num_threads(1)

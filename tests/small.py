@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from edgewise.lab.model import ModelConfig
-from edgewise.lab.pretrain import PretrainConfig
-from edgewise.lab.rl import EvalConfig, PoolConfig, RLConfig
+from edgewise.lab.model.decoder import ModelConfig
+from edgewise.lab.rl.trainer import EvalConfig, PoolConfig, RLConfig
+from edgewise.lab.run.pretrain import PretrainConfig
 
 PRETRAINING = PretrainConfig(
     task="opgraph",

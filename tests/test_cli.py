@@ -69,7 +69,7 @@ def test_the_process_itself_exits_with_2() -> None:
 
 
 def test_a_damaged_base_is_named_before_anything_starts(tmp_path: Path) -> None:
-    from edgewise.lab.checkpoints import shipped
+    from edgewise.lab.model.checkpoints import shipped
 
     base = tmp_path / "base"
     base.mkdir()

@@ -103,7 +103,7 @@ def pretrain(config: Path, out: Path) -> None:
         out: folder of the run; the same command goes on where it was stopped.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
-    from edgewise.lab.pretrain import PretrainConfig
+    from edgewise.lab.run.pretrain import PretrainConfig
 
     _language_stage(PretrainConfig, "pre-training", config, out)
 
@@ -116,14 +116,14 @@ def midtrain(config: Path, out: Path) -> None:
         out: folder of the run; the same command goes on where it was stopped.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
-    from edgewise.lab.pretrain import MidtrainConfig
+    from edgewise.lab.run.pretrain import MidtrainConfig
 
     _language_stage(MidtrainConfig, "mid-training", config, out)
 
 
 def _language_stage(kind: Any, title: str, config: Path, out: Path) -> None:
-    from edgewise.lab.presets import read_stage
-    from edgewise.lab.pretrain import pretrain as run
+    from edgewise.lab.run.presets import read_stage
+    from edgewise.lab.run.pretrain import pretrain as run
     from edgewise.progress import bar
 
     settings = read_stage(kind, config)
@@ -152,8 +152,8 @@ def rl(config: Path, out: Path) -> None:
         out: folder of the run; the same command goes on where it was stopped.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
-    from edgewise.lab.config import from_dict, read_yaml
-    from edgewise.lab.rl import RLConfig, train
+    from edgewise.lab.rl.trainer import RLConfig, train
+    from edgewise.lab.run.config import from_dict, read_yaml
     from edgewise.progress import bar
 
     settings = from_dict(RLConfig, read_yaml(config))

@@ -80,7 +80,7 @@ def test_bad_settings_are_one_clear_error(config: ComparisonConfig, tmp_path: Pa
 
 
 def test_presets_name_shipped_bases() -> None:
-    from edgewise.lab.checkpoints import Policy, find
+    from edgewise.lab.model.checkpoints import Policy, find
 
     for task in ("opgraph", "countdown"):
         settings = preset(task)

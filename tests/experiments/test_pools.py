@@ -9,7 +9,7 @@ from tests.small import rl_config
 from edgewise.errors import ConfigError
 from edgewise.experiments import pools
 from edgewise.experiments.comparison import ComparisonConfig, preset
-from edgewise.lab.rl import PoolConfig
+from edgewise.lab.rl.trainer import PoolConfig
 
 
 def test_every_pool_differs_from_the_demo_in_its_pool_only() -> None:

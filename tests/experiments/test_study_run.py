@@ -20,7 +20,7 @@ from edgewise.experiments.study.plan import run_unit, units
 from edgewise.experiments.study.run import copy_to_docs
 from edgewise.experiments.study.stages import checkpoint_of, record_of, run_stage
 from edgewise.experiments.workers import Event, Interrupted
-from edgewise.lab.checkpoints import read_tensors
+from edgewise.lab.model.checkpoints import read_tensors
 from edgewise.statistics import pass_at_k
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.tasks.test_opgraph import solve
 
 from edgewise.errors import ConfigError, TaskError
-from edgewise.lab.tokenizer import Tokenizer
+from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.tasks import OpGraph
 
 FIXED = settings(derandomize=True, max_examples=40, deadline=None)

@@ -12,9 +12,9 @@ from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.runs import Event, run_all
 from edgewise.experiments.summary import summarise
-from edgewise.lab.checkpoints import Policy, find
-from edgewise.lab.config import claim, from_dict, read_yaml
-from edgewise.lab.rl import RLConfig
+from edgewise.lab.model.checkpoints import Policy, find
+from edgewise.lab.rl.trainer import RLConfig
+from edgewise.lab.run.config import claim, from_dict, read_yaml
 from edgewise.selectors.spec import DYNAMIC_SAMPLING, parse
 
 PRESETS = Path(__file__).parent / "presets"

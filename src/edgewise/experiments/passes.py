@@ -15,8 +15,8 @@ from rich.text import Text
 
 from edgewise.checkpoint import write_atomic
 from edgewise.errors import ConfigError
-from edgewise.lab.config import from_dict, read_yaml
-from edgewise.lab.exam import ExamConfig, examine
+from edgewise.lab.evaluation.evaluation import ExamConfig, examine
+from edgewise.lab.run.config import from_dict, read_yaml
 from edgewise.progress import bar
 
 PAGE = 200

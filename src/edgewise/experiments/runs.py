@@ -7,7 +7,7 @@ from typing import Any
 
 from edgewise.checkpoint import write_json
 from edgewise.experiments.workers import Event, Interrupted, Job, Tell, run_jobs, send, stopped
-from edgewise.lab.rl import RLConfig
+from edgewise.lab.rl.trainer import RLConfig
 
 
 def run_all(runs: dict[str, RLConfig], out: Path, workers: int | None = None, on_event: Tell | None = None) -> None:
@@ -32,7 +32,7 @@ class _Stop(Exception):
 
 def _run(name: str, config: RLConfig, folder: str) -> bool:
     """In a worker process: one run to its end (True) or to a stop (False)."""
-    from edgewise.lab.rl import Trainer
+    from edgewise.lab.rl.trainer import Trainer
 
     def report(line: dict[str, Any]) -> None:
         keys = ("step", "steps", "reward", "effective_ratio", "rollouts", "seconds")

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import stats
 
 from edgewise.errors import ConfigError
-from edgewise.lab.config import read_yaml
-from edgewise.lab.journal import read
+from edgewise.lab.run.config import read_yaml
+from edgewise.lab.run.journal import read
 from edgewise.statistics import spearman
 
 Series = list["float | None"]

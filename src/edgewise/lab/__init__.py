@@ -1,0 +1,1 @@
+"""Laboratory: models, reinforcement learning, evaluation and the infrastructure of runs."""

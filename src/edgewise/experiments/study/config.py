@@ -14,8 +14,8 @@ from typing import Any
 from edgewise.errors import ConfigError, EdgewiseError, unknown_name
 from edgewise.experiments.study.claims import Claim
 from edgewise.experiments.study.stages import KINDS, Stage
-from edgewise.lab.budgets import require_equal, rl_tokens
-from edgewise.lab.config import from_dict, read_yaml
+from edgewise.lab.run.budgets import require_equal, rl_tokens
+from edgewise.lab.run.config import from_dict, read_yaml
 from edgewise.tasks import make_task
 
 STUDIES, SCALES = Path(__file__).parent / "studies", Path(__file__).parent / "scales"

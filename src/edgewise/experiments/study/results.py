@@ -14,8 +14,8 @@ from edgewise.experiments.study.claims import Claim, verdict
 from edgewise.experiments.study.config import Region, Study
 from edgewise.experiments.study.stages import Stage, record_of
 from edgewise.experiments.summary import interval
-from edgewise.lab.journal import read
-from edgewise.lab.passes import bootstrap, pass_curve, pass_table
+from edgewise.lab.evaluation.pass_at_k import bootstrap, pass_curve, pass_table
+from edgewise.lab.run.journal import read
 
 Reals = npt.NDArray[np.float64]
 KINDS = ("strict", "outcome")

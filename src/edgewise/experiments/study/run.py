@@ -17,7 +17,7 @@ from edgewise.experiments.study.local import run_here
 from edgewise.experiments.study.plan import unfinished, units
 from edgewise.experiments.study.results import StudyResults
 from edgewise.experiments.workers import Event
-from edgewise.lab.config import claim
+from edgewise.lab.run.config import claim
 
 ENGINES = ("local", "ray")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edgewise.errors import EdgewiseError
-from edgewise.lab.config import write_yaml
-from edgewise.lab.journal import read
+from edgewise.lab.run.config import write_yaml
+from edgewise.lab.run.journal import read
 
 LOOK = 1.0
 """Seconds between looks at the journal."""

@@ -19,10 +19,10 @@ from typing import Any
 from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.experiments.study.several import on_several
-from edgewise.lab.config import from_dict, to_dict
-from edgewise.lab.exam import ExamConfig, examine
-from edgewise.lab.pretrain import MidtrainConfig, PretrainConfig, pretrain
-from edgewise.lab.rl import RLConfig, train
+from edgewise.lab.evaluation.evaluation import ExamConfig, examine
+from edgewise.lab.rl.trainer import RLConfig, train
+from edgewise.lab.run.config import from_dict, to_dict
+from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig, pretrain
 
 VERSION = 1
 """Part of every hash: raised when the same settings come to mean something else."""

@@ -1,0 +1,252 @@
+"""The evaluation of a checkpoint on held-out problems: pass@k curves with intervals, failure modes and likelihood by slice.
+
+A slice is all problems, a named range of op, or one value of op, context or mode. Strict and outcome stand side by side:
+strict asks for every step and the answer, outcome for the answer alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edgewise.checkpoint import write_atomic, write_json
+from edgewise.errors import ConfigError
+from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
+from edgewise.lab.evaluation.pass_at_k import pass_curve
+from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
+from edgewise.lab.model.checkpoints import Policy, find
+from edgewise.lab.run.config import claim
+from edgewise.lab.run.journal import Journal, read
+from edgewise.lab.run.parallel import find_device
+from edgewise.tasks import Problem
+from edgewise.tasks.base import guessing_floor
+
+Progress = Callable[[int, int], None]
+KINDS = ("strict", "outcome")
+
+
+@dataclass(frozen=True)
+class ExamConfig:
+    """Settings of an evaluation."""
+
+    base: str = ""
+    """The checkpoint: a folder, or the name of a shipped one."""
+    difficulty: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the task's `make`."""
+    problems: int = 500
+    samples: int = 16
+    """Rollouts of each problem; pass@k is estimated for k = 1 .. samples."""
+    k: tuple[int, ...] = (1, 4, 16)
+    """Values of k that tables show."""
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Named ranges of op, both ends included: {ID: [2, 10], edge: [11, 14], hard: [15, 20]}."""
+    by: tuple[str, ...] = ("op", "context", "mode")
+    """Properties of problems to slice by; those that a task does not have are left out."""
+    temperature: float = 1.0
+    max_new_tokens: int = 32
+    seed: int = 1
+    chunk: int = 1024
+    """Completions at a time."""
+    draws: int = 2000
+    """Bootstrap resamples of the problems."""
+    level: float = 0.95
+    readable: int = 12
+    """Rollouts kept as text."""
+    device: str = "cpu"
+    """"cpu", "cuda" or "auto": the GPU if there is one. Small models are faster on a CPU."""
+
+    def __post_init__(self) -> None:
+        for name in ("problems", "samples", "max_new_tokens", "chunk"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.k or any(not 1 <= value <= self.samples for value in self.k):
+            given = ", ".join(map(str, self.k))
+            raise ConfigError(f"every k must lie between 1 and samples ({self.samples}), got {given}")
+        for name, ends in self.ranges.items():
+            if len(ends) != 2 or not all(isinstance(end, int) for end in ends) or ends[0] > ends[1]:
+                raise ConfigError(f"the range {name} must be [first, last] op, got {list(ends)}")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was rolled out, by problem: (problems,) each."""
+
+    problems: list[Problem]
+    trials: int
+    successes: dict[str, npt.NDArray[np.int64]]
+    """By kind: strict and outcome."""
+    reasons: list[dict[str, int]]
+    likelihood: Likelihood
+
+
+def examine(config: ExamConfig, out: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Evaluate `config.base`; with a folder, goes on where it was stopped and leaves evaluation.json there.
+
+    Args:
+        out: rollouts.jsonl (counts and texts, a line a chunk), problems.jsonl (counts a problem) and evaluation.json.
+        progress: told (problems done, problems).
+
+    Returns:
+        the content of evaluation.json: settings, `k` 1..samples, `slices` by property and value, each with `problems`,
+        `strict` and `outcome` (`mean`, `low`, `high` over k), `reasons`, `nll` in nats a token of gold solution and the
+        `guessing_floor`; and `samples` one can read.
+    """
+    policy, device = Policy.load(find(config.base)), find_device(config.device)
+    policy.model.to(device)
+    problems = policy.task.make(config.problems, config.seed, **{**config.difficulty, "evaluation": True})
+    slices = _slices(problems, config)
+    roller = Roller(policy, problems, config.max_new_tokens, config.temperature)
+    journal = None
+    if out is not None:
+        claim(out, config)
+        journal = Journal(out / "rollouts.jsonl")
+        journal.rewind(len(problems))
+    done = {line["step"]: line for line in read(journal.path)} if journal and journal.path.exists() else {}
+    lines = []
+    for number, rows in _chunks(roller, config):
+        line = done.get(number)
+        if line is None:
+            # A chunk draws from a generator of its own: where a run was stopped does not show in its result.
+            generator = torch.Generator(device).manual_seed(1_000_003 * (config.seed + 1) + number)
+            rolled = roller.roll(rows, np.full(len(rows), config.samples), generator)
+            line = {"step": number, **_line(rows, rolled, config)}
+            if journal is not None:
+                journal.append(line)
+        lines.append(line)
+        if progress is not None:
+            progress(sum(len(line["rows"]) for line in lines), len(problems))
+    counts = _counts(problems, lines, config.samples, solution_likelihood(policy, problems))
+    texts = sorted((text for line in lines for text in line["texts"]), key=lambda text: text["row"])
+    result = {
+        "base": config.base,
+        "problems": len(problems),
+        "samples": config.samples,
+        "temperature": config.temperature,
+        "level": config.level,
+        "k": list(range(1, config.samples + 1)),
+        "slices": {
+            name: {value: summary(counts, rows, config) for value, rows in values.items()}
+            for name, values in slices.items()
+        },
+        "texts": texts,
+    }
+    if out is not None:
+        _write_problems(out / "problems.jsonl", counts)
+        write_json(out / "evaluation.json", result)
+    return result
+
+
+def summary(counts: Counts, rows: npt.NDArray[np.int64], config: ExamConfig) -> dict[str, Any]:
+    """What is said of one slice, the problems at `rows`."""
+    curves = {}
+    for kind in KINDS:
+        curve = pass_curve(
+            counts.successes[kind][rows],
+            counts.trials,
+            range(1, counts.trials + 1),
+            config.draws,
+            config.level,
+            config.seed,
+        )
+        curves[kind] = {name: getattr(curve, name).round(5).tolist() for name in ("mean", "low", "high")}
+    reasons: Counter[str] = Counter()
+    for row in rows:
+        reasons.update(counts.reasons[row])
+    likelihood = counts.likelihood
+    return {
+        "problems": len(rows),
+        **curves,
+        "reasons": dict(sorted(reasons.items())),
+        "nll": float(likelihood.nats[rows].sum() / likelihood.tokens[rows].sum()),
+        "guessing_floor": guessing_floor([counts.problems[row] for row in rows]),
+    }
+
+
+def _slices(problems: list[Problem], config: ExamConfig) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
+    """Rows of problems by property and value; a property that all problems share makes no slices."""
+    slices = {"all": {"all": np.arange(len(problems))}}
+    if config.ranges:
+        ops = np.array([int(problem.meta["op"]) for problem in problems if "op" in problem.meta])
+        if len(ops) < len(problems):
+            raise ConfigError("ranges are ranges of op, which the problems of this task do not have; leave them out")
+        ranges = {name: np.flatnonzero((first <= ops) & (ops <= last)) for name, (first, last) in config.ranges.items()}
+        slices["range"] = {name: rows for name, rows in ranges.items() if len(rows)}
+    columns = {
+        name: [problem.meta[name] for problem in problems]
+        for name in config.by
+        if all(name in problem.meta for problem in problems)
+    }
+    if "op" not in columns:
+        columns["category"] = [problem.category for problem in problems]
+    for name, values in columns.items():
+        labels = np.array(list(map(str, values)))
+        if len(names := sorted_labels(labels)) > 1:
+            slices[name] = {value: np.flatnonzero(labels == value) for value in names}
+    return slices
+
+
+def _chunks(roller: Roller, config: ExamConfig) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """Rows of problems of like length, as many as make a chunk of completions."""
+    size = max(config.chunk // config.samples, 1)
+    order = np.argsort([len(prompt) for prompt in roller.encoded], kind="stable")
+    return enumerate(order[begin : begin + size] for begin in range(0, len(order), size))
+
+
+def _line(rows: npt.NDArray[np.int64], rolled: Rolled, config: ExamConfig) -> dict[str, Any]:
+    """A chunk as JSON values: counts of its rows, and the texts of the few that are read."""
+    shape = (len(rows), config.samples)
+    verdicts = [rolled.verdicts[begin : begin + config.samples] for begin in range(0, len(rolled.verdicts), shape[1])]
+    every = max(config.problems // max(config.readable, 1), 1)
+    texts = [
+        {
+            "row": int(row),
+            "category": rolled.problems[i * config.samples].category,
+            "prompt": rolled.problems[i * config.samples].prompt,
+            "completion": rolled.completions[i * config.samples],
+            "gold": rolled.problems[i * config.samples].solution,
+            "reason": verdicts[i][0].reason,
+        }
+        for i, row in enumerate(rows.tolist())
+        if config.readable and row % every == 0
+    ]
+    return {
+        "rows": rows.tolist(),
+        **{kind: rolled.rewards(kind).reshape(shape).sum(1).astype(int).tolist() for kind in KINDS},
+        "reasons": [dict(Counter(verdict.reason for verdict in own)) for own in verdicts],
+        "texts": texts,
+    }
+
+
+def _counts(problems: list[Problem], lines: list[dict[str, Any]], trials: int, likelihood: Likelihood) -> Counts:
+    rows = np.concatenate([line["rows"] for line in lines]).astype(np.int64)
+    successes = {kind: np.empty(len(rows), np.int64) for kind in KINDS}
+    for kind in KINDS:
+        successes[kind][rows] = np.concatenate([line[kind] for line in lines])
+    flat = [own for line in lines for own in line["reasons"]]
+    reasons = [flat[place] for place in np.argsort(rows)]
+    return Counts(problems, trials, successes, reasons, likelihood)
+
+
+def _write_problems(path: Path, counts: Counts) -> None:
+    """One JSON object a problem, for whoever compares two evaluations problem by problem."""
+    lines = []
+    for row, problem in enumerate(counts.problems):
+        line = {
+            "id": problem.id,
+            "category": problem.category,
+            **{name: value for name, value in problem.meta.items() if isinstance(value, str | int | float)},
+            "trials": counts.trials,
+            **{kind: int(counts.successes[kind][row]) for kind in KINDS},
+            "nats": round(float(counts.likelihood.nats[row]), 5),
+            "tokens": int(counts.likelihood.tokens[row]),
+        }
+        lines.append(json.dumps(line) + "\n")
+    write_atomic(path, "".join(lines).encode())

@@ -1,0 +1,1 @@
+"""Models: decoder, generation, packing, tokenizers, checkpoints."""

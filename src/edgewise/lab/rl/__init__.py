@@ -1,0 +1,1 @@
+"""Reinforcement learning: advantages, losses, the update and the training loop."""

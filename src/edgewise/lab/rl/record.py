@@ -1,0 +1,102 @@
+"""Records a trace for replay: an RL run whose whole pool is evaluated at checkpoints.
+
+    python -m edgewise.lab.rl.record CONFIG.yaml TRACE.npz
+
+The run lives in the folder TRACE.run beside the trace; the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgewise.checkpoint import write_atomic
+from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.features import hashed_features
+from edgewise.lab.evaluation.rollouts import evaluate
+from edgewise.lab.rl.trainer import RLConfig, Trainer
+from edgewise.lab.run.config import claim, from_dict, read_yaml, to_dict
+from edgewise.pool import PromptPool
+from edgewise.replay import Trace
+
+Progress = Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """Settings of a recording."""
+
+    run: RLConfig = field(default_factory=RLConfig)
+    checkpoints: int = 15
+    """Evaluations of the whole pool, evenly spread over the run, its beginning and end included."""
+    samples: int = 32
+    """Rollouts of each prompt at each of them, at the run's temperature."""
+    features: int = 32
+    """Columns of hashed text features that go with the prompts."""
+    chunk: int = 2048
+    """Completions at a time."""
+    seed: int = 0
+    """Of the evaluations' rollouts."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.checkpoints <= self.run.steps + 1:
+            raise ConfigError(f"need 2 <= checkpoints <= steps + 1, got {self.checkpoints} and {self.run.steps} steps")
+        for name in ("samples", "chunk"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def record(config: RecordConfig, out: Path, progress: Progress | None = None) -> Trace:
+    """Run, evaluate, and write the trace to `out`; `progress` is told the checkpoints done."""
+    folder = out.with_suffix(".run")
+    trainer = Trainer(config.run, folder / "rl")
+    claim(folder, config)
+    at = np.linspace(0, config.run.steps, config.checkpoints).round().astype(np.int64)
+
+    def counts(step: int) -> Path:
+        return folder / f"successes_{step:06d}.txt"
+
+    def measure(step: int) -> None:
+        done = int(np.searchsorted(at, step, side="right"))
+        if step in at and not counts(step).exists():
+            # Own draws for each checkpoint: what is measured does not depend on when a run was stopped.
+            generator = torch.Generator().manual_seed(1_000_003 * (config.seed + 1) + step)
+            successes = evaluate(trainer.roller, config.samples, generator, config.chunk).successes
+            write_atomic(counts(step), "\n".join(map(str, successes.tolist())).encode())
+        if progress is not None:
+            progress(done, f"step {step}")
+
+    measure(0)
+    trainer.run(lambda line: measure(line["step"]))
+    successes = np.stack([np.array(counts(step).read_text().split(), np.int64) for step in at])
+    features = hashed_features([problem.prompt for problem in trainer.problems], config.features)
+    pool = PromptPool(trainer.pool.ids, [problem.category for problem in trainer.problems], features)
+    about = {"source": "edgewise.lab.rl.record", "config": to_dict(config)}
+    trace = Trace.from_evaluations(pool, at, successes, config.samples, about)
+    trace.save(out)
+    return trace
+
+
+def main(arguments: list[str]) -> None:
+    """The command."""
+    if len(arguments) != 2:
+        raise ConfigError("usage: python -m edgewise.lab.rl.record CONFIG.yaml TRACE.npz")
+    from edgewise.progress import bar
+
+    config, out = from_dict(RecordConfig, read_yaml(Path(arguments[0]))), Path(arguments[1])
+    with bar("checkpoints", config.checkpoints) as progress:
+        trace = record(config, out, progress)
+    print(f"{out}: {trace!r}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except EdgewiseError as error:
+        print(f"edgewise: {error}", file=sys.stderr)
+        sys.exit(2)

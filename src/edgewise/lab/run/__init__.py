@@ -1,0 +1,1 @@
+"""Infrastructure of runs: configurations, journals, interrupts, processes, presets, schedules, budgets, pre-training."""

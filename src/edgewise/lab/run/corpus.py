@@ -1,0 +1,114 @@
+"""Endless text for language modelling: every pack of documents is a function of the seed and the pack's number.
+
+So nothing is stored, any process makes any pack by itself, and a run that resumes needs no state of its data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from edgewise.errors import ConfigError
+from edgewise.lab.model.packed import Pack
+from edgewise.lab.model.tokenizer import Tokenizer
+from edgewise.tasks import Task
+
+LOSSES = ("completion", "text")
+BLOCK = 512
+"""Documents made at once, at least: a task takes its time to begin."""
+PROBE = 256
+"""Documents whose mean length tells how many a pack needs."""
+
+
+class Corpus(Dataset[Pack]):
+    """Packs of exactly `tokens` tokens, by number; the last document of a pack is cut where the pack ends.
+
+    Args:
+        task: whose demonstrations are the documents: a prompt and its completion each.
+        tokenizer: with the task's vocabulary.
+        difficulty: arguments of the task's `demonstrations`, mixtures included.
+        tokens: of a pack.
+        loss: "completion" counts completions, "text" counts prompts too.
+        longest: no document may have more tokens.
+        seed: of everything.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        tokenizer: Tokenizer,
+        difficulty: Mapping[str, Any],
+        tokens: int,
+        loss: str = "completion",
+        longest: int = 2**31,
+        seed: int = 0,
+    ):
+        if loss not in LOSSES:
+            raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, got '{loss}'")
+        self.task, self.tokenizer, self.difficulty = task, tokenizer, dict(difficulty)
+        self.tokens, self.loss, self.longest, self.seed = tokens, loss, longest, seed
+        probe = self._documents(PROBE, "probe")
+        mean = sum(len(prompt) + len(completion) for prompt, completion in probe) / PROBE
+        # Some more than a pack takes on average; rarely is it not enough, and then there is a next block.
+        self.per_pack = ceil(1.2 * tokens / mean) + 2
+        self.packs_per_block = max(BLOCK // self.per_pack, 1)
+        self._last: tuple[int, list[tuple[list[int], list[int]]]] = (-1, [])
+
+    def __getitem__(self, number: int) -> Pack:
+        documents: list[list[int]] = []
+        starts: list[int] = []
+        room = self.tokens
+        for prompt, completion in self._stream(number):
+            document = (prompt + completion)[:room]
+            documents.append(document)
+            starts.append(len(prompt) if self.loss == "completion" else 0)
+            room -= len(document)
+            if not room:
+                break
+        return Pack.of(documents, starts)
+
+    def _stream(self, number: int) -> Iterator[tuple[list[int], list[int]]]:
+        """Documents of a pack as (prompt, completion): its share of a block, and more if that was not enough."""
+        block, place = divmod(number, self.packs_per_block)
+        yield from self._block(block)[place * self.per_pack : (place + 1) * self.per_pack]
+        extra = 0
+        while True:
+            yield from self._documents(self.per_pack, f"pack {number} {extra}")
+            extra += 1
+
+    def _block(self, block: int) -> list[tuple[list[int], list[int]]]:
+        """The documents of several packs; the last block is kept, since its packs are asked for in turn."""
+        if self._last[0] != block:
+            self._last = (block, self._documents(self.packs_per_block * self.per_pack, f"block {block}"))
+        return self._last[1]
+
+    def _documents(self, n: int, name: str) -> list[tuple[list[int], list[int]]]:
+        """n documents, a function of the seed and the name."""
+        pairs = self.task.demonstrations(n, _seed(self.seed, name), **self.difficulty)
+        prompts = self.tokenizer.encode([prompt for prompt, _ in pairs])
+        completions = self.tokenizer.encode([completion for _, completion in pairs])
+        documents = list(zip(prompts, completions, strict=True))
+        longest = max(len(prompt) + len(completion) for prompt, completion in documents)
+        if longest > self.longest:
+            raise ConfigError(
+                f"a document of {longest} tokens is longer than the model's {self.longest} positions;"
+                " narrow the difficulty or set max_position_embeddings"
+            )
+        return documents
+
+
+def packs(corpus: Corpus, numbers: Sequence[int], workers: int) -> Iterator[Pack]:
+    """The packs of these numbers in order, made ahead by `workers` processes; 0: made here when they are asked for."""
+    if not workers:
+        return (corpus[number] for number in numbers)
+    ahead: dict[str, Any] = {"prefetch_factor": 4, "multiprocessing_context": "spawn"}
+    return iter(DataLoader(corpus, batch_size=None, sampler=numbers, num_workers=workers, **ahead))
+
+
+def _seed(*parts: object) -> int:
+    digest = hashlib.blake2b(" ".join(map(str, parts)).encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "little")

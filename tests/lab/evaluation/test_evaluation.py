@@ -1,0 +1,125 @@
+"""The evaluation of a checkpoint: counts, slices, likelihood, the same after a stop."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgewise.errors import ConfigError
+from edgewise.lab.evaluation.evaluation import ExamConfig, examine
+from edgewise.lab.evaluation.likelihood import solution_likelihood
+from edgewise.lab.evaluation.pass_at_k import pass_curve
+from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.model.generate import sequence_logprobs
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def config(base: Path) -> ExamConfig:
+    return ExamConfig(
+        base=str(base),
+        difficulty={"op": [1, 3]},
+        problems=60,
+        samples=8,
+        k=(1, 8),
+        ranges={"easy": (1, 2), "hard": (3, 3)},
+        max_new_tokens=6,
+        chunk=128,
+        draws=200,
+        readable=5,
+    )
+
+
+def test_slices_agree_with_the_counts_of_each_problem(config: ExamConfig, tmp_path: Path) -> None:
+    result = examine(config, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "problems.jsonl").read_text().splitlines()]
+    assert len(lines) == len({line["id"] for line in lines}) == 60
+    slices = result["slices"]
+    assert list(slices) == ["all", "range", "op"]
+    assert list(slices["op"]) == ["1", "2", "3"]
+    for kind in ("strict", "outcome"):
+        for op, part in slices["op"].items():
+            own = np.array([line[kind] for line in lines if line["op"] == int(op)])
+            assert part["problems"] == len(own)
+            curve = pass_curve(own, 8, range(1, 9), 200, seed=1)
+            np.testing.assert_allclose(part[kind]["mean"], curve.mean, atol=1e-5)
+            np.testing.assert_allclose(part[kind]["low"], curve.low, atol=1e-5)
+    overall = slices["all"]["all"]
+    # An answer may be right by wrong steps, never the other way round.
+    assert all(line["strict"] <= line["outcome"] <= 8 for line in lines)
+    assert overall["outcome"]["mean"][0] > overall["strict"]["mean"][0] > 0
+    assert sum(overall["reasons"].values()) == 60 * 8
+    assert overall["reasons"]["correct"] == sum(line["strict"] for line in lines)
+    easy, hard = slices["range"]["easy"], slices["range"]["hard"]
+    assert easy["problems"] + hard["problems"] == 60
+    assert (
+        hard["nll"]
+        == slices["op"]["3"]["nll"]
+        == pytest.approx(
+            sum(line["nats"] for line in lines if line["op"] == 3)
+            / sum(line["tokens"] for line in lines if line["op"] == 3),
+            abs=1e-4,
+        )
+    )
+    assert 0.1 <= overall["guessing_floor"] < 0.5
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads(json.dumps(result))
+    assert len(result["texts"]) == 5
+    assert all(text["gold"].endswith(".") and text["completion"] for text in result["texts"])
+
+
+def test_a_stopped_evaluation_goes_on_to_the_same_result(config: ExamConfig, tmp_path: Path) -> None:
+    whole = examine(config)
+
+    def kill(done: int, _: int) -> None:
+        if done >= 32:
+            raise Killed
+
+    with pytest.raises(Killed):
+        examine(config, tmp_path, kill)
+    assert len((tmp_path / "rollouts.jsonl").read_text().splitlines()) == 2
+    with (tmp_path / "rollouts.jsonl").open("a") as file:
+        file.write('{"step": 2, "rows": [1,')
+    told: list[int] = []
+    assert examine(config, tmp_path, lambda done, _: told.append(done)) == whole
+    assert told[-1] == 60
+    with pytest.raises(ConfigError, match="another configuration"):
+        examine(dataclasses.replace(config, samples=9), tmp_path)
+
+
+def test_the_likelihood_is_that_of_the_plain_forward_pass(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy.load(base)
+    problems = policy.task.make(40, 3, op=(1, 6), evaluation=True)
+    monkeypatch.setattr("edgewise.lab.evaluation.likelihood.PACK", 60)  # several packs
+    found = solution_likelihood(policy, problems)
+    for row in (0, 7, 20, 39):
+        prompt, solution = policy.tokenizer.encode([problems[row].prompt, problems[row].solution])
+        with torch.no_grad():
+            own = -sequence_logprobs(policy.model, torch.tensor([prompt + solution]))[0, len(prompt) - 1 :].sum()
+        assert found.nats[row] == pytest.approx(own.item(), rel=1e-4)
+        assert found.tokens[row] == len(solution)
+
+
+def test_tasks_without_op_are_sliced_by_category() -> None:
+    config = ExamConfig(
+        base="countdown", difficulty={"count": [2, 3]}, problems=12, samples=2, k=(1,), max_new_tokens=24, draws=50
+    )
+    result = examine(config)
+    assert list(result["slices"]) == ["all", "category"]
+    assert list(result["slices"]["category"]) == ["2 numbers", "3 numbers"]
+    with pytest.raises(ConfigError, match="ranges of op"):
+        examine(dataclasses.replace(config, ranges={"ID": (2, 3)}))
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"between 1 and samples \(4\), got 1, 8"):
+        ExamConfig(samples=4, k=(1, 8))
+    with pytest.raises(ConfigError, match="range ID must be"):
+        ExamConfig(ranges={"ID": (5, 2)})
+    with pytest.raises(ConfigError, match="problems must be at least 1"):
+        ExamConfig(problems=0)

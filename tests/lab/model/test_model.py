@@ -1,0 +1,100 @@
+"""The decoder against transformers' Qwen2, and generation against the plain forward pass."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgewise.errors import CheckpointError, ConfigError
+from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.model.decoder import Decoder, ModelConfig
+from edgewise.lab.model.generate import PREFILL, generate, sequence_logprobs
+
+END, PAD = 3, 0
+
+
+@pytest.fixture
+def model() -> Decoder:
+    return Decoder(
+        ModelConfig(vocab_size=23, hidden_size=32, intermediate_size=48, num_hidden_layers=2, rope_theta=500.0)
+    )
+
+
+def test_saved_checkpoint_has_equal_logits_in_transformers(base: Path) -> None:
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    policy = Policy.load(base)
+    theirs = AutoModelForCausalLM.from_pretrained(base).eval()
+    tokens = torch.randint(2, policy.model.config.vocab_size, (5, 17), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(policy.model(tokens), theirs(tokens).logits, atol=1e-4, rtol=1e-4)
+    # Not AutoTokenizer: for Qwen2 models it replaces the tokenizer of the file by a byte-level one.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
+    text = "3 +4 x6 ="
+    assert tokenizer(text)["input_ids"] == policy.tokenizer.encode([text])[0]
+    assert tokenizer.eos_token_id == policy.tokenizer.end
+
+
+def test_cached_generation_reports_the_logprobs_of_the_plain_forward_pass(model: Decoder) -> None:
+    rng = np.random.default_rng(0)
+    # More prompts than are read at once, some alike, of many lengths; rows end at many times and are retired.
+    prompts = [rng.integers(4, 23, length).tolist() for length in rng.integers(1, 15, 80)]
+    prompts += [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14], [4, 4]] * 3
+    assert len({tuple(prompt) for prompt in prompts}) > 2 * PREFILL
+    rolled = generate(model, prompts, 12, END, PAD, torch.Generator().manual_seed(1), temperature=0.8)
+    for i, prompt in enumerate(prompts):
+        length = int(rolled.lengths[i])
+        completion = rolled.tokens[i, :length].tolist()
+        plain = sequence_logprobs(model, torch.tensor([prompt + completion]), temperature=0.8)[0, len(prompt) - 1 :]
+        torch.testing.assert_close(rolled.logprobs[i, :length], plain.detach(), atol=1e-4, rtol=1e-4)
+        assert END not in completion[:-1]
+        assert length == 12 or completion[-1] == END
+        assert (rolled.tokens[i, length:] == PAD).all()
+        assert (rolled.logprobs[i, length:] == 0).all()
+    assert len(rolled.lengths.unique()) > 4
+
+
+def test_greedy_generation_matches_transformers(model: Decoder) -> None:
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    theirs = Qwen2ForCausalLM(Qwen2Config(**model.config.to_hugging_face(END, PAD))).eval()
+    theirs.load_state_dict(model.state_dict(), strict=False)
+    prompt = [5, 9, 2, 17]
+    mine = generate(model, [prompt, [6, 7]], 10, END, PAD, temperature=0.0)
+    hugging = theirs.generate(
+        torch.tensor([prompt]), max_new_tokens=10, do_sample=False, attention_mask=torch.ones(1, 4)
+    )
+    length = int(mine.lengths[0])
+    assert mine.tokens[0, :length].tolist() == hugging[0, 4 : 4 + length].tolist()
+
+
+def test_sampling_follows_the_distribution(model: Decoder) -> None:
+    prompt = [5, 6, 7]
+    rolled = generate(model, [prompt] * 4000, 1, END, PAD, torch.Generator().manual_seed(2))
+    share = np.bincount(rolled.tokens[:, 0].numpy(), minlength=23) / 4000
+    with torch.no_grad():
+        wanted = model(torch.tensor([prompt]))[0, -1].softmax(-1).numpy()
+    # Four standard errors of a share, for 23 shares.
+    assert (np.abs(share - wanted) < 4 * np.sqrt(wanted * (1 - wanted) / 4000) + 1e-9).all()
+
+
+def test_bad_sizes_and_lengths_are_refused(model: Decoder) -> None:
+    with pytest.raises(ConfigError, match="num_attention_heads"):
+        ModelConfig(vocab_size=5, hidden_size=30, num_attention_heads=4)
+    with pytest.raises(ConfigError, match="multiple of"):
+        ModelConfig(vocab_size=5, num_attention_heads=4, num_key_value_heads=3)
+    with pytest.raises(ConfigError, match="longer than the model"):
+        generate(model, [[5] * 120], 20, END, PAD)
+    with pytest.raises(ConfigError, match="not empty"):
+        generate(model, [[5], []], 4, END, PAD)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "task.json"])
+def test_a_damaged_checkpoint_is_named(base: Path, tmp_path: Path, name: str) -> None:
+    for path in base.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
+        Policy.load(tmp_path)

@@ -1,0 +1,57 @@
+"""Recording a trace: the whole pool at even checkpoints, the same after a stop."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.small import rl_config
+
+from edgewise.errors import ConfigError
+from edgewise.lab.rl.record import RecordConfig, main, record
+from edgewise.lab.rl.trainer import RLConfig
+from edgewise.replay import Trace
+
+
+class Killed(Exception):
+    pass
+
+
+def config(base: Path) -> RecordConfig:
+    run = rl_config(base, selector="uniform", gate="informative", learning_rate=1e-3, steps=6, save_every=2)
+    return RecordConfig(run, checkpoints=4, samples=8, features=6, chunk=64)
+
+
+def test_a_recording_goes_on_where_it_was_stopped(base: Path, tmp_path: Path) -> None:
+    told: list[int] = []
+    whole = record(config(base), tmp_path / "whole.npz", lambda done, _: told.append(done))
+    assert told == [1, 1, 2, 2, 3, 3, 4]
+    assert whole.complete
+    assert whole.steps.tolist() == [0, 2, 4, 6]
+    assert (whole.trials == 8).all()
+    assert whole.pool.category_names == ["1", "2", "3"]
+    assert whole.pool.features is not None
+    assert whole.pool.features.shape == (60, 6)
+    assert 0 < whole.rates(0).mean() < 1
+    assert not np.array_equal(whole.rates(0), whole.rates(6))
+    assert whole.about["config"]["run"]["pool"]["size"] == 60
+
+    def stop(done: int, words: str) -> None:
+        if words == "step 3":
+            raise Killed
+
+    with pytest.raises(Killed):
+        record(config(base), tmp_path / "stopped.npz", stop)
+    assert not (tmp_path / "stopped.npz").exists()
+    record(config(base), tmp_path / "stopped.npz")
+    again = Trace.load(tmp_path / "stopped.npz")
+    assert np.array_equal(again.successes, whole.successes)
+    assert np.array_equal(again.pool.ids, whole.pool.ids)
+
+
+def test_a_recording_needs_its_arguments(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="usage"):
+        main([])
+    with pytest.raises(ConfigError, match="checkpoints"):
+        RecordConfig(RLConfig(steps=3), checkpoints=5)
+    with pytest.raises(ConfigError, match="samples"):
+        RecordConfig(samples=0)

@@ -1,0 +1,155 @@
+"""RL runs: killed anywhere, they resume to the same result."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.small import rl_config
+
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
+from edgewise.lab.evaluation.rollouts import Roller, evaluate
+from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.rl.trainer import PoolConfig, RLConfig, Trainer, train
+from edgewise.lab.run.config import from_dict
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(step: int):
+    def progress(line: dict) -> None:
+        if line["step"] >= step:
+            raise Killed
+
+    return progress
+
+
+def lines(path: Path, *clocks: str) -> list[dict]:
+    return [{k: v for k, v in json.loads(line).items() if k not in clocks} for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("selector", "gate"), [("edge", None), ("mopps", None), ("uniform", "informative"), ("uniform", None)]
+)
+def test_rl_resumes_exactly_after_a_kill(base: Path, tmp_path: Path, selector: str, gate: str | None) -> None:
+    config = rl_config(base, selector=selector, gate=gate)
+    train(config, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(config, tmp_path / "killed", kill_at(5))
+    train(config, tmp_path / "killed")
+    for name in ("metrics.jsonl", "evals.jsonl", "samples.jsonl"):
+        clocks = ("seconds", "select_seconds")
+        assert lines(tmp_path / "killed" / name, *clocks) == lines(tmp_path / "whole" / name, *clocks), name
+    final = [load_file(tmp_path / run / "checkpoints/step_000007/model.safetensors") for run in ("whole", "killed")]
+    assert all(torch.equal(final[0][name], final[1][name]) for name in final[0])
+
+
+def test_a_stop_at_any_step_keeps_the_evaluation_of_that_step(base: Path, tmp_path: Path) -> None:
+    config = rl_config(base, steps=4)
+    train(config, tmp_path / "whole")
+    for step in range(1, 5):
+        trainer = Trainer(config, tmp_path / f"stopped_{step}")
+        with pytest.raises(Killed):
+            trainer.run(kill_at(step))
+        trainer.save()
+        train(config, tmp_path / f"stopped_{step}")
+        evals = [lines(tmp_path / run / "evals.jsonl") for run in ("whole", f"stopped_{step}")]
+        assert evals[0] == evals[1], step
+
+
+def test_a_finished_run_is_not_repeated(base: Path, tmp_path: Path) -> None:
+    config = rl_config(base, steps=3)
+    train(config, tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    train(config, tmp_path, kill_at(0))
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_the_newest_whole_checkpoint_is_used(base: Path, tmp_path: Path) -> None:
+    config = rl_config(base)
+    train(config, tmp_path)
+    (tmp_path / "checkpoints/step_000007/curriculum.npz").write_bytes(b"cut short")
+    trainer = Trainer(config, tmp_path)
+    trainer._resume()
+    assert trainer.step == 6
+    for folder in (tmp_path / "checkpoints").iterdir():
+        (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no checkpoint under"):
+        Trainer(config, tmp_path).run()
+
+
+def test_dynamic_sampling_trains_on_informative_groups_only_and_counts_every_rollout(
+    base: Path, tmp_path: Path
+) -> None:
+    train(rl_config(base, selector="uniform", gate="informative", steps=4), tmp_path)
+    total = 0
+    for line in lines(tmp_path / "metrics.jsonl"):
+        total += sum(line["trials"])
+        assert line["rollouts"] == total
+        informative = sum(0 < s < k for s, k in zip(line["successes"], line["trials"], strict=True))
+        assert line["effective_ratio"] == pytest.approx(informative / line["groups"])
+        assert line["trained_groups"] == 4 or line["rounds"] == 10
+
+
+def test_another_configuration_does_not_overwrite_a_run(base: Path, tmp_path: Path) -> None:
+    train(rl_config(base, steps=2), tmp_path)
+    with pytest.raises(ConfigError, match=r"another configuration.*steps 2 there, 3 asked"):
+        train(rl_config(base, steps=3), tmp_path)
+
+
+def test_shuffled_labels_keep_the_mix_but_not_the_meaning(base: Path) -> None:
+    task = Policy.load(base).task
+    from edgewise.lab.rl.trainer import make_problems
+
+    plain = PoolConfig(size=80, difficulty={"op": [1, 3]})
+    problems, pool = make_problems(task, plain)
+    _, shuffled = make_problems(task, dataclasses.replace(plain, labels="shuffled"))
+    _, bare = make_problems(task, dataclasses.replace(plain, labels="none"))
+    assert bare.categories is None
+    assert sorted(shuffled.categories) == sorted(pool.categories)
+    assert (shuffled.categories != pool.categories).mean() > 0.3
+    assert [pool.category_names[c] for c in pool.categories] == [p.category for p in problems]
+
+
+def test_evaluation_counts_each_problem_once(base: Path) -> None:
+    policy = Policy.load(base)
+    roller = Roller(policy, policy.task.make(30, 5, op=(1, 3), evaluation=True), 6)
+    result = evaluate(roller, 8, torch.Generator().manual_seed(0), chunk=64)
+    again = evaluate(roller, 8, torch.Generator().manual_seed(0), chunk=64)
+    assert (result.successes == again.successes).all()
+    assert sum(result.reasons.values()) == 240
+    assert result.reasons.get("correct", 0) == result.successes.sum()
+    sizes = np.array([(result.categories == name).mean() for name in result.by_category()])
+    assert sizes @ np.array(list(result.by_category().values())) == pytest.approx(result.accuracy())
+    assert result.pass_at(8)["all"] >= result.pass_at(1)["all"] == pytest.approx(result.accuracy())
+
+
+def test_settings_are_checked_by_name_and_type() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'selector'"):
+        from_dict(RLConfig, {"selctor": "edge"})
+    with pytest.raises(ConfigError, match="steps must be int"):
+        from_dict(RLConfig, {"steps": "many"})
+    with pytest.raises(ConfigError, match=r"setting in pool 'siz'"):
+        from_dict(RLConfig, {"pool": {"siz": 3}})
+    with pytest.raises(ConfigError, match="algorithm"):
+        from_dict(RLConfig, {"algorithm": "gprpo"})
+    assert from_dict(RLConfig, {"clip": [0.1, 0.3], "learning_rate": 1}).clip == (0.1, 0.3)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgewise.lab.rl import trainer
+
+    monkeypatch.setattr(trainer, "update", lambda *a, **k: {"loss": float("nan"), "grad_norm": 0.0, "clipped": 0.0})
+    with pytest.raises(EdgewiseError, match="loss became nan at step 1"):
+        train(rl_config(base), tmp_path)
+
+
+def test_the_folder_of_a_run_is_no_checkpoint_but_names_its_newest(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"folder of a run.*step_000060"):
+        train(rl_config(base.parents[1]), tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "nothing is in the way of the next try"
