@@ -77,7 +77,7 @@ def test_a_repeated_row_names_its_prompt():
 
 def test_categories_and_features():
     pool = PromptPool([1, 2, 3, 4], ["b", None, "a", "b"], np.eye(4))
-    assert [pool.category_names[c] if c >= 0 else None for c in pool.categories] == ["b", None, "a", "b"]
+    assert [pool.category_names[c - 1] if c > 0 else None for c in pool.categories] == ["b", None, "a", "b"]
     assert pool.features.dtype == np.float32
     with pytest.raises(PoolError, match="shape"):
         PromptPool([1, 2], ["a"])
@@ -92,11 +92,11 @@ def test_categories_and_features():
 )
 def test_members_partition_the_pool(first, more):
     pool = PromptPool(range(len(first)), first)
-    pool.members(-1)
+    pool.members(0)
     pool.extend(range(len(first), len(first) + len(more)), more)
     names, labels = pool.category_names, first + more
-    for code in range(-1, len(names)):
-        wanted = [i for i, label in enumerate(labels) if label == (names[code] if code >= 0 else None)]
+    for code in range(len(names) + 1):
+        wanted = [i for i, label in enumerate(labels) if label == (names[code - 1] if code > 0 else None)]
         assert pool.members(code).tolist() == wanted
         assert pool.category_sizes()[code] == len(wanted)
     assert pool.category_sizes().sum() == len(pool)

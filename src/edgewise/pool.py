@@ -1,15 +1,22 @@
-"""All prompts that can be selected: ids, categories and features as arrays, addressed by row."""
+"""Pool of the prompts that can be selected: ids, categories, features and prior pass rates as arrays by row."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import Floats, Rows, as_array
 from edgewise.errors import PoolError
 
-Rows = npt.NDArray[np.int64]
+log = logging.getLogger("edgewise")
+
+LARGEST = np.iinfo(np.int32).max
+ID_BYTES = 64 * 2**20
+"""Text ids that take more memory than this, mostly padding, are reported."""
 
 
 class PromptPool:
@@ -17,24 +24,48 @@ class PromptPool:
 
     Args:
         ids: unique ids, all int or all str, shape (n,). Stable across runs: they decide what a resumed state belongs to.
-        categories: one label a prompt, shape (n,) (data source, level, op, ...); None where a prompt has none.
+        categories: one label a prompt, shape (n,) (data source, level, op, ...); None or NaN where a prompt has none.
+            Whole floats are the same label as the int: 1.0 is "1".
         features: numbers that describe each prompt, shape (n, d), finite.
+        priors: success rate of each prompt known before the run (pass rates of another model, say), shape (n,) in [0, 1],
+            NaN where unknown. Every belief starts from them.
+        prior_strength: number of rollouts that a known rate is worth, >= 0.
+
+    Everything is copied. Category code 0 stands for "no category", codes 1 to C for the names in sorted order.
 
     Raises:
-        PoolError: ids empty, repeated or of mixed type; categories or features of another length.
+        PoolError: ids empty, repeated or of mixed type; another argument of another length or out of range.
+
+    Example:
+        >>> pool = PromptPool(["a", "b", "c"], categories=["algebra", None, "sets"], priors=[0.9, float("nan"), 0.2])
+        >>> pool.category_names, pool.category_index(pool.rows(["c", "b"])).tolist()
+        (['algebra', 'sets'], [2, 0])
     """
 
-    def __init__(self, ids: Any, categories: Any = None, features: Any = None):
+    def __init__(
+        self,
+        ids: Any,
+        categories: Any = None,
+        features: npt.ArrayLike | None = None,
+        priors: npt.ArrayLike | None = None,
+        *,
+        prior_strength: float = 4.0,
+    ):
         self._ids = _id_array(ids)
         if len(self._ids) == 0:
             raise PoolError("the pool is empty: give at least one prompt id")
+        if len(self._ids) >= LARGEST:
+            raise PoolError("pools of 2**31 prompts and more are not supported")
+        if not 0 <= prior_strength < np.inf:
+            raise PoolError(f"prior_strength must be a finite number of rollouts >= 0, got {prior_strength}")
         self._order: npt.NDArray[np.int32] | None = None
         self._by_category: tuple[npt.NDArray[np.int32], Rows] | None = None
-        if len(self._ids) >= np.iinfo(np.int32).max:
-            raise PoolError("pools of 2**31 prompts and more are not supported")
         _require_unique(self._ids)
         self._codes, self._names = _encode(categories, len(self._ids), [])
         self._features = _feature_array(features, len(self._ids))
+        self._priors = _prior_array(priors, len(self._ids))
+        self.prior_strength = float(prior_strength)
+        _report_long_ids(self._ids)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -49,17 +80,39 @@ class PromptPool:
 
     @property
     def categories(self) -> npt.NDArray[np.int32] | None:
-        """Category code by row, shape (n,), -1 where a prompt has none; None if the pool has no categories."""
+        """Category code by row, shape (n,), 0 where a prompt has none; None if the pool has no categories."""
         return self._codes
 
     @property
+    def has_categories(self) -> bool:
+        return self._codes is not None
+
+    def category_index(self, rows: npt.NDArray[np.integer]) -> Rows:
+        """Category code of each row, int64 (n,); all 0 in a pool without categories."""
+        return np.zeros(len(rows), np.int64) if self._codes is None else self._codes[rows].astype(np.int64)
+
+    @property
     def category_names(self) -> list[str]:
-        """Names by category code."""
+        """Names of the categories with code 1 to C, sorted."""
         return list(self._names)
+
+    def match_categories(self, names: Sequence[str]) -> Rows:
+        """Code in a state saved with these `names` for each present code, int64 (C + 1,); -1 where it has none.
+
+        Code 0 (no category) always matches itself. Growing and resuming carry per-category arrays over by this alone.
+        """
+        saved = {name: code for code, name in enumerate(names, start=1)}
+        return np.array([0, *(saved.get(name, -1) for name in self._names)], np.int64)
 
     @property
     def features(self) -> npt.NDArray[np.float32] | None:
+        """Features by row, shape (n, d), or None."""
         return self._features
+
+    @property
+    def priors(self) -> Floats | None:
+        """Success rates known before the run by row, shape (n,), NaN where unknown; None if none are known."""
+        return self._priors
 
     def rows(self, ids: Any) -> Rows:
         """Rows of `ids`, int64 (n,). An unknown id raises `PoolError`."""
@@ -85,32 +138,33 @@ class PromptPool:
         rows = self._order[np.minimum(place, len(self) - 1)]
         return np.where(self._ids[rows] == ids, rows, -1).astype(np.int64)
 
-    def members(self, category: int) -> npt.NDArray[np.int32]:
-        """Rows of the prompts with this category code, ascending; of those without a category for -1.
+    def members(self, code: int) -> npt.NDArray[np.int32]:
+        """Rows of the prompts with this category code, ascending; code 0 holds those without a category.
 
         The first call sorts the pool by category, once.
         """
         order, starts = self._grouped()
-        return order[starts[category + 1] : starts[category + 2]]
+        return order[starts[code] : starts[code + 1]]
 
     def category_sizes(self) -> Rows:
-        """Number of prompts by category code, and last of those without a category, (categories + 1,)."""
-        sizes = np.diff(self._grouped()[1])
-        return np.concatenate([sizes[1:], sizes[:1]])
+        """Number of prompts by category code, (C + 1,)."""
+        return np.diff(self._grouped()[1])
 
     def sample(self, n: int, rng: np.random.Generator, exclude: Rows | None = None) -> Rows:
         """n distinct rows, uniformly and in random order, none of `exclude` (sorted, distinct); O(n) work for small n."""
-        barred = np.empty(0, np.int64) if exclude is None else exclude
-        free = len(self) - len(barred)
+        excluded = np.empty(0, np.int64) if exclude is None else exclude
+        free = len(self) - len(excluded)
         if n > free:
             raise PoolError(f"asked for {n} prompts, but only {free} of {len(self)} are available")
         rows = rng.choice(free, n, replace=False)
-        # The i-th free row is i plus the number of barred rows before it.
-        return rows + np.searchsorted(barred - np.arange(len(barred)), rows, side="right")
+        # The i-th free row is i plus the number of excluded rows before it.
+        return rows + np.searchsorted(excluded - np.arange(len(excluded)), rows, side="right")
 
     def check_rows(self, rows: Any, distinct: bool = True) -> Rows:
         """`rows` as int64 (n,), inside the pool and, if asked, without repetition; otherwise `PoolError`."""
-        given = np.asarray(rows)
+        given = as_array(rows)
+        if given.size == 0:
+            given = given.astype(np.int64)
         if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
             raise PoolError(
                 f"rows must be a one-dimensional array of integers, got {given.dtype} of shape {given.shape}"
@@ -126,52 +180,70 @@ class PromptPool:
                 raise PoolError(f"row {repeated[0]} (prompt {self._ids[repeated[0]].item()!r}) is given more than once")
         return result
 
-    def extend(self, ids: Any, categories: Any = None, features: Any = None) -> Rows:
-        """Append prompts during a run; returns their rows. Rows of earlier prompts do not change."""
+    def extend(
+        self,
+        ids: Any,
+        categories: Any = None,
+        features: npt.ArrayLike | None = None,
+        priors: npt.ArrayLike | None = None,
+    ) -> Rows:
+        """Append prompts during a run; returns their rows. Rows of earlier prompts do not change, category codes may.
+
+        Raises:
+            PoolError: an id that the pool holds, or arguments that the pool was made without (or the reverse). Nothing
+                has been changed then.
+        """
         new = _id_array(ids)
         if len(new) == 0:
             return np.empty(0, np.int64)
         if new.dtype.kind != self._ids.dtype.kind:
             raise PoolError(f"new ids are {new.dtype}, those of the pool are {self._ids.dtype}")
         joined = np.concatenate([self._ids, new])
-        if len(joined) >= np.iinfo(np.int32).max:
+        if len(joined) >= LARGEST:
             raise PoolError("pools of 2**31 prompts and more are not supported")
         _require_unique(joined)
-        if (categories is None) != (self._codes is None):
-            raise PoolError("new prompts need categories exactly when the pool has them")
-        if (features is None) != (self._features is None):
-            raise PoolError("new prompts need features exactly when the pool has them")
-        names = list(self._names)
-        codes, names = _encode(categories, len(new), names)
+        for name, given, held in (("categories", categories, self._codes), ("features", features, self._features)):
+            if (given is None) != (held is None):
+                raise PoolError(f"new prompts need {name} exactly when the pool has them")
+        codes, names = _encode(categories, len(new), self._names)
         matrix = _feature_array(features, len(new))
+        if self._features is not None and matrix is not None and matrix.shape[1] != self._features.shape[1]:
+            raise PoolError(f"new features have {matrix.shape[1]} columns, those of the pool {self._features.shape[1]}")
+        rates = _prior_array(priors, len(new))
         if self._features is not None and matrix is not None:
-            if matrix.shape[1] != self._features.shape[1]:
-                raise PoolError(
-                    f"new features have {matrix.shape[1]} columns, those of the pool {self._features.shape[1]}"
-                )
             self._features = np.concatenate([self._features, matrix])
         if self._codes is not None and codes is not None:
-            self._codes = np.concatenate([self._codes, codes])
+            place = {name: code for code, name in enumerate(names, start=1)}
+            moved = np.array([0, *(place[name] for name in self._names)], np.int32)
+            self._codes = np.concatenate([moved[self._codes], codes])
+        if self._priors is not None or rates is not None:
+            old = np.full(len(self), np.nan) if self._priors is None else self._priors
+            self._priors = np.concatenate([old, np.full(len(new), np.nan) if rates is None else rates])
         self._names = names
         self._ids, self._order, self._by_category = joined, None, None
         return np.arange(len(joined) - len(new), len(joined), dtype=np.int64)
 
     def _grouped(self) -> tuple[npt.NDArray[np.int32], Rows]:
-        """Rows sorted by category, those without one first, and where each begins, (categories + 2,)."""
+        """Rows sorted by category code, and where each code begins, (C + 2,)."""
         if self._by_category is None:
             if self._codes is None:
                 order, sizes = np.arange(len(self), dtype=np.int32), np.array([len(self)])
             else:
                 order = np.argsort(self._codes, kind="stable").astype(np.int32)
-                sizes = np.bincount(self._codes + 1, minlength=len(self._names) + 1)
+                sizes = np.bincount(self._codes, minlength=len(self._names) + 1)
             self._by_category = order, np.concatenate([[0], np.cumsum(sizes)])
         return self._by_category
 
 
 def _id_array(ids: Any) -> np.ndarray:
+    """A copy of `ids` as int64 or text, (n,)."""
     if not isinstance(ids, (np.ndarray, list, tuple)):
-        ids = list(ids)
-    array = np.asarray(ids)
+        ids = as_array(ids) if hasattr(ids, "detach") or hasattr(ids, "to_numpy") else list(ids)
+    if isinstance(ids, (list, tuple)) and ids and all(type(value) is int for value in ids):
+        if max(ids) >= 2**63 or min(ids) < -(2**63):
+            raise PoolError("integer ids must fit into int64; use their text instead")
+        return np.array(ids, np.int64)
+    array = np.array(ids) if not isinstance(ids, np.ndarray) else ids
     if array.size == 0:
         return np.empty(0, np.int64)
     if array.ndim != 1:
@@ -181,22 +253,18 @@ def _id_array(ids: Any) -> np.ndarray:
         if all(isinstance(value, str) for value in values):
             return array.astype(str)
         if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-            return _int64(array)
-        kinds = {type(value).__name__ for value in values}
-        raise PoolError(f"ids must be all int or all str, got {', '.join(sorted(kinds))}")
+            return _id_array(values)
+        types = {type(value).__name__ for value in values}
+        raise PoolError(f"ids must be all int or all str, got {', '.join(sorted(types))}")
     if array.dtype.kind in "iu":
-        return _int64(array)
+        if array.dtype.kind == "u" and int(array.max()) >= 2**63:
+            raise PoolError("integer ids must fit into int64; use their text instead")
+        return array.astype(np.int64)
     if array.dtype.kind == "U":
         if not isinstance(ids, np.ndarray) and not all(isinstance(value, str) for value in ids):
             raise PoolError("ids must be all int or all str, got a mixture")
-        return array
+        return array.copy()
     raise PoolError(f"ids must be int or str, got {array.dtype}")
-
-
-def _int64(array: np.ndarray) -> Rows:
-    if array.dtype.kind != "i" and (int(array.max()) >= 2**63 or int(array.min()) < -(2**63)):
-        raise PoolError("integer ids must fit into int64; use their text instead")
-    return array.astype(np.int64, copy=False)
 
 
 def _require_unique(ids: np.ndarray) -> None:
@@ -208,32 +276,100 @@ def _require_unique(ids: np.ndarray) -> None:
         raise PoolError(f"prompt ids must be unique, but {repeated[0].item()!r} is given more than once")
 
 
+def _report_long_ids(ids: np.ndarray) -> None:
+    """Warn where one long id makes all of them take its room: text arrays are as wide as their longest item."""
+    if ids.dtype.kind != "U" or ids.nbytes < ID_BYTES:
+        return
+    lengths = np.char.str_len(ids)
+    if ids.nbytes > 4 * int(lengths.sum()) * 4:
+        longest = int(lengths.argmax())
+        log.warning(
+            "the ids take %d MB because that of row %d has %d characters; use short ids, such as a hash of the text",
+            ids.nbytes // 2**20,
+            longest,
+            int(lengths[longest]),
+        )
+
+
+def _label(value: Any) -> str | None:
+    """The spelling of a label: whole floats as ints, so that a column that pandas turned into floats keeps its labels."""
+    if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
+        return None
+    if isinstance(value, (list, tuple, dict, set, np.ndarray)):
+        raise PoolError(
+            f"a category is one label a prompt, got the {type(value).__name__} {value!r}; join its parts into a text"
+        )
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
 def _encode(categories: Any, n: int, names: list[str]) -> tuple[npt.NDArray[np.int32] | None, list[str]]:
-    """Category labels -> codes, continuing the numbering of `names`."""
+    """Category labels -> codes in the sorted order of all names, those of `names` included."""
     if categories is None:
         return None, names
-    labels = np.asarray(categories)
+    if isinstance(categories, np.ndarray) or hasattr(categories, "detach") or hasattr(categories, "to_numpy"):
+        values = as_array(categories)
+        if values.ndim == 1 and values.dtype.kind == "U":
+            return _numbered(values, np.zeros(len(values), bool), n, names)
+        if values.ndim == 1 and values.dtype.kind in "iuf":
+            unique, inverse = np.unique(values, return_inverse=True)
+            found = [_label(value) for value in unique.tolist()]
+            missing = np.array([label is None for label in found], bool)[inverse]
+            return _numbered(np.array([label or "" for label in found], str)[inverse], missing, n, names)
+        values = values.tolist()
+    else:
+        values = list(categories)
+    labels = [_label(value) for value in values]
+    missing = np.array([label is None for label in labels], bool)
+    return _numbered(np.array([label or "" for label in labels], str), missing, n, names)
+
+
+def _numbered(
+    labels: np.ndarray, missing: npt.NDArray[np.bool_], n: int, names: list[str]
+) -> tuple[npt.NDArray[np.int32], list[str]]:
     if labels.shape != (n,):
         raise PoolError(f"categories must have shape ({n},), got {labels.shape}")
-    if labels.dtype.kind == "O":
-        missing = np.array([label is None for label in labels.tolist()])
-        labels = np.array(["" if label is None else str(label) for label in labels.tolist()])
-    else:
-        missing = np.zeros(n, bool)
     unique, inverse = np.unique(labels[~missing], return_inverse=True)
-    known = {name: code for code, name in enumerate(names)}
-    translate = np.array([known.setdefault(str(label), len(known)) for label in unique.tolist()], np.int32)
-    codes = np.full(n, -1, np.int32)
-    codes[~missing] = translate[inverse]
-    return codes, list(known)
+    known = sorted({*names, *unique.tolist()})
+    place = {name: code for code, name in enumerate(known, start=1)}
+    codes = np.zeros(n, np.int32)
+    codes[~missing] = np.array([place[name] for name in unique.tolist()], np.int32)[inverse]
+    return codes, known
 
 
-def _feature_array(features: Any, n: int) -> npt.NDArray[np.float32] | None:
+def _feature_array(features: npt.ArrayLike | None, n: int) -> npt.NDArray[np.float32] | None:
     if features is None:
         return None
-    matrix = np.asarray(features, np.float32)
+    try:
+        given = as_array(features)
+        with np.errstate(over="ignore"):
+            matrix = np.array(given, np.float32)
+    except (TypeError, ValueError) as error:
+        raise PoolError(f"features must be numbers of shape ({n}, d): {error}") from error
     if matrix.ndim != 2 or len(matrix) != n:
         raise PoolError(f"features must have shape ({n}, d), got {matrix.shape}")
-    if not np.isfinite(matrix).all():
-        raise PoolError("features must be finite numbers")
+    bad = np.argwhere(~np.isfinite(matrix))
+    if len(bad):
+        row, column = bad[0]
+        value = given[row, column]
+        why = "too large for float32; scale the features" if np.isfinite(value) else "expected finite numbers"
+        raise PoolError(f"feature {column} of row {row} is {value}: {why} ({len(bad)} such values)")
     return matrix
+
+
+def _prior_array(priors: npt.ArrayLike | None, n: int) -> Floats | None:
+    if priors is None:
+        return None
+    try:
+        rates = np.array(as_array(priors), np.float64)
+    except (TypeError, ValueError) as error:
+        raise PoolError(f"priors must be success rates of shape ({n},): {error}") from error
+    if rates.shape != (n,):
+        raise PoolError(f"priors must have shape ({n},), got {rates.shape}")
+    bad = np.flatnonzero(~np.isnan(rates) & ~((rates >= 0) & (rates <= 1)))
+    if bad.size:
+        raise PoolError(
+            f"the prior of row {bad[0]} is {rates[bad[0]]}; priors are success rates in [0, 1], NaN where unknown"
+        )
+    return rates

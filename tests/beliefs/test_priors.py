@@ -57,7 +57,7 @@ def learned(pool, rates, steps=40, seed=0):
     belief, rng = BetaBelief(pool, CategoryPrior(pool)), np.random.default_rng(seed)
     for _ in range(steps):
         rows = rng.choice(len(pool), 40, replace=False)
-        p = np.array([rates.get(pool.category_names[c] if c >= 0 else None) for c in pool.categories[rows]])
+        p = np.array([rates.get(pool.category_names[c - 1] if c > 0 else None) for c in pool.categories[rows]])
         belief.observe(rows, rng.binomial(8, p), np.full(40, 8))
         belief.advance()
     return belief

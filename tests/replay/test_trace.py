@@ -45,7 +45,7 @@ def test_round_trip(tmp_path_factory, seed, n, steps, most, labels, features, te
     loaded = Trace.load(path)
     same(trace, loaded)
     if labels:
-        names = [[p.category_names[c] if c >= 0 else None for c in p.categories] for p in (pool, loaded.pool)]
+        names = [[p.category_names[c - 1] if c > 0 else None for c in p.categories] for p in (pool, loaded.pool)]
         assert names[0] == names[1]
     else:
         assert loaded.pool.categories is None

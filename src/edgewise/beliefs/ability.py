@@ -89,8 +89,7 @@ class AbilityBelief(LogisticBelief):
         self._visits = np.concatenate([self._visits, np.zeros((2, size - 1 - self._visits.shape[1]))], axis=1)
 
     def _group(self, rows: Rows) -> np.ndarray:
-        codes = self.pool.categories
-        return np.zeros(len(rows), np.int64) if codes is None else codes[rows].astype(np.int64) + 1
+        return self.pool.category_index(rows)
 
     def _shared(self, rows: Rows) -> tuple[Floats, Floats]:
         group = self._group(rows)
@@ -105,15 +104,10 @@ class AbilityBelief(LogisticBelief):
 
     def _alike(self) -> tuple[Floats, Floats, Counts]:
         mean, variance = self._abilities()
-        if self.pool.categories is None:
-            sizes = np.array([len(self.pool)], np.int64)
-        else:
-            sizes = self.pool.category_sizes()
-            sizes = np.concatenate([sizes[-1:], sizes[:-1]])
-        return mean, variance + self.tau() ** 2, sizes
+        return mean, variance + self.tau() ** 2, self.pool.category_sizes()
 
     def _members(self, group: int) -> np.ndarray | None:
-        return None if self.pool.categories is None else self.pool.members(group - 1)
+        return None if self.pool.categories is None else self.pool.members(group)
 
     def _gathered(self, rows: Rows, weight: Floats, gradient: Floats) -> tuple[Floats, Floats]:
         group, size = self._group(rows), len(self._mean) - 1

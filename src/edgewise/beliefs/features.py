@@ -112,8 +112,7 @@ class FeatureBelief(LogisticBelief):
         self._visits = np.concatenate([self._visits, np.zeros((2, self._offsets - self._visits.shape[1]))], axis=1)
 
     def _group(self, rows: Rows) -> np.ndarray:
-        codes = self.pool.categories
-        return super()._group(rows) if codes is None else codes[rows].astype(np.int64) + 1
+        return self.pool.category_index(rows)
 
     def _design(self, rows: Rows) -> Floats:
         """1, the standardised features and the indicator of each prompt's category, (n, d)."""

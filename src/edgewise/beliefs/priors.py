@@ -142,9 +142,10 @@ class CategoryPrior(Prior):
         if not memory > 0 or not shrinkage > 0:
             raise ConfigError(f"memory and shrinkage must be positive, got {memory} and {shrinkage}")
         self.decay, self.shrinkage = float(np.exp(-1.0 / memory)), float(shrinkage)
-        # One column a category, the last for prompts without one. Rows: mean; rollouts behind it; spread of first visits
+        # One column a category code. Rows: mean; rollouts behind it; spread of first visits
         # beyond chance; what that spread would be at r = 1; and this step's rollouts, innovations, spread and its scale.
         self._state = np.empty((8, 0))
+        self._names: list[str] = []
         self.grow()
 
     def counts(self, rows: Rows) -> tuple[Floats, Floats]:
@@ -184,11 +185,7 @@ class CategoryPrior(Prior):
         return mean * strength, (1.0 - mean) * strength
 
     def kind(self, rows: np.ndarray) -> np.ndarray:
-        codes = self.pool.categories
-        if codes is None:
-            return np.zeros(len(rows), np.int64)
-        group = codes[rows].astype(np.int64)
-        return np.where(group < 0, self._state.shape[1] - 1, group)
+        return self.pool.category_index(rows)
 
     def sizes(self) -> np.ndarray:
         return self.pool.category_sizes()
@@ -196,7 +193,7 @@ class CategoryPrior(Prior):
     def members(self, kind: int) -> np.ndarray | None:
         if self.pool.categories is None:
             return None
-        return self.pool.members(kind if kind < self._state.shape[1] - 1 else -1)
+        return self.pool.members(kind)
 
     def _table(self) -> tuple[Floats, Floats]:
         """(mean, strength) by category, each shrunk towards the average over categories."""
@@ -209,27 +206,25 @@ class CategoryPrior(Prior):
         return mean, 1.0 / np.clip(correlation, 0.02, 0.8) - 1.0
 
     def grow(self) -> None:
-        extra = len(self.pool.category_names) + 1 - self._state.shape[1]
-        if extra > 0:
-            # The column of prompts without a category stays last.
-            fresh = np.zeros((8, extra))
-            fresh[0] = 0.5
-            place = max(self._state.shape[1] - 1, 0)
-            self._state = np.concatenate([self._state[:, :place], fresh, self._state[:, place:]], axis=1)
+        self._carry(self._names, self._state)
+
+    def _carry(self, names: list[str], table: Floats) -> None:
+        """Take over the columns of categories that `table` has; others start afresh."""
+        source = self.pool.match_categories(names)
+        self._state = np.zeros((8, len(source)))
+        self._state[0] = 0.5
+        if table.shape[1]:
+            self._state[:, source >= 0] = table[:, source[source >= 0]]
+        self._names = list(self.pool.category_names)
 
     def state_dict(self) -> dict[str, Any]:
         return {"names": list(self.pool.category_names), "table": self._state.copy()}
 
     def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
-        # Categories are matched by name: a reordered dataset may number them differently.
-        old = {name: code for code, name in enumerate(state["names"])}
-        table = np.asarray(state["table"], np.float64)
-        if table.shape != (8, len(old) + 1):
-            raise CheckpointError(f"the saved category prior has shape {table.shape}, expected {(8, len(old) + 1)}")
-        source = np.array([old.get(name, -1) for name in self.pool.category_names] + [len(old)], np.int64)
-        self._state = np.empty((8, 0))
-        self.grow()
-        self._state[:, source >= 0] = table[:, source[source >= 0]]
+        names, table = list(state["names"]), np.asarray(state["table"], np.float64)
+        if table.shape != (8, len(names) + 1):
+            raise CheckpointError(f"the saved category prior has shape {table.shape}, expected {(8, len(names) + 1)}")
+        self._carry(names, table)
 
     def metrics(self) -> dict[str, float]:
         mean, strength = self._table()

@@ -85,5 +85,5 @@ def known_pool(pool: PromptPool, knows: str = "all", wrong: float = 0.0, seed: i
         rng = np.random.default_rng([seed, 0x1ABE])
         mixed = rng.permutation(len(pool))[: round(wrong * len(pool))]
         codes[mixed] = codes[rng.permutation(mixed)]
-        labels = np.array([*pool.category_names, None], object)[codes]
+        labels = np.array([None, *pool.category_names], object)[codes]
     return PromptPool(pool.ids, labels, pool.features if knows in ("all", "features") else None)

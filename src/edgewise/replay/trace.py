@@ -150,7 +150,8 @@ class Trace:
             "about": self.about,
         }
         if pool.categories is not None:
-            state["categories"] = pool.categories
+            # -1: none, in the file.
+            state["categories"] = pool.categories - 1
             state["category_names"] = pool.category_names
         if pool.features is not None:
             state["features"] = pool.features

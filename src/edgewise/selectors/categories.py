@@ -52,8 +52,7 @@ class CategorySelector(OnlookerSelector):
 
     def arm(self, rows: Rows) -> np.ndarray:
         """Arm of each prompt, (n,)."""
-        assert self.pool.categories is not None
-        return self.pool.categories[rows].astype(np.int64) + 1
+        return self.pool.category_index(rows)
 
     def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
         if candidates is None:

@@ -33,7 +33,7 @@ class Levels:
             raise ConfigError(f"a level is named twice in {self._given}")
         lacking = np.unique(codes[self.ranks()[codes] < 0])
         if len(lacking):
-            named = ["none" if code < 0 else repr(pool.category_names[code]) for code in lacking.tolist()]
+            named = ["none" if code == 0 else repr(pool.category_names[code - 1]) for code in lacking.tolist()]
             where = "not among the given levels" if self._given is not None else "not a number"
             raise ConfigError(
                 f"some prompts have a category that is {where}: {', '.join(named[:5])};"
@@ -49,9 +49,9 @@ class Levels:
         return sorted(numbers, key=float)
 
     def ranks(self) -> np.ndarray:
-        """Level by category code, (categories + 1,); -1 where a category has none, as has the last entry."""
+        """Level by category code, (categories + 1,); -1 where a category has none, as has code 0."""
         place = {name: rank for rank, name in enumerate(self.names)}
-        return np.array([place.get(name, -1) for name in self.pool.category_names] + [-1], np.int64)
+        return np.array([-1, *(place.get(name, -1) for name in self.pool.category_names)], np.int64)
 
 
 class OfflineDifficulty:

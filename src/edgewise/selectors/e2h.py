@@ -76,9 +76,7 @@ class E2HSelector(CategorySelector):
 
     def probabilities(self) -> Floats:
         ranks = self._levels.ranks()
-        by_code = np.where(ranks < 0, 0.0, self.level_probabilities()[ranks])
-        # Arm 0 is the prompts without a category, the last entry by code.
-        return np.roll(by_code, 1)
+        return np.where(ranks < 0, 0.0, self.level_probabilities()[ranks])
 
     def _age(self) -> None:
         super()._age()
