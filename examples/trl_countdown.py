@@ -131,7 +131,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(1)
     base = find(arguments.base)
-    pool, held_out = TASK.make(1000, 0, **MIXTURE), TASK.make(512, 1, evaluation=True, **MIXTURE)
+    pool, held_out = TASK.problems(1000, 0, **MIXTURE), TASK.problems(512, 1, split="eval", **MIXTURE)
     curves: dict[str, list[dict[str, list[float]]]] = {name: [] for name in arguments.selectors}
     main_process = int(os.environ.get("RANK", 0)) == 0
     for seed in range(arguments.seeds):

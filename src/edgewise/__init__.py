@@ -30,7 +30,9 @@ __all__ = [
     "errors",
     "gates",
     "list_selectors",
+    "list_tasks",
     "make_selector",
+    "make_task",
     "pass_at_k",
     "tasks",
 ]
@@ -39,6 +41,8 @@ _LAZY = {"tasks", "lab", "report", "experiments", "replay", "adapters"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("list_tasks", "make_task"):
+        return getattr(importlib.import_module("edgewise.tasks"), name)
     if name in _LAZY:
         return importlib.import_module(f"edgewise.{name}")
     raise AttributeError(f"module 'edgewise' has no attribute '{name}'")

@@ -192,7 +192,9 @@ def test_python_and_the_parser_agree_on_what_an_expression_is(words: list[str]) 
 )
 def test_problems_are_what_was_asked_for(seed: int, count: int, operations: str, high: int) -> None:
     task = Countdown(largest=240)
-    for problem in task.make(5, seed, count=(count, count), numbers=(2, high), target=(2, 200), operations=operations):
+    for problem in task.problems(
+        5, seed, count=(count, count), numbers=(2, high), target=(2, 200), operations=operations
+    ):
         *given_numbers, arrow, target, colon = problem.prompt.split()
         assert (arrow, colon) == ("->", ":")
         assert all(2 <= int(number) <= high for number in given_numbers)
@@ -227,10 +229,10 @@ def test_any_order_of_the_numbers_is_the_same_problem() -> None:
         prompts.setdefault(content, set()).add(prompt)
     assert set.union(*sides.values()) == {False}
     assert max(map(len, prompts.values())) == 6  # all orders of three different numbers
-    made = Countdown().make(300, 0, numbers=(1, 6), target=(1, 20))
+    made = Countdown().problems(300, 0, numbers=(1, 6), target=(1, 20))
     contents = [(*sorted(problem.prompt.split()[:-3]), problem.meta["target"]) for problem in made]
     assert len(set(contents)) == 300
-    evaluation = Countdown().make(100, 0, numbers=(1, 6), target=(1, 20), evaluation=True)
+    evaluation = Countdown().problems(100, 0, numbers=(1, 6), target=(1, 20), split="eval")
     assert not set(contents) & {(*sorted(p.prompt.split()[:-3]), p.meta["target"]) for p in evaluation}
 
 
@@ -255,7 +257,7 @@ def test_demonstrations_solve_a_prompt_in_different_ways() -> None:
 
 def test_weights_are_the_frequencies_of_counts() -> None:
     categories = [
-        problem.category for problem in Countdown().make(3000, 0, count=(3, 5), weights=[3, 0, 1], numbers=(1, 40))
+        problem.category for problem in Countdown().problems(3000, 0, count=(3, 5), weights=[3, 0, 1], numbers=(1, 40))
     ]
     assert categories.count("3 numbers") / 3000 == pytest.approx(0.75, abs=0.035)
     assert categories.count("4 numbers") == 0
@@ -284,7 +286,7 @@ def test_the_vocabulary_grows_with_the_largest_number() -> None:
 )
 def test_impossible_difficulties_are_named(difficulty: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message):
-        Countdown().make(500, 0, **difficulty)
+        Countdown().problems(500, 0, **difficulty)
 
 
 def test_impossible_options_are_named() -> None:

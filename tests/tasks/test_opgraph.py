@@ -39,7 +39,7 @@ def solve(prompt: str, modulus: int) -> list[int]:
 def test_solutions_follow_from_the_text(seed: int, modulus: int, low: int, span: int, links: float, times: Any) -> None:
     task = OpGraph(modulus)
     try:
-        problems = task.make(5, seed, op=(low, low + span), links=links, times=times)
+        problems = task.problems(5, seed, op=(low, low + span), links=links, times=times)
     except TaskError:
         assert modulus < 5  # too few different ones
         return
@@ -87,7 +87,7 @@ def test_an_endless_completion_is_cut() -> None:
 @given(seed=st.integers(0, 10**6), place=st.integers(0, 7), change=st.integers(1, 9))
 def test_one_changed_value_is_found(seed: int, place: int, change: int) -> None:
     task = OpGraph()
-    problem = task.make(1, seed, op=(8, 8), links=0.5)[0]
+    problem = task.problems(1, seed, op=(8, 8), links=0.5)[0]
     words = problem.solution.split()
     words[place] = str((int(words[place]) + change) % 10)
     verdict = task.verify(problem, " ".join(words))
@@ -96,17 +96,17 @@ def test_one_changed_value_is_found(seed: int, place: int, change: int) -> None:
 
 
 def test_links_name_values_before_the_last() -> None:
-    for problem in OpGraph().make(300, 0, op=(2, 10), links=1.0):
+    for problem in OpGraph().problems(300, 0, op=(2, 10), links=1.0):
         operations = problem.prompt.split()[1:-1]
         assert "v" not in operations[0]
         assert all(int(word.split("v")[1]) < i for i, word in enumerate(operations) if i > 0)
-    assert not any("v" in problem.prompt for problem in OpGraph().make(300, 0, links=0.0))
+    assert not any("v" in problem.prompt for problem in OpGraph().problems(300, 0, links=0.0))
 
 
 def test_the_share_of_links_and_products_is_the_one_asked_for() -> None:
     words = [
         word
-        for problem in OpGraph().make(2000, 0, op=(6, 6), links=0.3, times=0.25)
+        for problem in OpGraph().problems(2000, 0, op=(6, 6), links=0.3, times=0.25)
         for word in problem.prompt.split()[2:-1]
     ]
     assert np.mean(["v" in word for word in words]) == pytest.approx(0.3, abs=0.02)
@@ -116,7 +116,7 @@ def test_the_share_of_links_and_products_is_the_one_asked_for() -> None:
 
 
 def test_weights_are_the_frequencies_of_ops() -> None:
-    ops = [int(problem.category) for problem in OpGraph().make(4000, 0, op=(5, 7), weights=[1, 0, 3])]
+    ops = [int(problem.category) for problem in OpGraph().problems(4000, 0, op=(5, 7), weights=[1, 0, 3])]
     assert np.bincount(ops, minlength=8)[5:] / 4000 == pytest.approx([0.25, 0, 0.75], abs=0.03)
 
 
@@ -142,7 +142,7 @@ def test_slips_happen_as_often_as_asked(modulus: int) -> None:
 
 def test_slips_do_not_change_the_prompts() -> None:
     task = OpGraph()
-    prompts = [problem.prompt for problem in task.make(1500, 2)]
+    prompts = [problem.prompt for problem in task.problems(1500, 2)]
     assert [prompt for prompt, _ in task.demonstrations(1500, 2, (0.5, 0.5, 0.5))] == prompts
     flawless = task.demonstrations(1500, 2, (0.0, 0.0, 0.0))
     assert all(completion == " ".join([*map(str, solve(prompt, 10)), "."]) for prompt, completion in flawless)
@@ -167,7 +167,7 @@ def test_slips_do_not_change_the_prompts() -> None:
 )
 def test_impossible_difficulties_are_named(difficulty: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message):
-        OpGraph().make(1, 0, **difficulty)
+        OpGraph().problems(1, 0, **difficulty)
 
 
 def test_impossible_options_are_named() -> None:
@@ -176,4 +176,4 @@ def test_impossible_options_are_named() -> None:
     with pytest.raises(TaskError, match="slips are three probabilities"):
         OpGraph().demonstrations(1, 0, (0.1, 0.1, 1.1))
     with pytest.raises(TaskError, match="400 wanted"):
-        OpGraph().make(400, 0, op=(1, 1))
+        OpGraph().problems(400, 0, op=(1, 1))

@@ -34,10 +34,10 @@ def test_texts_and_tokens_of_the_default_context_are_those_of_the_shipped_checkp
         {},
         {"op": (1, 40), "links": 0.5},
         {"op": (2, 6), "weights": [1, 0, 2, 3, 1], "times": 0.3},
-        {"evaluation": True},
+        {"split": "eval"},
     ]
     for difficulty in difficulties:
-        for problem in task.make(500, 7, **difficulty):
+        for problem in task.problems(500, 7, **difficulty):
             line = f"{problem.prompt}|{problem.solution}|{problem.answer}|{problem.id}|{problem.category}"
             seen.update(line.encode())
     for prompt, completion in task.demonstrations(3000, 3, op=(1, 8)):
@@ -52,7 +52,7 @@ def test_further_contexts_only_add_words() -> None:
     words = OpGraph().vocabulary()
     assert ALL.vocabulary()[: len(words)] == words
     assert len(set(ALL.vocabulary())) == len(ALL.vocabulary()) == len(words) + 2 * 150
-    assert ALL.make(200, 3, op=(1, 9), links=0.4) == OpGraph().make(200, 3, op=(1, 9), links=0.4)
+    assert ALL.problems(200, 3, op=(1, 9), links=0.4) == OpGraph().problems(200, 3, op=(1, 9), links=0.4)
 
 
 @FIXED
@@ -80,7 +80,7 @@ def test_contexts_have_the_same_problems_in_other_words(seed: int, op: int, link
 
 def test_mixtures_are_the_shares_of_what_is_drawn() -> None:
     mixture = [{"share": 0.9, "op": {"3-4": 0.5, 6: 0.5}}, {"share": 0.1, "op": (2, 2), "context": "B"}]
-    problems = ALL.make(4000, 0, mixture=mixture)
+    problems = ALL.problems(4000, 0, mixture=mixture)
     seen = Counter((problem.meta["op"], problem.meta["context"]) for problem in problems)
     assert set(seen) == {(3, "A"), (4, "A"), (6, "A"), (2, "B")}
     assert [seen[3, "A"] / 4000, seen[6, "A"] / 4000, seen[2, "B"] / 4000] == pytest.approx(
@@ -90,7 +90,9 @@ def test_mixtures_are_the_shares_of_what_is_drawn() -> None:
         ("add" in p.prompt or "sub" in p.prompt or "mul" in p.prompt) == (p.meta["context"] == "B") for p in problems
     )
     assert all(ALL.verify(problem, problem.solution).correct for problem in problems)
-    shares = Counter(problem.meta["context"] for problem in ALL.make(3000, 0, op=(6, 8), context={"A": 0.2, "C": 0.8}))
+    shares = Counter(
+        problem.meta["context"] for problem in ALL.problems(3000, 0, op=(6, 8), context={"A": 0.2, "C": 0.8})
+    )
     assert shares["C"] / 3000 == pytest.approx(0.8, abs=0.03)
 
 
@@ -108,7 +110,7 @@ def test_mixtures_are_the_shares_of_what_is_drawn() -> None:
 )
 def test_impossible_mixtures_are_named(difficulty: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        ALL.make(1, 0, **difficulty)
+        ALL.problems(1, 0, **difficulty)
 
 
 def test_impossible_contexts_are_named() -> None:

@@ -1,6 +1,17 @@
-"""Tasks; a new one is one file with `@tasks.register(name)` and one import here."""
+"""Tasks; a new one is one file with `@tasks.register(name)` and one import here, or an entry point in `edgewise.tasks`."""
 
-from edgewise.tasks.base import Problem, Task, Verdict, held_out, make_task, tasks
+from edgewise.tasks.base import (
+    Problem,
+    Split,
+    Task,
+    TextWorld,
+    Verdict,
+    held_out,
+    list_tasks,
+    make_task,
+    make_text_world,
+    tasks,
+)
 from edgewise.tasks.countdown import Countdown
 from edgewise.tasks.gsm_infinite import GsmInfinite
 from edgewise.tasks.opgraph import OpGraph
@@ -11,10 +22,14 @@ __all__ = [
     "GsmInfinite",
     "OpGraph",
     "Problem",
+    "Split",
     "Task",
+    "TextWorld",
     "Verdict",
     "held_out",
+    "list_tasks",
     "make_reward",
     "make_task",
+    "make_text_world",
     "tasks",
 ]

@@ -8,14 +8,26 @@ any expression that uses the right numbers and reaches the target is correct.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from edgewise.errors import TaskError
-from edgewise.tasks.base import Problem, Task, Verdict, collect, generator, int_range, shares, stream, take, tasks
+from edgewise.tasks.base import (
+    Problem,
+    TextWorld,
+    Verdict,
+    check_difficulty,
+    generator,
+    int_range,
+    sample,
+    settings_of,
+    shares,
+    stream,
+    tasks,
+)
 
 OPEN, END = "<answer>", "</answer>"
 OPERATIONS = "+-*/"
@@ -34,20 +46,19 @@ SPELLINGS = str.maketrans("\u2212x\u00d7\u00f7", "-**/")
 
 
 @tasks.register("countdown")
-class Countdown(Task):
+class Countdown(TextWorld):
     """The numbers game.
 
     Args:
         largest: no number, target or intermediate value of generated problems and solutions is larger, 2..9999; the
             vocabulary grows with it. What a policy writes is judged without this limit.
 
-    Difficulty (of `make` and `demonstrations`):
+    Difficulty (of `problems` and `demonstrations`):
         count: (first, last) how many numbers are given, 2..6; the category of a problem.
         weights: relative frequency of each count from first to last; equal if None.
         numbers: (first, last) range of the given numbers.
         target: (first, last) range of the target.
         operations: those that the gold solution may use; the policy may use all.
-        evaluation: which side of the content split problems come from; True for held-out problems.
 
     The same numbers in another order are the same problem: sorted numbers and target are its content.
     """
@@ -60,18 +71,8 @@ class Countdown(Task):
             raise TaskError(f"largest must lie in 2..9999, got {largest}")
         self.largest = largest
 
-    def make(  # type: ignore[override]  # a task spells out its own difficulty
-        self,
-        n: int,
-        seed: int,
-        count: tuple[int, int] = (2, 4),
-        weights: list[float] | None = None,
-        numbers: tuple[int, int] = (1, 12),
-        target: tuple[int, int] = (1, 60),
-        operations: str = OPERATIONS,
-        evaluation: bool = False,
-    ) -> list[Problem]:
-        return collect(n, self._source(seed, 0.0, count, weights, numbers, target, operations), evaluation)
+    def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
+        return self._source(seed, 0.0, difficulty)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         """Correct: 1. An answer that is wrong: 0.1. No answer: 0.
@@ -103,13 +104,17 @@ class Countdown(Task):
         """
         if not 0 <= slips <= 1:
             raise TaskError(f"slips is a probability in [0, 1], got {slips}")
-        source = self._source(seed, slips, **difficulty)
-        return [(problem.prompt, problem.solution) for problem in take(n, source, evaluation=False)]
+        source = self._source(seed, slips, difficulty)
+        return [(problem.prompt, problem.solution) for problem in sample(n, source, "train")]
 
     def vocabulary(self) -> list[str]:
         return ["->", ":", "=", *OPERATIONS, "(", ")", OPEN, END, *map(str, range(1, self.largest + 1))]
 
-    def _source(
+    def _source(self, seed: int, slips: float, difficulty: Mapping[str, Any]) -> Iterator[Problem]:
+        check_difficulty(difficulty, settings_of(self._draw, without=("seed", "slips")))
+        return self._draw(seed, slips, **difficulty)
+
+    def _draw(
         self,
         seed: int,
         slips: float,

@@ -17,7 +17,17 @@ import numpy as np
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import mixture as mixtures
-from edgewise.tasks.base import Problem, Task, Verdict, collect, int_range, shares, stream, tasks
+from edgewise.tasks.base import (
+    Problem,
+    TextWorld,
+    Verdict,
+    check_difficulty,
+    int_range,
+    sample_distinct,
+    shares,
+    stream,
+    tasks,
+)
 
 END = "."
 CONTEXTS = {"A": ("+", "-", "x"), "B": ("add", "sub", "mul"), "C": ("plus", "minus", "times")}
@@ -28,14 +38,14 @@ BLOCK = 1024
 
 
 @tasks.register("opgraph")
-class OpGraph(Task):
+class OpGraph(TextWorld):
     """Modular arithmetic in op steps.
 
     Args:
         modulus: values are residues 0..modulus-1, 2..99.
         contexts: some of A, B and C; the vocabulary grows with them.
 
-    Difficulty (of `make` and `demonstrations`):
+    Difficulty (of `problems` and `demonstrations`):
         op: (low, high) number of operations, both included, 1..40; or shares: {"1-4": 0.2, "5-8": 0.8}.
         weights: relative frequency of each op from low to high; equal if None.
         context: one of the contexts, or shares: {"A": 0.99, "B": 0.01}; the first of the task's if None.
@@ -43,7 +53,6 @@ class OpGraph(Task):
             [{"share": 0.99, "op": (2, 20)}, {"share": 0.01, "op": (2, 2), "context": "B"}].
         times: share of multiplications; drawn anew for each problem from [0, 1] if None.
         links: share of operations whose operand is an earlier value instead of a constant, in [0, 1].
-        evaluation: which side of the content split problems come from; True for held-out problems.
 
     Shares must sum to 1.
     """
@@ -64,8 +73,8 @@ class OpGraph(Task):
             [[[sign + operand for operand in operands] for sign in CONTEXTS[context]] for context in contexts], object
         )
 
-    def make(self, n: int, seed: int, evaluation: bool = False, **difficulty: Any) -> list[Problem]:
-        return self._collect(n, seed, evaluation, (0.0, 0.0, 0.0), **difficulty)
+    def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
+        return self._source(seed, (0.0, 0.0, 0.0), **difficulty)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         # Values are at most two characters; anything longer than a generous solution cannot be correct.
@@ -96,22 +105,22 @@ class OpGraph(Task):
         """Solutions by an author who slips: each +, -, x goes wrong with its probability, and what follows builds on it."""
         if len(slips) != 3 or not all(0 <= slip <= 1 for slip in slips):
             raise TaskError(f"slips are three probabilities in [0, 1] (of +, - and x), got {slips}")
-        return [(p.prompt, p.solution) for p in self._collect(n, seed, False, slips, **difficulty)]
+        check_difficulty(difficulty)
+        problems = sample_distinct(n, self._source(seed, slips, **difficulty), "train")
+        return [(problem.prompt, problem.solution) for problem in problems]
 
     def vocabulary(self) -> list[str]:
         return ["=", END, *map(str, range(self.modulus)), *self._words.flatten().tolist()]
 
-    def _collect(
+    def _source(
         self,
-        n: int,
         seed: int,
-        evaluation: bool,
         slips: tuple[float, float, float],
         mixture: Sequence[Mapping[str, Any]] | None = None,
         times: float | None = None,
         links: float = 0.0,
         **settings: Any,
-    ) -> list[Problem]:
+    ) -> Iterator[Problem]:
         if not 0 <= links <= 1 or (times is not None and not 0 <= times <= 1):
             raise TaskError(f"times and links are shares in [0, 1], got {times} and {links}")
         mixtures.check_settings(settings, (*SETTINGS, "times", "links", "mixture"))
@@ -127,7 +136,7 @@ class OpGraph(Task):
             kind = rng.choice(len(op), BLOCK, p=probability)
             return self._block(rng, op[kind], context[kind], times, links, slips)
 
-        return collect(n, stream(draw, seed), evaluation)
+        return stream(draw, seed)
 
     def _cells(
         self,

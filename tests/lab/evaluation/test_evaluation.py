@@ -94,7 +94,7 @@ def test_a_stopped_evaluation_goes_on_to_the_same_result(config: ExamConfig, tmp
 
 def test_the_likelihood_is_that_of_the_plain_forward_pass(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = Policy.load(base)
-    problems = policy.task.make(40, 3, op=(1, 6), evaluation=True)
+    problems = policy.task.problems(40, 3, op=(1, 6), split="eval")
     monkeypatch.setattr("edgewise.lab.evaluation.likelihood.PACK", 60)  # several packs
     found = solution_likelihood(policy, problems)
     for row in (0, 7, 20, 39):

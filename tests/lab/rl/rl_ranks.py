@@ -30,7 +30,7 @@ def config(base: Path) -> RLConfig:
 
 
 def roller(policy: Policy, here: World) -> Roller:
-    return Roller(policy, policy.task.make(8, 0, op=(1, 3)), 6, here=here)
+    return Roller(policy, policy.task.problems(8, 0, op=(1, 3)), 6, here=here)
 
 
 def updates(policy: Policy, here: World) -> dict[str, Any]:

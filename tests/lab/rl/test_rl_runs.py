@@ -118,7 +118,7 @@ def test_shuffled_labels_keep_the_mix_but_not_the_meaning(base: Path) -> None:
 
 def test_evaluation_counts_each_problem_once(base: Path) -> None:
     policy = Policy.load(base)
-    roller = Roller(policy, policy.task.make(30, 5, op=(1, 3), evaluation=True), 6)
+    roller = Roller(policy, policy.task.problems(30, 5, op=(1, 3), split="eval"), 6)
     result = evaluate(roller, 8, torch.Generator().manual_seed(0), chunk=64)
     again = evaluate(roller, 8, torch.Generator().manual_seed(0), chunk=64)
     assert (result.successes == again.successes).all()

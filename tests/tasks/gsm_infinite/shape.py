@@ -63,7 +63,7 @@ def table(path: str, per_op: int = 1000) -> str:
     for mode in ("forward", "reverse"):
         theirs = by_op(problem for problem in task.load(path) if whole(problem) and problem.meta["mode"] == mode)
         for op in (*theirs, 30, 40):
-            problems = task.problems(0, 0, per_op, op=(op, op), mode=mode, answers=(1, 4), context=contexts)
+            problems = task.block(0, 0, per_op, op=(op, op), mode=mode, answers=(1, 4), context=contexts)
             ours = by_op(problems)[op].mean(0)
             known = [f"{value:.2f}" for value in theirs[op].mean(0)] if op in theirs else ["-"] * len(ours)
             cells = [f"{one} / {other:.2f}" for one, other in zip(known, ours, strict=True)]

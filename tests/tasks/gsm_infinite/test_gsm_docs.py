@@ -24,7 +24,7 @@ def test_the_script_runs() -> None:
 def test_the_mixture_is_one() -> None:
     block = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert block
-    problems = GsmInfinite().make(300, 0, **yaml.safe_load(block[1])["difficulty"])
+    problems = GsmInfinite().problems(300, 0, **yaml.safe_load(block[1])["difficulty"])
     assert {problem.meta["context"] for problem in problems} <= {"zoo", "school"}
     assert {problem.meta["op"] for problem in problems} == set(range(2, 21))
 

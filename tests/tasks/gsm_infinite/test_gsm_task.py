@@ -98,7 +98,7 @@ def solve(problem: Problem) -> tuple[dict[str, int], str]:
 @FIXED
 @given(seed=st.integers(0, 10**9), op=st.integers(2, 40))
 def test_problems_have_exactly_op_operations_and_follow_from_their_text(seed: int, op: int) -> None:
-    for problem in TASK.problems(seed, 0, 4, op=(op, op), **ANYWHERE):
+    for problem in TASK.block(seed, 0, 4, op=(op, op), **ANYWHERE):
         assert problem.category == str(op)
         assert edges(problem.solution) == op
         values, asked = solve(problem)
@@ -113,7 +113,7 @@ def test_problems_have_exactly_op_operations_and_follow_from_their_text(seed: in
 
 
 def test_the_end_of_reverse_solutions_is_true() -> None:
-    for problem in TASK.problems(1, 0, 200, op=(2, 30), mode="reverse"):
+    for problem in TASK.block(1, 0, 200, op=(2, 30), mode="reverse"):
         equations = re.search(
             r"so we have (.*?) = (\d+) and .*Divide both sides by (\d+): x = (\d+) / \3\. Solution: x = (\d+)\.",
             problem.solution,
@@ -128,13 +128,13 @@ def test_the_end_of_reverse_solutions_is_true() -> None:
 
 
 def test_totals_are_never_stated_in_forward_problems() -> None:
-    for problem in TASK.problems(2, 0, 200, op=(2, 20)):
+    for problem in TASK.block(2, 0, 200, op=(2, 20)):
         assert "The total" not in problem.prompt
         assert len(re.findall(r"The number of [^.]* equals ", problem.prompt)) == problem.prompt.count(". ")
 
 
 def _block(bounds: tuple[int, int]) -> list[Problem]:
-    return TASK.problems(5, *bounds, op=(2, 20), **ANYWHERE)
+    return TASK.block(5, *bounds, op=(2, 20), **ANYWHERE)
 
 
 def test_processes_share_a_range_out_and_get_the_same_problems() -> None:
@@ -161,7 +161,7 @@ def test_a_problem_is_what_it_was() -> None:
 
 
 def test_mixtures_are_the_shares_of_what_is_drawn() -> None:
-    problems = TASK.problems(0, 0, 3000, op={"2-4": 0.2, "5-7": 0.3, 8: 0.5}, mode={"forward": 0.9, "reverse": 0.1}, context={"zoo": 0.25, "school": 0.75})  # fmt: skip
+    problems = TASK.block(0, 0, 3000, op={"2-4": 0.2, "5-7": 0.3, 8: 0.5}, mode={"forward": 0.9, "reverse": 0.1}, context={"zoo": 0.25, "school": 0.75})  # fmt: skip
     ops = np.array([problem.meta["op"] for problem in problems])
     assert [np.mean(ops == op) for op in range(2, 9)] == pytest.approx([0.2 / 3] * 3 + [0.1] * 3 + [0.5], abs=0.03)
     assert np.mean([problem.meta["mode"] == "reverse" for problem in problems]) == pytest.approx(0.1, abs=0.02)
@@ -170,7 +170,7 @@ def test_mixtures_are_the_shares_of_what_is_drawn() -> None:
 
 def test_components_hold_their_own_settings() -> None:
     mixture = [{"share": 0.9, "op": (5, 6)}, {"share": 0.1, "op": (2, 2), "context": "school", "mode": "reverse"}]
-    problems = TASK.problems(0, 0, 2000, mixture=mixture, context="festival")
+    problems = TASK.block(0, 0, 2000, mixture=mixture, context="festival")
     seen = Counter((problem.meta["op"], problem.meta["context"], problem.meta["mode"]) for problem in problems)
     assert set(seen) == {(5, "festival", "forward"), (6, "festival", "forward"), (2, "school", "reverse")}
     assert seen[2, "school", "reverse"] / 2000 == pytest.approx(0.1, abs=0.02)
@@ -201,25 +201,25 @@ def test_components_hold_their_own_settings() -> None:
 )
 def test_impossible_difficulties_are_named(difficulty: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        TASK.make(1, 0, **difficulty)
+        TASK.problems(1, 0, **difficulty)
 
 
 def test_shares_may_miss_one_by_a_millionth() -> None:
-    assert len(TASK.make(3, 0, op={2: 0.5, 3: 0.4999995})) == 3
+    assert len(TASK.problems(3, 0, op={2: 0.5, 3: 0.4999995})) == 3
 
 
 def test_distractors_are_as_many_as_asked_for() -> None:
     column = MEASURES.index("distractors")
-    assert by_op(TASK.problems(0, 0, 100, op=(9, 9), distractors=0))[9][:, column].max() == 0
-    assert by_op(TASK.problems(0, 0, 600, op=(9, 9), distractors=5))[9][:, column].mean() == pytest.approx(5, abs=0.5)
+    assert by_op(TASK.block(0, 0, 100, op=(9, 9), distractors=0))[9][:, column].max() == 0
+    assert by_op(TASK.block(0, 0, 600, op=(9, 9), distractors=5))[9][:, column].mean() == pytest.approx(5, abs=0.5)
 
 
 def test_guessing_does_not_pay_in_reverse_problems() -> None:
     for op in (2, 6, 14):
-        problems = TASK.problems(0, 0, 4000, op=(op, op), mode="reverse")
+        problems = TASK.block(0, 0, 4000, op=(op, op), mode="reverse")
         assert guessing_floor(problems) < 0.02
         assert guessing_floor(problems, 128) == 1
-    original = TASK.problems(0, 0, 2000, op=(6, 6), mode="reverse", answers=(1, 4))
+    original = TASK.block(0, 0, 2000, op=(6, 6), mode="reverse", answers=(1, 4))
     assert {problem.answer for problem in original} == {"1", "2", "3", "4"}
     assert guessing_floor(original) == pytest.approx(0.25, abs=0.03)
     with pytest.raises(TaskError, match="no problems"):
@@ -227,7 +227,7 @@ def test_guessing_does_not_pay_in_reverse_problems() -> None:
 
 
 def test_a_split_that_leaks_is_named() -> None:
-    training, evaluation = TASK.make(200, 0, op=(4, 5)), TASK.make(200, 0, op=(4, 5), evaluation=True)
+    training, evaluation = TASK.problems(200, 0, op=(4, 5)), TASK.problems(200, 0, op=(4, 5), split="eval")
     check_disjoint(training, evaluation)
     assert all(held_out(problem.content) for problem in evaluation)
     body = training[3].prompt.removeprefix("<question> ").removesuffix(" </question>")
@@ -316,7 +316,7 @@ def test_problems_resemble_those_of_the_original_generator(samples_path: Path) -
         theirs = by_op(
             problem for problem in TASK.load(samples_path) if whole(problem) and problem.meta["mode"] == mode
         )
-        ours = {op: by_op(TASK.problems(0, 0, 300, op=(op, op), mode=mode, answers=(1, 4)))[op] for op in theirs}
+        ours = {op: by_op(TASK.block(0, 0, 300, op=(op, op), mode=mode, answers=(1, 4)))[op] for op in theirs}
         mean = {
             name: [np.mean([rows[:, column].mean() for rows in side.values()]) for side in (theirs, ours)]
             for column, name in enumerate(MEASURES)
@@ -341,7 +341,7 @@ def test_a_context_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "harbour.json"
     path.write_text(json.dumps(names))
     task = GsmInfinite([str(path), "zoo"])
-    problems = task.make(50, 0, op=(2, 40), mode={"forward": 0.5, "reverse": 0.5})
+    problems = task.problems(50, 0, op=(2, 40), mode={"forward": 0.5, "reverse": 0.5})
     assert {problem.meta["context"] for problem in problems} == {"harbour"}
     assert all(task.verify(problem, problem.solution).correct for problem in problems)
     for change, message in [

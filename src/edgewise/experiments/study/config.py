@@ -16,7 +16,8 @@ from edgewise.experiments.study.claims import Claim
 from edgewise.experiments.study.stages import KINDS, Stage
 from edgewise.lab.run.budgets import require_equal, rl_tokens
 from edgewise.lab.run.config import from_dict, read_yaml
-from edgewise.tasks import make_task
+from edgewise.tasks import make_text_world
+from edgewise.tasks.base import check_difficulty
 
 STUDIES, SCALES = Path(__file__).parent / "studies", Path(__file__).parent / "scales"
 CHAINED = ("pretrain", "midtrain", "rl")
@@ -143,15 +144,16 @@ class Study:
         for arm in self.arms:
             chain = self.chain(arm, self.seeds[0])
             first = chain[0].settings
-            task = make_task(first["task"], **first["task_options"])
+            task = make_text_world(first["task"], **first["task_options"])
             for stage in chain:
                 if stage.name in tried:
                     continue
                 tried.add(stage.name)
                 pool = stage.settings.get("pool")
                 difficulty = pool["difficulty"] if pool else stage.settings["difficulty"]
-                make = task.demonstrations if stage.kind in ("pretrain", "midtrain") else task.make
+                make = task.demonstrations if stage.kind in ("pretrain", "midtrain") else task.problems
                 try:
+                    check_difficulty(difficulty)
                     make(1, 0, **difficulty)
                 except EdgewiseError as error:
                     raise type(error)(f"{self.name}, arm {arm}, {stage.kind}: {error}") from error

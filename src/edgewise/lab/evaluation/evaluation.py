@@ -27,7 +27,7 @@ from edgewise.lab.run.config import claim
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.parallel import find_device
 from edgewise.tasks import Problem
-from edgewise.tasks.base import guessing_floor
+from edgewise.tasks.base import check_difficulty, guessing_floor
 
 Progress = Callable[[int, int], None]
 KINDS = ("strict", "outcome")
@@ -101,7 +101,8 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
     """
     policy, device = Policy.load(find(config.base)), find_device(config.device)
     policy.model.to(device)
-    problems = policy.task.make(config.problems, config.seed, **{**config.difficulty, "evaluation": True})
+    check_difficulty(config.difficulty)
+    problems = policy.task.problems(config.problems, config.seed, split="eval", **config.difficulty)
     slices = _slices(problems, config)
     roller = Roller(policy, problems, config.max_new_tokens, config.temperature)
     journal = None

@@ -24,7 +24,7 @@ from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, EdgewiseError
 from edgewise.lab.model.decoder import Decoder, ModelConfig
 from edgewise.lab.model.tokenizer import Tokenizer
-from edgewise.tasks import Task, make_task
+from edgewise.tasks import TextWorld, make_text_world
 
 SHIPPED = Path(__file__).parent / "shipped"
 
@@ -35,13 +35,13 @@ class Policy:
 
     model: Decoder
     tokenizer: Tokenizer
-    task: Task
+    task: TextWorld
     task_spec: dict[str, Any]
 
     @classmethod
     def fresh(cls, task_spec: dict[str, Any], config: dict[str, Any], seed: int) -> Policy:
         """A new model for a task, `task_spec` = {"name", "options"}."""
-        task = make_task(task_spec["name"], **task_spec.get("options", {}))
+        task = make_text_world(task_spec["name"], **task_spec.get("options", {}))
         tokenizer = Tokenizer.for_task(task)
         return cls(Decoder(ModelConfig(**{**config, "vocab_size": len(tokenizer)}), seed), tokenizer, task, task_spec)
 
@@ -69,7 +69,7 @@ class Policy:
         if not folder.is_dir():
             raise CheckpointError(f"no checkpoint folder at {folder}")
         config, task_spec = _read_json(folder / "config.json"), _read_json(folder / "task.json")
-        task = make_task(task_spec["name"], **task_spec.get("options", {}))
+        task = make_text_world(task_spec["name"], **task_spec.get("options", {}))
         tokenizer = Tokenizer.load(folder / "tokenizer.json", task.end)
         model = Decoder(ModelConfig.from_hugging_face(config))
         if len(tokenizer) != model.config.vocab_size:

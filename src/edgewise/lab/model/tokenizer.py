@@ -1,6 +1,6 @@
 """Word-level tokenizer of a task, saved as tokenizer.json so that transformers loads it.
 
-Texts of most tasks are words between spaces. Where a task says what its `pieces` are, a token is a piece with the space
+Texts of most tasks are words between spaces. Where a task has a `token_pattern`, a token is a match with the space
 before it, and decoding gives the text back to the letter; every text is then read as if a space stood before it, so that the
 tokens of a prompt followed by those of its completion are those of both texts with a space between.
 """
@@ -14,7 +14,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Core
 
 from edgewise.errors import CheckpointError, TaskError
-from edgewise.tasks import Task
+from edgewise.tasks import TextWorld
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 
@@ -28,12 +28,12 @@ class Tokenizer:
         self.pad, self.unknown, self.end = (self._id(word) for word in (PAD, UNKNOWN, self.end_word))
 
     @classmethod
-    def for_task(cls, task: Task) -> Tokenizer:
+    def for_task(cls, task: TextWorld) -> Tokenizer:
         words = [PAD, UNKNOWN, *task.vocabulary()]
         core = Core(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
-        if task.pieces:
+        if task.token_pattern:
             core.normalizer = normalizers.Prepend(" ")
-            core.pre_tokenizer = pre_tokenizers.Split(Regex(task.pieces), "isolated")
+            core.pre_tokenizer = pre_tokenizers.Split(Regex(task.token_pattern), "isolated")
             core.decoder = decoders.Sequence([decoders.Fuse(), decoders.Strip(" ", 1, 0)])
         else:
             core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

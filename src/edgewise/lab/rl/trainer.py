@@ -41,6 +41,7 @@ from edgewise.lab.run.parallel import World, find_device, world
 from edgewise.pool import PromptPool
 from edgewise.selectors import make_selector, selectors
 from edgewise.tasks import Problem, Task, make_reward
+from edgewise.tasks.base import check_difficulty
 
 Progress = Callable[[dict[str, Any]], None]
 BELIEF_BINS = 20
@@ -123,7 +124,8 @@ class RLConfig:
 
 def make_problems(task: Task, config: PoolConfig) -> tuple[list[Problem], PromptPool]:
     """The training prompts and their pool, labels as configured."""
-    problems = task.make(config.size, config.seed, **config.difficulty)
+    check_difficulty(config.difficulty)
+    problems = task.problems(config.size, config.seed, **config.difficulty)
     labels = np.array([problem.category for problem in problems])
     if config.labels == "shuffled":
         labels = np.random.default_rng([config.seed, 7]).permutation(labels)
@@ -147,8 +149,8 @@ class Trainer:
         )
         self.generator = torch.Generator(self.here.device).manual_seed(config.seed)
         self.roller = Roller(self.policy, self.problems, config.max_new_tokens, config.temperature, self.here)
-        held_out = self.policy.task.make(
-            config.evaluation.problems, config.evaluation.seed, **{**config.pool.difficulty, "evaluation": True}
+        held_out = self.policy.task.problems(
+            config.evaluation.problems, config.evaluation.seed, split="eval", **config.pool.difficulty
         )
         self.judge = Roller(self.policy, held_out, config.max_new_tokens, here=self.here)
         chosen = np.random.default_rng([config.evaluation.seed, 3]).permutation(len(self.pool))

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from edgewise.errors import ConfigError
 from edgewise.lab.model.packed import Pack
 from edgewise.lab.model.tokenizer import Tokenizer
-from edgewise.tasks import Task
+from edgewise.tasks import TextWorld
+from edgewise.tasks.base import check_difficulty
 
 LOSSES = ("completion", "text")
 BLOCK = 512
@@ -39,7 +40,7 @@ class Corpus(Dataset[Pack]):
 
     def __init__(
         self,
-        task: Task,
+        task: TextWorld,
         tokenizer: Tokenizer,
         difficulty: Mapping[str, Any],
         tokens: int,
@@ -49,6 +50,7 @@ class Corpus(Dataset[Pack]):
     ):
         if loss not in LOSSES:
             raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, got '{loss}'")
+        check_difficulty(difficulty)
         self.task, self.tokenizer, self.difficulty = task, tokenizer, dict(difficulty)
         self.tokens, self.loss, self.longest, self.seed = tokens, loss, longest, seed
         probe = self._documents(PROBE, "probe")

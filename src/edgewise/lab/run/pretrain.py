@@ -29,7 +29,7 @@ from edgewise.lab.run.interrupts import stopping
 from edgewise.lab.run.journal import Journal
 from edgewise.lab.run.parallel import World, world
 from edgewise.lab.run.schedule import cosine
-from edgewise.tasks import make_task
+from edgewise.tasks import make_text_world
 
 Progress = Callable[[dict[str, Any]], None]
 LOG_EVERY = 10
@@ -279,7 +279,7 @@ def starting_policy(config: PretrainConfig) -> Policy:
     if not config.task:
         return base
     spec = {"name": config.task, "options": config.task_options}
-    task = make_task(config.task, **config.task_options)
+    task = make_text_world(config.task, **config.task_options)
     words = Tokenizer.for_task(task)
     wanted, there = words.core.get_vocab(), base.tokenizer.core.get_vocab()
     if wanted != there or words.end != base.tokenizer.end:

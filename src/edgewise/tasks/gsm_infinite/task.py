@@ -14,7 +14,7 @@ from typing import Any
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import mixture as mixtures
-from edgewise.tasks.base import Problem, Task, Verdict, collect, int_range, take, tasks
+from edgewise.tasks.base import Problem, TextWorld, Verdict, check_difficulty, int_range, sample, tasks
 from edgewise.tasks.gsm_infinite import text
 from edgewise.tasks.gsm_infinite.context import load_context
 from edgewise.tasks.gsm_infinite.distractors import how_many
@@ -32,13 +32,13 @@ SETTINGS = ("op", "context", "mode", "answers", "distractors")
 
 
 @tasks.register("gsm_infinite")
-class GsmInfinite(Task):
+class GsmInfinite(TextWorld):
     """Problems in words whose quantities form a graph of exactly op operations.
 
     Args:
         contexts: names of contexts, or paths of their files; the vocabulary is made of their words.
 
-    Difficulty (of `make`, `problem` and `demonstrations`):
+    Difficulty (of `problems`, `problem`, `block` and `demonstrations`):
         op: (first, last) number of operations, 2..40, each as frequent; or shares: {"2-4": 0.2, "5-10": 0.8}.
         context: one of the contexts, or shares: {"zoo": 0.99, "school": 0.01}; the first of the task's if None.
         mode: "forward", "reverse" (solve for x), or shares of both.
@@ -46,7 +46,6 @@ class GsmInfinite(Task):
         distractors: mean number of quantities that nothing needs; as in the original generator if None.
         mixture: components, each with a `share` and settings of the above that hold in it:
             [{"share": 0.99, "op": (2, 20)}, {"share": 0.01, "op": (2, 2), "context": "school"}].
-        evaluation: which side of the content split problems come from; True for held-out problems.
 
     Shares must sum to 1. The order of statements makes no other problem: content is what is stated and asked.
     """
@@ -60,16 +59,16 @@ class GsmInfinite(Task):
         self.contexts = {context.name: context for context in map(load_context, contexts)}
         if len(self.contexts) < len(contexts):
             raise ConfigError(f"contexts must have different names, got {list(contexts)}")
-        self.pieces = pieces(self.contexts.values())
+        self.token_pattern = pieces(self.contexts.values())
 
-    def make(self, n: int, seed: int, evaluation: bool = False, **difficulty: Any) -> list[Problem]:
-        return collect(n, self._source(seed, difficulty), evaluation)
+    def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
+        return self._source(seed, difficulty)
 
     def problem(self, seed: int, index: int, **difficulty: Any) -> Problem:
         """Problem `index` of the endless list of this seed, of either side of the split: the same wherever it is drawn."""
         return self._draw(_Plan(self, **difficulty), seed, index)
 
-    def problems(self, seed: int, first: int, last: int, **difficulty: Any) -> list[Problem]:
+    def block(self, seed: int, first: int, last: int, **difficulty: Any) -> list[Problem]:
         """Problems first..last-1 of that list; processes that share a range out get the same problems as one."""
         plan = _Plan(self, **difficulty)
         return [self._draw(plan, seed, index) for index in range(first, last)]
@@ -91,11 +90,8 @@ class GsmInfinite(Task):
 
     def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
         """Correct solutions, as in the study: the author never slips. Problems may repeat."""
-        if "evaluation" in difficulty:
-            raise TypeError(
-                "demonstrations are never of the evaluation side: 'evaluation' is not one of their settings"
-            )
-        return [(problem.prompt, problem.solution) for problem in take(n, self._source(seed, difficulty), False)]
+        check_difficulty(difficulty)
+        return [(problem.prompt, problem.solution) for problem in sample(n, self._source(seed, difficulty), "train")]
 
     def vocabulary(self) -> list[str]:
         return vocabulary(self.contexts.values())
