@@ -6,6 +6,7 @@ import importlib.metadata
 import itertools
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 
 import edgewise as ew
 from edgewise.errors import ConfigError, TaskError
+from edgewise.lab.rl.trainer import PoolConfig, RLConfig, Trainer
 from edgewise.tasks import Problem, Task, TextWorld, Verdict, held_out, list_tasks, make_task, make_text_world, tasks
 from edgewise.tasks.base import check_difficulty, check_disjoint, sample, sample_distinct, stream
 
@@ -245,3 +247,10 @@ def test_stream_draws_each_block_from_its_own_generator() -> None:
     assert drawn[3:] == [item.prompt for item in draw(np.random.default_rng([5, 1]))]
     with pytest.raises(TaskError, match="no problem of this difficulty"):
         next(stream(lambda rng: [], 5))
+
+
+def test_a_run_cannot_lift_the_split_by_a_setting(tmp_path: Path) -> None:
+    config = RLConfig(pool=PoolConfig(size=200, difficulty={"op": [1, 2], "evaluation": True}))
+    with pytest.raises(ConfigError, match="'evaluation' is not a difficulty setting"):
+        Trainer(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -42,7 +42,7 @@ def check(problems: list[Problem]) -> float:
 
 
 def test_generated_texts_come_back_and_need_few_tokens() -> None:
-    assert check(TASK.problems(0, 0, 150, op=(2, 40), **ANYWHERE)) > 1.5 * PUBLISHED
+    assert check(TASK.block(0, 0, 150, op=(2, 40), **ANYWHERE)) > 1.5 * PUBLISHED
 
 
 def test_original_texts_come_back_and_need_few_tokens() -> None:
@@ -98,7 +98,7 @@ def test_transformers_reads_the_file_and_returns_the_same_texts(tmp_path: Path) 
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **names}))
     theirs = PreTrainedTokenizerFast.from_pretrained(tmp_path)
     assert (len(theirs), theirs.eos_token_id, theirs.pad_token_id) == (len(TOKENIZER), TOKENIZER.end, TOKENIZER.pad)
-    texts = [f"{problem.prompt} {problem.solution}" for problem in TASK.problems(0, 0, 40, op=(2, 20), **ANYWHERE)]
+    texts = [f"{problem.prompt} {problem.solution}" for problem in TASK.block(0, 0, 40, op=(2, 20), **ANYWHERE)]
     ids = TOKENIZER.encode(texts)
     assert theirs(texts, add_special_tokens=False)["input_ids"] == ids
     assert theirs.batch_decode(ids) == texts
