@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from edgewise.errors import RewardError
-from edgewise.statistics import calibration, calibration_error, pass_at_k, somers_d, spearman
+from edgewise.statistics import (
+    FEWEST,
+    calibration,
+    calibration_error,
+    geometric_mean,
+    mean_interval,
+    median_interval,
+    median_ratio,
+    pass_at_k,
+    share_limits,
+    somers_d,
+    spearman,
+)
 
 
 @settings(derandomize=True, max_examples=60)
@@ -63,13 +75,13 @@ def test_somers_d_agrees_with_scipy(pairs):
         assert ours == pytest.approx(stats.somersd(b, a).statistic, abs=1e-9)
 
 
-def test_somers_d_gains_by_telling_apart_what_spearman_would_rather_have_tied():
+def test_somers_d_rises_and_spearman_falls_when_tied_prompts_are_ranked_a_little_right():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=1500)
-    told = np.where(truth > 0.8, truth, 0.0)  # nothing is known of the lower prompts
+    known = np.where(truth > 0.8, truth, 0.0)  # nothing is known of the lower prompts
     hint = np.where(truth > 0.8, truth, -100.0 + 0.2 * truth + rng.normal(size=1500))  # a little, rightly
-    assert somers_d(hint, truth) > somers_d(told, truth) + 0.03
-    assert spearman(hint, truth) < spearman(told, truth) - 0.03
+    assert somers_d(hint, truth) > somers_d(known, truth) + 0.03
+    assert spearman(hint, truth) < spearman(known, truth) - 0.03
     apart = np.sign(truth[:, None] - truth)  # without ties, and in one block where the other has two
     assert somers_d(hint, truth) == pytest.approx((apart * np.sign(hint[:, None] - hint)).sum() / (1500 * 1499))
     assert np.isnan(somers_d([], []))
@@ -92,3 +104,74 @@ def test_a_calibrated_forecast_has_no_error():
     p = rng.random(20000)
     assert calibration_error(p, rng.binomial(8, p), np.full(20000, 8)) < 0.01
     assert calibration_error(np.sqrt(p), rng.binomial(8, p), np.full(20000, 8)) > 0.1
+
+
+@pytest.mark.parametrize("measure", [spearman, somers_d])
+def test_an_unknown_value_makes_a_rank_correlation_unknown(measure):
+    assert np.isnan(measure([1.0, float("nan"), 2.0], [1.0, 2.0, 3.0]))
+    assert np.isnan(measure([1.0, 2.0, 3.0], [1.0, float("nan"), 2.0]))
+
+
+def test_the_interval_of_a_mean_is_students_inside_its_range():
+    values = [1.0, 2.0, 4.0]
+    found = mean_interval(values)
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, loc=7 / 3, scale=stats.sem(values)))
+    share = mean_interval([0.9, 1.0, 0.2], limits=(0.0, 1.0))
+    assert (share.low, share.high) == (0.0, 1.0)
+    assert np.isnan(mean_interval([0.5, float("nan")]).estimate)
+    assert np.isnan(mean_interval([]).estimate)
+    assert (mean_interval([3.0]).estimate, np.isnan(mean_interval([3.0]).low)) == (3.0, True)
+
+
+def test_a_share_of_one_leaves_no_room_for_a_gain():
+    base, after = np.ones(4), np.array([1.0, 0.99, 1.0, 0.97])
+    found = mean_interval(after - base, share_limits(base))
+    assert found.high == 0.0
+    assert found.low < found.estimate < 0
+
+
+@settings(derandomize=True, max_examples=60)
+@given(st.integers(FEWEST, 60))
+def test_the_interval_of_a_median_is_the_narrowest_pair_of_order_statistics(n):
+    found = median_interval(np.arange(1.0, n + 1))
+    rank = int(found.low)
+    assert found.high == n + 1 - rank
+    assert found.coverage == pytest.approx(1 - 2 * stats.binom.cdf(rank - 1, n, 0.5))
+    assert found.coverage >= 0.9375
+    assert 1 - 2 * stats.binom.cdf(rank, n, 0.5) < 0.95
+
+
+def test_a_median_counts_infinite_values():
+    inf = float("inf")
+    assert median_interval([1.0, inf, 3.0]).estimate == 3.0
+    assert median_interval([1.0, inf, inf]).estimate == inf
+    assert np.isnan(median_interval([1.0, 2.0, 3.0, 4.0]).low)
+    assert median_interval([1.0, 2.0, 3.0, 4.0, inf]).high == inf
+
+
+WAITING = st.one_of(st.floats(1, 200), st.just(float("inf")))
+
+
+@settings(derandomize=True, max_examples=200)
+@given(st.lists(st.tuples(WAITING, WAITING), min_size=1, max_size=12))
+def test_exchanging_the_methods_inverts_the_ratio(pairs):
+    above, below = np.array(pairs).T
+    ratio, inverse = median_ratio(above, below)[0], median_ratio(below, above)[0]
+    with np.errstate(divide="ignore"):
+        assert ratio.estimate == pytest.approx(1 / np.float64(inverse.estimate))
+        if len(pairs) >= FEWEST:
+            assert ratio.low == pytest.approx(1 / np.float64(inverse.high))
+
+
+def test_pairs_that_neither_method_finishes_count_as_equal():
+    inf = float("inf")
+    found, ratios = median_ratio([60, inf, inf], [30, inf, 20])
+    assert ratios.tolist() == [2.0, 1.0, inf]
+    assert found.estimate == pytest.approx(2.0)
+    assert np.isnan(median_ratio([60, float("nan")], [30, 20])[0].estimate)
+
+
+def test_a_geometric_mean_averages_logarithms():
+    found = geometric_mean([2.0, 8.0])
+    assert found.estimate == pytest.approx(4.0)
+    assert found.low * found.high == pytest.approx(16.0)

@@ -147,7 +147,7 @@ def test_a_page_says_all_and_keeps_remarks(
         "| long |",
         "RL helps",
         "steps: 40",
-        "bootstrap intervals over problems (one seed)",
+        "95% intervals over problems (one seed)",
     ):
         assert words in text
     for name in ("toy-laptop-passes.svg", "toy-laptop-ops.svg"):

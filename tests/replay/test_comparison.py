@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from edgewise.errors import ConfigError
-from edgewise.replay import Comparison, format_table, interval, t_quantile
+from edgewise.replay import Comparison, format_table, interval
+from edgewise.statistics import t_quantile
 
 
 @pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 9, 10, 29, 30, 101, 2000])

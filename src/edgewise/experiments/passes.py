@@ -53,9 +53,7 @@ def report(result: dict[str, Any], ks: Sequence[int], width: int) -> Group:
     words = ["  ".join(f"{reason} {count / total:.1%}" for reason, count in modes)]
     words += [f"\n{t['prompt']}\n{t['completion']}\n({t['reason']}; gold: {t['gold']})" for t in result["texts"][:1]]
     level = f"{100 * result['level']:g}%"
-    brackets = (
-        f"In brackets: {level} bootstrap intervals over problems." if fits else "A wider terminal shows intervals too."
-    )
+    brackets = f"In brackets: {level} intervals over problems." if fits else "A wider terminal shows intervals too."
     words.append(f"\n{brackets} nll: nats a token of gold solution.")
     return Group(table if fits else exam_table(result, ks, intervals=False), *map(Text, words))
 

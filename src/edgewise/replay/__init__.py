@@ -1,7 +1,7 @@
 """Judge a selector in seconds: replay recorded traces, or train a simulated policy."""
 
 from edgewise.replay.command import find_trace, list_traces, main
-from edgewise.replay.comparison import Comparison, format_table, interval, t_quantile
+from edgewise.replay.comparison import Comparison, format_table, interval
 from edgewise.replay.methods import Method, applicable, known_pool, method
 from edgewise.replay.recorder import Recorder
 from edgewise.replay.replay import replay
@@ -28,5 +28,4 @@ __all__ = [
     "replay",
     "simulate",
     "simulated_trace",
-    "t_quantile",
 ]

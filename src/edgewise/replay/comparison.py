@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.replay.methods import Method
+from edgewise.statistics import LEVEL, mean_interval, t_quantile
 
 Floats = npt.NDArray[np.float64]
 Run = tuple[dict[str, float], dict[str, Floats]]
@@ -47,44 +48,13 @@ SHOWN_OFF_POLICY = ["selected_spearman", "selected_brier", "selected_log_loss", 
 prompts: on the probe, or on the picks of a recorded run."""
 
 
-def t_quantile(df: int, confidence: float = 0.95) -> float:
-    """The t with P(|T| < t) = confidence, for Student's t with `df` degrees of freedom, to 1e-7.
-
-    By bisection of the finite series of the distribution function (Abramowitz and Stegun 26.7.3 and 26.7.4).
-    """
-    if int(df) != df or df < 1:
-        raise ConfigError(f"degrees of freedom are a whole number >= 1, got {df}")
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence must lie in (0, 1), got {confidence}")
-    low, high = 0.0, math.pi / 2  # of the angle arctan(t / sqrt(df))
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _central(middle, int(df)) < confidence else (low, middle)
-    return math.sqrt(df) * math.tan(low)
-
-
-def _central(angle: float, df: int) -> float:
-    sine, cosine = math.sin(angle), math.cos(angle)
-    term = cosine if df % 2 else 1.0
-    total = 0.0
-    for j in range(2 if df % 2 else 1, df, 2):
-        total += term
-        term *= cosine * cosine * j / (j + 1)
-    return 2 / math.pi * (angle + sine * total) if df % 2 else sine * total
-
-
-def interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
+def interval(values: npt.ArrayLike, confidence: float = LEVEL) -> tuple[float, float]:
     """Mean of independent runs and half the width of its Student-t interval; (NaN, NaN) if any value is NaN.
 
     One run has no interval: half is NaN.
     """
-    sample = np.asarray(values, np.float64)
-    n = len(sample)
-    if n == 0 or np.isnan(sample).any():
-        return float("nan"), float("nan")
-    if n == 1:
-        return float(sample[0]), float("nan")
-    return float(sample.mean()), float(t_quantile(n - 1, confidence) * sample.std(ddof=1) / math.sqrt(n))
+    found = mean_interval(values, level=confidence)
+    return found.estimate, found.high - found.estimate
 
 
 @dataclass(frozen=True)

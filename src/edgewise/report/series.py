@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+
+from edgewise.statistics import t_quantile
 
 Floats = npt.NDArray[np.float64]
 Curve = tuple[Floats, Floats]
@@ -85,6 +86,6 @@ def _band(x: Floats, table: Floats, seeds: list[Curve], limits: tuple[float, flo
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = filled.sum(axis=0) / count
         squares = (np.where(np.isfinite(table), table - mean, 0.0) ** 2).sum(axis=0)
-        half = stdtrit(count - 1.0, 0.975) * np.sqrt(squares / (count - 1) / count)
-    half[count < SEEDS] = np.nan
+        half = np.sqrt(squares / (count - 1) / count)
+    half *= np.array([t_quantile(n - 1) if n >= SEEDS else np.nan for n in count.tolist()])
     return Band(x, mean, np.maximum(mean - half, limits[0]), np.minimum(mean + half, limits[1]), seeds)

@@ -11,9 +11,9 @@ import torch
 from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
 from edgewise.lab.evaluation.likelihood import solution_likelihood
-from edgewise.lab.evaluation.pass_at_k import pass_curve
 from edgewise.lab.model.checkpoints import Policy
 from edgewise.lab.model.generate import sequence_logprobs
+from edgewise.statistics import pass_curve
 
 
 class Killed(Exception):
@@ -31,7 +31,6 @@ def config(base: Path) -> ExamConfig:
         ranges={"easy": (1, 2), "hard": (3, 3)},
         max_new_tokens=6,
         chunk=128,
-        draws=200,
         readable=5,
     )
 
@@ -47,7 +46,7 @@ def test_slices_agree_with_the_counts_of_each_problem(config: ExamConfig, tmp_pa
         for op, part in slices["op"].items():
             own = np.array([line[kind] for line in lines if line["op"] == int(op)])
             assert part["problems"] == len(own)
-            curve = pass_curve(own, 8, range(1, 9), 200, seed=1)
+            curve = pass_curve(own, 8, range(1, 9))
             np.testing.assert_allclose(part[kind]["mean"], curve.mean, atol=1e-5)
             np.testing.assert_allclose(part[kind]["low"], curve.low, atol=1e-5)
     overall = slices["all"]["all"]
@@ -107,7 +106,7 @@ def test_the_likelihood_is_that_of_the_plain_forward_pass(base: Path, monkeypatc
 
 def test_tasks_without_op_are_sliced_by_category() -> None:
     config = ExamConfig(
-        base="countdown", difficulty={"count": [2, 3]}, problems=12, samples=2, k=(1,), max_new_tokens=24, draws=50
+        base="countdown", difficulty={"count": [2, 3]}, problems=12, samples=2, k=(1,), max_new_tokens=24
     )
     result = examine(config)
     assert list(result["slices"]) == ["all", "category"]

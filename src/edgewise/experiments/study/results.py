@@ -14,8 +14,8 @@ from edgewise.experiments.study.claims import Claim, verdict
 from edgewise.experiments.study.config import Region, Study
 from edgewise.experiments.study.stages import Stage, record_of
 from edgewise.experiments.summary import interval
-from edgewise.lab.evaluation.pass_at_k import bootstrap, pass_curve, pass_table
 from edgewise.lab.run.journal import read
+from edgewise.statistics import gain_curve, pass_curve, pass_table, share_curve
 
 Reals = npt.NDArray[np.float64]
 KINDS = ("strict", "outcome")
@@ -128,12 +128,12 @@ class StudyResults:
         return _table(exam.trials, ks)[exam.successes[kind][rows]].mean(0)
 
     def _over_problems(self, claim: Claim, region: Region) -> dict[str, Any]:
-        """One seed: the interval of a bootstrap over problems, in pairs where two arms are compared."""
+        """One seed: an interval over problems, in pairs where two arms are compared."""
         assert claim.k is not None
         values = self._estimates(claim.arm, claim, region)
         if claim.minus:
             values = values - self._estimates(claim.minus, claim, region)
-        found = bootstrap(values[:, None])
+        found = (gain_curve if claim.minus else share_curve)(values[:, None])
         mean, low, high = (float(part[0]) for part in (found.mean, found.low, found.high))
         return {"mean": mean, "low": low, "high": high, "values": [mean]}
 

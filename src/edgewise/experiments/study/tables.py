@@ -156,9 +156,7 @@ def _kinds(study: Study) -> list[str]:
 
 def _intervals(study: Study) -> str:
     seeds = len(study.seeds)
-    return (
-        f"95% Student intervals over {seeds} seeds" if seeds > 1 else "95% bootstrap intervals over problems (one seed)"
-    )
+    return f"95% Student intervals over {seeds} seeds" if seeds > 1 else "95% intervals over problems (one seed)"
 
 
 def _cell(value: dict[str, Any]) -> str:

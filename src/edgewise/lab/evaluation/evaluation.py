@@ -20,12 +20,12 @@ import torch
 from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
-from edgewise.lab.evaluation.pass_at_k import pass_curve
 from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
 from edgewise.lab.model.checkpoints import Policy, find
 from edgewise.lab.run.config import claim
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.parallel import find_device
+from edgewise.statistics import pass_curve
 from edgewise.tasks import Problem
 from edgewise.tasks.base import check_difficulty, guessing_floor
 
@@ -55,9 +55,8 @@ class ExamConfig:
     seed: int = 1
     chunk: int = 1024
     """Completions at a time."""
-    draws: int = 2000
-    """Bootstrap resamples of the problems."""
     level: float = 0.95
+    """Coverage of intervals over problems."""
     readable: int = 12
     """Rollouts kept as text."""
     device: str = "cpu"
@@ -153,9 +152,7 @@ def summary(counts: Counts, rows: npt.NDArray[np.int64], config: ExamConfig) -> 
             counts.successes[kind][rows],
             counts.trials,
             range(1, counts.trials + 1),
-            config.draws,
             config.level,
-            config.seed,
         )
         curves[kind] = {name: getattr(curve, name).round(5).tolist() for name in ("mean", "low", "high")}
     reasons: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""pass@k curves: the estimator against enumeration, the interval against its law."""
+"""pass@k curves: the estimator against enumeration, the interval against its coverage."""
 
 from itertools import combinations
 from math import comb
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgewise.errors import ConfigError, RewardError
-from edgewise.lab.evaluation.pass_at_k import bootstrap, pass_curve, pass_gain, pass_table
+from edgewise.statistics import pass_curve, pass_gain, pass_table, share_curve
 
 KS = tuple(range(1, 129))
 
@@ -35,28 +35,42 @@ def test_the_curve_rises_with_k_and_its_interval_holds_the_mean() -> None:
     assert curve.mean[0] == pytest.approx(successes.mean() / 128)
     assert curve.mean[-1] == pytest.approx((successes > 0).mean())
     assert ((curve.low <= curve.mean) & (curve.mean <= curve.high)).all()
-    again = pass_curve(successes, 128, KS)
-    assert np.array_equal(curve.low, again.low)
-    assert not np.array_equal(curve.low, pass_curve(successes, 128, KS, seed=1).low)
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    # Problems whose success rate is uniform: pass@1 of the population is 1/2, pass@4 is 1 - 1/5.
-    rng = np.random.default_rng(1)
-    inside = np.zeros(2)
-    for seed in range(200):
-        successes = rng.binomial(16, rng.random(60))
-        curve = pass_curve(successes, 16, (1, 4), draws=400, seed=seed)
-        inside += (curve.low <= [0.5, 0.8]) & (curve.high >= [0.5, 0.8])
-    # 95% nominal; four standard errors of a share of 200 are 0.06, and the percentile interval is slightly narrow.
-    assert (inside / 200 > 0.87).all()
-    assert (inside / 200 < 1.0).any()
+DISTRIBUTIONS = {
+    "spread": lambda rng, n: rng.beta(0.3, 0.6, n),
+    "skewed": lambda rng, n: rng.beta(1.0, 3.0, n),
+    "narrow": lambda rng, n: rng.beta(5.0, 5.0, n),
+    "near one": lambda rng, n: rng.beta(20.0, 1.0, n),
+    "all or nothing": lambda rng, n: (rng.random(n) < 0.5) * 1.0,
+    "rare": lambda rng, n: (rng.random(n) < 0.1) * 1.0,
+}
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 20, 60, 200])
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_the_interval_of_a_share_covers_the_mean_with_few_values_too(name: str, n: int) -> None:
+    draw, rng = DISTRIBUTIONS[name], np.random.default_rng([n, len(name)])
+    truth = draw(rng, 1_000_000).mean()
+    curve = share_curve(draw(rng, (n, 1000)))
+    assert ((curve.low <= truth) & (truth <= curve.high)).mean() > 0.9
+    assert (curve.low >= 0).all()
+    assert (curve.high <= 1).all()
+
+
+def test_equal_values_keep_an_interval() -> None:
+    unsolved = pass_curve([0] * 200, 16, (1, 16))
+    assert unsolved.low.tolist() == [0.0, 0.0]
+    assert 0.01 < unsolved.high[0] < 0.03
+    assert pass_curve([16] * 200, 16, (1,)).low[0] < 0.99
+    single = pass_curve([8], 16, (1,))
+    assert (single.low[0], single.high[0]) == (0.0, 1.0)
 
 
 def test_the_width_is_that_of_the_standard_error() -> None:
     values = np.random.default_rng(2).random((400, 1))
-    interval = bootstrap(values, draws=4000)
-    assert (interval.high - interval.low)[0] == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.08)
+    curve = share_curve(values)
+    assert (curve.high - curve.low)[0] == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.03)
 
 
 def test_a_gain_is_paired() -> None:
@@ -81,4 +95,4 @@ def test_bad_counts_are_refused() -> None:
     with pytest.raises(RewardError, match="same problems"):
         pass_gain([1, 2], [1], 4, (1,))
     with pytest.raises(ConfigError, match="level"):
-        bootstrap(np.ones((3, 1)), level=1.0)
+        share_curve(np.ones((3, 1)), level=1.0)
