@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.row import Row
-from edgewise.lab.model.decoder import Decoder, ModelConfig
+from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.generate import generate
 
 ROWS, LONGEST_PROMPT, NEW = 64, 64, 128
@@ -76,7 +76,7 @@ def _transformers(model: Decoder) -> torch.nn.Module:
     with tempfile.TemporaryDirectory() as folder:
         import json
 
-        (Path(folder) / "config.json").write_text(json.dumps(model.config.to_hugging_face(END, PAD)))
+        (Path(folder) / "config.json").write_text(json.dumps(model.config.to_hugging_face([END], PAD)))
         save_file(dict(model.state_dict()), Path(folder) / "model.safetensors", {"format": "pt"})
         loaded: torch.nn.Module = Qwen2ForCausalLM.from_pretrained(folder)
     return loaded.eval()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from edgewise.lab.model.decoder import ModelConfig
+from edgewise.lab.model import ModelConfig
 from edgewise.lab.rl.trainer import EvalConfig, PoolConfig, RLConfig
 from edgewise.lab.run.pretrain import PretrainConfig
 

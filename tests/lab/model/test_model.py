@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from edgewise.errors import CheckpointError, ConfigError
+from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.checkpoints import Policy
-from edgewise.lab.model.decoder import Decoder, ModelConfig
 from edgewise.lab.model.generate import PREFILL, generate, sequence_logprobs
 
 END, PAD = 3, 0
@@ -58,7 +58,7 @@ def test_cached_generation_reports_the_logprobs_of_the_plain_forward_pass(model:
 def test_greedy_generation_matches_transformers(model: Decoder) -> None:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    theirs = Qwen2ForCausalLM(Qwen2Config(**model.config.to_hugging_face(END, PAD))).eval()
+    theirs = Qwen2ForCausalLM(Qwen2Config(**model.config.to_hugging_face([END], PAD))).eval()
     theirs.load_state_dict(model.state_dict(), strict=False)
     prompt = [5, 9, 2, 17]
     mine = generate(model, [prompt, [6, 7]], 10, END, PAD, temperature=0.0)

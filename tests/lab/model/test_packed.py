@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from edgewise.errors import ConfigError
-from edgewise.lab.model.decoder import Decoder, ModelConfig
+from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.packed import SPREAD, Objective, Pack, token_losses
 
 
@@ -85,7 +85,7 @@ def test_documents_that_cannot_be_packed_are_refused(model: Decoder) -> None:
         Pack.of([[1, 2], []], [0, 0])
     with pytest.raises(ConfigError, match="at least one token"):
         Pack.of([], [])
-    with pytest.raises(ConfigError, match="document of 200 tokens is longer than the model's 128"):
+    with pytest.raises(ConfigError, match="sequence of 200 tokens is longer than the model's 128"):
         Objective(model)(Pack.of([[1] * 200], [0]))
 
 

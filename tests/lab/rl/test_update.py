@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from edgewise.errors import ConfigError
-from edgewise.lab.model.decoder import Decoder, ModelConfig
+from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.rl import advantages
 from edgewise.lab.rl.update import Sample, clipped_loss, update
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from edgewise.errors import ConfigError
+from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.checkpoints import Policy
-from edgewise.lab.model.decoder import Decoder, ModelConfig
 from edgewise.lab.model.packed import Objective, Pack
 from edgewise.lab.run.presets import names, preset, read_stage
 from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig
@@ -27,7 +27,7 @@ def plain(name: str, vocabulary: int):
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     config = ModelConfig(**{**preset(name)["model"], "vocab_size": vocabulary})
-    return Qwen2ForCausalLM(Qwen2Config(**config.to_hugging_face(3, 0)))
+    return Qwen2ForCausalLM(Qwen2Config(**config.to_hugging_face([3], 0)))
 
 
 def test_the_largest_is_the_papers_model_and_step() -> None:

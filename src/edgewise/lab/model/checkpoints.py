@@ -22,7 +22,8 @@ from safetensors.torch import load_file, save_file
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, EdgewiseError
-from edgewise.lab.model.decoder import Decoder, ModelConfig
+from edgewise.lab.model.config import ModelConfig
+from edgewise.lab.model.decoder import Decoder
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.tasks import TextWorld, make_text_world
 
@@ -49,7 +50,7 @@ class Policy:
         """Write the model's four files into an existing folder."""
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-        config = self.model.config.to_hugging_face(self.tokenizer.end, self.tokenizer.pad)
+        config = self.model.config.to_hugging_face([self.tokenizer.end], self.tokenizer.pad)
         write_json(folder / "config.json", config)
         write_json(folder / "task.json", self.task_spec)
         write_json(

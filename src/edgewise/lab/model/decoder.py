@@ -1,80 +1,21 @@
-"""A decoder in the Qwen2 architecture: RoPE, RMSNorm, SwiGLU, grouped-query attention, tied embeddings.
+"""Decoder of the Llama, Qwen2 and Qwen3 families: RoPE, RMSNorm, SwiGLU, grouped-query attention.
 
-Parameter names and config.json are Hugging Face's, so that transformers, TRL and vLLM load a checkpoint as it is. Left
-out: dropout, sliding windows and untied embeddings, which the small models of the laboratory never use.
+Parameter names are Hugging Face's, so that transformers, TRL and vLLM load a checkpoint as it is. Left out: dropout, sliding
+windows, mixtures of experts and biases in the MLP.
 """
 
 from __future__ import annotations
-
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgewise.errors import ConfigError
+from edgewise.lab.model.config import ModelConfig
+from edgewise.lab.model.rope import frequencies
 
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Sizes of the decoder, in Hugging Face's words."""
-
-    vocab_size: int = 0
-    """Words known; 0: as many as the task's vocabulary has."""
-    hidden_size: int = 64
-    intermediate_size: int = 192
-    num_hidden_layers: int = 3
-    num_attention_heads: int = 4
-    num_key_value_heads: int = 2
-    max_position_embeddings: int = 128
-    rope_theta: float = 10000.0
-    rms_norm_eps: float = 1e-6
-    initializer_range: float = 0.1
-    """Standard deviation of the embeddings at the start; 0.02 does not learn at these sizes."""
-
-    def __post_init__(self) -> None:
-        if self.hidden_size % self.num_attention_heads or (self.hidden_size // self.num_attention_heads) % 2:
-            raise ConfigError(
-                f"hidden_size {self.hidden_size} must be an even multiple of num_attention_heads {self.num_attention_heads}"
-            )
-        if self.num_attention_heads % self.num_key_value_heads:
-            raise ConfigError(
-                f"num_attention_heads {self.num_attention_heads} must be a multiple of"
-                f" num_key_value_heads {self.num_key_value_heads}"
-            )
-
-    @property
-    def head_dim(self) -> int:
-        return self.hidden_size // self.num_attention_heads
-
-    def to_hugging_face(self, eos: int, pad: int) -> dict[str, Any]:
-        """The content of config.json."""
-        return {
-            "architectures": ["Qwen2ForCausalLM"],
-            "model_type": "qwen2",
-            **asdict(self),
-            "rope_parameters": {"rope_type": "default", "rope_theta": self.rope_theta},
-            "hidden_act": "silu",
-            "tie_word_embeddings": True,
-            "use_sliding_window": False,
-            "attention_dropout": 0.0,
-            "bos_token_id": None,
-            "eos_token_id": eos,
-            "pad_token_id": pad,
-            "dtype": "float32",
-        }
-
-    @classmethod
-    def from_hugging_face(cls, config: dict[str, Any]) -> ModelConfig:
-        if config.get("model_type") != "qwen2" or not config.get("tie_word_embeddings", False):
-            raise ConfigError(
-                f"the laboratory reads Qwen2 checkpoints with tied embeddings, this one is '{config.get('model_type')}'"
-            )
-        fields = {name: config[name] for name in cls.__dataclass_fields__ if name in config}
-        rope = config.get("rope_parameters") or {}
-        fields["rope_theta"] = rope.get("rope_theta", fields.get("rope_theta", 10000.0))
-        return cls(**fields)
+ROPE_BLOCK = 4096
+"""The table of rotations grows by multiples of this many positions."""
 
 
 class Cache:
@@ -92,7 +33,7 @@ class Cache:
         self.valid = self.valid[rows]
 
     def part(self, first: int, last: int) -> Cache:
-        """Rows first..last - 1 as a cache of their own; what is written there is written here."""
+        """View of rows first..last - 1; what is written to it is written to this cache."""
         view = object.__new__(Cache)
         view.store, view.valid = self.store[:, :, first:last], self.valid[first:last]
         return view
@@ -112,6 +53,8 @@ class Cache:
 
 
 class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension."""
+
     def __init__(self, size: int, eps: float):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
@@ -122,6 +65,8 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
+    """Grouped-query attention; q and k may be normalised head by head (Qwen3)."""
+
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.heads, self.kv_heads, self.size = (
@@ -129,29 +74,54 @@ class Attention(nn.Module):
             config.num_key_value_heads,
             config.head_dim,
         )
-        self.q_proj = nn.Linear(config.hidden_size, self.heads * self.size)
-        self.k_proj = nn.Linear(config.hidden_size, self.kv_heads * self.size)
-        self.v_proj = nn.Linear(config.hidden_size, self.kv_heads * self.size)
-        self.o_proj = nn.Linear(self.heads * self.size, config.hidden_size, bias=False)
+        bias = config.attention_bias
+        self.q_proj = nn.Linear(config.hidden_size, self.heads * self.size, bias=bias)
+        self.k_proj = nn.Linear(config.hidden_size, self.kv_heads * self.size, bias=bias)
+        self.v_proj = nn.Linear(config.hidden_size, self.kv_heads * self.size, bias=bias)
+        self.o_proj = nn.Linear(self.heads * self.size, config.hidden_size, bias=config.output_bias)
+        self.normed = config.query_key_norm
+        if self.normed:
+            self.q_norm = RMSNorm(self.size, config.rms_norm_eps)
+            self.k_norm = RMSNorm(self.size, config.rms_norm_eps)
+
+    def joined(self) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias of the projections of q, k and v as one: small models are bound by the number of operations."""
+        parts = (self.q_proj, self.k_proj, self.v_proj)
+        bias = None if self.q_proj.bias is None else torch.cat([part.bias for part in parts])
+        return torch.cat([part.weight for part in parts]), bias
+
+    def project(
+        self, x: Tensor, joined: tuple[Tensor, Tensor | None], rope: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Query, key (both rotated) and value heads of x (..., hidden): each (..., heads, size).
+
+        `rope` broadcasts against (..., heads, size).
+        """
+        mixed = F.linear(x, *joined).unflatten(-1, (-1, self.size))
+        turning = self.heads + self.kv_heads
+        if self.normed:
+            q, k = self.q_norm(mixed[..., : self.heads, :]), self.k_norm(mixed[..., self.heads : turning, :])
+            turned = rotate(torch.cat([q, k], -2), rope)
+        else:
+            turned = rotate(mixed[..., :turning, :], rope)
+        return turned[..., : self.heads, :], turned[..., self.heads :, :], mixed[..., turning:, :]
 
     def forward(
         self, x: Tensor, rope: tuple[Tensor, Tensor], past: Tensor | None, start: int, mask: Tensor | None
     ) -> Tensor:
         rows, time, _ = x.shape
-        q = rotate(self.q_proj(x).view(rows, time, self.heads, self.size).transpose(1, 2), rope)
-        k = rotate(self.k_proj(x).view(rows, time, self.kv_heads, self.size).transpose(1, 2), rope)
-        v = self.v_proj(x).view(rows, time, self.kv_heads, self.size).transpose(1, 2)
+        q, k, v = (part.transpose(1, 2) for part in self.project(x, self.joined(), rope))
         if past is not None:
             past[0, :, :, start : start + time] = k
             past[1, :, :, start : start + time] = v
             k, v = past[0, :, :, : start + time], past[1, :, :, : start + time]
-        groups = self.heads // self.kv_heads
-        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        out = attend(q, k, v.to(q.dtype), mask)
         return self.o_proj(out.transpose(1, 2).reshape(rows, time, -1))
 
 
 class MLP(nn.Module):
+    """down(silu(gate(x)) * up(x))."""
+
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
@@ -163,6 +133,8 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
+    """One block: attention and MLP, each behind its norm and added to its input."""
+
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
@@ -178,6 +150,8 @@ class Layer(nn.Module):
 
 
 class Backbone(nn.Module):
+    """Embeddings, layers and the last norm, under the names of Hugging Face's `model`."""
+
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
@@ -186,28 +160,65 @@ class Backbone(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The whole model: tokens (rows, time) int64 -> hidden states or logits."""
+    """The whole model: tokens (rows, time) int64 -> hidden states or logits.
+
+    Example:
+        >>> import torch
+        >>> from edgewise.lab.model import Decoder, ModelConfig
+        >>> model = Decoder(ModelConfig(vocab_size=11, num_hidden_layers=1))
+        >>> model(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3, 11])
+    """
 
     rope: Tensor
 
-    def __init__(self, config: ModelConfig, seed: int = 0):
+    def __init__(self, config: ModelConfig, seed: int | None = 0):
+        """Args:
+        config: sizes and features.
+        seed: seed of the initial weights; None leaves them as torch makes them, for weights that are loaded afterwards.
+        """
         super().__init__()
         if config.vocab_size < 1:
             raise ConfigError("the model needs a vocab_size")
         self.config = config
         self.model = Backbone(config)
-        angle = config.rope_theta ** (-torch.arange(0, config.head_dim, 2) / config.head_dim)
-        angle = torch.outer(torch.arange(config.max_position_embeddings).float(), angle).repeat(1, 2)
-        self.register_buffer("rope", torch.stack([angle.cos(), angle.sin()]), persistent=False)
-        self._initialise(seed)
+        if not config.tie_word_embeddings:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.register_buffer("rope", torch.empty(2, 0, config.head_dim), persistent=False)
+        self._grow_rope(min(config.max_position_embeddings, ROPE_BLOCK))
+        if seed is not None:
+            self._initialise(seed)
 
     @property
     def parameters_count(self) -> int:
         return sum(p.numel() for p in self.parameters())
 
+    @property
+    def head(self) -> Tensor:
+        """Weight of the projection to the vocabulary, (vocabulary, hidden)."""
+        return self.model.embed_tokens.weight if self.config.tie_word_embeddings else self.lm_head.weight
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits (rows, time, vocabulary) of left-aligned tokens (rows, time)."""
         return self.logits(self.hidden(tokens))
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Embeddings (..., hidden) of tokens (...): what the first layer reads."""
+        return self.model.embed_tokens(tokens)
+
+    def turns(self, length: int) -> Tensor:
+        """Cosines and sines of positions 0..length - 1 and above, (2, >= length, head).
+
+        Raises:
+            ConfigError: the model has fewer positions.
+        """
+        if length > self.config.max_position_embeddings:
+            raise ConfigError(
+                f"a sequence of {length} tokens is longer than the model's {self.config.max_position_embeddings} positions"
+            )
+        if length > self.rope.shape[1]:
+            self._grow_rope(min(self.config.max_position_embeddings, -(-length // ROPE_BLOCK) * ROPE_BLOCK))
+        return self.rope
 
     def hidden(self, tokens: Tensor, cache: Cache | None = None, start: int = 0) -> Tensor:
         """Hidden states (rows, time, hidden) after the last norm.
@@ -217,24 +228,26 @@ class Decoder(nn.Module):
         padding changes nothing.
         """
         time = tokens.shape[1]
-        if start + time > self.config.max_position_embeddings:
-            raise ConfigError(
-                f"a sequence of {start + time} tokens is longer than the model's {self.config.max_position_embeddings}"
-            )
-        rope = (self.rope[0, start : start + time], self.rope[1, start : start + time])
+        turns = self.turns(start + time)[:, start : start + time, None]
+        rope = (turns[0], turns[1])
         mask = None
         if cache is not None:
             causal = torch.ones(time, start + time, dtype=torch.bool, device=tokens.device).tril(start)
             own = torch.ones_like(causal).triu(start) & causal
-            # Padding looks at itself, or its softmax would be 0/0.
+            # Padding attends to itself, or its softmax would be 0/0.
             mask = cache.valid[:, None, None, : start + time] & causal | own
-        x = self.model.embed_tokens(tokens)
+        x = self.embed(tokens)
         for index, layer in enumerate(self.model.layers):
             x = layer(x, rope, None if cache is None else cache.store[index], start, mask)
         return self.model.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.model.embed_tokens.weight)
+        """Logits (..., vocabulary) of hidden states (..., hidden)."""
+        return F.linear(hidden, self.head)
+
+    def _grow_rope(self, length: int) -> None:
+        angle = torch.outer(torch.arange(length).float(), frequencies(self.config)).repeat(1, 2)
+        self.rope = torch.stack([angle.cos(), angle.sin()]).to(self.rope.device)
 
     @torch.no_grad()
     def _initialise(self, seed: int) -> None:
@@ -248,7 +261,15 @@ class Decoder(nn.Module):
                 parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention of q (rows, heads, time, size) to k and v (rows, kv heads, keys, size); causal where there is no mask."""
+    groups = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+
+
 def rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+    """RoPE of x (..., size) by cosines and sines that broadcast against it."""
     half = x.shape[-1] // 2
     turned = torch.cat([-x[..., half:], x[..., :half]], -1)
     return x * rope[0] + turned * rope[1]

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgewise.errors import ConfigError
-from edgewise.lab.model.decoder import Decoder, Layer, rotate
+from edgewise.lab.model.decoder import Decoder, Layer, attend
 
 SPREAD = 1.4
 """In a group, the longest document is at most this many times as long as the shortest."""
@@ -117,14 +117,9 @@ def token_losses(model: Decoder, pack: Pack) -> Tensor:
 
 def hidden_states(model: Decoder, pack: Pack) -> Tensor:
     """Hidden states before the last norm at the places `pack.predicted`, (M, hidden): those of each document by itself."""
-    longest = max(width for _, width in pack.groups)
-    if longest > model.config.max_position_embeddings:
-        raise ConfigError(
-            f"a document of {longest} tokens is longer than the model's {model.config.max_position_embeddings} positions"
-        )
-    turns = model.rope[:, pack.positions, None]
+    turns = model.turns(max(width for _, width in pack.groups))[:, pack.positions[pack.gathered], None]
     rope = (turns[0], turns[1])
-    x = model.model.embed_tokens(pack.tokens)
+    x = model.embed(pack.tokens)
     *early, last = (cast(Layer, layer) for layer in model.model.layers)
     for layer in early:
         x = _layer(layer, x, x, pack, rope, pack.gathered)
@@ -134,30 +129,22 @@ def hidden_states(model: Decoder, pack: Pack) -> Tensor:
 
 def _layer(layer: Layer, x: Tensor, kept: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], gathered: Tensor) -> Tensor:
     """One layer on x (N, hidden), whose output is computed for the places of `kept` alone, found in slots `gathered`."""
-    attention, mlp = layer.self_attn, layer.mlp
-    parts = (attention.q_proj, attention.k_proj, attention.v_proj)
-    # One product instead of three: small models are bound by the number of operations.
-    mixed = F.linear(
-        layer.input_layernorm(x), torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
-    )
-    heard = _attend(mixed.view(len(x), -1, attention.size), pack, rope, attention.heads, attention.kv_heads)
-    kept = kept + attention.o_proj(heard.index_select(0, gathered))
-    return kept + mlp(layer.post_attention_layernorm(kept))
+    attention = layer.self_attn
+    parts = attention.project(layer.input_layernorm(x), attention.joined(), rope)
+    out = _attend(parts, pack)
+    kept = kept + attention.o_proj(out.index_select(0, gathered))
+    return kept + layer.mlp(layer.post_attention_layernorm(kept))
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # the groups change from pack to pack, the rest does not
-def _attend(mixed: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], heads: int, kv_heads: int) -> Tensor:
-    """Causal attention in each document: q, k and v side by side (N, heads + 2 kv heads, size) -> (P, heads * size)."""
-    slots = mixed.index_select(0, pack.spread)
-    turned = rotate(slots[:, : heads + kv_heads], rope)
+def _attend(parts: tuple[Tensor, ...], pack: Pack) -> Tensor:
+    """Causal attention in each document: q, k and v (N, heads, size) -> (P, heads * size)."""
     sizes = [count * width for count, width in pack.groups]
     # Split, not sliced: the gradient of a split is one concatenation.
-    parts = (part.split(sizes) for part in (turned[:, :heads], turned[:, heads:], slots[:, heads + kv_heads :]))
-    heard = []
-    for (count, width), *own in zip(pack.groups, *parts, strict=True):
+    slots = (part.index_select(0, pack.spread).split(sizes) for part in parts)
+    outputs = []
+    for (count, width), *own in zip(pack.groups, *slots, strict=True):
         # (documents, heads, width, size)
         q, k, v = (part.unflatten(0, (count, width)).transpose(1, 2) for part in own)
-        k, v = (part.repeat_interleave(heads // kv_heads, 1) for part in (k, v))
-        out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), is_causal=True)
-        heard.append(out.transpose(1, 2).flatten(2).flatten(0, 1))
-    return torch.cat(heard)
+        outputs.append(attend(q, k, v.to(q.dtype), None).transpose(1, 2).flatten(2).flatten(0, 1))
+    return torch.cat(outputs)

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.lab.model import ModelConfig
 from edgewise.lab.model.checkpoints import Policy, RunFolder, find, read_state, read_tensors, restore_optimizer
-from edgewise.lab.model.decoder import ModelConfig
 from edgewise.lab.model.packed import Objective, Pack
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.run.config import claim
