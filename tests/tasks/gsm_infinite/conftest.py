@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SAMPLES = Path(__file__).parents[4] / "shared" / "data" / "gsm_infinite" / "samples.jsonl"
+DATA = Path(os.environ.get("EDGEWISE_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
 def samples_path() -> Path:
-    if not SAMPLES.exists():
-        pytest.skip(f"the original generator's samples are not at {SAMPLES}")
-    return SAMPLES
+    path = DATA / "gsm_infinite" / "samples.jsonl"
+    if not path.exists():
+        pytest.skip(f"the original generator's samples are not at {path}; EDGEWISE_DATA names their folder")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from edgewise.tasks import GsmInfinite
-from edgewise.tasks.gsm_infinite.verify import judge
+from edgewise.tasks.gsm_infinite.verify import verify
 
 PAGE = (Path(__file__).parents[3] / "docs" / "tasks" / "gsm_infinite.md").read_text(encoding="utf-8")
 
@@ -33,4 +33,4 @@ def test_the_example_is_a_problem() -> None:
     example = re.search(r"```\n<question>.*?(<solution>.*?)\n```", PAGE, re.DOTALL)
     assert example
     solution = " ".join(example[1].split())
-    assert judge(solution, 3, solution).correct
+    assert verify(solution, 3, solution).correct

@@ -67,6 +67,7 @@ def test_other_letters_are_correct(problem: Problem, seed: int) -> None:
         re.sub(r"^(.* as )(\w)(?=; )|(?<![\w'])([A-Za-z])(?![\w'])", lambda m: (m[1] or "") + names.get(m[2] or m[3], m[2] or m[3]), text)
         for text in definitions
     ]  # fmt: skip
+    after = re.sub(r"(?<=We know )\w", lambda letter: names.get(letter[0], letter[0]), after)
     assert TASK.verify(problem, before + " ".join(renamed) + after).correct
 
 

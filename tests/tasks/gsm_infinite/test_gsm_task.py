@@ -281,7 +281,7 @@ def test_problems_are_read_from_a_file() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"op": "2"}, "line 1 of .* is not a problem with op"),
+        ({"op": "2"}, "line 1 of .*: not a problem with op"),
         ({"solution": "so."}, "does not end with 'Answer: NUMBER.'"),
         (
             {"solution": str(SAMPLE["solution"]).replace("O = 3. Answer", "O = 4. Answer")},
@@ -295,11 +295,49 @@ def test_files_that_are_wrong_are_named(change: dict[str, Any], message: str) ->
         _loaded(SAMPLE | change)
 
 
+def test_lines_that_do_not_verify_are_left_out_and_named(tmp_path: Path) -> None:
+    wrong = SAMPLE | {"solution": str(SAMPLE["solution"]).replace("O = 3. Answer", "O = 4. Answer")}
+    path = tmp_path / "problems.jsonl"
+    path.write_text("\n".join([json.dumps(SAMPLE), "", json.dumps(wrong), "{", json.dumps(SAMPLE)]), encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"2 of 4 problems in .* left out: line 3: the solution does not verify"):
+        problems = TASK.load(path)
+    assert len(problems) == 2
+    assert [one.line for one in problems.left_out] == [3, 4]
+    assert [one.reason.partition(" (")[0] for one in problems.left_out] == [
+        "the solution does not verify: wrong arithmetic",
+        "not JSON",
+    ]
+    with pytest.raises(TaskError, match=r"line 3 of .*: the solution does not verify: wrong arithmetic \(2 of"):
+        TASK.load(path, strict=True)
+
+
+def test_values_in_which_x_is_subtracted_are_read() -> None:
+    """The original generator writes the constant first where the coefficient of x is negative: `6 - x`."""
+    solution = (
+        "The question is difficult, so we use equations to solve it. Define public highschool in Ruby Bay as x; we don't know"
+        " its value yet but will find it out later. Define elementary school in Ruby Bay as A; so A = 9. Define private middle"
+        " school in Ruby Bay as B; d = A - x = (9) - (x) = 9 - x; so B = 2 * d = (2) * (9 - x) = 18 - 2*x. We know B = 14, so we"
+        " have 18 - 2*x = 14 and we solve it through the following steps: Simplifying the equation: 18 - 2*x = 14. Move all"
+        " terms to one side: 4 - 2*x = 0. Isolate the term with x: -2*x = -4. Divide both sides by -2: x = -4 / -2. Solution:"
+        " x = 2. Answer: 2."
+    )
+    problem = _loaded(SAMPLE | {"mode": "reverse", "solution": solution})
+    assert TASK.verify(problem, problem.solution).correct
+    assert (
+        TASK.verify(problem, problem.solution.replace("= 18 - 2*x. We", "= 16 - 2*x. We")).reason == "wrong arithmetic"
+    )
+
+
+def test_reverse_problems_without_an_equation_are_left_out() -> None:
+    with pytest.raises(TaskError, match="no equation in x"):
+        _loaded(SAMPLE | {"mode": "reverse"})
+
+
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="cannot read problems"):
         TASK.load(tmp_path / "absent.jsonl")
     (tmp_path / "junk.jsonl").write_text("{")
-    with pytest.raises(TaskError, match=r"line 1 of .*junk\.jsonl is not JSON"):
+    with pytest.raises(TaskError, match=r"line 1 of .*junk\.jsonl: not JSON"):
         TASK.load(tmp_path / "junk.jsonl")
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgewise.tasks.gsm_infinite.solution import PHANTOM, read
-from edgewise.tasks.gsm_infinite.verify import judge
+from edgewise.tasks.gsm_infinite.verify import verify
 
 FIXED = settings(derandomize=True, max_examples=150, deadline=None)
 
@@ -59,9 +59,9 @@ def test_every_original_solution_is_correct(samples: list[dict[str, Any]]) -> No
         body, _, answer = text.rpartition("Answer: ")
         tagged = f"<solution> {body}</solution> <answer> {answer.rstrip('.')} </answer>"
         for completion in (text, tagged):
-            verdict = judge(text, int(answer.rstrip(".")), completion)
+            verdict = verify(text, int(answer.rstrip(".")), completion)
             assert (verdict.correct, verdict.outcome, verdict.reason) == (True, True, "correct")
-            assert len(verdict.steps) == text.count("Define ")
+            assert len(verdict.steps) == text.count("Define ") + (sample["mode"] == "reverse")
         assert all(PHANTOM not in step.parents for steps in read(text).steps.values() for step in steps)
         assert edges(text) == sample["op"]
 
@@ -76,7 +76,7 @@ def test_every_change_of_a_value_in_an_original_solution_is_found(samples: list[
             continue
         place = rng.choice(places)
         changed = text[: place.start(1)] + str(int(place[1]) + rng.randint(1, 9)) + text[place.end(1) :]
-        verdict = judge(text, read(text).answer or 0, changed)
+        verdict = verify(text, read(text).answer or 0, changed)
         assert not verdict.correct
         assert verdict.outcome
         assert verdict.reason in ("wrong arithmetic", "wrong value")
@@ -107,7 +107,7 @@ def test_every_change_of_a_value_in_an_original_solution_is_found(samples: list[
         (write(*FORWARD[:2], f"Define {SCHOOL} as c; so c = O + c = 3 + 12 = 15"), "wrong parent", (1, 1, 0), True),
         (write(FORWARD[0].replace("3", "4"), *FORWARD[1:]), "wrong value", (0, 0, 0), True),
         (write(*FORWARD[:2], FORWARD[2].replace("15", "14"), answer=14), "wrong arithmetic", (1, 1, 0), False),
-        (write(*FORWARD[:2], FORWARD[2].replace("3 + 12", "2 + 13")), "correct", (1, 1, 1), True),
+        (write(*FORWARD[:2], FORWARD[2].replace("3 + 12", "2 + 13")), "wrong operation", (1, 1, 0), True),
         (write(*FORWARD[:2], FORWARD[2].replace("3 + 12", "3 + 13")), "wrong arithmetic", (1, 1, 0), True),
         # values left symbolic are no values
         (write(*FORWARD[:2], f"Define {SCHOOL} as c; so c = O + P"), "missing node", (1, 1, 0), True),
@@ -120,7 +120,7 @@ def test_every_change_of_a_value_in_an_original_solution_is_found(samples: list[
     ],
 )  # fmt: skip
 def test_verdicts_of_forward_solutions(completion: str, reason: str, steps: tuple[int, ...], outcome: bool) -> None:
-    verdict = judge(GOLD, 15, completion)
+    verdict = verify(GOLD, 15, completion)
     assert (verdict.reason, verdict.outcome) == (reason, outcome)
     assert verdict.steps == tuple(map(bool, steps))
     assert verdict.correct == (reason == "correct")
@@ -136,17 +136,17 @@ def test_verdicts_of_forward_solutions(completion: str, reason: str, steps: tupl
         (("; so c = P + x", "; so c = P + P"), "wrong parent"),
         (("; t = x = x; so P", "; t = x = 3; so P"), "wrong arithmetic"),
         (("(4) * (x) = 4*x", "(x) * (x) = 4*x"), "wrong arithmetic"),
-        (("so P = 4 * t = (4) * (x) = 4*x", "so P = 5 * t = (5) * (x) = 5*x"), "wrong value"),
+        (("so P = 4 * t = (4) * (x) = 4*x", "so P = 5 * t = (5) * (x) = 5*x"), "wrong operation"),
         (("we don't know its value yet but will find it out later", "so x = 3"), "wrong arithmetic"),
         (("Answer: 3.", "Answer: x."), "no answer"),
         (("Answer: 3.", "Answer: 4."), "wrong answer"),
     ],
 )
 def test_verdicts_of_reverse_solutions(change: tuple[str, str], reason: str) -> None:
-    assert judge(REVERSE, 3, REVERSE).correct
+    assert verify(REVERSE, 3, REVERSE).correct
     changed = REVERSE.replace(*change)
     assert changed != REVERSE
-    verdict = judge(REVERSE, 3, changed)
+    verdict = verify(REVERSE, 3, changed)
     # x = 3 makes the first node a wrong value; the second then no longer follows.
     assert verdict.reason == ("wrong value" if "so x = 3" in changed else reason)
 
@@ -155,8 +155,8 @@ def test_the_order_of_steps_is_free_as_long_as_parents_come_first() -> None:
     start = FORWARD[0]
     other = "Define public highschool in Brightford as P; so P = 12"
     gold = write(start, other, FORWARD[2])
-    assert judge(gold, 15, write(other, start, FORWARD[2])).correct
-    assert judge(gold, 15, write(FORWARD[2], start, other)).reason == "wrong parent"
+    assert verify(gold, 15, write(other, start, FORWARD[2])).correct
+    assert verify(gold, 15, write(FORWARD[2], start, other)).reason == "wrong parent"
 
 
 JUNK = [
@@ -182,7 +182,7 @@ JUNK = [
 def test_a_megabyte_of_junk_takes_no_time(junk: str) -> None:
     for text in (junk, GOLD + junk, junk + GOLD):
         begin = time.process_time()
-        verdict = judge(GOLD, 15, text)
+        verdict = verify(GOLD, 15, text)
         assert time.process_time() - begin < 0.5
         assert 0 <= verdict.score <= 1
     begin = time.process_time()
@@ -199,6 +199,6 @@ PIECES = [
 @FIXED
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=5)), max_size=30))
 def test_any_text_gets_a_verdict(pieces: list[str]) -> None:
-    verdict = judge(GOLD, 15, "".join(pieces))
+    verdict = verify(GOLD, 15, "".join(pieces))
     assert len(verdict.steps) == 3
     assert verdict.correct == (verdict.reason == "correct") == (all(verdict.steps) and verdict.outcome)

@@ -1,11 +1,8 @@
-"""GSM-Infinite: problems in words, graded by their number of operations (arXiv 2502.05252, used in arXiv 2512.07783)."""
+"""Task of GSM-Infinite: word problems graded by their number of operations (arXiv 2502.05252, used in arXiv 2512.07783)."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
-import re
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,18 +13,18 @@ from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import mixture as mixtures
 from edgewise.tasks.base import Problem, TextWorld, Verdict, check_difficulty, int_range, sample, tasks
 from edgewise.tasks.gsm_infinite import text
+from edgewise.tasks.gsm_infinite.answer import unit_words
 from edgewise.tasks.gsm_infinite.context import load_context
 from edgewise.tasks.gsm_infinite.distractors import how_many
+from edgewise.tasks.gsm_infinite.files import END, LoadedProblems, load_problems, make_problem
 from edgewise.tasks.gsm_infinite.graph import Chance, draw
-from edgewise.tasks.gsm_infinite.solution import read
-from edgewise.tasks.gsm_infinite.verify import judge
+from edgewise.tasks.gsm_infinite.verify import RULES, Rule, verify
 from edgewise.tasks.gsm_infinite.words import pieces, vocabulary
 
 MIN_OP, MAX_OP = 2, 40
 MODES = ("forward", "reverse")
 ANSWERS = (1, 75)
 """Default range of the answer of a reverse problem: a blind guess is right in 1.3% of them."""
-END = "</answer>"
 SETTINGS = ("op", "context", "mode", "answers", "distractors")
 
 
@@ -37,6 +34,7 @@ class GsmInfinite(TextWorld):
 
     Args:
         contexts: names of contexts, or paths of their files; the vocabulary is made of their words.
+        rule: "strict", or "published" for the rule of arXiv 2512.07783, which checks neither the operations nor the solving.
 
     Difficulty (of `problems`, `problem`, `block` and `demonstrations`):
         op: (first, last) number of operations, 2..40, each as frequent; or shares: {"2-4": 0.2, "5-10": 0.8}.
@@ -53,16 +51,24 @@ class GsmInfinite(TextWorld):
     name = "gsm_infinite"
     end = END
 
-    def __init__(self, contexts: Sequence[str] = ("zoo", "school", "festival")):
+    def __init__(self, contexts: Sequence[str] = ("zoo", "school", "festival"), *, rule: Rule = "strict"):
+        if rule not in RULES:
+            raise ConfigError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
         if not contexts or isinstance(contexts, str):
             raise ConfigError(f"contexts must be a list of names or of paths, got {contexts!r}")
         self.contexts = {context.name: context for context in map(load_context, contexts)}
         if len(self.contexts) < len(contexts):
             raise ConfigError(f"contexts must have different names, got {list(contexts)}")
         self.token_pattern = pieces(self.contexts.values())
+        self.rule = rule
+        named = [name for context in self.contexts.values() for name in (*context.items, context.all, *context.places)]
+        self._units = unit_words(named)
 
     def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
-        return self._source(seed, difficulty)
+        if seed < 0:
+            raise TaskError(f"seed must be at least 0, got {seed}")
+        plan = _Plan(self, **difficulty)
+        return (self._draw(plan, seed, index) for index in itertools.count())
 
     def problem(self, seed: int, index: int, **difficulty: Any) -> Problem:
         """Problem `index` of the endless list of this seed, of either side of the split: the same wherever it is drawn."""
@@ -73,34 +79,27 @@ class GsmInfinite(TextWorld):
         plan = _Plan(self, **difficulty)
         return [self._draw(plan, seed, index) for index in range(first, last)]
 
-    def load(self, path: str | Path) -> list[Problem]:
+    def load(self, path: str | Path, *, strict: bool = False) -> LoadedProblems:
         """Problems of a file with one JSON object a line: op, mode, context, problem, question, solution.
 
+        Lines that are no such problem, or whose solution does not verify, are left out: `left_out` of the result holds the
+        number and the reason of each, and a warning counts them.
+
         Raises:
-            TaskError: the file cannot be read, or a line is no such problem or has a solution that does not verify.
+            TaskError: the file cannot be read, no line is left, or, if `strict`, some line would be left out.
         """
-        try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise TaskError(f"cannot read problems from {path}: {error}") from error
-        return [_load(line, f"line {number} of {path}") for number, line in enumerate(lines, 1) if line.strip()]
+        return load_problems(path, strict=strict)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
-        return judge(problem.solution, int(problem.answer), completion)
+        return verify(problem.solution, int(problem.answer), completion, rule=self.rule, units=self._units)
 
     def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
         """Correct solutions, as in the study: the author never slips. Problems may repeat."""
         check_difficulty(difficulty)
-        return [(problem.prompt, problem.solution) for problem in sample(n, self._source(seed, difficulty), "train")]
+        return [(problem.prompt, problem.solution) for problem in sample(n, self.source(seed, **difficulty), "train")]
 
     def vocabulary(self) -> list[str]:
         return vocabulary(self.contexts.values())
-
-    def _source(self, seed: int, difficulty: Mapping[str, Any]) -> Iterator[Problem]:
-        if seed < 0:
-            raise TaskError(f"seed must be at least 0, got {seed}")
-        plan = _Plan(self, **difficulty)
-        return (self._draw(plan, seed, index) for index in itertools.count())
 
     def _draw(self, plan: _Plan, seed: int, index: int) -> Problem:
         rng = Random(seed << 64 | index)
@@ -111,7 +110,7 @@ class GsmInfinite(TextWorld):
         others = how_many(chance, op, mean)
         graph = draw(chance, op, len(context.places), len(context.items), unknowns, others)
         answer = graph.solution if mode == "reverse" else graph.number(graph.gold[-1])
-        return _problem(
+        return make_problem(
             chance.shuffled(text.statements(context, graph)),
             text.question(context, graph),
             text.solution(context, graph, chance),
@@ -157,38 +156,3 @@ class _Plan:
         contexts = mixtures.kinds("context", context or known[0], known)
         for a, b, c in itertools.product(ops, modes, contexts):
             yield (a, b, c, (given, distractors)), ops[a] * modes[b] * contexts[c]
-
-
-def _problem(statements: list[str], question: str, solution: str, answer: str, meta: dict[str, Any]) -> Problem:
-    prompt = f"<question> {' '.join(statements)} {question} </question>"
-    completion = f"<solution> {solution} </solution> <answer> {answer} {END}"
-    content = "\n".join([*sorted(statements), question])
-    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-    return Problem(prompt, completion, answer, str(meta["op"]), meta, key)
-
-
-FIELDS = {"op": int, "mode": str, "context": str, "problem": str, "question": str, "solution": str}
-
-
-def _load(line: str, where: str) -> Problem:
-    try:
-        given = json.loads(line)
-    except ValueError as error:
-        raise TaskError(f"{where} is not JSON: {error}") from error
-    if not isinstance(given, dict) or not all(isinstance(given.get(name), kind) for name, kind in FIELDS.items()):
-        raise TaskError(f"{where} is not a problem with {', '.join(FIELDS)}")
-    work, found, answer = given["solution"].strip().rpartition(" Answer: ")
-    answer = answer.rstrip(".")
-    if not found or not answer.lstrip("-").isdecimal():
-        raise TaskError(f"the solution in {where} does not end with 'Answer: NUMBER.'")
-    meta = {name: given[name] for name in ("op", "mode", "context")}
-    problem = _problem(SENTENCE.split(given["problem"].strip()), given["question"].strip(), work, answer, meta)
-    if not read(problem.solution).steps:
-        raise TaskError(f"the solution in {where} defines no quantity")
-    verdict = judge(problem.solution, int(answer), problem.solution)
-    if not verdict.correct:
-        raise TaskError(f"the solution in {where} does not verify: {verdict.reason}")
-    return problem
-
-
-SENTENCE = re.compile(r"(?<=\.) ")
