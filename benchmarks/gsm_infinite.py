@@ -29,7 +29,7 @@ def rows() -> Iterator[Row]:
     for mode, rate in ORIGINAL_AT_OP_10.items():
         for op in OPS:
             blocks = [
-                partial(task.problems, 0, begin, begin + BLOCK, op=(op, op), mode=mode)
+                partial(task.block, 0, begin, begin + BLOCK, op=(op, op), mode=mode)
                 for begin in range(0, 6 * BLOCK, BLOCK)
             ]
             ours = _median(blocks) / BLOCK
@@ -39,10 +39,10 @@ def rows() -> Iterator[Row]:
             else:
                 yield Row.faster(f"{name}: the original at its fastest", ours, 1 / ORIGINAL_FASTEST, 5)
     for op in (10, 40):
-        taken = _median([partial(_verify, task, task.problems(0, 0, BLOCK, op=(op, op)))] * 6) / BLOCK
+        taken = _median([partial(_verify, task, task.block(0, 0, BLOCK, op=(op, op)))] * 6) / BLOCK
         yield Row.below(f"verify a solution, op {op}", 1e3 * taken, "ms", 1)
     everything = {"mode": {"forward": 0.5, "reverse": 0.5}, "context": {"zoo": 0.4, "school": 0.3, "festival": 0.3}}
-    texts = {"ours, op 2-20": task.problems(0, 0, 1000, op=(2, 20), **everything)}
+    texts = {"ours, op 2-20": task.block(0, 0, 1000, op=(2, 20), **everything)}
     if SAMPLES.exists():
         texts["the original's"] = task.load(SAMPLES)
     for name, problems in texts.items():

@@ -105,6 +105,7 @@ GIVEN = "We know c = 13, so we have 2*x + 7 = 13."
         ("We know c = 13, so we have 13 = 2*x + 7. Then x = (13 - 7) / 2. Solution: x = 3.", "correct"),
         (f"{GIVEN} The box = 3 holds. Then 2*x = 6 and x = 3.", "correct"),
         (f"{GIVEN} Solution: x = 3.", "missing solving"),
+        (f"{GIVEN} Then x = 3 / 1. Solution: x = 3.", "missing solving"),
         (f"{GIVEN} Then 2*x = 6.", "missing solving"),
         ("We have 2*x + 7 = 13. Then 2*x = 6 and x = 3.", "missing solving"),
         ("We know c = 13. Then 2*x = 6 and x = 3.", "missing solving"),

@@ -1,4 +1,4 @@
-"""Contexts: the names that a problem's quantities go by. A new one is one small data file in `contexts/`, or anywhere else."""
+"""Contexts: the names of a problem's quantities. A new one is one small data file in `contexts/`, or anywhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many quantities that nothing needs a problem has."""
+"""Number of distractors of a problem: quantities that the question does not need."""
 
 from __future__ import annotations
 

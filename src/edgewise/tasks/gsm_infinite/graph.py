@@ -1,4 +1,4 @@
-"""Draws the graph of a problem with exactly op operations, directly: nothing is ever drawn and thrown away.
+"""Graph of a problem with exactly op operations, drawn directly: nothing is drawn and thrown away.
 
 Quantities are the numbers of items of a kind in a place, and the total of a place, which is the sum of all its items. Op
 counts the operands: of each equation its parents and its constant, of each total its items. The graph grows backward from

@@ -80,7 +80,8 @@ class Solving:
         lines = [equation for equation in self.equations if equation.difference[0]]
         first, last = wanted.sides, frozenset((UNKNOWN, (0, -b // a)))
         ends = {line.sides for line in lines if line.plain} & {first, last}
-        between = any(not line.plain or line.sides not in (first, last) for line in lines)
+        # `x = 13 - 7` is a line on the way only where nothing has to be divided: `x = 3 / 1` would be one without work.
+        between = any(line.sides not in (first, last) or (abs(a) == 1 and not line.plain) for line in lines)
         if not self.given or ends != {first, last} or (first != last and not between):
             return "missing solving"
         return None

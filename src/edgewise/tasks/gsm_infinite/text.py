@@ -1,4 +1,4 @@
-"""Writes a graph as text: the statements of the problem, the question and the worked solution."""
+"""Text of a graph: the statements of the problem, the question and the worked solution."""
 
 from __future__ import annotations
 
