@@ -29,7 +29,7 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("demo", "--base", "nowhere", "--out", "{tmp}/x"), "no shipped checkpoint 'nowhere'"),
         (("demo", "--out", "/dev/null/runs"), "cannot write"),
         (("demo", "--labels", "some", "--out", "{tmp}/x"), "labels must be"),
-        (("report", "{tmp}"), "does not hold a comparison"),
+        (("report", "{tmp}"), "neither a comparison nor an RL run"),
         (("pretrain", "{tmp}/missing.yaml", "{tmp}/x"), "cannot read"),
         (("rl", "{tmp}/wrong.yaml", "{tmp}/x"), "Did you mean 'selector'"),
         (("eval", "opgraph", "--k", "100"), "every k must lie between 1 and samples"),

@@ -66,6 +66,7 @@ def demo(
     base: str | None = None,
     pool: int | None = None,
     labels: str | None = None,
+    placebo: bool = True,
     out: Path = Path("runs/demo"),
     workers: int | None = None,
     show: bool = True,
@@ -82,15 +83,16 @@ def demo(
         base: checkpoint to start from: a folder or the name of a shipped one.
         pool: prompts in the pool.
         labels: task, shuffled (wrong ones) or none.
+        placebo: run uniform with another selection seed beside uniform, to see what chance does.
         out: folder of the runs; the same command goes on where it was stopped.
         workers: runs at the same time; default: one a core.
         show: open the page in a browser when done.
     """
     _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml", "plotly")
-    from edgewise.experiments.demo import run_demo
+    from edgewise.report.demo import demo as run_demo
 
     changes = {"steps": steps, "base": base, "pool": pool, "labels": labels}
-    run_demo(task, methods, seeds, first_seed, changes, out, workers, show)
+    run_demo(task, methods, seeds, first_seed, placebo, changes, out, workers, show)
 
 
 def pretrain(config: Path, out: Path) -> None:
@@ -197,7 +199,7 @@ def evaluate(
         seed: of problems and rollouts; default 1.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
-    from edgewise.experiments.passes import print_exam
+    from edgewise.report.evaluation import print_exam
 
     given = {
         "base": checkpoint,
@@ -316,16 +318,21 @@ def replay(
 
 
 def report(folder: Path, show: bool = False) -> None:
-    """Write report.html for a comparison folder, finished or not.
+    """Write summary.json and report.html for a comparison or a single RL run, finished or not.
 
     Args:
-        folder: where `edgewise demo` wrote its runs.
+        folder: where `edgewise demo` wrote its runs, or the folder of an `edgewise rl` run.
         show: open the page in a browser.
     """
-    _need("scipy", "yaml", "plotly")
-    from edgewise.experiments.demo import write_report
+    _need("yaml", "plotly")
+    import webbrowser
 
-    write_report(folder, show)
+    from edgewise.report import write
+
+    page = write(folder)
+    print(page)
+    if show:
+        webbrowser.open(page.resolve().as_uri())
 
 
 def _need(*packages: str) -> None:

@@ -11,7 +11,9 @@ from tests.small import rl_config
 
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.experiments.comparison import ComparisonConfig, compare, preset
+from edgewise.experiments.folders import read_run
 from edgewise.experiments.runs import Event, Interrupted
+from edgewise.experiments.summary import Summary
 
 
 @pytest.fixture
@@ -19,16 +21,23 @@ def config(base: Path) -> ComparisonConfig:
     return ComparisonConfig(methods=("uniform", "ds", "edge"), seeds=(3, 4), run=rl_config(base, steps=6))
 
 
-def without_clocks(summary: dict) -> dict:
-    for numbers in summary["methods"].values():
+def without_clocks(summary: Summary) -> dict:
+    values = summary.to_json()
+    for numbers in values["methods"].values():
         numbers.pop("wall_seconds"), numbers.pop("selection_share")
-    return summary
+    return values
 
 
 def test_a_stopped_comparison_goes_on_to_the_same_result(config: ComparisonConfig, tmp_path: Path) -> None:
     whole = compare(config, tmp_path / "whole", workers=2)
-    assert json.loads((tmp_path / "whole/summary.json").read_text()) == whole
-    assert all(whole["methods"][m]["final_accuracy"]["reached"] == 2 for m in config.methods)
+    assert json.loads((tmp_path / "whole/summary.json").read_text()) == whole.to_json()
+    assert list(whole.methods) == ["uniform", "placebo", "ds", "edge"]
+    assert all(whole.measure(m, "final_accuracy").reached == 2 for m in whole.methods)
+    # Pool, held-out problems and policy are uniform's; other prompts are selected.
+    first = [read_run(tmp_path / f"whole/{m}/seed_3") for m in ("uniform", "placebo")]
+    assert first[0].evals[0].values["accuracy"] == first[1].evals[0].values["accuracy"]
+    assert first[0].summary["pool"] == first[1].summary["pool"]
+    assert first[0].metrics[0].values["categories"] != first[1].metrics[0].values["categories"]
 
     seen: list[Event] = []
 
@@ -40,14 +49,18 @@ def test_a_stopped_comparison_goes_on_to_the_same_result(config: ComparisonConfi
     with pytest.raises(Interrupted):
         compare(config, tmp_path / "stopped", 2, interrupt)
     done = sum((tmp_path / "stopped" / name / "summary.json").exists() for name in config.runs())
-    assert done < 6
+    assert done < 8
     again = compare(config, tmp_path / "stopped", workers=2)
     assert without_clocks(again) == without_clocks(whole)
 
 
 def test_methods_of_a_seed_share_pool_and_evaluation(config: ComparisonConfig) -> None:
     runs = config.runs()
-    assert list(runs)[:3] == ["ds/seed_3", "uniform/seed_3", "edge/seed_3"]
+    assert list(runs)[:4] == ["ds/seed_3", "uniform/seed_3", "placebo/seed_3", "edge/seed_3"]
+    assert dataclasses.replace(runs["placebo/seed_3"], selector_options={}) == runs["uniform/seed_3"]
+    assert runs["placebo/seed_3"].selector_options != runs["placebo/seed_4"].selector_options
+    assert "placebo/seed_3" not in dataclasses.replace(config, placebo=False).runs()
+    assert "placebo/seed_3" not in dataclasses.replace(config, methods=("ds", "edge")).runs()
     first, second = runs["ds/seed_3"], runs["edge/seed_3"]
     assert first.pool == second.pool
     assert first.evaluation == second.evaluation

@@ -6,14 +6,17 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+
+from edgewise.checkpoint import write_json
+from edgewise.experiments.summary import summarise
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \ud800 \u202e"
 CATEGORIES = ["op1-5", "op6-10", "<b onclick='alert(3)'>javascript:alert(4)</b>", "2020-01-01"]
-SPEED = {"uniform": 1.0, "ds": 2.1, "mopps": 1.25, "edge": 1.8, "stranger": 0.7}
+SPEED = {"uniform": 1.0, "placebo": 1.0, "ds": 2.1, "mopps": 1.25, "edge": 1.8, "stranger": 0.3}
 STEPS, EVERY, POOL = 60, 10, 800
 
 
@@ -31,13 +34,26 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
 
 
 def _write(folder: Path, methods: tuple[str, ...] = tuple(SPEED), seeds: int = 5) -> Path:
-    final = {m: [_run(folder / m / f"seed_{s}", m, s) for s in range(seeds)] for m in methods}
-    (folder / "config.yaml").write_text("methods: []\n")
-    (folder / "summary.json").write_text(json.dumps(_summary(final, seeds)))
+    for method in methods:
+        for seed in range(seeds):
+            write_run(folder / method / f"seed_{seed}", method, seed)
+    run = {
+        "base": "opgraph",
+        "pool": {"size": POOL, "difficulty": {}, "labels": "task"},
+        "prompts": 16,
+        "rollouts": 8,
+        "steps": STEPS,
+        "learning_rate": 3e-4,
+        "evaluation": {"problems": 400, "samples": 2},
+    }
+    config = {"methods": list(methods), "seeds": list(range(seeds)), "run": run, "placebo": False}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    write_json(folder / "summary.json", summarise(folder).to_json())
     return folder
 
 
-def _run(folder: Path, method: str, seed: int) -> dict[str, Any]:
+def write_run(folder: Path, method: str, seed: int) -> None:
+    """One finished run."""
     rng = np.random.default_rng([seed, *method.encode()])
     folder.mkdir(parents=True)
     speed = SPEED[method] * math.exp(rng.normal(0, 0.08))
@@ -106,62 +122,8 @@ def _run(folder: Path, method: str, seed: int) -> dict[str, Any]:
             ]
     for name, lines in (("metrics", metrics), ("evals", evals), ("samples", samples)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "config.yaml").write_text("seed: 0\n")
-    (folder / "summary.json").write_text("{}")
-    reached = None if method == "stranger" and seed == 0 else 40 / speed
-    return {
-        "steps_to_target": reached,
-        "rollouts_to_target": reached and reached * rollouts / STEPS,
-        "effective_ratio": 0.3 + 0.1 * speed + 0.001 * seed,
-        "spearman": 0.5 + 0.1 * speed + 0.001 * seed,
-        "final_accuracy": float(np.mean([line["accuracy"] for line in evals[-3:]])),
-        "wall_seconds": 120.5 + seed,
-    }
-
-
-def _spread(values: list[float | None]) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return {"mean": None, "low": None, "high": None, "median": None, "values": values, "reached": len(known)}
-    mean = float(np.mean(known))
-    half = 2.8 * float(np.std(known, ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else None
-    low, high = (None, None) if half is None else (mean - half, mean + half)
-    middle = float(np.median(known))
-    return {"mean": mean, "low": low, "high": high, "median": middle, "values": values, "reached": len(known)}
-
-
-def _summary(final: dict[str, list[dict[str, Any]]], seeds: int) -> dict[str, Any]:
-    def ratios(key: str, other: str, inverse: bool = False) -> dict[str, Any]:
-        found = {}
-        for method, runs in final.items() if other in final else ():
-            pairs = [(run[key], base[key]) for run, base in zip(runs, final[other], strict=True)]
-            values = [None if a is None or b is None else (b / a if inverse else a / b) for a, b in pairs]
-            found[method] = _spread(values)
-        return found
-
-    speedup = ratios("steps_to_target", "uniform", inverse=True)
-    limit = speedup.get("ds", {}).get("median")
-    gains = {m: (s["median"] - 1) / (limit - 1) if limit and s["median"] else None for m, s in speedup.items()}
-    keys = ("steps_to_target", "rollouts_to_target", "effective_ratio", "spearman", "final_accuracy", "wall_seconds")
-    return {
-        "task": "opgraph",
-        "seeds": list(range(seeds)),
-        "methods": {m: {key: _spread([run[key] for run in runs]) for key in keys} for m, runs in final.items()},
-        "speedup_vs_uniform": speedup,
-        "rollouts_vs_ds": ratios("rollouts_to_target", "ds"),
-        "rollouts_vs_uniform": ratios("rollouts_to_target", "uniform"),
-        "recovered_gain": gains,
-        "setting": {
-            "task": "opgraph",
-            "pool_size": POOL,
-            "pool_mix": dict.fromkeys(CATEGORIES, POOL // len(CATEGORIES)),
-            "prompts_per_step": 16,
-            "rollouts_per_prompt": 8,
-            "steps": STEPS,
-            "visits_per_prompt": STEPS * 16 / POOL,
-            "uniform_effective_ratio": 0.41,
-            "target_rule": "a method has reached the target where its smoothed accuracy first does",
-            "learning_rate": 3e-4,
-            "eval_problems": 400,
-        },
-    }
+    config = {"base": "opgraph", "selector": method, "seed": seed, "steps": STEPS, "prompts": 16, "rollouts": 8}
+    config |= {"pool": {"size": POOL, "difficulty": {}, "labels": "task"}, "learning_rate": 3e-4}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    mix = dict.fromkeys(CATEGORIES, POOL // len(CATEGORIES))
+    (folder / "summary.json").write_text(json.dumps({"steps": STEPS, "pool": mix}))

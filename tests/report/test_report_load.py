@@ -25,7 +25,7 @@ def test_everything_is_read(make_folder: Make) -> None:
     steps, rollouts = run.column("rollouts")
     np.testing.assert_array_equal(steps, np.arange(1, 61))
     assert rollouts[-1] == 60 * 16 * 8
-    predicted, successes, trials = run.evals[2].forecast("probe")
+    predicted, successes, trials = run.evals[2].predictions("probe")
     assert predicted.shape == successes.shape == trials.shape == (48,)
 
 
@@ -64,7 +64,7 @@ def test_runs_without_a_summary_are_drawn(make_folder: Make) -> None:
         ("summary.json", '{"methods": [1]}', "summary.json: methods must be a JSON object"),
         ("summary.json", '{"methods": {"edge": {}}, "seeds": 3}', "seeds must be a list"),
         ("summary.json", '{"methods": {"edge": {}}, "setting": {"pool_mix": {"a": "b"}}}', "must be a number"),
-        ("edge/seed_0/metrics.jsonl", '{"step": 1}\nnonsense\n{"step": 3}\n', "metrics.jsonl, line 2 is not JSON"),
+        ("edge/seed_0/metrics.jsonl", '{"step": 1}\nnonsense\n{"step": 3}\n', "metrics.jsonl, line 2 is damaged"),
         ("edge/seed_0/metrics.jsonl", '{"reward": 1}\n', "metrics.jsonl, line 1 has no step"),
         ("edge/seed_0/metrics.jsonl", '{"step": 1, "predicted": [1.5], "successes": [1], "trials": [2]}\n', "[0, 1]"),
         ("edge/seed_0/metrics.jsonl", '{"step": 1, "predicted": [0.5], "successes": [], "trials": [2]}\n', "length"),
@@ -82,12 +82,12 @@ def test_malformed_files_are_named(make_folder: Make, file: str, text: str, said
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(EdgewiseError, match="does not hold a comparison"):
+    with pytest.raises(EdgewiseError, match="neither a comparison nor an RL run"):
         build_report(tmp_path)
     with pytest.raises(EdgewiseError, match="is not a folder"):
         build_report(tmp_path / "nowhere")
     (tmp_path / "summary.json").write_text(json.dumps({"methods": {}}))
-    with pytest.raises(EdgewiseError, match="does not hold a comparison"):
+    with pytest.raises(EdgewiseError, match="neither a comparison nor an RL run"):
         build_report(tmp_path)
 
 

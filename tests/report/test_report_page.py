@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from edgewise.report import build_report, table
+from edgewise.errors import EdgewiseError
+from edgewise.experiments.summary import Summary
+from edgewise.report import build_report, table, write
 
 Make = Callable[..., Path]
 Write = Callable[[Path], Path]
@@ -64,47 +66,52 @@ def built(tmp_path_factory: pytest.TempPathFactory, write_comparison: Write) -> 
 def test_every_number_of_the_summary_is_on_the_page(built: tuple[Page, dict[str, Any], str]) -> None:
     page, summary, _ = built
     shown = {float(value) for value in page.values("data", "value") if value}
-    spreads = [entry for method in summary["methods"].values() for entry in method.values()]
-    for key in ("speedup_vs_uniform", "rollouts_vs_ds", "rollouts_vs_uniform"):
-        other = "ds" if key.endswith("ds") else "uniform"
-        spreads += [entry for method, entry in summary[key].items() if method != other]
-    assert len(spreads) == 5 * 6 + 3 * 4
-    for entry in spreads:
-        assert {value for value in (entry["mean"], *entry["values"]) if value is not None} <= shown
-    # And nothing that the summary does not say.
-    known = {v for entry in spreads for v in (entry["mean"], *entry["values"])}
-    assert shown <= known
+    measures = [
+        (entry["median" if key.endswith("_to_target") else "mean"], *entry["values"])
+        for method in summary["methods"].values()
+        for key, entry in method.items()
+    ]
+    ratios = [
+        (entry["median"], *entry["values"])
+        for key in ("speedup_vs_uniform", "rollouts_vs_ds", "rollouts_vs_uniform")
+        for entry in summary[key].values()
+    ]
+    assert (len(measures), len(ratios)) == (6 * 9, 3 * 5)
+    known = {float(value) for entry in [*measures, *ratios] for value in entry if value not in (None, "inf")}
+    assert shown == known
 
 
 def test_headline_and_reached_counts_are_those_of_the_summary(built: tuple[Page, dict[str, Any], str]) -> None:
     page, summary, _ = built
     speed = summary["speedup_vs_uniform"]["edge"]
-    assert f"{speed['mean']:.2f}× as fast (95% interval {speed['low']:.2f}× to {speed['high']:.2f}×)" in page.text
-    assert f"{(1 - 1 / speed['mean']) * 100:.0f}% fewer steps than uniform" in page.text
+    assert f"{speed['median']:.2f}× as fast (94% interval {speed['low']:.2f}× to {speed['high']:.2f}×)" in page.text
+    assert f"{(1 - 1 / speed['median']) * 100:.0f}% fewer steps than uniform" in page.text
     loss = summary["rollouts_vs_uniform"]["ds"]
-    assert f"{(loss['mean'] - 1) * 100:.0f}% more rollouts than uniform" in page.text
+    assert f"{(loss['median'] - 1) * 100:.0f}% more rollouts than uniform" in page.text
     assert "clear loss" in page.text
-    assert "Target reached in 4 of 5 seeds." in page.text
-    assert "stranger and uniform both reached the target in 4 of 5 seeds" in page.text
+    assert "Target reached in 0 of 5 seeds, by uniform in 5." in page.text
+    assert "stranger compared with uniform: the target is missed in most seeds that uniform reaches" in page.text
+    assert "Placebo, uniform with another selection seed:" in page.text
     assert f"Edge recovers {summary['recovered_gain']['edge']:.0%} of that gain" in page.text
     assert "A pool of 800 prompts by category: op1-5: 200 (25%), op6-10: 200 (25%)" in page.text
     assert "visits each prompt 1.2 times" in page.text
-    assert "41% of the groups are informative" in page.text
+    share = summary["methods"]["uniform"]["effective_ratio"]["mean"]
+    assert f"{share:.0%} of the groups are informative" in page.text
 
 
 def test_curves_hold_the_recorded_values(built: tuple[Page, dict[str, Any], str]) -> None:
     page, summary, _ = built
     figures = json.loads(page.scripts[0])
     lines = [t for t in figures["accuracy-steps"]["data"] if t["mode"] == "lines" and "hovertemplate" in t]
-    assert [trace["legendgroup"] for trace in lines] == ["uniform", "ds", "mopps", "stranger", "edge"]
+    assert [trace["legendgroup"] for trace in lines] == ["uniform", "placebo", "ds", "mopps", "stranger", "edge"]
     finals = summary["methods"]["edge"]["final_accuracy"]
-    assert lines[-1]["y"][-1] == pytest.approx(finals["mean"], abs=1e-4)
+    assert lines[-1]["y"][-2] == pytest.approx(finals["mean"], abs=1e-4)
     assert lines[-1]["x"] == [0, 10, 20, 30, 40, 50, 60]
     marks = [t for t in figures["accuracy-steps"]["data"] if t["mode"] == "markers"]
-    assert {trace["legendgroup"] for trace in marks} == {"uniform", "ds", "mopps", "edge"}
+    assert {trace["legendgroup"] for trace in marks} == {"uniform", "placebo", "ds", "mopps", "edge"}
     colours = {t["legendgroup"]: t["line"]["color"] for t in figures["effective-ratio"]["data"] if "hovertemplate" in t}
     assert colours["edge"] == "var(--edge)"
-    assert len(set(colours.values())) == 5
+    assert len(set(colours.values())) == 5  # the placebo's is uniform's, with another dash
 
 
 def test_figures_are_valid_plotly(built: tuple[Page, dict[str, Any], str]) -> None:
@@ -191,12 +198,51 @@ def test_long_completions_are_cut_and_said_to_be(make_folder: Make) -> None:
 
 
 def test_the_terminal_table_says_the_same(make_folder: Make) -> None:
-    summary = json.loads((make_folder() / "summary.json").read_text())
+    summary = Summary.from_json(json.loads((make_folder() / "summary.json").read_text()))
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(table(summary))
     text = console.export_text()
-    speed = summary["speedup_vs_uniform"]["edge"]
-    assert f"{speed['mean']:.2f}×" in text
-    assert f"{speed['low']:.2f}–{speed['high']:.2f}" in text
-    assert "4 of 5" in text
-    assert f"{summary['methods']['mopps']['final_accuracy']['mean']:.1%}" in text
+    speed = summary.ratio("speedup_vs_uniform", "edge")
+    assert f"{speed.median:.2f}×" in text
+    assert f"{speed.low:.2f}–{speed.high:.2f}" in text
+    assert "0/5" in text
+    assert "Placebo" in text
+    assert f"{summary.measure('mopps', 'final_accuracy').mean:.1%}" in text
+
+
+def test_a_single_run_has_a_page_and_a_summary(make_folder: Make) -> None:
+    folder = make_folder(("edge",), seeds=1) / "edge" / "seed_0"
+    page = Page(write(folder).read_text("utf-8"))
+    assert "opgraph: RL run" in page.text
+    assert "Incomplete" not in page.text
+    assert "Placebo" not in page.text
+    assert "seed 0" in page.text
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["steps"] == 60
+    assert summary["pool"]["op1-5"] == 200
+    assert summary["methods"]["edge"]["final_accuracy"]["mean"] > 0.5
+    assert f"{summary['methods']['edge']['final_accuracy']['mean']:.1%}" in page.text
+    write(folder)
+    assert json.loads((folder / "summary.json").read_text()) == summary
+
+
+def test_an_unfinished_run_has_a_page_and_no_summary(make_folder: Make) -> None:
+    folder = make_folder(("edge",), seeds=1) / "edge" / "seed_0"
+    (folder / "summary.json").unlink()
+    for name in ("metrics.jsonl", "evals.jsonl"):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        (folder / name).write_text("".join(line for line in lines if json.loads(line)["step"] <= 30))
+    page = Page(write(folder).read_text("utf-8"))
+    assert "The run is unfinished: it stops at step 30." in page.text
+    assert not (folder / "summary.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(make_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder(("uniform",), seeds=1)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edgewise.report.page.write_json", full)
+    with pytest.raises(EdgewiseError, match=r"cannot write to .*: No space left on device"):
+        write(folder)

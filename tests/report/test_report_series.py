@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from edgewise.report.series import over_rollouts, over_steps, smooth, trailing
+from edgewise.report.series import over_rollouts, over_steps, smooth
 
 
 def test_interval_is_students() -> None:
@@ -47,5 +47,4 @@ def test_rollouts_are_interpolated_as_far_as_complete_seeds_go() -> None:
 def test_averages_skip_what_is_unknown() -> None:
     values = np.array([1.0, np.nan, 3.0, 5.0])
     np.testing.assert_allclose(smooth(values, 3), [1, 2, 4, 4])
-    np.testing.assert_allclose(trailing(values, 2), [1, 1, 3, 4])
     assert np.isnan(smooth(np.array([np.nan, np.nan]), 3)).all()

@@ -1,4 +1,4 @@
-"""Does selection ever hurt? The demo's setting on pools of other sizes, mixes and labels."""
+"""Comparisons on other pools: the demo's setting with pools of other sizes, mixes and labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from edgewise.checkpoint import write_atomic
 from edgewise.errors import unknown_name
 from edgewise.experiments.comparison import ComparisonConfig, compare, preset
 from edgewise.experiments.runs import Event
-from edgewise.experiments.summary import interval
+from edgewise.experiments.summary import Spread, Summary, arms
+from edgewise.statistics import mean_interval
 
 POOLS: dict[str, tuple[str, dict[str, Any]]] = {
     "small": ("200 prompts", {"size": 200}),
@@ -32,50 +33,62 @@ def pool_study(
     out: Path,
     workers: int | None = None,
     on_event: Callable[[str, Event], None] | None = None,
+    placebo: bool = True,
 ) -> str:
     """Compare on each pool; returns the table as Markdown and writes it to out/pools.md. Finished runs are kept."""
     lines = [
-        "| pool | method | speed-up (95%) | final accuracy | minus uniform's (95%) | effective ratio | Spearman |",
-        "|---|---|---|---|---|---|---|",
+        "| pool | method | speed-up: median (interval) | target reached | final accuracy | minus uniform's (95%) | effective ratio"
+        " | Spearman |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in names:
         if name not in POOLS:
             raise unknown_name("pool", name, POOLS)
     for name in names:
         tell = None if on_event is None else (lambda event, name=name: on_event(name, event))
-        summary = compare(_config(name, methods, seeds), out / name, workers, tell)
-        lines += [_line(name, method, summary) for method in methods]
+        config = _config(name, methods, seeds, placebo)
+        summary = compare(config, out / name, workers, tell)
+        lines += [_line(name, method, summary) for method in arms(methods, placebo)]
     table = "\n".join(lines) + "\n"
     write_atomic(out / "pools.md", table.encode())
     return table
 
 
-def _config(name: str, methods: tuple[str, ...], seeds: tuple[int, ...]) -> ComparisonConfig:
+def _config(name: str, methods: tuple[str, ...], seeds: tuple[int, ...], placebo: bool) -> ComparisonConfig:
     demo = preset("opgraph")
     pool = dataclasses.replace(demo.run.pool, **POOLS[name][1])
-    return dataclasses.replace(demo, methods=methods, seeds=seeds, run=dataclasses.replace(demo.run, pool=pool))
+    run = dataclasses.replace(demo.run, pool=pool)
+    return dataclasses.replace(demo, methods=methods, seeds=seeds, run=run, placebo=placebo)
 
 
-def _line(name: str, method: str, summary: dict[str, Any]) -> str:
-    numbers = summary["methods"][method]
-    gain = numbers["final_accuracy"]["values"]
-    base = summary["methods"]["uniform"]["final_accuracy"]["values"]
-    difference = interval([None if a is None or b is None else a - b for a, b in zip(gain, base, strict=True)])
+def _line(name: str, method: str, summary: Summary) -> str:
+    final, base = (summary.measure(own, "final_accuracy").values for own in (method, "uniform"))
+    reach = summary.measure(method, "steps_to_target")
     cells = (
         f"{name}: {POOLS[name][0]}",
         method,
-        _words(summary["speedup_vs_uniform"][method], "{:.2f}"),
-        f"{np.mean(gain):.3f}",
-        _words(difference, "{:+.3f}"),
-        f"{numbers['effective_ratio']['mean']:.2f}",
-        f"{numbers['spearman']['mean']:.2f}" if numbers["spearman"]["mean"] is not None else "-",
+        "1" if method == "uniform" else _speed(summary, method),
+        f"{reach.reached} of {len(reach.values)}",
+        f"{np.mean(final):.3f}",
+        "" if method == "uniform" else _difference(final, base),
+        f"{summary.measure(method, 'effective_ratio').mean:.2f}",
+        _mean(summary.measure(method, "spearman")),
     )
     return "| " + " | ".join(cells) + " |"
 
 
-def _words(value: dict[str, Any], form: str) -> str:
-    if value["mean"] is None:
-        return f"reached by {value['reached']} of {len(value['values'])}"
-    if value["low"] is None:
-        return form.format(value["mean"])
-    return f"{form.format(value['mean'])} ({form.format(value['low'])} to {form.format(value['high'])})"
+def _speed(summary: Summary, method: str) -> str:
+    ratio = summary.ratio("speedup_vs_uniform", method)
+    if not ratio.known:
+        return "-"
+    return f"{ratio.median:.2f}" + (f" ({ratio.low:.2f} to {ratio.high:.2f})" if ratio.has_interval else "")
+
+
+def _difference(final: tuple[float, ...], base: tuple[float, ...]) -> str:
+    found = mean_interval(np.subtract(final, base))
+    limits = "" if len(final) < 2 else f" ({found.low:+.3f} to {found.high:+.3f})"
+    return f"{found.estimate:+.3f}{limits}"
+
+
+def _mean(value: Spread) -> str:
+    return f"{value.mean:.2f}" if value.known else "-"

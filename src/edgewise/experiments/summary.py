@@ -1,204 +1,426 @@
-"""What a comparison showed: steps and rollouts to the target, paired by seed, with 95% intervals."""
+"""Summary of a comparison: measures of every method over seeds, and ratios between methods paired by seed.
+
+`summarise` computes it from the folders of the runs, `Summary.to_json` is the content of summary.json, and pages and tables
+read it back with `Summary.from_json`.
+"""
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
 
 from edgewise.errors import ConfigError
-from edgewise.lab.run.config import read_yaml
-from edgewise.lab.run.journal import read
-from edgewise.statistics import spearman
-
-Series = list["float | None"]
-SMOOTH = 3
-TARGET_RULE = (
-    "accuracy is smoothed over three evaluations in a row; the target of a seed is the mean of uniform's last three"
-    " evaluations; a method has reached it where its smoothed accuracy first does, interpolated between evaluations"
+from edgewise.experiments import target
+from edgewise.experiments.folders import (
+    Floats,
+    Line,
+    Run,
+    mapping,
+    number,
+    numbers,
+    read_run,
+    strings,
 )
+from edgewise.lab.run.config import read_yaml
+from edgewise.statistics import mean_interval, median_interval, median_ratio, spearman
+
+SHARES = ("effective_ratio", "final_accuracy", "selection_share")
+"""Measures that lie in [0, 1]."""
+WAITS = ("steps_to_target", "rollouts_to_target")
+"""Measures that are infinite where the target was not reached: their interval is that of the median."""
+RATIOS: dict[str, tuple[Literal["steps", "rollouts"], str]] = {
+    "speedup_vs_uniform": ("steps", "uniform"),
+    "rollouts_vs_ds": ("rollouts", "ds"),
+    "rollouts_vs_uniform": ("rollouts", "uniform"),
+}
+"""Name of a ratio -> what is compared, and with which method."""
 
 
-def summarise(folder: Path) -> dict[str, Any]:
-    """Summary of a comparison folder, finished or not; a run that is missing or did not reach the target is null."""
-    config = read_yaml(folder / "config.yaml")
-    if "methods" not in config or "seeds" not in config:
-        raise ConfigError(f"{folder} does not hold a comparison")
-    methods, seeds, run = config["methods"], config["seeds"], config["run"]
-    targets = [_target(folder / "uniform" / f"seed_{seed}") for seed in seeds]
-    table: dict[str, dict[str, Any]] = {}
-    for method in methods:
-        runs = [_Run.read(folder / method / f"seed_{seed}") for seed in seeds]
-        reached = [r.reach(t) if r and t is not None else (None, None) for r, t in zip(runs, targets, strict=True)]
-        table[method] = {
-            "steps_to_target": interval([step for step, _ in reached]),
-            "rollouts_to_target": interval([rollouts for _, rollouts in reached]),
-            "effective_ratio": interval([r.effective_ratio if r else None for r in runs]),
-            "spearman": interval([r.spearman_probe if r else None for r in runs]),
-            "spearman_selected": interval([r.spearman_selected if r else None for r in runs]),
-            "final_accuracy": interval([r.final_accuracy if r else None for r in runs]),
-            "rollouts": interval([r.rollouts if r else None for r in runs]),
-            "wall_seconds": interval([r.seconds if r else None for r in runs]),
-            "selection_share": interval([r.selection_share if r else None for r in runs]),
-        }
-    speedup = {m: ratio(table, "uniform", m, "steps_to_target") for m in methods if "uniform" in table}
-    return {
-        "task": run["base"],
-        "seeds": seeds,
-        "methods": table,
-        "speedup_vs_uniform": speedup,
-        "rollouts_vs_ds": {m: ratio(table, m, "ds", "rollouts_to_target") for m in methods if "ds" in table},
-        "rollouts_vs_uniform": {
-            m: ratio(table, m, "uniform", "rollouts_to_target") for m in methods if "uniform" in table
-        },
-        "recovered_gain": _recovered(speedup),
-        "setting": _setting(folder, run, table, seeds),
-    }
+@dataclass(frozen=True)
+class Spread:
+    """One measure over seeds.
 
-
-def interval(values: Series) -> dict[str, Any]:
-    """Mean with a 95% Student interval over seeds, (mean, low, high) null unless every seed has a value.
-
-    The median counts a missing value as worse than all others, and is null if that makes it infinite.
+    Attributes:
+        mean, median: NaN where a seed is missing; the mean is infinite where a target was not reached in some seed.
+        low, high: 95% interval; of the median for waiting times, of the mean otherwise; NaN without one.
+        values: one a seed; NaN: the run is missing or the measure undefined; infinite: the target was not reached.
     """
-    present = [value for value in values if value is not None]
-    middle = float(np.median([math.inf if value is None else value for value in values]))
-    result: dict[str, Any] = {
-        "mean": None,
-        "low": None,
-        "high": None,
-        "median": middle if math.isfinite(middle) else None,
-    }
-    if len(present) == len(values):
-        mean, half = float(np.mean(present)), _half_width(present)
-        result.update(
-            mean=mean, low=mean - half if half is not None else None, high=mean + half if half is not None else None
-        )
-    return {**result, "values": values, "reached": len(present)}
 
-
-def ratio(table: dict[str, Any], above: str, below: str, key: str) -> dict[str, Any]:
-    """above / below, paired by seed: geometric mean with a 95% Student interval on the logarithm.
-
-    The median takes a target that was not reached for infinitely far away, and is null if that makes it 0, infinite or unknown.
-    """
-    pairs = list(zip(table[above][key]["values"], table[below][key]["values"], strict=True))
-    values = [a / b if a is not None and b else None for a, b in pairs]
-    logs = interval([None if value is None else math.log(value) for value in values])
-    result: dict[str, Any] = {
-        name: None if logs[name] is None else math.exp(logs[name]) for name in ("mean", "low", "high")
-    }
-    ends = [math.nan if a is b is None else math.inf if a is None else 0.0 if not b else a / b for a, b in pairs]
-    middle = float(np.median(ends))
-    result["median"] = middle if 0 < middle < math.inf else None
-    return {**result, "values": values, "reached": logs["reached"]}
-
-
-def _half_width(values: list[float]) -> float | None:
-    if len(values) < 2:
-        return None
-    return float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
-
-
-class _Run:
-    """The numbers of one finished or unfinished run."""
-
-    def __init__(self, metrics: list[dict[str, Any]], evals: list[dict[str, Any]]):
-        self.steps = np.array([line["step"] for line in evals], float)
-        self.counts = np.array([line["rollouts"] for line in evals], float)
-        self.accuracy = np.array([line["accuracy"] for line in evals])
-        self.final_accuracy = float(self.accuracy[-SMOOTH:].mean())
-        last = metrics[-1]
-        self.rollouts, self.seconds = int(last["rollouts"]), float(last["seconds"])
-        self.selection_share = sum(line["select_seconds"] for line in metrics) / self.seconds
-        groups = sum(line["groups"] for line in metrics)
-        self.effective_ratio = sum(line["effective_ratio"] * line["groups"] for line in metrics) / groups
-        # The last three quarters: before, no selector can know anything.
-        late = metrics[len(metrics) // 4 :]
-        self.spearman_selected = _mean_defined([_correlation(line) for line in late])
-        probes = [line["probe"] for line in evals if line["step"] > last["step"] / 4]
-        self.spearman_probe = _mean_defined([_correlation(probe) for probe in probes])
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    median: float = math.nan
+    values: tuple[float, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path) -> _Run | None:
-        if not (folder / "summary.json").exists():
-            return None
-        return cls(read(folder / "metrics.jsonl"), read(folder / "evals.jsonl"))
+    def over(cls, values: Sequence[float], name: str = "") -> Spread:
+        """The spread of a measure's values by seed."""
+        limits = (0.0, 1.0) if name in SHARES else (-1.0, 1.0) if name.startswith("spearman") else (-math.inf, math.inf)
+        middle = median_interval(values)
+        found = middle if name in WAITS else mean_interval(values, limits)
+        mean = float(np.mean(values)) if len(values) else math.nan
+        return cls(mean, found.low, found.high, middle.estimate, tuple(values))
 
-    def reach(self, target: float) -> tuple[float | None, float | None]:
-        """(steps, rollouts) at which the smoothed accuracy first reaches the target; (None, None) if never."""
-        smooth = np.convolve(self.accuracy, np.full(SMOOTH, 1 / SMOOTH), "valid")
-        above = np.flatnonzero(smooth >= target - 1e-12)
-        if not above.size:
-            return None, None
-        first = int(above[0])
-        now = first + SMOOTH - 1
-        if first == 0:
-            return float(self.steps[now]), float(self.counts[now])
-        share = (target - smooth[first - 1]) / (smooth[first] - smooth[first - 1])
-        steps, counts = self.steps, self.counts
-        return (
-            float(steps[now - 1] + share * (steps[now] - steps[now - 1])),
-            float(counts[now - 1] + share * (counts[now] - counts[now - 1])),
+    @property
+    def reached(self) -> int:
+        """Seeds with a finite value."""
+        return sum(math.isfinite(value) for value in self.values)
+
+    @property
+    def known(self) -> bool:
+        return math.isfinite(self.mean)
+
+    @property
+    def has_interval(self) -> bool:
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A method against another, paired by seed: median of the ratios over seeds, 1 = no difference.
+
+    Attributes:
+        of: "steps": the other's steps to the target over the method's, a speed-up; "rollouts": the method's rollouts to the
+            target over the other's.
+        median, low, high: infinite or 0 where one of the two did not reach the target in so many seeds; the interval is NaN
+            for fewer than five seeds.
+        coverage: of the interval: 0.9375 with five seeds, at least 0.95 with more.
+        values: one a seed; 1 where neither reached the target; NaN: a run is missing.
+        reached, other_reached: seeds in which the method, and the other, reached the target.
+    """
+
+    method: str
+    other: str
+    of: Literal["steps", "rollouts"]
+    median: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    coverage: float = math.nan
+    values: tuple[float, ...] = ()
+    reached: int = 0
+    other_reached: int = 0
+
+    @classmethod
+    def between(cls, method: str, other: str, of: Literal["steps", "rollouts"], own: Spread, others: Spread) -> Ratio:
+        """The ratio of two waiting times."""
+        above, below = (others, own) if of == "steps" else (own, others)
+        found, values = median_ratio(above.values, below.values)
+        return cls(
+            method,
+            other,
+            of,
+            found.estimate,
+            found.low,
+            found.high,
+            found.coverage,
+            tuple(values.tolist()),
+            own.reached,
+            others.reached,
+        )
+
+    @property
+    def seeds(self) -> int:
+        return len(self.values)
+
+    @property
+    def known(self) -> bool:
+        return not math.isnan(self.median)
+
+    @property
+    def has_interval(self) -> bool:
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+    @property
+    def evidence(self) -> Literal["gain", "loss", "unclear", "few", "unknown"]:
+        """Whether the interval excludes 1; "few": fewer than five seeds; "unknown": a run is missing."""
+        if not self.known:
+            return "unknown"
+        if not self.has_interval:
+            return "few"
+        if self.low <= 1 <= self.high:
+            return "unclear"
+        return "gain" if (self.low > 1) == (self.of == "steps") else "loss"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that a comparison measured.
+
+    Attributes:
+        task: base checkpoint.
+        seeds: as the config lists them.
+        methods: measures by method.
+        ratios: by name (see `RATIOS`), then by method.
+        target: mean target accuracy over seeds; NaN if there is none.
+        recovered_gain: (speed-up - 1) / (dynamic sampling's speed-up - 1) from medians, by method; NaN where unknown.
+        setting: what was run, as JSON values.
+    """
+
+    task: str = ""
+    seeds: tuple[str, ...] = ()
+    methods: dict[str, dict[str, Spread]] = field(default_factory=dict)
+    ratios: dict[str, dict[str, Ratio]] = field(default_factory=dict)
+    target: float = math.nan
+    recovered_gain: dict[str, float] = field(default_factory=dict)
+    setting: dict[str, Any] = field(default_factory=dict)
+
+    def measure(self, method: str, key: str) -> Spread:
+        """A measure of a method; all NaN where there is none."""
+        return self.methods.get(method, {}).get(key, Spread())
+
+    def ratio(self, name: str, method: str) -> Ratio:
+        """A ratio by its name in `RATIOS`; NaN where there is none."""
+        of, other = RATIOS[name]
+        return self.ratios.get(name, {}).get(method, Ratio(method, other, of))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: null for unknown, "inf" for a target that was not reached."""
+        table = {
+            method: {
+                key: {**_fields(spread, ("mean", "low", "high", "median", "values")), "reached": spread.reached}
+                for key, spread in measures.items()
+            }
+            for method, measures in self.methods.items()
+        }
+        kept = ("median", "low", "high", "coverage", "values", "reached", "other_reached")
+        ratios = {
+            name: {method: _fields(ratio, kept) for method, ratio in self.ratios.get(name, {}).items()}
+            for name in RATIOS
+        }
+        return {
+            "task": self.task,
+            "seeds": list(self.seeds),
+            "target": _plain(self.target),
+            "methods": table,
+            **ratios,
+            "recovered_gain": {method: _plain(value) for method, value in self.recovered_gain.items()},
+            "setting": self.setting,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], place: str = "summary.json") -> Summary:
+        """A summary from the content of summary.json; `ConfigError` names the key that is not what it should be."""
+        methods = {
+            method: {
+                key: _spread(found, f"{place}: methods: {method}: {key}")
+                for key, found in mapping(measures, f"{place}: methods: {method}").items()
+            }
+            for method, measures in mapping(values.get("methods"), f"{place}: methods").items()
+        }
+        ratios = {
+            name: {
+                method: _ratio(found, method, name, f"{place}: {name}: {method}")
+                for method, found in mapping(values.get(name), f"{place}: {name}").items()
+            }
+            for name in RATIOS
+        }
+        return cls(
+            str(values.get("task") or ""),
+            tuple(strings(values.get("seeds"), f"{place}: seeds")),
+            methods,
+            ratios,
+            number(values.get("target"), f"{place}: target"),
+            numbers(values.get("recovered_gain"), f"{place}: recovered_gain"),
+            mapping(values.get("setting"), f"{place}: setting"),
         )
 
 
-def _target(folder: Path) -> float | None:
-    run = _Run.read(folder)
-    return run.final_accuracy if run else None
+def summarise(folder: Path) -> Summary:
+    """Summary of a comparison folder, finished or not.
+
+    Raises:
+        ConfigError: the folder holds no comparison.
+        CheckpointError: a finished run is damaged; the message names the file.
+    """
+    config = read_yaml(folder / "config.yaml")
+    if "methods" not in config or "seeds" not in config or "run" not in config:
+        raise ConfigError(f"{folder} does not hold a comparison: its config.yaml lists no methods and seeds")
+    seeds = config["seeds"]
+    methods = arms(config["methods"], config.get("placebo", False))
+    runs = {method: [_finished(folder / method / f"seed_{seed}") for seed in seeds] for method in methods}
+    numbers_of = {method: [measures(run) if run else {} for run in row] for method, row in runs.items()}
+    uniform = numbers_of.get("uniform", [])
+    gain = target.wanted_gain(*([row.get(key, math.nan) for row in uniform] for key in ("before", "final_accuracy")))
+    for method, row in numbers_of.items():
+        for run, found in zip(runs[method], row, strict=True):
+            if run:
+                found.update(waits(run, found["before"] + gain))
+    names = list(dict.fromkeys(key for row in numbers_of.values() for found in row for key in found if key != "before"))
+    table = {
+        method: {name: Spread.over([found.get(name, math.nan) for found in row], name) for name in names}
+        for method, row in numbers_of.items()
+    }
+    ratios = {
+        name: {
+            method: Ratio.between(method, other, of, table[method][f"{of}_to_target"], table[other][f"{of}_to_target"])
+            for method in methods
+            if method != other and f"{of}_to_target" in table[method]
+        }
+        for name, (of, other) in RATIOS.items()
+        if other in table
+    }
+    starts = [row["before"] for row in uniform if "before" in row]
+    return Summary(
+        str(config["run"]["base"]),
+        tuple(map(str, seeds)),
+        table,
+        ratios,
+        float(np.mean(starts)) + gain if starts else math.nan,
+        _recovered(ratios.get("speedup_vs_uniform", {})),
+        _setting(config["run"], table, [run for row in runs.values() for run in row if run]),
+    )
 
 
-def _correlation(scored: dict[str, Any]) -> float:
-    rates = np.array(scored["successes"]) / np.array(scored["trials"])
-    return spearman(scored["predicted"], rates)
+def summarise_run(run: Run, config: Mapping[str, Any], method: str) -> Summary:
+    """Summary of a single RL run, finished or not: its measures, as those of one method with one seed.
+
+    Args:
+        run: the folder's journals.
+        config: its settings.
+        method: name of the method.
+    """
+    found = measures(run) if run.metrics else {}
+    found.pop("before", None)
+    seed = str(config.get("seed", 0))
+    return Summary(
+        str(config.get("base") or ""),
+        (seed,),
+        {method: {name: Spread.over([value], name) for name, value in found.items()}},
+        setting=_setting(config, {}, [run]) if "pool" in config else {},
+    )
 
 
-def _mean_defined(values: list[float]) -> float | None:
+def arms(methods: Sequence[str], placebo: bool) -> list[str]:
+    """The methods that are run: those listed, and the placebo behind uniform."""
+    found = list(methods)
+    if placebo and "uniform" in found and PLACEBO not in found:
+        found.insert(found.index("uniform") + 1, PLACEBO)
+    return found
+
+
+PLACEBO = "placebo"
+"""Uniform selection with another selection seed: a method that is known to be no better than uniform."""
+
+
+def measures(run: Run) -> dict[str, float]:
+    """Measures of one run that need no other run; NaN where undefined. `before` is the accuracy before training."""
+    steps, accuracy = run.column("accuracy", evals=True)
+    first = accuracy[steps == 0]
+    last = run.metrics[-1]
+    seconds, groups = last.number("seconds"), run.column("groups")[1]
+    return {
+        "before": float(first[0]) if len(first) else math.nan,
+        "effective_ratio": _average(run.column("effective_ratio")[1], groups),
+        "spearman": _mean_defined([_correlation(line, "probe") for line in run.late(evals=True)]),
+        "spearman_selected": _mean_defined([_correlation(line) for line in run.late()]),
+        "final_accuracy": target.final(accuracy),
+        "rollouts": last.number("rollouts"),
+        "wall_seconds": seconds,
+        "selection_share": float(run.column("select_seconds")[1].sum()) / seconds if seconds > 0 else math.nan,
+    }
+
+
+def waits(run: Run, wanted: float) -> dict[str, float]:
+    """Steps and rollouts until a run's smoothed accuracy reaches the wanted one; infinite if it does not."""
+    steps, accuracy = run.column("accuracy", evals=True)
+    position = target.reach(accuracy, wanted)
+    rollouts = run.column("rollouts", evals=True)[1]
+    return {"steps_to_target": target.at(position, steps), "rollouts_to_target": target.at(position, rollouts)}
+
+
+def _finished(folder: Path) -> Run | None:
+    """The run of a folder if it is finished; an unfinished one has no final numbers."""
+    if not (folder / "summary.json").exists():
+        return None
+    run = read_run(folder)
+    run.check_complete()
+    return run
+
+
+def _correlation(line: Line, key: str | None = None) -> float:
+    predicted, successes, trials = line.predictions(key)
+    return spearman(predicted, successes / trials)
+
+
+def _mean_defined(values: Sequence[float]) -> float:
     """Mean of the values that exist: a step whose predictions are all equal has no correlation."""
     defined = [value for value in values if math.isfinite(value)]
-    return float(np.mean(defined)) if defined else None
+    return float(np.mean(defined)) if defined else math.nan
 
 
-def _recovered(speedup: dict[str, Any]) -> dict[str, float | None]:
-    """(speed-up - 1) / (dynamic sampling's speed-up - 1), from medians."""
-    limit = speedup.get("ds", {}).get("median")
-    result: dict[str, float | None] = {}
-    for method, value in speedup.items():
-        known = value["median"] is not None and limit is not None and limit > 1
-        result[method] = (value["median"] - 1) / (limit - 1) if known else None
-    return result
+def _average(values: Floats, weights: Floats) -> float:
+    total = float(weights.sum())
+    return float((values * weights).sum()) / total if total > 0 else math.nan
 
 
-def _setting(folder: Path, run: dict[str, Any], table: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
-    pool, evaluation = run["pool"], run["evaluation"]
-    uniform = table.get("uniform", {}).get("effective_ratio", {}).get("mean")
+def _recovered(speedups: Mapping[str, Ratio]) -> dict[str, float]:
+    limit = speedups["ds"].median if "ds" in speedups else math.nan
+    known = math.isfinite(limit) and limit > 1
+    return {
+        method: (ratio.median - 1) / (limit - 1) if known and math.isfinite(ratio.median) else math.nan
+        for method, ratio in speedups.items()
+    }
+
+
+def _setting(run: Mapping[str, Any], table: dict[str, dict[str, Spread]], runs: list[Run]) -> dict[str, Any]:
+    pool, evaluation = run["pool"], run.get("evaluation") or {}
+    uniform = table.get("uniform", {}).get("effective_ratio", Spread()).mean
     return {
         "task": run["base"],
         "pool_size": pool["size"],
         "pool_difficulty": pool["difficulty"],
-        "pool_mix": _pool_mix(folder, table, seeds),
+        "pool_mix": next((run.summary["pool"] for run in runs if "pool" in run.summary), {}),
         "labels": pool["labels"],
         "prompts_per_step": run["prompts"],
         "rollouts_per_prompt": run["rollouts"],
         "steps": run["steps"],
         "visits_per_prompt": run["steps"] * run["prompts"] / pool["size"],
-        "uniform_effective_ratio": uniform,
+        "uniform_effective_ratio": _plain(uniform),
         "learning_rate": run["learning_rate"],
-        "eval_problems": evaluation["problems"],
-        "eval_samples": evaluation["samples"],
-        "target_rule": TARGET_RULE,
+        "eval_problems": evaluation.get("problems"),
+        "eval_samples": evaluation.get("samples"),
+        **({"target_rule": target.RULE} if table else {}),
     }
 
 
-def _pool_mix(folder: Path, table: dict[str, Any], seeds: list[int]) -> dict[str, int]:
-    """Prompts by category, of the first finished run."""
-    for method in table:
-        for seed in seeds:
-            path = folder / method / f"seed_{seed}" / "summary.json"
-            if path.exists():
-                return dict(json.loads(path.read_text())["pool"])
-    return {}
+def _spread(value: Any, place: str) -> Spread:
+    found = mapping(value, place)
+    mean, low, high, median = (
+        number(found.get(name), f"{place}: {name}") for name in ("mean", "low", "high", "median")
+    )
+    return Spread(mean, low, high, median, _values(found, place))
+
+
+def _ratio(value: Any, method: str, name: str, place: str) -> Ratio:
+    found = mapping(value, place)
+    of, other = RATIOS[name]
+    median, low, high, coverage = (
+        number(found.get(key), f"{place}: {key}") for key in ("median", "low", "high", "coverage")
+    )
+    reached = (int(number(found.get(key, 0), f"{place}: {key}")) for key in ("reached", "other_reached"))
+    return Ratio(method, other, of, median, low, high, coverage, _values(found, place), *reached)
+
+
+def _values(found: dict[str, Any], place: str) -> tuple[float, ...]:
+    values = found.get("values") or []
+    if not isinstance(values, list):
+        raise ConfigError(f"{place}: values must be a list of numbers, got {type(values).__name__}")
+    return tuple(number(value, f"{place}: values") for value in values)
+
+
+def _fields(value: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: _plain(getattr(value, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    """NaN as null, infinity as "inf"."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "inf"
+    return value

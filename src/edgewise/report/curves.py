@@ -1,4 +1,4 @@
-"""Curves over the run, one colour a method: accuracy, what the rollouts showed, and how good the predictions were."""
+"""Curves over the run, one colour a method: accuracy, use of the rollouts, quality of the predictions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.report.colours import styles
-from edgewise.report.fields import Line, pooled
-from edgewise.report.load import Comparison, Spread
-from edgewise.report.plots import Figure, axes, dashed, jsonable, level, note, of
-from edgewise.report.series import Band, Curve, over_rollouts, over_steps, trailing
+from edgewise.experiments.folders import Line, pooled
+from edgewise.experiments.summary import Spread
+from edgewise.experiments.target import SMOOTH
+from edgewise.report.load import Comparison
+from edgewise.report.plots import Figure, axes, dashed, jsonable, level, note, of, styles
+from edgewise.report.series import Band, Curve, over_rollouts, over_steps, smooth
 from edgewise.statistics import calibration, spearman
-
-EVALUATIONS = 3
-"""Accuracy is averaged over this many evaluations in a row, as in the rule for reaching the target."""
 
 CROWD = 6
 """With more methods than this, single seeds are left out and bands are fainter."""
@@ -29,20 +27,20 @@ def accuracy(comparison: Comparison, against: str) -> Figure:
         for run in runs:
             steps, values = run.column("accuracy", evals=True)
             x = steps if against == "step" else run.column("rollouts", evals=True)[1]
-            curves.append((x, trailing(values, EVALUATIONS)))
+            curves.append((x, smooth(values, SMOOTH)))
         curves = [curve for curve in curves if len(curve[0])]
         bands[method] = over_steps(curves) if against == "step" else over_rollouts(curves)
     unit = "training step" if against == "step" else "rollouts (cumulative)"
     figure = _curves(comparison, bands, unit, "accuracy on held-out problems")
-    target = comparison.target()
-    if target.known:
-        figure["layout"]["shapes"] = [level(y=target.mean)]
+    target = comparison.summary.target
+    if math.isfinite(target):
+        figure["layout"]["shapes"] = [level(y=target)]
         # Where the fewest curves run: on the left over steps, on the right over rollouts.
         place = {"x": 0.01} if against == "step" else {"x": 0.99, "xanchor": "right"}
-        figure["layout"]["annotations"] = [note(f"target {target.mean:.3f}", y=target.mean, **place)]
+        figure["layout"]["annotations"] = [note(f"target {target:.3f}", y=target, **place)]
         key = "steps_to_target" if against == "step" else "rollouts_to_target"
         for method in comparison.methods:
-            figure["data"] += _reached(comparison, method, comparison.measure(method, key), target.mean, unit)
+            figure["data"] += _reached(comparison, method, comparison.measure(method, key), target, unit)
     return figure
 
 
@@ -67,7 +65,7 @@ def calibrated(comparison: Comparison, probe: bool) -> Figure:
     traces: list[dict[str, Any]] = []
     for method, runs in comparison.runs.items():
         lines = [line for run in runs for line in run.late(evals=probe)]
-        predicted, successes, trials = pooled(line.forecast("probe" if probe else None) for line in lines)
+        predicted, successes, trials = pooled(line.predictions("probe" if probe else None) for line in lines)
         if not len(predicted):
             continue
         bins = calibration(predicted, successes, trials)
@@ -124,7 +122,7 @@ def _metric(comparison: Comparison, key: str) -> dict[str, Band]:
 def _correlations(lines: list[Line], key: str | None) -> Curve:
     steps, values = [], []
     for line in lines:
-        predicted, successes, trials = line.forecast(key)
+        predicted, successes, trials = line.predictions(key)
         steps.append(line.step)
         values.append(spearman(predicted, successes / trials))
     return np.array(steps), np.array(values)
@@ -190,14 +188,14 @@ def _curves(
 
 
 def _reached(comparison: Comparison, method: str, reach: Spread, target: float, unit: str) -> list[dict[str, Any]]:
-    """A mark on the target line where the seeds reached it on average: only if all of them did."""
-    if not reach.known:
+    """A mark on the target line at the median over seeds; none where most seeds did not reach it."""
+    if not math.isfinite(reach.median):
         return []
     mark = {"color": styles(comparison.methods)[method][0], "size": 11, "symbol": "diamond"}
     return [
         of(method)
         | {
-            "x": [round(reach.mean, 2)],
+            "x": [round(reach.median, 2)],
             "y": [round(target, 5)],
             "mode": "markers",
             "marker": mark | {"line": {"color": "var(--card)", "width": 1.5}},

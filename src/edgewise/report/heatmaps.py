@@ -1,4 +1,4 @@
-"""Heat maps of one method over its run: what it believed, what it picked, and what was true."""
+"""Heat maps of one method over its run: beliefs, selected categories, accuracy by category."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.report.fields import Floats, Line
-from edgewise.report.load import Comparison, Run
+from edgewise.experiments.folders import Floats, Line, Run
+from edgewise.report.load import Comparison
 from edgewise.report.plots import Figure, axes, jsonable, label
 from edgewise.report.series import Curve, over_steps
 
@@ -89,7 +89,7 @@ def _by_category(comparison: Comparison, method: str, key: str, what: str) -> Fi
 def _probe_rate(run: Run) -> Curve:
     rates = []
     for line in run.evals:
-        _, successes, trials = line.forecast("probe")
+        _, successes, trials = line.predictions("probe")
         rates.append(successes.sum() / trials.sum() if trials.sum() else math.nan)
     return np.array([line.step for line in run.evals]), np.array(rates)
 

@@ -1,9 +1,10 @@
-"""HTML that escapes whatever is not already HTML: text from models and categories cannot become markup."""
+"""HTML elements: text from models and categories is escaped and cannot become markup."""
 
 from __future__ import annotations
 
 import html
 import json
+import math
 from typing import Any
 
 VOID = frozenset({"meta", "input"})
@@ -41,3 +42,16 @@ def data_script(identity: str, value: Any) -> Html:
     return Html(
         f'<script type="application/json" id="{html.escape(identity)}">{text.replace("<", chr(92) + "u003c")}</script>'
     )
+
+
+def section(name: str, text: str | None, *children: Html | None) -> Html:
+    return h("section", h("h2", name), h("p", text, class_="about") if text else None, *children)
+
+
+def swatch(colour: str, dash: str) -> Html:
+    return h("i", class_=f"swatch {dash}", style=f"--of: {colour}", aria_hidden="true")
+
+
+def exact(value: float) -> str:
+    """The number as it stands in the summary, for readers that are programs."""
+    return repr(value) if math.isfinite(value) else ""

@@ -1,4 +1,4 @@
-"""The page of a comparison: one HTML file that opens offline and loads nothing."""
+"""The page of a comparison or of an RL run: one HTML file that opens offline and loads nothing."""
 
 from __future__ import annotations
 
@@ -7,29 +7,58 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import write_atomic
-from edgewise.errors import ConfigError
+from edgewise.checkpoint import write_atomic, write_json
+from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.experiments.summary import summarise
 from edgewise.report import curves, heatmaps
-from edgewise.report.cards import cards
-from edgewise.report.colours import styles
-from edgewise.report.load import Comparison, load_comparison, title
-from edgewise.report.markup import Html, data_script, h, join
-from edgewise.report.parts import section, swatch
-from edgewise.report.results import results
-from edgewise.report.samples import samples
-from edgewise.report.words import headline, recovered, setting
+from edgewise.report.load import Comparison, is_run, load_comparison, read_config, title
+from edgewise.report.markup import Html, data_script, h, join, section, swatch
+from edgewise.report.plots import styles
+from edgewise.report.sections import cards, results, samples
+from edgewise.report.words import headline, placebo, recovered, setting
 
 HERE = Path(__file__).parent
 
 
-def build_report(folder: str | Path) -> Path:
-    """Write `folder`/report.html from the runs and the summary that are there; what is missing is said on the page.
+def write(folder: str | Path) -> Path:
+    """Write summary.json and report.html of a comparison folder, or of the folder of a single RL run.
+
+    The summary of a comparison is computed from its runs. That of a single run is written when the run is finished; what
+    else summary.json holds stays.
 
     Returns:
         The path of the page.
 
     Raises:
-        ConfigError: the folder holds no comparison, a file is malformed, or plotly is not installed.
+        ConfigError: the folder holds neither, a file is malformed, or plotly is not installed.
+        CheckpointError: a finished run is damaged; the message names the file.
+        EdgewiseError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        if is_run(folder):
+            comparison = load_comparison(folder)
+            run = next(run for runs in comparison.runs.values() for run in runs)
+            steps = read_config(folder).get("steps")
+            if run.metrics and run.metrics[-1].step == steps:
+                write_json(folder / "summary.json", {"steps": steps, **run.summary, **comparison.summary.to_json()})
+        elif (folder / "config.yaml").exists():
+            write_json(folder / "summary.json", summarise(folder).to_json())
+        elif folder.is_dir():
+            raise ConfigError(f"{folder} holds neither a comparison nor an RL run: it has no config.yaml")
+        return build_report(folder)
+    except OSError as error:
+        raise EdgewiseError(f"cannot write to {folder}: {error.strerror}; make room or give write access") from error
+
+
+def build_report(folder: str | Path) -> Path:
+    """Write `folder`/report.html from the runs and the summary that are there; the page names what is missing.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ConfigError: the folder holds nothing to report on, a file is malformed, or plotly is not installed.
     """
     comparison = load_comparison(Path(folder))
     path = Path(folder) / "report.html"
@@ -59,7 +88,8 @@ def page(comparison: Comparison) -> str:
     # Only these scripts run, whatever the page contains; and nothing can be loaded or sent.
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
-    name = f"{comparison.summary.get('task') or comparison.name}: selection methods compared"
+    kind = "RL run" if comparison.single else "selection methods compared"
+    name = f"{comparison.summary.task or comparison.name}: {kind}"
     head = h(
         "head",
         h("meta", charset="utf-8"),
@@ -125,7 +155,10 @@ def _bar(comparison: Comparison) -> Html:
 
 def _opening(comparison: Comparison, name: str) -> Html:
     known = comparison.setting
-    facts = [f"{len(comparison.methods)} methods", f"{len(comparison.seeds)} seeds" if comparison.seeds else None]
+    if comparison.single:
+        facts: list[str | None] = [comparison.methods[0], f"seed {comparison.seeds[0]}"]
+    else:
+        facts = [f"{len(comparison.methods)} methods", f"{len(comparison.seeds)} seeds" if comparison.seeds else None]
     if all(isinstance(known.get(key), int) for key in ("steps", "prompts_per_step", "rollouts_per_prompt")):
         facts.append(
             f"{known['steps']} steps of {known['prompts_per_step']} prompts × {known['rollouts_per_prompt']} rollouts"
@@ -133,6 +166,9 @@ def _opening(comparison: Comparison, name: str) -> Html:
     notes = comparison.missing()
     look = styles(comparison.methods)
     lines = [h("li", swatch(*look[method]), line) for method, line in headline(comparison).items()]
+    check = placebo(comparison)
+    if check is not None:
+        lines.append(h("li", swatch(*look["placebo"]), check))
     return h(
         "header",
         h("h1", name),
@@ -146,14 +182,14 @@ def _opening(comparison: Comparison, name: str) -> Html:
 def _learning(pictures: dict[str, Any]) -> Html:
     return section(
         "Accuracy",
-        "Line: mean over seeds, averaged over three evaluations as in the target rule. Band: its 95% interval. Faint: single"
-        " seeds, of up to six methods. Diamond: the target reached, mean over seeds (only where every seed did).",
+        "Line: mean over seeds, smoothed over three evaluations as in the target rule. Band: its 95% interval. Faint: single"
+        " seeds, of up to six methods. Diamond: the target reached, median over seeds.",
         _pair(
-            _figure("accuracy-steps", "Accuracy against steps", "What a step is worth.", pictures),
+            _figure("accuracy-steps", "Accuracy against steps", "Gain per step.", pictures),
             _figure(
                 "accuracy-rollouts",
                 "Accuracy against rollouts",
-                "What a rollout is worth: refills cost here.",
+                "Gain per rollout: refills cost here.",
                 pictures,
             ),
         ),
@@ -163,7 +199,7 @@ def _learning(pictures: dict[str, Any]) -> Html:
 def _groups(comparison: Comparison, pictures: dict[str, Any]) -> Html:
     size = curves.window(comparison)
     return section(
-        "What the rollouts were spent on",
+        "Use of the rollouts",
         f"Of all groups that were rolled out, refills included; moving average over {size} steps.",
         _pair(
             _figure("effective-ratio", "Effective ratio", "Share of groups neither all right nor all wrong.", pictures),
@@ -174,9 +210,9 @@ def _groups(comparison: Comparison, pictures: dict[str, Any]) -> Html:
 
 def _predictions(pictures: dict[str, Any]) -> Html:
     return section(
-        "Were the predictions right?",
+        "Predictions",
         "Predictions are made before the rollout. The probe is a fixed random sample of the pool, rolled out for measurement"
-        " only and never shown to the selector. A selector that picks a narrow range of success rates has a lower correlation"
+        " only and hidden from the selector. A selector that picks a narrow range of success rates has a lower correlation"
         " there by construction: judge by the probe.",
         _pair(
             _figure(
@@ -215,8 +251,8 @@ def _beliefs(comparison: Comparison, pictures: dict[str, Any]) -> Html | None:
         for index, method in enumerate(comparison.runs)
     ]
     return section(
-        "What the selector believed",
-        "Mean over seeds. Uniform and dynamic sampling keep beliefs for comparison only and never act on them.",
+        "Beliefs of the selector",
+        "Mean over seeds. Uniform and dynamic sampling keep beliefs for comparison only and do not use them.",
         h("fieldset", h("legend", "Method"), *options, class_="switch"),
         _pair(
             _figure(
@@ -252,7 +288,7 @@ def _samples(comparison: Comparison) -> Html | None:
     blocks = samples(comparison)
     if not blocks:
         return None
-    return section("Completions", "The latest evaluation of each method first; shown as the model wrote them.", blocks)
+    return section("Completions", "The latest evaluation of each method first; unchanged output of the model.", blocks)
 
 
 def _pair(*parts: Html) -> Html:

@@ -1,7 +1,7 @@
-"""What all pictures are made of: plotly figures as plain dictionaries.
+"""Plotly figures as plain dictionaries, and the colour and dash of each method.
 
 Colours are names of the style sheet's variables, optionally with an opacity (`var(--edge)/0.2`): the page resolves them,
-so that every picture follows light and dark. Plotly reads a little HTML in names and labels; `label` takes its meaning away.
+so that every picture follows light and dark. Plotly reads a little HTML in names and labels; `label` escapes it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,30 @@ import html
 import math
 from typing import Any
 
-from edgewise.report.fields import Floats
+from edgewise.experiments.folders import Floats
 from edgewise.report.load import title
 
 Figure = dict[str, Any]
 """{"data": traces, "layout": layout}."""
+
+
+NAMED = {
+    "uniform": ("var(--uniform)", "dot"),
+    "placebo": ("var(--uniform)", "longdash"),
+    "ds": ("var(--ds)", "dash"),
+    "mopps": ("var(--mopps)", "solid"),
+    "edge": ("var(--edge)", "solid"),
+}
+OTHERS = 6
+"""Colours --other-0 .. --other-5 of the style sheet."""
+DASHES = ("solid", "dashdot", "longdash", "dot")
+
+
+def styles(methods: list[str]) -> dict[str, tuple[str, str]]:
+    """(colour, dash) by method."""
+    others = [method for method in methods if method not in NAMED]
+    rest = {m: (f"var(--other-{i % OTHERS})", DASHES[i // OTHERS % len(DASHES)]) for i, m in enumerate(others)}
+    return {method: NAMED.get(method) or rest[method] for method in methods}
 
 
 def label(text: str) -> str:

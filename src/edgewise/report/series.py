@@ -1,4 +1,4 @@
-"""Curves of several seeds as one: mean, 95% Student interval, and the seeds themselves."""
+"""Curves over several seeds: mean, 95% Student interval, and the seeds themselves."""
 
 from __future__ import annotations
 
@@ -62,11 +62,6 @@ def over_rollouts(curves: list[Curve]) -> Band:
 def smooth(values: Floats, window: int) -> Floats:
     """Centred moving average of the values that are not NaN; shorter at the ends."""
     return _average(values, (window - 1) // 2, window // 2)
-
-
-def trailing(values: Floats, window: int) -> Floats:
-    """Average of each value and the window - 1 before it; shorter at the start."""
-    return _average(values, window - 1, 0)
 
 
 def _average(values: Floats, before: int, after: int) -> Floats:

@@ -1,11 +1,12 @@
-"""What the numbers say, in plain sentences. A difference is claimed only where the 95% interval excludes none."""
+"""Plain sentences for what the numbers say. A difference is claimed only where the interval excludes none."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from edgewise.report.load import BASELINES, Comparison, Spread, spread, title
+from edgewise.experiments.summary import SHARES, Ratio
+from edgewise.report.load import BASELINES, Comparison, title
+from edgewise.statistics import FEWEST
 
 MEASURES = {
     "steps_to_target": "Steps to target",
@@ -19,113 +20,91 @@ MEASURES = {
     "selection_share": "Time spent selecting",
 }
 RATIO = "ratio"
-KINDS = {
-    ("steps", "uniform"): "speedup_vs_uniform",
-    ("rollouts", "ds"): "rollouts_vs_ds",
-    ("rollouts", "uniform"): "rollouts_vs_uniform",
+LABELS = {
+    "gain": "clear gain",
+    "loss": "clear loss",
+    "unclear": "no clear difference",
+    "few": f"fewer than {FEWEST} seeds, no interval",
+    "unknown": "not measured",
 }
-"""What is compared, and with whom: the summary's key."""
-SHARES = ("effective_ratio", "final_accuracy", "selection_share")
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A method measured against another: `value` and its interval are a ratio, 1 = no difference."""
-
-    method: str
-    other: str
-    of: str
-    """"steps" (a speed-up: more is better) or "rollouts" (less is better)."""
-    value: Spread
-    seeds: int
-
-    @property
-    def verdict(self) -> str:
-        """ "gain", "loss", "unclear" (the interval includes 1), "single" (no interval), "unreached" or "unknown"."""
-        if not self.value.values:
-            return "unknown"
-        if not self.value.known:
-            return "unreached"
-        if not self.value.has_interval:
-            return "single"
-        if self.value.low <= 1 <= self.value.high:
-            return "unclear"
-        return "gain" if (self.value.low > 1) == (self.of == "steps") else "loss"
-
-    @property
-    def label(self) -> str:
-        return {
-            "gain": "clear gain",
-            "loss": "clear loss",
-            "unclear": "no clear difference",
-            "single": "one seed, no interval",
-            "unreached": "target not always reached",
-            "unknown": "not measured",
-        }[self.verdict]
-
-    def sentence(self) -> str:
-        name, other, value = title(self.method), title(self.other).lower(), self.value
-        if self.verdict == "unknown":
-            return f"{name} and {other} were not both measured."
-        if self.verdict == "unreached":
-            both = [v for v in value.values if math.isfinite(v)]
-            start = f"{name} and {other} both reached the target in {len(both)} of {self.seeds} seeds, too few for an interval"
-            return f"{start}; there: {', '.join(map(times, both))} ({self._unit()})." if both else f"{start}."
-        if self.verdict == "single":
-            return f"{name} {self._claim()}. One seed only: an indication, not evidence."
-        interval = f"95% interval {times(value.low)} to {times(value.high)}"
-        if self.verdict == "unclear":
-            return f"No clear difference between {name} and {other} in {self.of}: {times(value.mean)} ({interval})."
-        return f"{name} {self._claim()} ({interval})."
-
-    def short(self) -> str:
-        """The sentence without its interval, to follow the method's name."""
-        other = title(self.other).lower()
-        if self.verdict in ("gain", "loss", "single"):
-            # Twice as fast is half the steps.
-            change = percent_change(1 / self.value.mean if self.of == "steps" else self.value.mean)
-            return f"{change} {self.of} than {other}" + (" (one seed only)" if self.verdict == "single" else "")
-        if self.verdict == "unclear":
-            return f"no clear difference from {other} in {self.of}"
-        return f"not comparable with {other} in {self.of}"
-
-    def _claim(self) -> str:
-        pace = "as fast" if self.of == "steps" else "as many"
-        way = "in" if self.of == "steps" else "with"
-        return (
-            f"reaches the target {way} {self.short().removesuffix(' (one seed only)')}: {times(self.value.mean)} {pace}"
+def sentence(ratio: Ratio) -> str:
+    """A ratio with its interval, and in how many seeds both methods reached the target."""
+    name, other = title(ratio.method), title(ratio.other).lower()
+    if ratio.evidence == "unknown":
+        return f"{name} and {other} were not both measured in every seed."
+    if ratio.evidence == "few":
+        plural = "s" if ratio.seeds > 1 else ""
+        found = f"{name} {_claim(ratio)}. {ratio.seeds} seed{plural} only: an indication, not evidence."
+    elif ratio.evidence == "unclear":
+        found = (
+            f"No clear difference between {name} and {other} in {ratio.of}: {times(ratio.median)} ({interval(ratio)})."
         )
+    else:
+        found = f"{name} {_claim(ratio)} ({interval(ratio)})."
+    return f"{found} {reached(ratio)}"
 
-    def _unit(self) -> str:
-        return "speed per step" if self.of == "steps" else "rollouts"
+
+def reached(ratio: Ratio) -> str:
+    """In how many seeds the two methods of a ratio reached the target."""
+    return f"Target reached in {ratio.reached} of {ratio.seeds} seeds, by {title(ratio.other).lower()} in {ratio.other_reached}."
 
 
-def ratios(comparison: Comparison, method: str) -> list[Ratio]:
-    """What is known of `method` against the baselines; comparisons with itself and with absent baselines are left out."""
-    found = [
-        Ratio(method, other, of, spread(comparison.summary, key, method), len(comparison.seeds))
-        for (of, other), key in KINDS.items()
-        if other != method
-    ]
-    return [ratio for ratio in found if ratio.verdict != "unknown"]
+def short(ratio: Ratio) -> str:
+    """The sentence without its interval, to follow the method's name."""
+    other = title(ratio.other).lower()
+    if ratio.evidence == "unclear":
+        return f"no clear difference from {other} in {ratio.of}"
+    if ratio.evidence == "unknown":
+        return f"not comparable with {other} in {ratio.of}"
+    few = f" ({ratio.seeds} seed{'s' * (ratio.seeds > 1)} only)" if ratio.evidence == "few" else ""
+    return change(ratio) + few
+
+
+def change(ratio: Ratio) -> str:
+    """The median as steps or rollouts saved."""
+    other = title(ratio.other).lower()
+    if ratio.median == 0 or math.isinf(ratio.median):
+        better = (ratio.median > 0) == (ratio.of == "steps")
+        return f"reached in most seeds that {other} misses" if better else f"missed in most seeds that {other} reaches"
+    # Twice as fast is half the steps.
+    return f"{percent_change(1 / ratio.median if ratio.of == 'steps' else ratio.median)} {ratio.of} than {other}"
+
+
+def interval(ratio: Ratio) -> str:
+    return f"{ratio.coverage:.0%} interval {times(ratio.low)} to {times(ratio.high)}"
+
+
+def _claim(ratio: Ratio) -> str:
+    if ratio.median == 0 or math.isinf(ratio.median):
+        return f"compared with {title(ratio.other).lower()}: the target is {change(ratio)}"
+    way, pace = ("in", "as fast") if ratio.of == "steps" else ("with", "as many")
+    return f"reaches the target {way} {change(ratio)}: {times(ratio.median)} {pace}"
 
 
 def headline(comparison: Comparison) -> dict[str, str]:
     """The result in one sentence a method: steps against uniform, rollouts against dynamic sampling."""
     lines = {}
     for method in reversed(comparison.methods):
-        known = {(ratio.of, ratio.other): ratio for ratio in ratios(comparison, method)}
-        told = [known[key] for key in (("steps", "uniform"), ("rollouts", "ds")) if key in known]
-        if method in BASELINES or not told:
+        known = {(ratio.of, ratio.other): ratio for ratio in comparison.ratios(method)}
+        shown = [known[key] for key in (("steps", "uniform"), ("rollouts", "ds")) if key in known]
+        if method in BASELINES or not shown:
             continue
-        if all(ratio.verdict == "unreached" for ratio in told):
-            reach = comparison.measure(method, "steps_to_target")
-            lines[method] = (
-                f"{title(method)} reached the target in {reach.reached} of {len(reach.values)} seeds: no ratios."
-            )
-        else:
-            lines[method] = f"{title(method)}, to reach the target: {'; '.join(ratio.short() for ratio in told)}."
+        lines[method] = f"{title(method)}, to reach the target: {'; '.join(short(ratio) for ratio in shown)}."
     return lines
+
+
+def placebo(comparison: Comparison) -> str | None:
+    """Whether the placebo came out as it must, at no difference; None without one."""
+    ratio = comparison.summary.ratio("speedup_vs_uniform", "placebo")
+    if not ratio.known:
+        return None
+    found = f"Placebo, uniform with another selection seed: {times(ratio.median)} as fast as uniform"
+    found += f" ({interval(ratio)})" if ratio.has_interval else ""
+    if ratio.evidence in ("gain", "loss"):
+        return f"{found}. It should not differ: chance, or a fault in the measure. Distrust differences of this size."
+    return f"{found}, as it should be." if ratio.has_interval else f"{found}."
 
 
 def outcome(comparison: Comparison, method: str) -> list[str]:
@@ -143,13 +122,12 @@ def outcome(comparison: Comparison, method: str) -> list[str]:
 
 
 def recovered(comparison: Comparison) -> list[str]:
-    """How much of dynamic sampling's gain in steps each selector gets, and at which price in rollouts."""
-    gains = comparison.recovered_gain
-    limit = spread(comparison.summary, "speedup_vs_uniform", "ds")
-    if "ds" not in comparison.methods or not limit.values:
+    """Share of dynamic sampling's gain in steps that each selector gets, and its price in rollouts."""
+    limit = comparison.summary.ratio("speedup_vs_uniform", "ds")
+    if not limit.known:
         return []
-    if not math.isfinite(limit.median):
-        return ["Dynamic sampling did not reach the target in every seed, so there is no gain to compare with."]
+    if math.isinf(limit.median):
+        return ["Uniform misses the target in most seeds, so there is no finite gain to compare with."]
     if limit.median <= 1:
         return [f"Dynamic sampling is no faster than uniform here (median {times(limit.median)}): no gain to recover."]
     lines = [
@@ -159,14 +137,14 @@ def recovered(comparison: Comparison) -> list[str]:
     for method in comparison.methods:
         if method in BASELINES:
             continue
-        gain = gains.get(method, math.nan)
+        gain = comparison.summary.recovered_gain.get(method, math.nan)
         if math.isnan(gain):
-            lines.append(f"{title(method)}: unknown, the target was not reached in every seed.")
+            lines.append(f"{title(method)}: unknown, the target was not reached in most seeds.")
             continue
         prices = [
             f"{times(value.median)} {whose} rollouts"
             for key, whose in (("rollouts_vs_ds", "dynamic sampling's"), ("rollouts_vs_uniform", "uniform's"))
-            if math.isfinite((value := spread(comparison.summary, key, method)).median)
+            if math.isfinite((value := comparison.summary.ratio(key, method)).median)
         ]
         share = f"recovers {max(gain, 0):.0%} of that gain" + (
             "" if gain >= 0 else " (it is slower than uniform in the median)"
@@ -176,7 +154,7 @@ def recovered(comparison: Comparison) -> list[str]:
 
 
 def setting(comparison: Comparison) -> list[str]:
-    """The experiment in words; what the summary does not know is left out."""
+    """The experiment in words; what the summary does not hold is left out."""
     known, lines = comparison.setting, []
 
     def has(*keys: str) -> bool:
@@ -216,15 +194,15 @@ def setting(comparison: Comparison) -> list[str]:
     if has("eval_problems"):
         samples = f", {known['eval_samples']} samples each" if has("eval_samples") else ""
         lines.append(f"Accuracy is measured on {known['eval_problems']:,} held-out problems{samples}.")
-    target = comparison.target()
+    target = comparison.summary.target
     if isinstance(known.get("target_rule"), str):
-        value = f" On average the target is {target.mean:.3f}." if target.known else ""
+        value = f" On average the target is {target:.3f}." if math.isfinite(target) else ""
         lines.append(f"Target: {known['target_rule'].rstrip('.')}.{value}")
     return lines
 
 
 def times(ratio: float) -> str:
-    return f"{ratio:.2f}×"
+    return "∞×" if math.isinf(ratio) else f"{ratio:.2f}×"
 
 
 def percent_change(ratio: float) -> str:
@@ -233,11 +211,13 @@ def percent_change(ratio: float) -> str:
 
 
 def number(value: float, key: str = "") -> str:
-    """Short, for tables; a dash for what is unknown."""
-    if not math.isfinite(value):
+    """A number for tables; a dash for unknown, `never` for a target that was not reached."""
+    if math.isnan(value):
         return "–"
     if key == RATIO:
         return times(value)
+    if math.isinf(value):
+        return "never"
     if key in SHARES:
         return f"{value:.1%}"
     if abs(value) >= 1000:

@@ -1,11 +1,11 @@
-"""The pictures of a study: pass@k by region, and pass by op."""
+"""Figures of a study: pass@k by region, and pass rate by op."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from edgewise.experiments.study.config import Study
-from edgewise.report.svg import Line, Panel, panels
+from edgewise.experiments.study.svg import Line, Panel, panels
 
 
 def pass_figure(study: Study, summary: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""The numbers of a study from its finished stages: pass@k by arm and region with intervals, and measures of RL training."""
+"""Numbers of a study from its finished stages: pass@k by arm and region with intervals, and measures of RL training."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,8 @@ import numpy.typing as npt
 from edgewise.experiments.study.claims import Claim, verdict
 from edgewise.experiments.study.config import Region, Study
 from edgewise.experiments.study.stages import Stage, record_of
-from edgewise.experiments.summary import interval
 from edgewise.lab.run.journal import read
-from edgewise.statistics import gain_curve, pass_curve, pass_table, share_curve
+from edgewise.statistics import gain_curve, mean_interval, pass_curve, pass_table, share_curve, share_limits
 
 Reals = npt.NDArray[np.float64]
 KINDS = ("strict", "outcome")
@@ -58,16 +58,15 @@ class StudyResults:
         return next(iter(self.exams.values())).trials
 
     def measure(self, claim: Claim) -> dict[str, Any]:
-        """Mean, low and high of what a claim speaks of, and its values by seed."""
+        """Mean, low and high of the measure of a claim, its values by seed, and the mean of the arm that is taken off."""
         if claim.k is None:
             return self._of_training(claim)
         region = self.study.regions[claim.where]
-        values = self.passes(claim.arm, region, claim.kind, [claim.k])
-        if claim.minus:
-            values = values - self.passes(claim.minus, region, claim.kind, [claim.k])
         if len(self.study.seeds) == 1:
             return self._over_problems(claim, region)
-        return _interval(values[:, 0].tolist())
+        values = self.passes(claim.arm, region, claim.kind, [claim.k])[:, 0]
+        base = self.passes(claim.minus, region, claim.kind, [claim.k])[:, 0] if claim.minus else None
+        return _interval(values, base)
 
     def passes(self, arm: str, region: Region, kind: str, ks: Sequence[int]) -> Reals:
         """pass@k of an arm in a region: (seeds, ks); NaN where an exam has no problem there."""
@@ -79,8 +78,8 @@ class StudyResults:
             exam = self.exams[arm, self.study.seeds[0]]
             found = pass_curve(exam.successes[kind][exam.rows(region)], exam.trials, ks)
             return {name: getattr(found, name).round(5).tolist() for name in ("mean", "low", "high")}
-        columns = [_interval(column) for column in self.passes(arm, region, kind, ks).T.tolist()]
-        return {name: [_bounded(column[name]) for column in columns] for name in ("mean", "low", "high")}
+        columns = [_interval(column) for column in self.passes(arm, region, kind, ks).T]
+        return {name: [_rounded(column[name]) for column in columns] for name in ("mean", "low", "high")}
 
     def summary(self) -> dict[str, Any]:
         """The content of summary.json."""
@@ -131,11 +130,17 @@ class StudyResults:
         """One seed: an interval over problems, in pairs where two arms are compared."""
         assert claim.k is not None
         values = self._estimates(claim.arm, claim, region)
-        if claim.minus:
-            values = values - self._estimates(claim.minus, claim, region)
-        found = (gain_curve if claim.minus else share_curve)(values[:, None])
+        if not len(values):
+            return _interval(np.array([np.nan]), np.array([np.nan]) if claim.minus else None)
+        if not claim.minus:
+            found, base = share_curve(values[:, None]), None
+        else:
+            other = self._estimates(claim.minus, claim, region)
+            found, base = gain_curve((values - other)[:, None]), float(other.mean())
         mean, low, high = (float(part[0]) for part in (found.mean, found.low, found.high))
-        return {"mean": mean, "low": low, "high": high, "values": [mean]}
+        if base is not None:
+            low, high = max(low, -base), min(high, 1.0 - base)
+        return {"mean": mean, "low": low, "high": high, "values": [mean], "base": base}
 
     def _estimates(self, arm: str, claim: Claim, region: Region) -> Reals:
         """pass@k of each problem, (problems,)."""
@@ -143,14 +148,10 @@ class StudyResults:
         return _table(exam.trials, (claim.k or 1,))[exam.successes[claim.kind][exam.rows(region)], 0]
 
     def _of_training(self, claim: Claim) -> dict[str, Any]:
-        def values(arm: str) -> list[float | None]:
-            return [_pick(self.training[arm, seed], claim) for seed in self.study.seeds]
+        def values(arm: str) -> Reals:
+            return np.array([_pick(self.training[arm, seed], claim) for seed in self.study.seeds])
 
-        found = values(claim.arm)
-        if claim.minus:
-            other = values(claim.minus)
-            found = [None if a is None or b is None else a - b for a, b in zip(found, other, strict=True)]
-        return _interval(found)
+        return _interval(values(claim.arm), values(claim.minus) if claim.minus else None)
 
     def _by_op(self, arm: str, ops: Sequence[int], context: str, k: int) -> dict[str, list[float | None]]:
         """Strict pass@k at each op of a context (empty: of all) over the seeds that have problems of it."""
@@ -191,22 +192,32 @@ def _training(chain: Sequence[Stage], root: Path, regions: dict[str, Region]) ->
     }
 
 
-def _pick(training: dict[str, Any] | None, claim: Claim) -> float | None:
+def _pick(training: dict[str, Any] | None, claim: Claim) -> float:
+    """A measure of training; NaN where it does not exist."""
     if training is None:
-        return None
-    return training["picked"].get(claim.where) if claim.metric == "picked" else training[claim.metric]
+        return math.nan
+    return training["picked"].get(claim.where, math.nan) if claim.metric == "picked" else training[claim.metric]
 
 
-def _interval(values: list[Any]) -> dict[str, Any]:
-    """Mean and 95% Student interval over seeds, null unless every seed has a value."""
-    known = [None if value is None or value != value else value for value in values]
-    found = interval(known) if any(value is not None for value in known) else dict.fromkeys(("mean", "low", "high"))
-    return {**{name: found[name] for name in ("mean", "low", "high")}, "values": known}
+def _interval(values: Reals, base: Reals | None = None) -> dict[str, Any]:
+    """Mean and 95% Student interval of shares over seeds, (seeds,), or of shares minus `base`; null unless all are known."""
+    differences = values if base is None else values - base
+    found = mean_interval(differences, share_limits(base))
+    return {
+        "mean": _known(found.estimate),
+        "low": _known(found.low),
+        "high": _known(found.high),
+        "values": [_known(value) for value in differences.tolist()],
+        "base": None if base is None else _known(float(base.mean())),
+    }
 
 
-def _bounded(value: float | None) -> float | None:
-    """A share in [0, 1]: Student's interval does not know that it is one."""
-    return None if value is None else round(min(max(value, 0.0), 1.0), 5)
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
 
 
 @lru_cache(maxsize=256)

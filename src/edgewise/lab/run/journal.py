@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewise.checkpoint import write_atomic
-from edgewise.errors import EdgewiseError
+from edgewise.errors import CheckpointError, EdgewiseError
 
 
 class Journal:
@@ -35,11 +35,29 @@ class Journal:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a journal."""
+    """The lines of a journal, JSON objects; a last line that a kill left half-written is dropped.
+
+    Raises:
+        CheckpointError: an earlier line is damaged; the message names the file and the line.
+    """
     lines = []
-    for line in path.read_text().split("\n"):
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            break
-    return lines
+    *whole, last = path.read_bytes().split(b"\n")
+    for number, line in enumerate(whole, start=1):
+        value = _object(line)
+        if value is None:
+            raise CheckpointError(
+                f"{path}, line {number} is damaged: not a JSON object; restore the file, or delete the run's folder and start"
+                " it again"
+            )
+        lines.append(value)
+    value = _object(last)
+    return lines if value is None else [*lines, value]
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    """The JSON object of a line; None where there is none."""
+    try:
+        value = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

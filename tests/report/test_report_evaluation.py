@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from edgewise.experiments.passes import report
+from edgewise.report.evaluation import report
 
 KS = (1, 4, 16)
 

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from edgewise.report.svg import HEIGHT, TOP, Line, Panel, panels
+from edgewise.experiments.study.svg import HEIGHT, TOP, Line, Panel, panels
 
 NAME = "{http://www.w3.org/2000/svg}"
 

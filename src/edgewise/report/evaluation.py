@@ -1,4 +1,4 @@
-"""An evaluation as a table in the terminal, and beside its numbers in the folder."""
+"""An evaluation as a table, for the terminal and for the folder beside its numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgewise.lab.run.config import from_dict, read_yaml
 from edgewise.progress import bar
 
 PAGE = 200
-"""Characters a line where nobody's terminal sets a limit."""
+"""Characters a line where no terminal sets a limit."""
 
 
 def print_exam(config: Path | None, changes: dict[str, Any], out: Path | None) -> None:
@@ -34,7 +34,7 @@ def print_exam(config: Path | None, changes: dict[str, Any], out: Path | None) -
     with bar("evaluating", settings.problems) as progress:
         result = examine(settings, out, lambda done, _: progress(done, "problems"))
     console = Console()
-    if not console.is_terminal:  # a pipe has no width to keep to
+    if not console.is_terminal:  # a pipe has no width
         console.width = PAGE
     console.print(report(result, settings.k, console.width))
     if out is not None:
