@@ -12,9 +12,9 @@ import torch
 
 from benchmarks.language import TASK, Side
 from benchmarks.row import Row, seconds
-from edgewise.lab.model.checkpoints import Policy
 from edgewise.lab.model.generate import generate
 from edgewise.lab.model.packed import Objective, Pack
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.run.budgets import train_flops
 from edgewise.lab.run.corpus import Corpus
 from edgewise.lab.run.presets import preset

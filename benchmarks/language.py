@@ -19,8 +19,8 @@ from typing import Any
 import torch
 
 from benchmarks.row import Row
-from edgewise.lab.model.checkpoints import Policy
 from edgewise.lab.model.packed import Objective, Pack
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.run.presets import preset
 
 DOCUMENTS = 16

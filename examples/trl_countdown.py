@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, PrinterCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 from transformers.utils import logging
 from trl import GRPOConfig
 
@@ -45,8 +45,7 @@ def run(
     base: Path, selector: str, seed: int, steps: int, pool: list[Problem], held_out: list[Problem]
 ) -> dict[str, list[float]]:
     """One training run: effective ratio of each step, and held-out accuracy before the first and after every tenth."""
-    # Not AutoTokenizer: for Qwen2 models it replaces the tokenizer of the file by a byte-level one.
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(base, padding_side="left")
+    tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
     problem_of = {problem.prompt: problem for problem in [*pool, *held_out]}
 
     def correct(prompts: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:

@@ -45,12 +45,16 @@ def _run(arguments: list[str]) -> None:
         "rl": rl,
         "eval": evaluate,
         "experiment": experiment,
+        "model": model,
         "replay": replay,
         "report": report,
     }
+    prog = "edgewise"
+    if arguments[:1] == ["model"]:
+        commands, prog, arguments = _model_commands(), "edgewise model", arguments[1:]
     tyro.extras.subcommand_cli_from_dict(
         commands,
-        prog="edgewise",
+        prog=prog,
         description="Train at the edge of competence.",
         args=arguments,
         config=(tyro.conf.PositionalRequiredArgs,),
@@ -142,6 +146,17 @@ def _language_stage(kind: Any, title: str, config: Path, out: Path) -> None:
 def _leads() -> bool:
     """Whether this process, of those that torchrun started, talks to the user."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def model() -> None:
+    """Import pretrained models of the Llama, Qwen2 and Qwen3 families, and list models: import, list, smollm2."""
+
+
+def _model_commands() -> dict[str, Any]:
+    _need("torch", "safetensors", "tokenizers")
+    from edgewise.lab.model.command import import_command, list_command, smollm2_command
+
+    return {"import": import_command, "list": list_command, "smollm2": smollm2_command}
 
 
 def rl(config: Path, out: Path) -> None:

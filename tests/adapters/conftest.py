@@ -19,7 +19,7 @@ SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "nu
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from edgewise.lab.model.checkpoints import Policy
+    from edgewise.lab.model.policy import Policy
 
     folder = tmp_path_factory.mktemp("model")
     Policy.fresh({"name": "countdown", "options": {}}, {**SIZES, "num_key_value_heads": 1}, 0).save(folder)

@@ -93,7 +93,8 @@ def test_bad_settings_are_one_clear_error(config: ComparisonConfig, tmp_path: Pa
 
 
 def test_presets_name_shipped_bases() -> None:
-    from edgewise.lab.model.checkpoints import Policy, find
+    from edgewise.lab.model.checkpoints import find
+    from edgewise.lab.model.policy import Policy
 
     for task in ("opgraph", "countdown"):
         settings = preset(task)

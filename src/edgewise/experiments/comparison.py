@@ -12,7 +12,8 @@ from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.runs import Event, run_all
 from edgewise.experiments.summary import PLACEBO, Summary, arms, summarise
-from edgewise.lab.model.checkpoints import Policy, find
+from edgewise.lab.model.checkpoints import find
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import RLConfig
 from edgewise.lab.run.config import claim, from_dict, read_yaml
 from edgewise.selectors.spec import DYNAMIC_SAMPLING, Spec, parse

@@ -11,8 +11,8 @@ import torch
 from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
 from edgewise.lab.evaluation.likelihood import solution_likelihood
-from edgewise.lab.model.checkpoints import Policy
 from edgewise.lab.model.generate import sequence_logprobs
+from edgewise.lab.model.policy import Policy
 from edgewise.statistics import pass_curve
 
 

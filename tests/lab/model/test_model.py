@@ -8,8 +8,9 @@ import torch
 
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model import Decoder, ModelConfig
-from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.model.checkpoints import shipped
 from edgewise.lab.model.generate import PREFILL, generate, sequence_logprobs
+from edgewise.lab.model.policy import Policy
 
 END, PAD = 3, 0
 
@@ -21,19 +22,51 @@ def model() -> Decoder:
     )
 
 
-def test_saved_checkpoint_has_equal_logits_in_transformers(base: Path) -> None:
-    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+@pytest.mark.parametrize("name", ["opgraph", "countdown", "fresh"])
+def test_a_checkpoint_is_the_same_model_and_tokenizer_in_transformers(base: Path, tmp_path: Path, name: str) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    policy = Policy.load(base)
-    theirs = AutoModelForCausalLM.from_pretrained(base).eval()
+    folder = base if name == "fresh" else shipped(name)
+    policy = Policy.load(folder)
+    theirs = AutoModelForCausalLM.from_pretrained(folder).eval()
     tokens = torch.randint(2, policy.model.config.vocab_size, (5, 17), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(policy.model(tokens), theirs(tokens).logits, atol=1e-4, rtol=1e-4)
-    # Not AutoTokenizer: for Qwen2 models it replaces the tokenizer of the file by a byte-level one.
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
-    text = "3 +4 x6 ="
-    assert tokenizer(text)["input_ids"] == policy.tokenizer.encode([text])[0]
-    assert tokenizer.eos_token_id == policy.tokenizer.end
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    problems = policy.task.problems(40, 0)
+    prompts = [problem.prompt for problem in problems]
+    assert tokenizer(prompts)["input_ids"] == policy.tokenizer.encode(prompts)
+    assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (policy.tokenizer.end, policy.tokenizer.pad)
+    solutions = [problem.solution for problem in problems]
+    decoded = tokenizer.batch_decode(tokenizer(solutions)["input_ids"])
+    assert all(policy.task.verify(p, text).correct for p, text in zip(problems, decoded, strict=True))
+
+
+def test_the_pipeline_of_transformers_writes_what_generation_writes() -> None:
+    from transformers import pipeline
+
+    policy = Policy.load(shipped("opgraph"))
+    prompts = [problem.prompt for problem in policy.task.problems(5, 1, op=(1, 2))]
+    rolled = generate(
+        policy.model, policy.tokenizer.encode(prompts), 24, policy.ending, policy.tokenizer.pad, temperature=0.0
+    )
+    mine = policy.decode(rolled.tokens.numpy(), rolled.lengths.numpy())
+    writer = pipeline("text-generation", str(shipped("opgraph")), device="cpu")
+    written = [
+        writer(p, max_new_tokens=24, do_sample=False, return_full_text=False)[0]["generated_text"] for p in prompts
+    ]
+    # The pipeline leaves the end word out.
+    assert written == [text.removesuffix(f" {policy.tokenizer.end_word}") for text in mine]
+
+
+def test_weights_of_a_checkpoint_come_back_to_the_bit(base: Path, tmp_path: Path) -> None:
+    policy = Policy.load(base)
+    (tmp_path / "again").mkdir()
+    policy.save(tmp_path / "again")
+    again = Policy.load(tmp_path / "again")
+    assert again.model.config == policy.model.config
+    assert again.model.state_dict().keys() == policy.model.state_dict().keys()
+    assert all(torch.equal(v, policy.model.state_dict()[n]) for n, v in again.model.state_dict().items())
 
 
 def test_cached_generation_reports_the_logprobs_of_the_plain_forward_pass(model: Decoder) -> None:

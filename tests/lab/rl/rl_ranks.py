@@ -13,7 +13,7 @@ from tests.small import rl_config
 
 from edgewise.errors import EdgewiseError
 from edgewise.lab.evaluation.rollouts import Roller
-from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import RLConfig, Trainer
 from edgewise.lab.rl.update import Sample, update
 from edgewise.lab.run.interrupts import stopping

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from tests.lab.rl.rl_ranks import ROLLS, STOP_AT, config, updates
 
-from edgewise.lab.model.checkpoints import Policy
 from edgewise.lab.model.generate import sequence_logprobs
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import train
 from edgewise.lab.run.config import write_yaml
 from edgewise.lab.run.parallel import ALONE
@@ -52,7 +51,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 
 
 def final(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(run / "checkpoints/step_000006/model.safetensors")
+    return Policy.load(run / "checkpoints/step_000006").model.state_dict()
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from tests.small import rl_config
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.rollouts import Roller, evaluate
-from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import PoolConfig, RLConfig, Trainer, train
 from edgewise.lab.run.config import from_dict
 

@@ -7,8 +7,8 @@ import torch
 
 from edgewise.errors import ConfigError
 from edgewise.lab.model import Decoder, ModelConfig
-from edgewise.lab.model.checkpoints import Policy
 from edgewise.lab.model.packed import Objective, Pack
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.run.presets import names, preset, read_stage
 from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig
 

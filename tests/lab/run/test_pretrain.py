@@ -20,7 +20,7 @@ from tests.small import PRETRAINING
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model import ModelConfig
-from edgewise.lab.model.checkpoints import Policy
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.run.config import from_dict, to_dict, write_yaml
 from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig, midtrain, pretrain
 

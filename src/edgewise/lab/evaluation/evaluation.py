@@ -21,7 +21,8 @@ from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
 from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
-from edgewise.lab.model.checkpoints import Policy, find
+from edgewise.lab.model.checkpoints import find
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.run.config import claim
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.parallel import find_device

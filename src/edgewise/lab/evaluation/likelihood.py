@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edgewise.lab.model.checkpoints import Policy
 from edgewise.lab.model.packed import Pack, token_losses
+from edgewise.lab.model.policy import Policy
 from edgewise.tasks import Problem
 
 PACK = 8192

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 
 from edgewise.errors import ConfigError
-from edgewise.lab.model.checkpoints import Policy
 from edgewise.lab.model.generate import Rollouts, generate
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.run.parallel import ALONE, World
 from edgewise.statistics import pass_at_k
 from edgewise.tasks import Problem, Verdict, make_reward
@@ -55,7 +55,7 @@ class Roller:
     ):
         self.policy, self.problems, self.here = policy, problems, here
         self.max_new_tokens, self.temperature = max_new_tokens, temperature
-        self.encoded = policy.tokenizer.encode([problem.prompt for problem in problems])
+        self.encoded = policy.encode(problems)
         longest = max(map(len, self.encoded))
         if longest + max_new_tokens > policy.model.config.max_position_embeddings:
             raise ConfigError(
@@ -68,7 +68,7 @@ class Roller:
         repeated = np.repeat(rows, counts).tolist()
         prompts = [self.encoded[row] for row in repeated]
         problems = [self.problems[row] for row in repeated]
-        tokenizer = self.policy.tokenizer
+
         # Whole groups, which share a prefill; every size-th, for a batch may be ordered by length or by worth.
         owner = np.repeat(np.arange(len(rows)) % self.here.size, counts)
         mine = [prompt for prompt, rank in zip(prompts, owner.tolist(), strict=True) if rank == self.here.rank]
@@ -76,14 +76,14 @@ class Roller:
             self.policy.model,
             mine or prompts[:1],  # Fewer groups than processes: it rolls one out for nothing.
             self.max_new_tokens,
-            tokenizer.end,
-            tokenizer.pad,
+            self.policy.ending,
+            self.policy.tokenizer.pad,
             self.here.fork(generator),
             self.temperature,
         )
         parts = (part[: len(mine)] for part in (own.tokens, own.lengths, own.logprobs))
         tensors = Rollouts(*(self.here.gather(part, owner) for part in parts))
-        completions = tokenizer.decode(tensors.tokens.cpu().numpy(), tensors.lengths.cpu().numpy())
+        completions = self.policy.decode(tensors.tokens.cpu().numpy(), tensors.lengths.cpu().numpy())
         task = self.policy.task
         verdicts = [task.verify(problem, text) for problem, text in zip(problems, completions, strict=True)]
         return Rolled(prompts, problems, completions, verdicts, tensors)

@@ -8,11 +8,9 @@ curriculum.npz                                 RL only
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,67 +20,11 @@ from safetensors.torch import load_file, save_file
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, EdgewiseError
-from edgewise.lab.model.config import ModelConfig
-from edgewise.lab.model.decoder import Decoder
-from edgewise.lab.model.tokenizer import Tokenizer
-from edgewise.tasks import TextWorld, make_text_world
+from edgewise.lab.model.hugging_face import read_json
+from edgewise.lab.model.policy import Policy
+from edgewise.lab.model.pretrained import IMPORTED
 
 SHIPPED = Path(__file__).parent / "shipped"
-
-
-@dataclass
-class Policy:
-    """A model with the tokenizer and the task it was made for."""
-
-    model: Decoder
-    tokenizer: Tokenizer
-    task: TextWorld
-    task_spec: dict[str, Any]
-
-    @classmethod
-    def fresh(cls, task_spec: dict[str, Any], config: dict[str, Any], seed: int) -> Policy:
-        """A new model for a task, `task_spec` = {"name", "options"}."""
-        task = make_text_world(task_spec["name"], **task_spec.get("options", {}))
-        tokenizer = Tokenizer.for_task(task)
-        return cls(Decoder(ModelConfig(**{**config, "vocab_size": len(tokenizer)}), seed), tokenizer, task, task_spec)
-
-    def save(self, folder: Path) -> None:
-        """Write the model's four files into an existing folder."""
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-        config = self.model.config.to_hugging_face([self.tokenizer.end], self.tokenizer.pad)
-        write_json(folder / "config.json", config)
-        write_json(folder / "task.json", self.task_spec)
-        write_json(
-            folder / "tokenizer_config.json",
-            {
-                "tokenizer_class": "PreTrainedTokenizerFast",
-                "pad_token": "<pad>",
-                "unk_token": "<unk>",
-                "eos_token": self.tokenizer.end_word,
-            },
-        )
-        self.tokenizer.core.save(str(folder / "tokenizer.json"))
-
-    @classmethod
-    def load(cls, folder: Path) -> Policy:
-        """Read a model; a missing, truncated or foreign file raises `CheckpointError` that names it."""
-        if not folder.is_dir():
-            raise CheckpointError(f"no checkpoint folder at {folder}")
-        config, task_spec = _read_json(folder / "config.json"), _read_json(folder / "task.json")
-        task = make_text_world(task_spec["name"], **task_spec.get("options", {}))
-        tokenizer = Tokenizer.load(folder / "tokenizer.json", task.end)
-        model = Decoder(ModelConfig.from_hugging_face(config))
-        if len(tokenizer) != model.config.vocab_size:
-            raise CheckpointError(
-                f"{folder}: the tokenizer has {len(tokenizer)} words, the model {model.config.vocab_size}"
-            )
-        tensors = read_tensors(folder / "model.safetensors")
-        try:
-            model.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise CheckpointError(f"{folder / 'model.safetensors'} does not fit its config.json: {error}") from error
-        return cls(model, tokenizer, task, task_spec)
 
 
 def shipped(name: str) -> Path:
@@ -95,9 +37,14 @@ def shipped(name: str) -> Path:
 
 
 def find(base: str) -> Path:
-    """A checkpoint by folder, or by the name of a shipped one."""
+    """A checkpoint by folder, or by the name of an imported or a shipped one."""
     folder = Path(base)
     if not folder.is_dir():
+        imported = IMPORTED / base
+        if imported.is_dir():
+            return imported
+        if base == "smollm2":
+            raise CheckpointError(f"{imported} does not exist; import the model first: edgewise model smollm2")
         return shipped(base)
     # The newest of a run may be another one tomorrow, and what was begun on this one could not go on.
     steps = RunFolder(folder).steps()
@@ -111,16 +58,6 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is missing or damaged: {error}") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is missing or damaged: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} does not hold a JSON object")
-    return value
 
 
 class RunFolder:
@@ -188,7 +125,7 @@ class RunFolder:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    return _read_json(folder / "state.json")
+    return read_json(folder / "state.json")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -175,7 +175,7 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig, seed: int | None = 0):
         """Args:
         config: sizes and features.
-        seed: seed of the initial weights; None leaves them as torch makes them, for weights that are loaded afterwards.
+        seed: seed of the initial weights; None leaves them as torch makes them.
         """
         super().__init__()
         if config.vocab_size < 1:
@@ -185,9 +185,19 @@ class Decoder(nn.Module):
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.register_buffer("rope", torch.empty(2, 0, config.head_dim), persistent=False)
-        self._grow_rope(min(config.max_position_embeddings, ROPE_BLOCK))
+        self.turns(1)
         if seed is not None:
             self._initialise(seed)
+
+    @classmethod
+    def empty(cls, config: ModelConfig) -> Decoder:
+        """A decoder whose weights have no values yet."""
+        with torch.device("meta"):
+            model = cls(config, None)
+        model.to_empty(device="cpu")
+        model.rope = torch.empty(2, 0, config.head_dim)
+        model.turns(1)
+        return model
 
     @property
     def parameters_count(self) -> int:

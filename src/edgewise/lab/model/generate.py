@@ -10,6 +10,7 @@ from torch import Tensor
 from edgewise.errors import ConfigError
 from edgewise.lab.model.decode import Stepper
 from edgewise.lab.model.decoder import Cache, Decoder
+from edgewise.lab.model.ending import Ending
 
 PREFILL = 32
 """Prompts read at once."""
@@ -32,7 +33,7 @@ def generate(
     model: Decoder,
     prompts: list[list[int]],
     max_new_tokens: int,
-    end: int,
+    end: int | Ending,
     pad: int,
     generator: torch.Generator | None = None,
     temperature: float = 1.0,
@@ -43,13 +44,14 @@ def generate(
         model: the policy.
         prompts: token ids of each, of any length >= 1.
         max_new_tokens: completions are cut there, >= 1.
-        end: id of the token that ends a completion.
+        end: id of the token that ends a completion, or several and stop strings.
         pad: id to fill up with.
         generator: source of randomness, on the model's device; the global one if None.
         temperature: > 0; 0 takes the most likely token.
     """
     if max_new_tokens < 1 or temperature < 0 or not prompts or not all(prompts):
         raise ConfigError("generation needs prompts that are not empty, max_new_tokens >= 1 and temperature >= 0")
+    ending = Ending([end]) if isinstance(end, int) else end
     device = next(model.parameters()).device
     longest, count = max(map(len, prompts)), len(prompts)
     if longest + max_new_tokens > model.config.max_position_embeddings:
@@ -78,7 +80,7 @@ def generate(
         token, logprob = _sample(model.logits(hidden).float(), temperature, generator)
         tokens[owner, time] = torch.where(going, token, pad)
         logprobs[owner, time] = torch.where(going, logprob, 0.0)
-        ended = going & (token == end)
+        ended = going & ending(tokens[owner, : time + 1])
         lengths[owner[ended]] = time + 1
         going &= ~ended
         left = int(going.sum())

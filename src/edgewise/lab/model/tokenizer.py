@@ -1,4 +1,4 @@
-"""Word-level tokenizer of a task, saved as tokenizer.json so that transformers loads it.
+"""Tokenizers: word-level ones of a task, and those of pretrained models, both saved as tokenizer.json.
 
 Texts of most tasks are words between spaces. Where a task has a `token_pattern`, a token is a match with the space
 before it, and decoding gives the text back to the letter; every text is then read as if a space stood before it, so that the
@@ -7,28 +7,62 @@ tokens of a prompt followed by those of its completion are those of both texts w
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Core
 
-from edgewise.errors import CheckpointError, TaskError
+from edgewise.checkpoint import write_json
+from edgewise.errors import CheckpointError, ConfigError, TaskError
+from edgewise.lab.model.chat import ChatTemplate
 from edgewise.tasks import TextWorld
 
 PAD, UNKNOWN = "<pad>", "<unk>"
+QWEN2_PIECES = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""What transformers splits the texts of every model of type qwen2 into, whatever its tokenizer.json says."""
 
 
 class Tokenizer:
-    """Text <-> token ids. The task's end word is the end-of-sequence token."""
+    """Text <-> token ids.
 
-    def __init__(self, core: Core, end: str):
-        self.core = core
-        self.end_word = end if core.token_to_id(end) is not None else f" {end}"
-        self.pad, self.unknown, self.end = (self._id(word) for word in (PAD, UNKNOWN, self.end_word))
+    Attributes:
+        core: the tokenizer of the library `tokenizers`.
+        ends: ids of the tokens that end a completion, at least one; the first is the end-of-sequence token.
+        end: the first of `ends`.
+        pad: id that rows are filled up with.
+        unknown: id that stands for words outside the vocabulary; None where every text can be encoded.
+        settings: content of tokenizer_config.json.
+        chat: chat template of the model, or None.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        ends: Sequence[int],
+        pad: int,
+        unknown: int | None = None,
+        settings: dict[str, Any] | None = None,
+    ):
+        core.no_padding()
+        core.no_truncation()
+        self.core, self.ends, self.pad, self.unknown = core, tuple(ends), pad, unknown
+        self.settings = dict(settings or {})
+        template = self.settings.get("chat_template")
+        self.chat = ChatTemplate(template, self._special()) if isinstance(template, str) else None
+        self.is_qwen2 = isinstance(core.model, models.BPE) and _splits_as_qwen2(core)
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({len(self)} tokens, ends={self.ends}, chat={self.chat is not None})"
 
     @classmethod
     def for_task(cls, task: TextWorld) -> Tokenizer:
+        """The word-level tokenizer of a task's vocabulary; the task's end word is the end-of-sequence token."""
         words = [PAD, UNKNOWN, *task.vocabulary()]
         core = Core(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
         if task.token_pattern:
@@ -38,27 +72,108 @@ class Tokenizer:
         else:
             core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         core.add_special_tokens([PAD, UNKNOWN])
-        return cls(core, task.end)
+        return cls.of_words(core, task.end)
 
     @classmethod
     def load(cls, path: Path, end: str) -> Tokenizer:
-        try:
-            return cls(Core.from_file(str(path)), end)
-        except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
-            raise CheckpointError(f"{path} is not a readable tokenizer: {error}") from error
+        """A word-level tokenizer from its tokenizer.json; `end` is the task's end word."""
+        return cls.of_words(read_core(path), end)
 
-    def _id(self, word: str) -> int:
-        index = self.core.token_to_id(word)
-        if index is None:
-            raise CheckpointError(f"the tokenizer lacks '{word}'")
-        return int(index)
+    @classmethod
+    def of_words(cls, core: Core, end: str) -> Tokenizer:
+        """A word-level tokenizer whose end-of-sequence token is the word `end`."""
+
+        def place(word: str) -> int:
+            index = core.token_to_id(word)
+            if index is None:
+                raise CheckpointError(f"the tokenizer lacks '{word}'")
+            return int(index)
+
+        end = end if core.token_to_id(end) is not None else f" {end}"
+        settings = {"pad_token": PAD, "unk_token": UNKNOWN, "eos_token": end}
+        return cls(core, [place(end)], place(PAD), place(UNKNOWN), settings)
+
+    @classmethod
+    def read(cls, folder: Path, config: dict[str, Any]) -> Tokenizer:
+        """The tokenizer of a pretrained model: tokenizer.json and the files beside it.
+
+        Args:
+            folder: a Hugging Face folder.
+            config: the content of its config.json.
+
+        Raises:
+            CheckpointError: a file is missing or damaged.
+            ConfigError: no file says which token ends a text.
+        """
+        path = folder / "tokenizer.json"
+        if not path.exists():
+            raise CheckpointError(
+                f"{folder} has no tokenizer.json; save it once with transformers:"
+                " AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            )
+        core = read_core(path)
+        settings, generation = (
+            _optional(folder / name) for name in ("tokenizer_config.json", "generation_config.json")
+        )
+        template = folder / "chat_template.jinja"
+        if template.exists():
+            settings["chat_template"] = template.read_text(encoding="utf-8")
+        elif isinstance(settings.get("chat_template"), list):
+            named = {item.get("name"): item.get("template") for item in settings["chat_template"]}
+            settings["chat_template"] = named.get("default")
+        eos = core.token_to_id(_content(settings.get("eos_token")))
+        declared = generation.get("eos_token_id", config.get("eos_token_id"))
+        ends = [eos] if eos is not None else []
+        ends += [
+            end
+            for end in (declared if isinstance(declared, list) else [declared])
+            if end is not None and end not in ends
+        ]
+        if not ends:
+            raise ConfigError(
+                f"the tokenizer in {folder} names no end token: completions would never end;"
+                " set eos_token in tokenizer_config.json or eos_token_id in generation_config.json"
+            )
+        pad = core.token_to_id(_content(settings.get("pad_token")))
+        pad = config.get("pad_token_id") if pad is None else pad
+        return cls(core, ends, ends[0] if pad is None else pad, None, settings)
+
+    @property
+    def end(self) -> int:
+        return self.ends[0]
+
+    @property
+    def end_word(self) -> str:
+        """Text of the end-of-sequence token."""
+        return str(self.core.id_to_token(self.end))
+
+    @property
+    def bos(self) -> int | None:
+        """Id of the token that begins a text, where the model has one."""
+        return self.core.token_to_id(_content(self.settings.get("bos_token")))
 
     def __len__(self) -> int:
         return self.core.get_vocab_size()
 
-    def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of each text; a word outside the vocabulary raises `TaskError`."""
-        encoded = [item.ids for item in self.core.encode_batch_fast(texts)]
+    def save(self, folder: Path, family: str) -> None:
+        """Write tokenizer.json and tokenizer_config.json for a model of type `family` into an existing folder."""
+        self.core.save(str(folder / "tokenizer.json"))
+        kept = {name: value for name, value in self.settings.items() if name != "auto_map"}
+        # A class by name would build its own pre-tokenizer instead of the one in tokenizer.json.
+        kind = "Qwen2Tokenizer" if family == "qwen2" else "PreTrainedTokenizerFast"
+        write_json(folder / "tokenizer_config.json", {**kept, "tokenizer_class": kind})
+
+    def encode(self, texts: list[str], special: bool = True) -> list[list[int]]:
+        """Token ids of each text; a word outside a word-level vocabulary raises `TaskError`.
+
+        Args:
+            texts: any number of texts.
+            special: add the tokens that the model expects around a text, such as one that begins it; a rendered chat
+                holds them already.
+        """
+        encoded = [item.ids for item in self.core.encode_batch_fast(texts, add_special_tokens=special)]
+        if self.unknown is None:
+            return encoded
         for text, ids in zip(texts, encoded, strict=True):
             if self.unknown in ids:
                 begin, end = self.core.encode(text).offsets[ids.index(self.unknown)]
@@ -66,6 +181,43 @@ class Tokenizer:
         return encoded
 
     def decode(self, tokens: np.ndarray, lengths: np.ndarray) -> list[str]:
-        """Texts of rows of token ids (n, time), each of its own length (n,)."""
+        """Texts of rows of token ids (n, time), each of its own length (n,); without special tokens, save a word-level
+        end word."""
         rows = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
-        return self.core.decode_batch(rows, skip_special_tokens=False)
+        return self.core.decode_batch(rows, skip_special_tokens=self.unknown is None)
+
+    def _special(self) -> dict[str, str]:
+        """Texts of the special tokens by name, as chat templates use them."""
+        named = ((name, _content(value)) for name, value in self.settings.items() if name.endswith("_token"))
+        return {name: text for name, text in named if text}
+
+
+def read_core(path: Path) -> Core:
+    """The tokenizer in a tokenizer.json."""
+    try:
+        return Core.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
+        raise CheckpointError(f"{path} is not a readable tokenizer: {error}") from error
+
+
+def _splits_as_qwen2(core: Core) -> bool:
+    if core.pre_tokenizer is None:
+        return False
+    state = json.loads(core.pre_tokenizer.__getstate__())
+    return any(part.get("pattern", {}).get("Regex") == QWEN2_PIECES for part in state.get("pretokenizers", []))
+
+
+def _content(token: Any) -> str:
+    """The text of a token, which older files write as an object."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else ""
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    return value if isinstance(value, dict) else {}

@@ -23,7 +23,6 @@ from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.gates import make_gate
 from edgewise.lab.evaluation.rollouts import Roller, evaluate, sorted_labels
 from edgewise.lab.model.checkpoints import (
-    Policy,
     RunFolder,
     find,
     generator_from_json,
@@ -32,6 +31,7 @@ from edgewise.lab.model.checkpoints import (
     read_tensors,
     restore_optimizer,
 )
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl import advantages
 from edgewise.lab.rl.update import Sample, update
 from edgewise.lab.run.config import claim

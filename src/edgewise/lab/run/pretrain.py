@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.model import ModelConfig
-from edgewise.lab.model.checkpoints import Policy, RunFolder, find, read_state, read_tensors, restore_optimizer
+from edgewise.lab.model.checkpoints import RunFolder, find, read_state, read_tensors, restore_optimizer
 from edgewise.lab.model.packed import Objective, Pack
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.run.config import claim
 from edgewise.lab.run.corpus import LOSSES, Corpus, packs
@@ -29,7 +30,7 @@ from edgewise.lab.run.interrupts import stopping
 from edgewise.lab.run.journal import Journal
 from edgewise.lab.run.parallel import World, world
 from edgewise.lab.run.schedule import cosine
-from edgewise.tasks import make_text_world
+from edgewise.tasks import TextWorld, make_text_world
 
 Progress = Callable[[dict[str, Any]], None]
 LOG_EVERY = 10
@@ -137,8 +138,11 @@ class _Stage:
         self.config, self.here, self.out = config, here, out
         self.policy = starting_policy(config)
         self.model = self.policy.model.to(here.device)
+        task = self.policy.task
+        if not isinstance(task, TextWorld):
+            raise ConfigError(f"task {task.name} has no demonstrations to train on")
         self.corpus = Corpus(
-            self.policy.task,
+            task,
             self.policy.tokenizer,
             config.difficulty,
             config.tokens,

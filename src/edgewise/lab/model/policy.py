@@ -1,0 +1,143 @@
+"""Policies: a model with its tokenizer, the task it is trained for and the form of its prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers.models import WordLevel
+
+from edgewise.checkpoint import write_json
+from edgewise.errors import CheckpointError, ConfigError
+from edgewise.lab.model.config import ModelConfig
+from edgewise.lab.model.decoder import Decoder
+from edgewise.lab.model.ending import Ending
+from edgewise.lab.model.hugging_face import check_vocabulary, read_json, read_model, write_model
+from edgewise.lab.model.tokenizer import Tokenizer, read_core
+from edgewise.tasks import Problem, Task, make_task, make_text_world
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """Form of the prompts of a pretrained model, and what ends its completions besides its end tokens."""
+
+    chat: bool = False
+    """Render each prompt as a user's message by the model's chat template; otherwise it is read as it is."""
+    system: str | None = None
+    """System message of the chat."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a completion; those of the task are added."""
+
+    def __post_init__(self) -> None:
+        if self.system is not None and not self.chat:
+            raise ConfigError("a system message needs chat: true")
+        if not all(isinstance(text, str) and text for text in self.stop):
+            raise ConfigError(f"stop must be a list of texts that are not empty, got {list(self.stop)}")
+
+
+@dataclass
+class Policy:
+    """A model, its tokenizer and its task.
+
+    Args:
+        model: the decoder.
+        tokenizer: its tokenizer.
+        task: what it is trained for.
+        task_spec: that task as plain values, {"name", "options"}.
+        prompts: form of the prompts.
+    """
+
+    model: Decoder
+    tokenizer: Tokenizer
+    task: Task
+    task_spec: dict[str, Any]
+    prompts: PromptFormat = field(default_factory=PromptFormat)
+
+    @classmethod
+    def fresh(cls, task_spec: dict[str, Any], config: dict[str, Any], seed: int) -> Policy:
+        """A new model for a task that models can be pre-trained on."""
+        task = make_text_world(task_spec["name"], **task_spec.get("options", {}))
+        tokenizer = Tokenizer.for_task(task)
+        return cls(Decoder(ModelConfig(**{**config, "vocab_size": len(tokenizer)}), seed), tokenizer, task, task_spec)
+
+    def save(self, folder: Path) -> None:
+        """Write the model's files and task.json into an existing folder."""
+        write_model(folder, self.model, self.tokenizer)
+        prompts = self.prompts
+        plain = {"chat": prompts.chat, "system": prompts.system, "stop": list(prompts.stop)}
+        extra = {} if prompts == PromptFormat() else {"prompts": plain}
+        write_json(folder / "task.json", {**self.task_spec, **extra})
+
+    @classmethod
+    def load(cls, folder: Path, task_spec: dict[str, Any] | None = None, prompts: PromptFormat | None = None) -> Policy:
+        """Read a model of the laboratory, or a pretrained one.
+
+        Args:
+            folder: a checkpoint or an imported model.
+            task_spec: {"name", "options"} of the task, for a pretrained model; by default that in the folder's task.json.
+            prompts: form of the prompts, by default that in task.json.
+
+        Raises:
+            CheckpointError: a file is missing, truncated or foreign; the message names it.
+            ConfigError: the model or its tokenizer is not one that is read, or no task is named.
+        """
+        if not folder.is_dir():
+            raise CheckpointError(f"no checkpoint folder at {folder}")
+        config = read_json(folder / "config.json")
+        path = folder / "task.json"
+        own = read_json(path) if path.exists() or not (folder / "generation_config.json").exists() else {}
+        form = own.pop("prompts", None)
+        if prompts is None:
+            prompts = PromptFormat(**{**form, "stop": tuple(form["stop"])}) if form else PromptFormat()
+        spec = task_spec or own
+        if not spec:
+            raise ConfigError(
+                f"{folder} is a pretrained model and names no task: add `task: {{name: ...}}` to the settings"
+            )
+        task = make_task(spec["name"], **spec.get("options", {}))
+        tokenizer = load_tokenizer(folder, config, own)
+        if tokenizer.unknown is not None and spec["name"] != own["name"]:
+            raise ConfigError(
+                f"the model in {folder} knows the words of task '{own['name']}' only; it cannot be trained on '{spec['name']}'"
+            )
+        model = read_model(folder)
+        check_vocabulary(model, tokenizer, folder)
+        return cls(model, tokenizer, task, spec, prompts)
+
+    @cached_property
+    def ending(self) -> Ending:
+        """What ends a completion of this policy."""
+        strings = dict.fromkeys((*self.prompts.stop, *getattr(self.task, "stop", ())))
+        return Ending(self.tokenizer.ends, tuple(strings), self.tokenizer)
+
+    def encode(self, problems: Sequence[Problem]) -> list[list[int]]:
+        """Token ids of the problems' prompts in the policy's form."""
+        return self.tokenizer.encode([self.render(problem) for problem in problems], special=not self.prompts.chat)
+
+    def render(self, problem: Problem) -> str:
+        """The text that the model reads for a problem."""
+        if not self.prompts.chat:
+            return problem.prompt
+        if self.tokenizer.chat is None:
+            raise ConfigError("the model has no chat template; use chat: false")
+        system = [] if self.prompts.system is None else [{"role": "system", "content": self.prompts.system}]
+        return self.tokenizer.chat.render([*system, {"role": "user", "content": problem.prompt}])
+
+    def decode(self, tokens: np.ndarray, lengths: np.ndarray) -> list[str]:
+        """Texts of completions (n, time) of given lengths (n,), each up to its stop string."""
+        return [self.ending.cut(text) for text in self.tokenizer.decode(tokens, lengths)]
+
+
+def load_tokenizer(folder: Path, config: dict[str, Any], task_spec: dict[str, Any]) -> Tokenizer:
+    """The tokenizer in a folder: word-level for a model of a task, otherwise that of a pretrained model."""
+    if task_spec:
+        core = read_core(folder / "tokenizer.json")
+        # The kind of the tokenizer decides, not the task: a pretrained model keeps its own on any task.
+        if isinstance(core.model, WordLevel):
+            world = make_text_world(task_spec["name"], **task_spec.get("options", {}))
+            return Tokenizer.of_words(core, world.end)
+    return Tokenizer.read(folder, config)
