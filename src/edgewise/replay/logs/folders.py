@@ -1,0 +1,258 @@
+"""Finding of logs: what a path holds, run by run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from edgewise.errors import ConfigError
+from edgewise.replay.logs.columns import parse_columns
+from edgewise.replay.logs.jsonl import JsonLines
+from edgewise.replay.logs.log import RunLog
+from edgewise.replay.logs.own import JournalReader, TraceReader
+from edgewise.replay.logs.rollouts import Progress, RolloutReader
+from edgewise.replay.logs.rule import Rule
+
+DEPTH = 4
+"""Folders below a given one that are searched for runs."""
+MOST = 64
+"""Runs that one path may hold."""
+EXPECTED = (
+    "TRL's completions_*.parquet (log_completions=True), verl's STEP.jsonl (trainer.rollout_data_dir), an Edgewise run"
+    " (metrics.jsonl, trace.npz, edgewise.jsonl), or JSONL or parquet with named columns (--columns)"
+)
+
+
+class LogReader(Protocol):
+    """Reader of one run's log. `poll` reads what is new, `log` is everything so far."""
+
+    name: str
+
+    def poll(self, progress: Progress | None = None) -> bool: ...
+
+    @property
+    def log(self) -> RunLog: ...
+
+    def completions(self, row: int, most: int = 8) -> list[dict[str, Any]]: ...
+
+
+def open_logs(
+    paths: Iterable[str | Path],
+    *,
+    columns: str | None = None,
+    success: float | None = None,
+    scale: tuple[float, float] | None = None,
+) -> list[LogReader]:
+    """Readers of all runs under some paths; nothing is read yet but what tells formats apart.
+
+    Args:
+        paths: files and folders, of one run or of several.
+        columns: `role=column,...` where names are not recognised; see `edgewise.replay.logs.columns.KNOWN` for the roles.
+        success: reward from which on a rollout is correct; 0.5 for rewards in [0, 1] if None.
+        scale: rewards that stand for 0 and for 1.
+
+    Raises:
+        ConfigError: a path that does not exist, or without a log.
+    """
+    given, rule = parse_columns(columns), Rule(success, scale)
+    readers: list[LogReader] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise ConfigError(f"there is no {path}")
+        found = _search(path, given, rule, DEPTH) if path.is_dir() else [_file(path, given, rule)]
+        if not found:
+            raise ConfigError(f"{path} holds no log: expected {EXPECTED}; it holds {_contents(path)}")
+        if len(found) > MOST:
+            raise ConfigError(f"{path} holds {len(found)} logs, more than {MOST}: give the folders of single runs")
+        readers += found
+    names = [reader.name for reader in readers]
+    for reader in readers:
+        if names.count(reader.name) > 1 and isinstance(getattr(reader, "path", None), Path):
+            reader.name = str(reader.path)  # type: ignore[attr-defined]
+    return readers
+
+
+def open_log(
+    path: str | Path,
+    *,
+    columns: str | None = None,
+    success: float | None = None,
+    scale: tuple[float, float] | None = None,
+) -> LogReader:
+    """The reader of the one run under a path; arguments as for `open_logs`.
+
+    Raises:
+        ConfigError: also where the path holds several runs; names them.
+    """
+    readers = open_logs([path], columns=columns, success=success, scale=scale)
+    if len(readers) > 1:
+        names = ", ".join(reader.name for reader in readers[:6])
+        raise ConfigError(f"{path} holds the logs of {len(readers)} runs ({names}): give one of them")
+    return readers[0]
+
+
+def read_log(
+    path: str | Path,
+    *,
+    columns: str | None = None,
+    success: float | None = None,
+    scale: tuple[float, float] | None = None,
+    progress: Progress | None = None,
+) -> RunLog:
+    """The log of the one run under a path, read to its present end; arguments as for `open_log`.
+
+    Example:
+        >>> import json, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "rollouts.jsonl"
+        >>> lines = [{"step": 1, "prompt": "2+2", "reward": r} for r in (1, 0)]
+        >>> _ = path.write_text("".join(json.dumps(line) + chr(10) for line in lines))
+        >>> log = read_log(path)
+        >>> len(log), log.informative.tolist()
+        (1, [True])
+    """
+    reader = open_log(path, columns=columns, success=success, scale=scale)
+    reader.poll(progress)
+    return reader.log
+
+
+def _search(folder: Path, given: Mapping[str, str], rule: Rule, depth: int) -> list[LogReader]:
+    found = _folder(folder, given, rule)
+    if found is not None:
+        return [found]
+    if depth == 0:
+        return []
+    readers: list[LogReader] = []
+    for child in sorted(_children(folder), key=_natural):
+        if child.is_dir() and not child.is_symlink() and not child.name.startswith((".", "checkpoint")):
+            readers += _search(child, given, rule, depth - 1)
+            if len(readers) > MOST:
+                break
+    return readers
+
+
+def _folder(folder: Path, given: Mapping[str, str], rule: Rule) -> LogReader | None:
+    """The reader of a folder that is one run; None if it is none."""
+    name = _name(folder)
+    inner = folder / "completions" if (folder / "completions").is_dir() else folder
+    if _glob(inner, "completions_*.parquet"):
+        return _files("TRL", name, inner, "completions_*.parquet", given, rule)
+    if (folder / "metrics.jsonl").is_file():
+        if _steps(folder / "metrics.jsonl") or not (folder / "trace.npz").is_file():
+            return JournalReader(name, folder / "metrics.jsonl")
+        return TraceReader(name, folder / "trace.npz")
+    if (folder / "trace.npz").is_file():
+        return TraceReader(name, folder / "trace.npz")
+    steps = [path for path in _glob(folder, "*.jsonl") if path.stem.isdigit()]
+    if steps:
+        return _files("verl", name, folder, "[0-9]*.jsonl", given, rule)
+    if (folder / "edgewise.jsonl").is_file():
+        return JournalReader(name, folder / "edgewise.jsonl")
+    for pattern in ("*.jsonl", "*.parquet"):
+        files = _glob(folder, pattern)
+        if len(files) == 1:
+            return _file(files[0], given, rule)
+        if files and len({_shape(path.stem) for path in files}) == 1:
+            return _files("rollouts", name, folder, pattern, given, rule, whole=False)
+        if files:
+            raise ConfigError(
+                f"{folder} holds {len(files)} {pattern[1:]} files under different names"
+                f" ({', '.join(path.name for path in files[:4])}): logs of several runs, or parts of one; give one of them"
+            )
+    return None
+
+
+def _file(path: Path, given: Mapping[str, str], rule: Rule) -> LogReader:
+    name = path.stem if path.stem not in ("metrics", "trace", "edgewise") else _name(path.parent)
+    if path.suffix == ".npz":
+        return TraceReader(name, path)
+    if path.suffix in (".jsonl", ".ndjson", ".json"):
+        if "reward" not in given and "correct" not in given and (path.name == "edgewise.jsonl" or _steps(path)):
+            return JournalReader(name, path)
+        return RolloutReader(name, "rollouts", lambda: [path], given, rule)
+    if path.suffix == ".parquet":
+        return RolloutReader(name, "rollouts", lambda: [path], given, rule, whole=True)
+    raise ConfigError(f"{path} is no log: expected {EXPECTED}")
+
+
+def _files(
+    source: str, name: str, folder: Path, pattern: str, given: Mapping[str, str], rule: Rule, whole: bool = True
+) -> RolloutReader:
+    notes: list[str] = []
+
+    def files() -> list[Path]:
+        found = sorted(_glob(folder, pattern), key=_natural)
+        kept, note = _one_run(found) if whole else (found, None)
+        notes[:] = [note] if note else []
+        return kept
+
+    files()
+    reader = RolloutReader(name, source, files, given, rule, whole=whole)
+    reader.folder_notes = notes
+    return reader
+
+
+def _one_run(files: Sequence[Path]) -> tuple[list[Path], str | None]:
+    """Files of the newest run, by step: where all later steps are older than all earlier ones, an earlier run wrote them."""
+    times: list[float] = []
+    for path in files:
+        try:
+            times.append(path.stat().st_mtime)
+        except OSError:
+            times.append(times[-1] if times else 0.0)
+    falls = [i for i in range(1, len(times)) if times[i] < times[i - 1] - 1.0]
+    # A copied folder has its times in any order: only one clean fall is an earlier run's rest.
+    if len(falls) != 1 or min(times[: falls[0]]) <= max(times[falls[0] :]):
+        return list(files), None
+    cut = falls[0]
+    note = (
+        f"{len(files) - cut} files from {files[cut].name} on are older than those before them: an earlier run wrote them, and"
+        " they are left out."
+    )
+    return list(files[:cut]), note
+
+
+def _steps(path: Path) -> bool:
+    """Whether a journal has one line a step: lists of successes, or numbers beside a step and no prompt."""
+    for _, line in JsonLines(path).read():
+        if isinstance(line.get("successes"), list):
+            return True
+        return "step" in line and any(name in line for name in ("effective_ratio", "mean_effective_ratio"))
+    return False
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(path.name for path in _children(folder))
+    return f"{', '.join(names[:8])}{' ...' if len(names) > 8 else ''}" if names else "nothing"
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _glob(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(path for path in folder.glob(pattern) if path.is_file())
+    except OSError:
+        return []
+
+
+def _name(folder: Path) -> str:
+    resolved = folder.resolve()
+    if resolved.name in ("completions", "rollout_data", "rollouts") and resolved.parent.name:
+        resolved = resolved.parent
+    if re.fullmatch(r"seed_\d+", resolved.name):
+        return f"{resolved.parent.name}/{resolved.name}"
+    return resolved.name
+
+
+def _shape(stem: str) -> str:
+    return re.sub(r"\d+", "0", stem)
+
+
+def _natural(path: Path) -> list[Any]:
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", path.name))]

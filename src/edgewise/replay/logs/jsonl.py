@@ -1,0 +1,128 @@
+"""Reading of JSONL files that may still be written: block by block, from where the last read ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgewise.errors import ConfigError
+
+BLOCK = 4 * 2**20
+LONGEST = 64 * 2**20
+"""Bytes of the longest line that is read."""
+
+
+class JsonLines:
+    """Objects of a JSONL file with the place of each; a last line without its end waits for the next read.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        bad: lines that are no JSON object. first_bad: number of the first of them, from 1.
+        partial: the file ends within a line.
+        restarted: the file has become shorter since it was last read.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.offset = self.line = self.bad = self.first_bad = 0
+        self.partial = self.restarted = False
+        self._stamp: tuple[int, int] = (-1, -1)
+
+    def read(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(offset in bytes, object) of each complete line since the last read.
+
+        Raises:
+            ConfigError: the file cannot be read, or a line is longer than 64 MB.
+        """
+        try:
+            status = os.stat(self.path)
+            stamp = (status.st_size, status.st_mtime_ns)
+            if stamp == self._stamp:
+                return
+            if status.st_size < self.offset:
+                self.offset = self.line = 0
+                self.restarted = True
+            with self.path.open("rb") as file:
+                yield from self._lines(file)
+            self._stamp = stamp
+        except OSError as error:
+            raise ConfigError(f"cannot read {self.path}: {error.strerror}") from error
+
+    def _lines(self, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        file.seek(self.offset)
+        rest = b""
+        while block := file.read(BLOCK):
+            *whole, rest = (rest + block).split(b"\n")
+            for text in whole:
+                place = self.offset
+                self.offset += len(text) + 1
+                self.line += 1
+                if (found := self._parsed(text)) is not None:
+                    yield place, found
+            if len(rest) > LONGEST:
+                raise ConfigError(f"{self.path}, line {self.line + 1} is longer than 64 MB: this is no JSONL file")
+        self.partial = bool(rest.strip())
+        if self.partial and (found := _object(rest)) is not None:
+            # A complete object without a line end: the writer is done, or it will begin the next line first.
+            place, self.offset, self.partial = self.offset, self.offset + len(rest), False
+            self.line += 1
+            yield place, found
+
+    def _parsed(self, text: bytes) -> dict[str, Any] | None:
+        if not text.strip():
+            return None
+        found = _object(text)
+        if found is None:
+            self.bad += 1
+            self.first_bad = self.first_bad or self.line
+        return found
+
+    def notes(self) -> list[str]:
+        """Sentences on what could not be read."""
+        notes = []
+        if self.bad:
+            lines = "line is" if self.bad == 1 else "lines are"
+            notes.append(
+                f"{self.path.name}: {self.bad} {lines} no JSON object and left out (the first is line {self.first_bad})."
+            )
+        if self.partial:
+            notes.append(
+                f"{self.path.name} ends within a line: it is still being written, or was cut; that line is left out."
+            )
+        return notes
+
+
+def line_at(path: Path, offset: int) -> dict[str, Any] | None:
+    """The object that begins at an offset; None if there is none any more."""
+    for _, found in lines_from(path, offset, 1):
+        return found
+    return None
+
+
+def lines_from(path: Path, offset: int, most: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Up to `most` objects from an offset on, with their offsets; lines that cannot be read are passed over."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            for _ in range(most):
+                place = file.tell()
+                text = file.readline(LONGEST)
+                if not text:
+                    return
+                if (found := _object(text)) is not None:
+                    yield place, found
+    except OSError:
+        return
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,55 @@
+"""Reading of parquet files in batches of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgewise.errors import ConfigError
+
+BATCH = 1024
+"""Rows that are in memory at a time."""
+
+
+def open_parquet(path: Path) -> Any | None:
+    """The file; None if it is not whole (being written, or cut).
+
+    Raises:
+        ConfigError: pyarrow is not installed, or the file cannot be read.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError("parquet files need pyarrow: pip install 'edgewise[logs]'") from error
+    try:
+        return pyarrow.parquet.ParquetFile(path, memory_map=True)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError):
+        return None
+    except OSError as error:
+        # Arrow raises OSError both for damaged pages and for files that are not there.
+        if not path.exists():
+            raise ConfigError(f"cannot read {path}: there is no such file") from error
+        return None
+
+
+def column_names(file: Any) -> tuple[list[str], list[str]]:
+    """Names of all columns, and of those that hold numbers."""
+    import pyarrow.types as kinds
+
+    schema = file.schema_arrow
+    numeric = [field.name for field in schema if kinds.is_floating(field.type) or kinds.is_integer(field.type)]
+    return list(schema.names), numeric
+
+
+def read_rows(file: Any, columns: Sequence[str], first: int = 0) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+    """(number of the first row, values by column) of each batch, from row `first` on."""
+    place = 0
+    for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
+        size = len(batch)
+        if place + size > first:
+            values = {name: batch.column(name).to_pylist() for name in columns}
+            skip = max(first - place, 0)
+            yield place + skip, {name: column[skip:] for name, column in values.items()} if skip else values
+        place += size

@@ -1,0 +1,469 @@
+"""Logs with one record a rollout: TRL's completions, verl's rollout data, and any JSONL or parquet with named columns."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgewise.errors import ConfigError
+from edgewise.replay.logs.columns import Columns, choose_columns
+from edgewise.replay.logs.groups import GroupTable
+from edgewise.replay.logs.identity import PromptIndex, digest
+from edgewise.replay.logs.jsonl import JsonLines, lines_from
+from edgewise.replay.logs.log import RunLog, Unit
+from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows
+from edgewise.replay.logs.rule import Rule
+
+CHUNK = 2048
+"""Records that are turned into columns at a time."""
+FILE_BITS = 40
+"""A place is the number of the file above this many bits, and the offset or the row in it below."""
+LATE = 8
+"""Steps by which asynchronous trainers may log a rollout late; a larger fall of the step is a run that began again."""
+Progress = Callable[[int, int], None]
+
+
+class RolloutReader:
+    """Reader of rollouts from the files of one run; `poll` reads what has come since.
+
+    Args:
+        name: of the run.
+        source: trainer or format, for people.
+        files: finds the files of the run, in the order of its steps.
+        given: columns that the user named, by role.
+        rule: of correctness.
+        whole: each file is written once, whole (TRL, verl): it is read again when it has changed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        files: Callable[[], list[Path]],
+        given: Mapping[str, str],
+        rule: Rule,
+        *,
+        whole: bool = False,
+    ):
+        self.name, self.source, self._files, self._given, self._rule, self._whole = (
+            name,
+            source,
+            files,
+            given,
+            rule,
+            whole,
+        )
+        self._table, self._prompts = GroupTable(), PromptIndex()
+        self._paths: list[Path] = []
+        self._number: dict[Path, int] = {}
+        self._lines: dict[Path, JsonLines] = {}
+        self._read: dict[Path, tuple[int, int]] = {}
+        self._waiting: set[Path] = set()
+        self._columns: dict[Path, Columns] = {}
+        self._unit: Unit | None = None
+        self._last: int | None = None
+        self._marks: dict[bytes, int] = {}
+        self._unscored = self._repeated = self._dropped = 0
+        self.folder_notes: list[str] = []
+        self._chosen: list[str] = []
+        self._snapshot: RunLog | None = None
+
+    def poll(self, progress: Progress | None = None) -> bool:
+        """Read what is new; whether anything was.
+
+        Args:
+            progress: called with bytes read so far and in all.
+
+        Raises:
+            ConfigError: columns or rewards that do not fit; the file is named.
+        """
+        changed = False
+        files = self._files()
+        sizes = [_size(path) for path in files]
+        done, total = 0, sum(sizes)
+        for path, size in zip(files, sizes, strict=True):
+            if path not in self._number:
+                self._number[path] = len(self._paths)
+                self._paths.append(path)
+            changed |= self._file(path, lambda within, before=done: progress and progress(before + within, total))  # type: ignore[misc]
+            done += size
+            if progress is not None:
+                progress(done, total)
+        if changed:
+            self._snapshot = None
+        return changed
+
+    @property
+    def path(self) -> Path:
+        """Folder of the run, to tell runs of one name apart."""
+        return self._files()[0].parent
+
+    @property
+    def log(self) -> RunLog:
+        """Everything read so far."""
+        if self._snapshot is None:
+            self._snapshot = self._made()
+        return self._snapshot
+
+    def completions(self, row: int, most: int = 8) -> list[dict[str, Any]]:
+        """Groups of a prompt with their texts, the newest first: step, and prompt, completion and reward of each rollout.
+
+        Args:
+            row: of the prompt.
+            most: groups that are read.
+        """
+        table = self._table.columns()
+        chosen = np.flatnonzero(table["row"] == row)[::-1][:most]
+        return [self._group(table, int(i), row) for i in chosen]
+
+    def _group(self, table: dict[str, np.ndarray], i: int, row: int) -> dict[str, Any]:
+        where, trials = int(table["where"][i]), int(table["trials"][i])
+        path = self._paths[where >> FILE_BITS]
+        offset = where & ((1 << FILE_BITS) - 1)
+        columns = self._columns[path]
+        found = []
+        wanted = self._prompts.ids[row]
+        # Rollouts of a group may be interleaved with others: look a while further.
+        for record in _records(path, offset, max(4 * trials, 64), columns):
+            if str(self._identifier(record, columns)) == str(wanted):
+                found.append(
+                    {
+                        "prompt": _text(record.get(columns["prompt"] or "")),
+                        "completion": _text(record.get(columns["completion"] or "")),
+                        "reward": _number(record.get(columns["reward"] or columns["correct"] or "")),
+                    }
+                )
+            if len(found) == trials:
+                break
+        return {
+            "step": int(table["step"][i]),
+            "successes": int(table["successes"][i]),
+            "trials": trials,
+            "rollouts": found,
+        }
+
+    def _file(self, path: Path, progress: Callable[[int], Any]) -> bool:
+        try:
+            status = os.stat(path)
+        except OSError:
+            return False
+        stamp = (status.st_size, status.st_mtime_ns)
+        if self._read.get(path) == stamp:
+            return False
+        again = self._whole and path in self._read
+        changed = self._parquet(path, again) if path.suffix == ".parquet" else self._jsonl(path, again, progress)
+        self._read[path] = stamp
+        return changed
+
+    def _parquet(self, path: Path, again: bool) -> bool:
+        file = open_parquet(path)
+        if file is None:
+            self._waiting.add(path)
+            return False
+        self._waiting.discard(path)
+        with file:
+            names, numeric = column_names(file)
+            columns = self._choose(path, names, numeric)
+            wanted = list(dict.fromkeys(columns.by_role.values()))
+            if file.metadata.num_rows == 0:
+                return False
+            if self._whole and self._twice(path, (values for _, values in read_rows(file, wanted)), columns):
+                return False
+            if again:
+                self._forget(path)
+            for first, values in read_rows(file, wanted):
+                self._add(path, np.arange(first, first + len(next(iter(values.values())))), values, columns)
+        return True
+
+    def _jsonl(self, path: Path, again: bool, progress: Callable[[int], Any]) -> bool:
+        if again or path not in self._lines:
+            if again:
+                self._forget(path)
+            self._lines[path] = JsonLines(path)
+        lines = self._lines[path]
+        places: list[int] = []
+        records: list[dict[str, Any]] = []
+        changed = False
+        for place, record in lines.read():
+            if lines.restarted:
+                self._forget(path)
+                lines.restarted = False
+            places.append(place)
+            records.append(record)
+            if len(records) == CHUNK:
+                self._records(path, places, records)
+                progress(place)
+                places, records, changed = [], [], True
+        if records:
+            self._records(path, places, records)
+            changed = True
+        return changed
+
+    def _records(self, path: Path, places: list[int], records: list[dict[str, Any]]) -> None:
+        columns = self._columns.get(path)
+        if columns is None:
+            names = list(dict.fromkeys(name for record in records[:64] for name in record))
+            numeric = [n for n in names if any(isinstance(r.get(n), (int, float)) for r in records[:64])]
+            columns = self._choose(path, names, numeric)
+        values = {name: [record.get(name) for record in records] for name in columns.by_role.values()}
+        self._add(path, np.array(places, np.int64), values, columns)
+
+    def _choose(self, path: Path, names: list[str], numeric: list[str]) -> Columns:
+        columns = choose_columns(names, self._given, str(path), numeric)
+        self._columns[path] = columns
+        self._chosen += [note for note in columns.notes if note not in self._chosen]
+        return columns
+
+    def _twice(self, path: Path, batches: Any, columns: Columns) -> bool:
+        """Whether the file repeats the rollouts of an earlier one: a generation batch that trained for several steps."""
+        mark = hashlib.blake2b(digest_size=16)
+        named = [columns[role] for role in ("prompt", "completion", "reward", "correct") if columns[role]]
+        for values in batches:
+            for name in named:
+                mark.update(repr(values[name]).encode("utf-8", "replace"))
+        number = self._number[path]
+        first = self._marks.setdefault(mark.digest(), number)
+        self._repeated += first != number
+        return first != number
+
+    def _forget(self, path: Path) -> None:
+        """Drop what was read from a file that has been written anew."""
+        number = self._number[path]
+        held = self._table.columns()
+        keep = held["where"] >> FILE_BITS != number
+        self._table = GroupTable()
+        self._table._parts = [{name: values[keep] for name, values in held.items()}]
+        self._last = None
+
+    def _identifier(self, record: Mapping[str, Any], columns: Columns) -> Any:
+        value = record.get(columns["id"]) if columns["id"] else None
+        if value is None:
+            return digest(record.get(columns["prompt"] or ""))
+        if isinstance(value, (bool, int, np.integer)):
+            return int(value)
+        return digest(value) if isinstance(value, (dict, list)) else str(value)[:200]
+
+    def _add(self, path: Path, places: np.ndarray, values: dict[str, list[Any]], columns: Columns) -> None:
+        def column(role: str) -> list[Any] | None:
+            name = columns[role]
+            return None if name is None else values[name]
+
+        n = len(places)
+        steps = _floats(column("step"), n)
+        rewards = _floats(column("reward"), n)
+        verdicts = column("correct")
+        scored = np.isfinite(steps) & (_verdicts(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards))
+        self._unscored += n - int(scored.sum())
+        if not scored.any():
+            return
+        keep = np.flatnonzero(scored)
+        if verdicts is not None:
+            correct = _verdicts(verdicts, n)[0][keep]
+            rewards = (
+                np.where(np.isfinite(rewards), rewards, 0.0)[keep] if column("reward") else correct.astype(np.float64)
+            )
+        else:
+            rewards = rewards[keep]
+            correct = self._rule.correct(rewards, str(columns["reward"]), str(path))
+        steps = steps[keep].astype(np.int64)
+        prompts, ids, categories = column("prompt"), column("id"), column("category")
+        rows = np.empty(len(keep), np.int64)
+        cache: dict[str, Any] = {}
+        for position, i in enumerate(keep.tolist()):
+            prompt = prompts[i] if prompts is not None else None
+            known = cache.get(prompt) if isinstance(prompt, str) and ids is None else None
+            if known is None:
+                record = {columns["prompt"] or "": prompt}
+                if ids is not None:
+                    record[str(columns["id"])] = ids[i]
+                known = self._identifier(record, columns)
+                if isinstance(prompt, str) and ids is None:
+                    cache[prompt] = known
+            rows[position] = self._prompts.row(known, None if categories is None else categories[i])
+        keys = column("group")
+        groups = np.zeros(len(keep), np.int64) if keys is None else np.array([_key(keys[i]) for i in keep.tolist()])
+        advantages = np.abs(_floats(column("advantage"), n)[keep])
+        found = {
+            "step": steps,
+            "row": rows,
+            "group": groups,
+            "successes": correct,
+            "length": self._lengths(column("length"), column("completion"), n)[keep],
+            "truncated": _verdicts(column("truncated"), n)[0][keep] if columns["truncated"] else np.full(len(keep), -1),
+            "low": rewards,
+            "high": rewards,
+            "advantage": np.nan_to_num(advantages, nan=-1.0, posinf=-1.0),
+            "predicted": np.nan_to_num(_floats(column("predicted"), n)[keep], nan=-1.0),
+            "random": _verdicts(column("random"), n)[0][keep],
+            "where": (self._number[path] << FILE_BITS) + places[keep],
+        }
+        begin = 0
+        for fall in self._falls(steps):
+            self._table.add(trials=1, **{name: values[begin:fall] for name, values in found.items()})
+            self._dropped += self._table.rewind(int(steps[fall]))
+            begin = fall
+        self._table.add(trials=1, **{name: values[begin:] for name, values in found.items()})
+
+    def _falls(self, steps: np.ndarray) -> list[int]:
+        """Positions at which the steps fall far back: the run began again there, or another one; what it repeats goes."""
+        if self._whole:
+            return []
+        falls: list[int] = []
+        highest = int(steps[0]) if self._last is None else self._last
+        begin = 0
+        while True:
+            back = np.flatnonzero(steps[begin:] < np.maximum.accumulate(np.maximum(steps[begin:], highest)) - LATE)
+            if not len(back):
+                self._last = max(highest, int(steps[begin:].max()))
+                return falls
+            begin += int(back[0])
+            falls.append(begin)
+            highest = int(steps[begin])
+
+    def _lengths(self, lengths: list[Any] | None, completions: list[Any] | None, n: int) -> np.ndarray:
+        if lengths is not None:
+            self._unit = "tokens"
+            return np.nan_to_num(_floats(lengths, n), nan=0.0).astype(np.int64)
+        if completions is not None:
+            self._unit = self._unit or "characters"
+            return np.array([_length(text) for text in completions], np.int64)
+        return np.zeros(n, np.int64)
+
+    def _made(self) -> RunLog:
+        table = self._table.columns()
+        if (
+            self._paths
+            and not len(table["step"])
+            and not self._waiting
+            and not any(x.partial for x in self._lines.values())
+        ):
+            lost = f": {self._unscored} records lack one of them" if self._unscored else ""
+            raise ConfigError(f"{self.name} holds no rollout with a step and a reward{lost}")
+        trials = table["trials"].astype(np.int64)
+        logged = table["advantage"] >= 0
+        flat = table["high"] - table["low"] <= 1e-6 * np.maximum(1.0, np.abs(table["high"]))
+        silent = np.where(logged, table["advantage"] <= 1e-6, flat)
+        prompt_codes = self._prompts.codes
+        rows = table["row"]
+        known = self._unit is not None
+        return RunLog(
+            name=self.name,
+            source=self.source,
+            steps=table["step"],
+            rows=rows,
+            successes=table["successes"].astype(np.int64),
+            trials=trials,
+            silent=silent,
+            lengths=table["length"] if known else np.full(len(rows), -1, np.int64),
+            truncated=np.maximum(table["truncated"], -1).astype(np.int64),
+            predicted=np.where(table["predicted"] >= 0, table["predicted"], np.nan).astype(np.float64),
+            random=table["random"] > 0,
+            codes=prompt_codes[rows] if len(prompt_codes) else np.zeros(len(rows), np.int64),
+            where=table["where"],
+            ids=self._prompts.ids,
+            prompt_codes=prompt_codes,
+            category_names=self._prompts.names,
+            unit=self._unit,
+            notes=self._notes(table),
+        )
+
+    def _notes(self, table: dict[str, np.ndarray]) -> list[str]:
+        notes = [*self.folder_notes, *self._chosen]
+        for lines in self._lines.values():
+            notes += lines.notes()
+        if self._waiting:
+            names = ", ".join(sorted(path.name for path in self._waiting)[:3])
+            notes.append(f"{len(self._waiting)} parquet file(s) are not whole yet and left out ({names}).")
+        if self._unscored:
+            notes.append(f"{self._unscored} rollouts have no reward or no step and are left out.")
+        if self._repeated:
+            notes.append(
+                f"{self._repeated} files repeat the rollouts of an earlier step (a generation batch that trained for several"
+                " steps) and are counted once."
+            )
+        if self._dropped:
+            notes.append(
+                f"The steps fall back: the run was resumed, or the file holds several runs. {self._dropped} groups that the"
+                " later part repeats are left out."
+            )
+        steps = np.unique(table["step"])
+        gap = int(np.median(np.diff(steps))) if len(steps) > 2 else 1
+        if gap > 1:
+            notes.append(f"The log holds every {gap}th step: shares are those of the logged steps.")
+        return notes
+
+
+def _records(path: Path, offset: int, most: int, columns: Columns) -> Any:
+    if path.suffix != ".parquet":
+        for _, record in lines_from(path, offset, most):
+            yield record
+        return
+    file = open_parquet(path)
+    if file is None:
+        return
+    wanted = list(dict.fromkeys(columns.by_role.values()))
+    with file:
+        for _, values in read_rows(file, wanted, offset):
+            for items in zip(*values.values(), strict=True):
+                yield dict(zip(values, items, strict=True))
+                most -= 1
+                if not most:
+                    return
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    return None
+
+
+def _floats(values: list[Any] | None, n: int) -> np.ndarray:
+    """Numbers, NaN for what is none, (n,)."""
+    if values is None:
+        return np.full(n, np.nan)
+    try:
+        return np.array(values, np.float64).reshape(n)
+    except (TypeError, ValueError):
+        return np.array([np.nan if (x := _number(value)) is None else x for value in values])
+
+
+def _verdicts(values: list[Any] | None, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Yes or no as 0 and 1, and whether each is known, (n,)."""
+    numbers = _floats(values, n)
+    known = np.isfinite(numbers)
+    return np.where(known, numbers >= 0.5, False).astype(np.int64), known
+
+
+def _key(value: Any) -> int:
+    if isinstance(value, int):
+        return value & (2**62 - 1)
+    return int.from_bytes(hashlib.blake2b(str(value).encode("utf-8", "replace"), digest_size=7).digest(), "big")
+
+
+def _text(value: Any) -> str:
+    """Text of a prompt or a completion: as it is, or the messages one below the other."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)) and all(isinstance(part, dict) for part in value):
+        return "\n\n".join(f"[{part.get('role', '')}] {part.get('content', '')}" for part in value)
+    return "" if value is None else str(value)
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, (list, tuple)):
+        return sum(len(str(part.get("content") or "")) if isinstance(part, dict) else 1 for part in value)
+    return 0

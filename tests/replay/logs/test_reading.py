@@ -1,0 +1,379 @@
+"""Import of logs: what every format yields, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.replay.logs.writing import HOSTILE, expected, outcomes, write_lines, write_trl, write_verl
+
+import edgewise as ew
+from edgewise.adapters.prompts import digest as adapters_digest
+from edgewise.errors import ConfigError
+from edgewise.replay import Recorder
+from edgewise.replay.logs import RunLog, digest, open_log, open_logs, read_log
+from edgewise.replay.logs.groups import GroupTable
+
+pytest.importorskip("pyarrow")
+
+
+def table(log: RunLog, names: dict[str, int]) -> dict[tuple[int, int], tuple[int, int, int]]:
+    return {
+        (int(step), names[str(log.ids[row])]): (int(s), int(k), int(n))
+        for step, row, s, k, n in zip(log.steps, log.rows, log.successes, log.trials, log.lengths, strict=True)
+    }
+
+
+def test_trl_completions_give_every_group_with_its_lengths(tmp_path: Path) -> None:
+    rollouts = outcomes()
+    log = read_log(write_trl(tmp_path / "run", rollouts, format_reward=1.0))
+    names = {digest([{"role": "user", "content": f"question {i}"}]): i for i in range(40)}
+    assert table(log, names) == expected(rollouts)
+    assert (log.source, log.unit) == ("TRL", "characters")
+    assert (log.silent == ~log.informative).all()
+    assert any("format_reward" in note for note in log.notes)
+
+
+def test_verl_rollout_data_give_every_group_although_uids_differ_at_each_step(tmp_path: Path) -> None:
+    rollouts = outcomes()
+    log = read_log(write_verl(tmp_path / "run", rollouts))
+    assert table(log, {digest(f"question {i}"): i for i in range(40)}) == expected(rollouts)
+    assert (log.source, log.unit, log.notes) == ("verl", "characters", [])
+    trace = log.trace()
+    assert (len(trace), trace.trials.sum()) == (len(expected(rollouts)), len(rollouts))
+
+
+def test_named_columns_of_jsonl_and_parquet_give_the_same_log(tmp_path: Path) -> None:
+    import pandas
+
+    rollouts = outcomes()
+    lines = [
+        {"t": r["step"], "who": r["prompt"], "right": r["correct"], "n": r["length"], "src": "ab"[r["prompt"] % 2]}
+        for r in rollouts
+    ]
+    pandas.DataFrame(lines).to_parquet(tmp_path / "log.parquet")
+    columns = "step=t,id=who,correct=right,length=n,category=src"
+    for path in (write_lines(tmp_path / "log.jsonl", lines), tmp_path / "log.parquet"):
+        log = read_log(path, columns=columns)
+        assert table(log, {str(i): i for i in range(40)}) == expected(rollouts)
+        assert log.unit == "tokens"
+        assert log.ids.dtype == np.int64
+        assert set(log.pool.category_names) == {"a", "b"}
+        assert all(
+            log.category_names[log.prompt_codes[row] - 1] == "ab"[log.ids[row] % 2] for row in range(len(log.ids))
+        )
+
+
+def test_a_recorded_trace_and_a_run_folder_are_logs(tmp_path: Path) -> None:
+    pool = ew.PromptPool([f"p{i}" for i in range(30)], ["x", "y", "z"] * 10)
+    curriculum = ew.Curriculum(pool, "uniform", rollouts=4)
+    recorder = Recorder(pool, tmp_path / "trace.npz").attach(curriculum)
+    rng, lines = np.random.default_rng(0), []
+    for step in range(1, 11):
+        batch = curriculum.select(5)
+        rewards = rng.integers(0, 2, (5, 4))
+        curriculum.observe(batch, rewards.astype(float))
+        lines.append(
+            {
+                "step": step,
+                "effective_ratio": 0.5,
+                "predicted": batch.predicted.tolist(),
+                "successes": rewards.sum(1).tolist(),
+                "trials": [4] * 5,
+                "ids": batch.ids.tolist(),
+                "categories": [pool.category_names[c - 1] for c in pool.categories[batch.rows]],
+            }
+        )  # type: ignore[index]
+    recorder.save()
+    trace = read_log(tmp_path / "trace.npz")
+    run = tmp_path / "run"
+    run.mkdir()
+    write_lines(run / "metrics.jsonl", lines)
+    log = read_log(run)
+    assert (trace.pool_size, len(trace), len(log)) == (30, 50, 50)
+    assert sorted(zip(trace.steps, trace.ids[trace.rows], trace.successes, strict=True)) == sorted(
+        zip(log.steps, log.ids[log.rows], log.successes, strict=True)
+    )
+    assert np.isfinite(log.predicted).all()
+    assert {log.category_names[c - 1] for c in log.codes} == {"x", "y", "z"}
+    assert log.numbers["effective_ratio"][1].tolist() == [0.5] * 10
+
+
+def test_ids_of_logs_are_those_of_the_adapters() -> None:
+    for prompt in ("plain", [{"role": "user", "content": "é", "name": None}], [{"role": "user", "content": "a"}]):
+        assert digest(prompt) == adapters_digest(prompt)
+
+
+def test_polling_reads_what_has_come_since(tmp_path: Path) -> None:
+    rollouts = outcomes(steps=6)
+    path = tmp_path / "log.jsonl"
+    text = "".join(
+        json.dumps({"step": r["step"], "prompt": str(r["prompt"]), "reward": float(r["correct"])}) + "\n"
+        for r in rollouts
+    ).encode()
+    names = {digest(str(i)): i for i in range(40)}
+    want = {key: (s, k, 0) for key, (s, k, _) in expected(rollouts).items()}
+    path.write_bytes(text[: len(text) // 2])
+    reader = open_log(path)
+    assert reader.poll()
+    assert (
+        any("ends within a line" in note for note in reader.log.notes)
+        or text[len(text) // 2 - 1 : len(text) // 2] == b"\n"
+    )
+    assert not reader.poll()
+    path.write_bytes(text)
+    assert reader.poll()
+    got = {key: (s, k, 0) for key, (s, k, _) in table(reader.log, names).items()}
+    assert got == want
+    assert reader.log.notes == []
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 2000), st.integers(0, 3))
+def test_a_file_cut_anywhere_gives_the_whole_lines_before_the_cut(cut: int, seed: int) -> None:
+    import tempfile
+
+    lines = [
+        json.dumps({"step": r["step"], "prompt": str(r["prompt"]), "reward": float(r["correct"])})
+        for r in outcomes(steps=2, batch=4, seed=seed)
+    ]
+    text = ("\n".join(lines) + "\n").encode()
+    cut = min(cut, len(text))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log.jsonl"
+        path.write_bytes(text[:cut])
+        reader = open_log(path)
+        whole = text[:cut].count(b"\n") + (text[:cut].endswith(b"}") and 1)
+        reader.poll()
+        assert int(reader.log.trials.sum()) == whole if whole else True
+
+
+def test_a_half_written_parquet_is_left_out_and_read_when_it_is_whole(tmp_path: Path) -> None:
+    rollouts = outcomes(steps=3)
+    write_trl(tmp_path, rollouts)
+    last = tmp_path / "completions" / "completions_00003.parquet"
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) // 2])
+    reader = open_log(tmp_path)
+    reader.poll()
+    assert set(reader.log.steps.tolist()) == {1, 2}
+    assert any("not whole yet" in note and "completions_00003" in note for note in reader.log.notes)
+    last.write_bytes(whole)
+    os.utime(last, (2e9, 2e9))
+    assert reader.poll()
+    assert set(reader.log.steps.tolist()) == {1, 2, 3}
+    assert reader.log.notes == []
+
+
+def test_generation_batches_that_train_for_several_steps_are_counted_once(tmp_path: Path) -> None:
+    rollouts = outcomes(steps=2)
+    twice = [{**r, "step": 2 * r["step"] + extra} for extra in (0, 1) for r in rollouts]
+    log = read_log(write_trl(tmp_path, twice))
+    assert int(log.trials.sum()) == len(rollouts)
+    assert any("repeat the rollouts" in note for note in log.notes)
+
+
+def test_files_of_an_earlier_run_in_the_same_folder_are_left_out(tmp_path: Path) -> None:
+    write_verl(tmp_path, outcomes(steps=9))
+    for step in range(1, 10):
+        os.utime(tmp_path / f"{step}.jsonl", (1e9 + step * 60 + (1e6 if step <= 4 else 0),) * 2)
+    log = read_log(tmp_path)
+    assert set(log.steps.tolist()) == {1, 2, 3, 4}
+    assert any("an earlier run wrote them" in note for note in log.notes)
+
+
+def test_a_file_in_which_the_steps_begin_again_keeps_the_later_part(tmp_path: Path) -> None:
+    first, second = outcomes(steps=40, seed=1), outcomes(steps=30, seed=2)
+    path = write_lines(
+        tmp_path / "log.jsonl",
+        [
+            {"step": r["step"], "prompt": str(r["prompt"]), "reward": float(r["correct"]), "pad": "x" * 40}
+            for r in [*first, *[r for r in second if r["step"] > 20]]
+        ],
+    )
+    log = read_log(path)
+    want = {
+        **{k: v for k, v in expected(first).items() if k[0] <= 20},
+        **{k: v for k, v in expected(second).items() if k[0] > 20},
+    }
+    got = table(log, {digest(str(i)): i for i in range(40)})
+    assert {key: value[:2] for key, value in got.items()} == {key: value[:2] for key, value in want.items()}
+    assert any("steps fall back" in note for note in log.notes)
+
+
+def test_rewards_between_other_limits_need_a_scale_or_a_threshold(tmp_path: Path) -> None:
+    rollouts = outcomes()
+    write_verl(tmp_path, rollouts, low=-1.0, high=2.0)
+    with pytest.raises(ConfigError, match=r"go from -1 to 2, outside \[0, 1\].*--scale -1 2.*--success 2"):
+        read_log(tmp_path)
+    want = sum(r["correct"] for r in rollouts)
+    assert read_log(tmp_path, scale=(-1, 2)).successes.sum() == want
+    assert read_log(tmp_path, success=2.0).successes.sum() == want
+    with pytest.raises(ConfigError, match="still go from"):
+        read_log(tmp_path, scale=(0, 1.5))
+    with pytest.raises(ConfigError, match="low before high"):
+        read_log(tmp_path, scale=(1, 0))
+
+
+@pytest.mark.parametrize(
+    ("lines", "columns", "words"),
+    [
+        ([{"step": 1, "prompt": "a", "points": "x"}], None, r"no reward.*--columns reward=NAME.*step, prompt, points"),
+        ([{"prompt": "a", "reward": 1}], None, r"no column for the training step.*prompt, reward"),
+        ([{"step": 1, "reward": 1}], None, r"no column for the prompt"),
+        ([{"step": 1, "prompt": "a", "r1": 1.0, "r2": 0.0}], None, r"several that may be rewards \(r1, r2\)"),
+        (
+            [{"step": 1, "prompt": "a", "reward": 1}],
+            "reward=scor",
+            r"no column 'scor' for reward; it has step, prompt, reward",
+        ),
+        ([{"step": 1, "prompt": "a", "reward": 1}], "rewad=score", r"Did you mean 'reward'"),
+        ([{"step": 1, "prompt": "a", "reward": 1}], "reward", r"role=column"),
+        ([{"step": None, "prompt": "a", "reward": 1}], None, r"no rollout with a step and a reward: 1 records lack"),
+    ],
+)
+def test_columns_that_do_not_fit_get_one_sentence_that_names_those_there(
+    lines: list[dict[str, Any]], columns: str | None, words: str, tmp_path: Path
+) -> None:
+    path = write_lines(tmp_path / "log.jsonl", lines)
+    with pytest.raises(ConfigError, match=words) as stop:
+        read_log(path, columns=columns)
+    assert "\n" not in str(stop.value)
+
+
+def test_folders_without_a_log_and_with_several_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds no log: expected TRL.*it holds nothing"):
+        read_log(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ConfigError, match=r"it holds notes\.txt"):
+        read_log(tmp_path)
+    with pytest.raises(ConfigError, match="there is no"):
+        read_log(tmp_path / "absent")
+    for name in ("a", "b"):
+        write_verl(tmp_path / name, outcomes(steps=2))
+    with pytest.raises(ConfigError, match=r"the logs of 2 runs \(a, b\)"):
+        read_log(tmp_path)
+    assert [reader.name for reader in open_logs([tmp_path])] == ["a", "b"]
+    one = tmp_path / "c"
+    one.mkdir()
+    for name in ("train", "other"):
+        write_lines(one / f"{name}.jsonl", [{"step": 1}])
+    with pytest.raises(ConfigError, match=r"different names.*give one of them"):
+        read_log(one)
+
+
+def test_lines_that_are_no_json_are_counted_and_hostile_text_is_text(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"step": 1, "prompt": HOSTILE, "completion": HOSTILE, "reward": r, "category": HOSTILE})
+        for r in (0, 1)
+    ]
+    deep = '{"a":' + "[" * 100_000
+    (tmp_path / "log.jsonl").write_text("\n".join([lines[0], "{broken", deep, "[1]", lines[1], ""]))
+    reader = open_log(tmp_path / "log.jsonl")
+    reader.poll()
+    log = reader.log
+    assert (len(log), log.trials.tolist(), log.category_names) == (1, [2], [HOSTILE[:200]])
+    assert any("3 lines are no JSON object" in note and "line 2" in note for note in log.notes)
+    group = reader.completions(0)[0]
+    assert [rollout["completion"] for rollout in group["rollouts"]] == [HOSTILE, HOSTILE]
+
+
+@pytest.mark.parametrize("kind", ["trl", "verl"])
+def test_completions_of_a_prompt_are_read_again_from_the_files(kind: str, tmp_path: Path) -> None:
+    rollouts = outcomes()
+    (write_trl if kind == "trl" else write_verl)(tmp_path, rollouts)
+    reader = open_log(tmp_path)
+    reader.poll()
+    log = reader.log
+    row = int(log.rows[-1])
+    groups = reader.completions(row)
+    assert [group["step"] for group in groups] == sorted(log.steps[log.rows == row].tolist(), reverse=True)[:8]
+    for group in groups:
+        assert len(group["rollouts"]) == group["trials"] == 4
+        assert sum(rollout["reward"] for rollout in group["rollouts"]) == group["successes"]
+        assert all("question" in rollout["prompt"] for rollout in group["rollouts"])
+
+
+def test_rollouts_without_a_reward_are_left_out(tmp_path: Path) -> None:
+    path = write_lines(
+        tmp_path / "log.jsonl", [{"step": 1, "prompt": "a", "reward": r} for r in (1, None, 0, "bad", float("nan"))]
+    )
+    log = read_log(path)
+    assert log.trials.tolist() == [2]
+    assert any("3 rollouts have no reward" in note for note in log.notes)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.booleans(), st.integers(0, 9)), max_size=200),
+    st.integers(1, 50),
+)
+def test_groups_do_not_depend_on_how_rollouts_arrive(rollouts: list[tuple[int, int, bool, int]], size: int) -> None:
+    table = GroupTable()
+    for start in range(0, len(rollouts), size):
+        part = rollouts[start : start + size]
+        step, row, right, length = (np.array(column) for column in zip(*part, strict=True))
+        table.add(
+            step=step,
+            row=row,
+            group=0,
+            successes=right,
+            trials=1,
+            length=length,
+            truncated=0,
+            low=right,
+            high=right,
+            advantage=-1,
+            predicted=-1,
+            random=0,
+            where=np.arange(start, start + len(part)),
+        )
+        if start % (3 * size) == 0:
+            table.columns()
+    got = table.columns()
+    want: dict[tuple[int, int], list[int]] = {}
+    for step, row, right, length in rollouts:
+        entry = want.setdefault((step, row), [0, 0, 0])
+        entry[0] += right
+        entry[1] += 1
+        entry[2] += length
+    found = {
+        (int(a), int(b)): [int(c), int(d), int(e)]
+        for a, b, c, d, e in zip(*(got[name] for name in ("step", "row", "successes", "trials", "length")), strict=True)
+    }
+    assert found == want
+    assert (np.diff(got["step"]) >= 0).all()
+
+
+MEMORY = """
+import json, resource, sys
+from edgewise.replay.logs import read_log
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+log = read_log(sys.argv[1])
+print(int(log.trials.sum()), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with path.open("w") as file:
+        for i in range(6400):
+            file.write(
+                json.dumps({"step": i // 64, "prompt": f"q{i // 8 % 50}", "reward": i % 2, "completion": "x" * 40_000})
+                + "\n"
+            )
+    assert path.stat().st_size > 250e6
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True)
+    rollouts, megabytes = map(int, re.findall(r"\d+", done.stdout))
+    assert rollouts == 6400
+    # A chunk of 2048 records of 40 kB.
+    assert megabytes < 200
