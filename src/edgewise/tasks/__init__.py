@@ -14,12 +14,14 @@ from edgewise.tasks.base import (
 )
 from edgewise.tasks.countdown import Countdown
 from edgewise.tasks.gsm_infinite import GsmInfinite
+from edgewise.tasks.math import Math
 from edgewise.tasks.opgraph import OpGraph
 from edgewise.tasks.rewards import make_reward
 
 __all__ = [
     "Countdown",
     "GsmInfinite",
+    "Math",
     "OpGraph",
     "Problem",
     "Split",

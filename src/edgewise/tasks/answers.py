@@ -1,0 +1,124 @@
+r"""Final answer of a completion: the last `\boxed{...}`, `<answer>...</answer>`, `#### ...` or "the answer is ...".
+
+Reading is linear in the length of the last 100,000 characters; the rest of a longer completion is not read.
+"""
+
+from __future__ import annotations
+
+import re
+
+READ = 100_000
+"""Characters at the end of a completion that are read."""
+LONGEST_ANSWER = 1000
+"""Characters; what is longer is not an answer."""
+LONGEST_LINE = 120
+ATTEMPTS = 8
+"""Markers of one kind that are tried, from the last one backwards."""
+OPEN, CLOSE = "<answer>", "</answer>"
+FILLER = re.compile(r"^(?:\s|\*|_|:|=|is\b|was\b|therefore\b|thus\b|would be\b|should be\b|will be\b)+", re.IGNORECASE)
+SENTENCE_END = re.compile(r"(?<!\\)[.!?](?:\s|$)")
+MATH = re.compile(r"^\$((?:[^$\\]|\\.)+)\$")
+WORDS = ("answer", "Answer", "ANSWER")
+
+
+def final_answer(text: str) -> str | None:
+    r"""The answer that a completion ends with, without its marker; None if it has none.
+
+    Where markers of several kinds are present, the one that comes last counts. Without a marker, the answer is what follows
+    the last "answer is" or "Answer:", or else the last line if it is short and its only one.
+
+    Example:
+        >>> final_answer(r"So $x = 2$, hence \boxed{\frac{1}{2}}."), final_answer("We get 6.\n#### 6")
+        ('\\frac{1}{2}', '6')
+        >>> final_answer("The answer is 42. Bye."), final_answer("First line.\nSecond line.")
+        ('42', None)
+    """
+    tail = text[-READ:]
+    found = max(filter(None, (_boxed(tail), _tagged(tail), _hashes(tail))), default=None)
+    answer = found[1] if found else _phrase(tail)
+    if answer is None:
+        lines = tail.strip().splitlines()
+        if len(text) > READ or len(lines) != 1 or len(lines[0]) > LONGEST_LINE:
+            return None
+        answer = lines[0]
+    answer = answer.strip()
+    if found and found[2] and (inner := _boxed(answer)):
+        answer = inner[1].strip()
+    return answer if 0 < len(answer) <= LONGEST_ANSWER else None
+
+
+def unboxed(text: str) -> str:
+    r"""The content of the last `\boxed{...}` of a text, or the text."""
+    found = _boxed(text)
+    return found[1].strip() if found else text
+
+
+Marked = tuple[int, str, bool]
+"""Position of the marker, the answer, and whether it may hold a box."""
+
+
+def _boxed(text: str) -> Marked | None:
+    end = len(text)
+    for _ in range(ATTEMPTS):
+        place = max(text.rfind("\\boxed", 0, end), text.rfind("\\fbox", 0, end))
+        if place < 0:
+            return None
+        start = place + (6 if text.startswith("\\boxed", place) else 5)
+        content = _braced(text, start)
+        if content is not None:
+            return place, content, False
+        end = place
+    return None
+
+
+def _braced(text: str, start: int) -> str | None:
+    """The content of the braces that open at `start`, or the word there; None if they do not close soon enough."""
+    piece = text[start : start + LONGEST_ANSWER + 2]
+    stripped = piece.lstrip(" ")
+    if not stripped.startswith("{"):
+        word = re.match(r"[^\s${}\\.,;]{1,40}", stripped)
+        return word[0] if word and (stripped != piece or stripped[0].isdigit()) else None
+    depth = 0
+    escaped = False
+    for index, character in enumerate(stripped):
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+            if not depth:
+                return stripped[1:index]
+    return None
+
+
+def _tagged(text: str) -> Marked | None:
+    close = text.rfind(CLOSE)
+    place = text.rfind(OPEN, 0, close) if close >= 0 else -1
+    return (place, text[place + len(OPEN) : close], True) if place >= 0 else None
+
+
+def _hashes(text: str) -> Marked | None:
+    place = text.rfind("####")
+    if place < 0:
+        return None
+    line = text[place:].lstrip("#").lstrip(" \t").split("\n", 1)[0]
+    return place, line, True
+
+
+def _phrase(text: str) -> str | None:
+    place = max(map(text.rfind, WORDS))
+    if place < 0:
+        return None
+    rest = text[place + len(WORDS[0]) : place + LONGEST_ANSWER]
+    filler = FILLER.match(rest)
+    if filler is None or not re.search(r"is|be|was|:|=", filler[0], re.IGNORECASE):
+        return None
+    line = rest[filler.end() :].split("\n", 1)[0]
+    formula = MATH.match(line)
+    if formula:
+        return formula[1]
+    stop = SENTENCE_END.search(line)
+    return line[: stop.start()] if stop else line

@@ -1,0 +1,298 @@
+r"""Equality of two answers: plain numbers, text, lists, tuples, sets and intervals here, expressions by math-verify.
+
+math-verify alone is generous: it drops units (`5 cm` = `5 m`), bases (`2_5` = 2) and brackets (`(2, 3)` = `2, 3`), and takes
+`1.2340001` for `1.234`. Structure is therefore compared first, and only single expressions are left to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from edgewise.tasks.answers import LONGEST_ANSWER
+from edgewise.tasks.quantities import NAME, Quantity, clean, equal, known_unit, read_quantity
+
+Compare = Callable[[str, str], bool | None]
+"""Equality of two expressions; None where it could not be decided."""
+
+LONGEST_EXPRESSION = 300
+"""Characters of an expression for math-verify, unless the gold one is as long."""
+DEEPEST = 40
+"""Nested brackets; what is deeper is not read."""
+MOST_PARTS = 60
+OPENING, CLOSING = "([{", ")]}"
+OTHER_DIGITS = re.compile(r"(?![0-9])\d")
+EXPLOSIVE = re.compile(
+    r"(?:\^|\*\*)\s*[({]*\s*-?[0-9]{5,}"  # exponents of five digits
+    r"|(?:\^|\*\*)\s*[({]*\s*-?[0-9.]+\s*[})]*\s*(?:\^|\*\*)"  # towers of powers
+    r"|[0-9]{4}\s?\)*!"  # factorials of four digits
+    r"|[0-9.][eE][-+]?[0-9]{4,}"  # decimal exponents of four digits
+    r"|(?:[-+*/^_=]\s*){8}"  # chains of signs
+)
+CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
+BASED = re.compile(r"^(-?[0-9A-Za-z.]{1,60})_\{?([0-9]{1,2})\}?$")
+WORDS = re.compile(r"^[A-Za-z][A-Za-z '&.-]*$")
+LETTER = re.compile(r"^\(?([A-Za-z])\)?[.)]?$")
+MARKUP = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{")
+CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
+COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
+THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+SHORT_FRACTION = re.compile(r"\\frac\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(\\[A-Za-z]+|[0-9A-Za-z])")
+TRAILING = re.compile(r"^(.*\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
+SET = "\\{\\}"
+RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt")
+MEMBER = re.compile(r"^[A-Za-z]\s*\\in\s*")
+
+
+class Comparison(NamedTuple):
+    """Whether two answers are equal, and why not: "wrong answer", "unreadable answer" or "grading limit"."""
+
+    correct: bool
+    reason: str = "correct"
+
+
+RIGHT, WRONG = Comparison(True), Comparison(False, "wrong answer")
+UNREADABLE, LIMIT = Comparison(False, "unreadable answer"), Comparison(False, "grading limit")
+
+
+def compare(gold: str, answer: str, expressions: Compare) -> Comparison:
+    """Whether an answer equals the gold one. Never raises; `expressions` decides what is not decided by its structure."""
+    if len(answer) > LONGEST_ANSWER:
+        return UNREADABLE
+    a, b = clean(gold), clean(answer)
+    if not _bare(a):
+        return WRONG
+    if _bare(a) == _bare(b):
+        return RIGHT
+    if not readable(b):
+        return UNREADABLE
+    result = _equal(a, b, expressions, 0, is_text=bool(MARKUP.match(gold.strip().lstrip("$"))))
+    return LIMIT if result is None else RIGHT if result else WRONG
+
+
+def readable(answer: str) -> bool:
+    """Whether an answer is short, shallow, in ASCII digits, balanced, and of bounded cost to evaluate."""
+    if len(answer) > LONGEST_ANSWER or OTHER_DIGITS.search(answer) or EXPLOSIVE.search(answer) or "\x00" in answer:
+        return False
+    depth = deepest = 0
+    for character in answer:
+        depth += (character in OPENING) - (character in CLOSING)
+        deepest = max(deepest, depth)
+    return deepest <= DEEPEST and answer.count("{") == answer.count("}")
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = False) -> bool | None:
+    if _bare(a) == _bare(b):
+        return True
+    one, two = read_quantity(a, cleaned=True), read_quantity(b, cleaned=True)
+    name, other = NAME.match(a), NAME.match(b)
+    if name and other and _bare(name[0]) != _bare(other[0]):
+        if one and two:
+            return False
+        if "(" in name[0] + other[0]:  # f(x) = and y = name the same function
+            a, b = NAME.sub("", a), NAME.sub("", b)
+    elif (name and "=" not in b) or (other and "=" not in a):
+        a, b = NAME.sub("", a), NAME.sub("", b)
+        if _bare(a) == _bare(b):
+            return True
+    if one and two:
+        return equal(one, two)
+    chained = _chained(a), _chained(b)
+    if chained != (a, b):
+        return _equal(*chained, expressions, depth + 1, is_text) if depth < 4 else False
+    if (one and "=" in b) or (two and "=" in a):
+        return False  # an equation is no number
+    if CLOCK.match(a) or CLOCK.match(b):
+        return _same_time(a, b)
+    if is_text or WORDS.match(a):
+        text = _text(a, b, is_text)
+        if text is not None:
+            return text
+    based = _based(a, b)
+    if based is not None:
+        return based
+    if depth < 4:
+        listed = _parts(a, b, expressions, depth)
+        if listed:
+            return listed[0]
+    if one and not any(character in b for character in "\\^_{}()+-*/=") and WORDS.match(b):
+        return False  # a number is no word
+    return _expressions(a, b, expressions)
+
+
+def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
+    """Equality of single expressions, with or without a unit behind them."""
+    if len(b) > max(LONGEST_EXPRESSION, 2 * len(a)):
+        return False
+    one, two = _unit(a), _unit(b)
+    if one and two and not equal(Quantity(Fraction(1), one[1]), Quantity(Fraction(1), two[1])):
+        return False
+    return expressions(*(_spelled_out(unit[0] if unit else text) for text, unit in ((a, one), (b, two))))
+
+
+def _spelled_out(text: str) -> str:
+    r"""An expression without thousands separators and with the braces of `\frac\pi 2`."""
+    return SHORT_FRACTION.sub(r"\\frac{\1}{\2}", THOUSANDS.sub("", text))
+
+
+def _unit(text: str) -> tuple[str, str] | None:
+    """An expression and its known unit; None without one."""
+    found = TRAILING.match(text)
+    quantity = read_quantity(f"1 {found[2]}", cleaned=True) if found else None
+    return (found[1], quantity.unit) if found and quantity and known_unit(quantity.unit) else None
+
+
+def _chained(text: str) -> str:
+    """The last part of a chain of equal numbers, `3 + 4 = 7`, or the text."""
+    parts = text.split("=")
+    if len(parts) < 2 or re.search(r"[<>A-Za-z]", re.sub(r"\\[A-Za-z]+", "", "".join(parts[:-1]))):
+        return text
+    first, last = read_quantity(parts[0], cleaned=True), read_quantity(parts[-1], cleaned=True)
+    return text if "\\" not in text and first and last and not equal(first, last) else parts[-1].strip()
+
+
+def _same_time(a: str, b: str) -> bool:
+    """Whether two times of day are the same; a missing a.m. or p.m. is no error."""
+    (one, half), (two, other) = (
+        (re.findall("[0-9]+", text), re.findall("[ap](?=[. ]*m)", text.lower())) for text in (a, b)
+    )
+    return one == two and (half == other or not (half and other))
+
+
+def _text(a: str, b: str, is_text: bool) -> bool | None:
+    """Equality of words; None if the gold answer is none."""
+    letter, other = LETTER.match(a), LETTER.match(b)
+    if letter and (other or is_text):
+        if other:
+            return letter[1] == other[1] or (is_text and letter[1].lower() == other[1].lower())
+        label = re.match(r"^\(?([A-Za-z])[).:]\s", b)
+        return bool(label) and letter[1].lower() == label[1].lower() if label else False
+    words, others = _words(a), _words(b)
+    if not words or (not is_text and len(max(words, key=len)) < 3):
+        return None
+    return words == others
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def _based(a: str, b: str) -> bool | None:
+    """Equality of numerals with a base such as 1010_2; None if neither has one."""
+    one, two = BASED.match(_bare(a)), BASED.match(_bare(b))
+    if one and two:
+        return one[1].lower() == two[1].lower() and one[2] == two[2]
+    if not one and not two:
+        return None
+    based, plain = (one, _bare(b)) if one else (two, _bare(a))
+    assert based is not None
+    if not re.match(r"^-?[0-9A-Za-z.]+$", plain):
+        return None
+    # An answer without the base that the question names is accepted, one with a base that it does not name is not.
+    return bool(one) and based[1].lower() == plain.lower()
+
+
+def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | None] | None:
+    """Equality of lists, tuples, sets, intervals and unions, part by part; None if it cannot be decided by the parts."""
+    a, b = (COORDINATES.sub("", MEMBER.sub("", text)) for text in (a, b))
+    left, right = split(a, "\\cup"), split(b, "\\cup")
+    if len(left) > 1 and len(right) > 1:
+        # Unions of other pieces may still be the same set.
+        return (_unordered(left, right, expressions, depth) or expressions(a, b),)
+    one, two = _bracketed(a), _bracketed(b)
+    if one and two:
+        if len(one[1]) == 1 == len(two[1]) and one[0] == two[0] == "()":
+            return None  # parentheses around an expression
+        if one[0] != two[0] or len(one[1]) != len(two[1]):
+            return (False,)
+        return (TOGETHER[one[0] == SET](one[1], two[1], expressions, depth),)
+    listed, other = (None if found else _list(text) for text, found in ((a, one), (b, two)))
+    if listed and other:
+        return (_unordered(listed, other, expressions, depth),)
+    if one and other and len(one[1]) > 1:
+        return (one[0] in (SET, "()") and TOGETHER[one[0] == SET](one[1], other, expressions, depth),)
+    if two and listed:
+        return (two[0] == SET and _unordered(listed, two[1], expressions, depth),)
+    for found, rest in ((one, None if two else b), (two, None if one else a)):
+        if found and len(found[1]) > 1 and rest is not None and not RELATION.search(rest):
+            return (False,)
+    if bool(listed) != bool(other) and not (one or two) and "\\pm" not in a + b:
+        return (False,)
+    return None
+
+
+def _ordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: int) -> bool | None:
+    if len(a) != len(b):
+        return False
+    results = [_equal(x, y, expressions, depth + 1) for x, y in zip(a, b, strict=True)]
+    return False if False in results else None if None in results else True
+
+
+def _unordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: int) -> bool | None:
+    """Equality as multisets; parts are matched greedily, which is exact for an equivalence."""
+    if len(a) != len(b):
+        return False
+    left = list(b)
+    undecided = False
+    for x in a:
+        for y in left:
+            result = _equal(x, y, expressions, depth + 1)
+            undecided |= result is None
+            if result:
+                left.remove(y)
+                break
+        else:
+            return None if undecided else False
+    return True
+
+
+TOGETHER = (_ordered, _unordered)
+
+
+def _bracketed(text: str) -> tuple[str, list[str]] | None:
+    r"""Kind of bracket and parts of `(1, 2)`, `[0, 1)` or `\{1, 2\}`; None if the text is not one bracket."""
+    text = text.strip()
+    if text.startswith("\\{") and text.endswith("\\}"):
+        kind, inside = SET, text[2:-2]
+    elif text[:1] in ("(", "[") and text[-1:] in (")", "]"):
+        kind, inside = text[0] + text[-1], text[1:-1]
+    else:
+        return None
+    parts = split(inside, ",")
+    return None if _closes_early(inside) or len(parts) > MOST_PARTS else (kind, parts)
+
+
+def _closes_early(text: str) -> bool:
+    depth = 0
+    for character in text:
+        depth += (character in OPENING) - (character in CLOSING)
+        if depth < 0:
+            return True
+    return False
+
+
+def _list(text: str) -> list[str] | None:
+    """Parts of `1, 2 and 3`; None if it is no list."""
+    if read_quantity(text, cleaned=True):
+        return None
+    parts = [part for piece in CONJUNCTION.split(text) for part in split(piece, ",")]
+    return parts if 1 < len(parts) <= MOST_PARTS and all(parts) else None
+
+
+def split(text: str, separator: str) -> list[str]:
+    """The parts of a text between separators outside all brackets."""
+    parts, depth, start = [], 0, 0
+    if separator not in text:
+        return [text.strip()]
+    for index, character in enumerate(text):
+        depth += (character in OPENING) - (character in CLOSING)
+        if depth == 0 and text.startswith(separator, index):
+            parts.append(text[start:index].strip())
+            start = index + len(separator)
+    return [*parts, text[start:].strip()]

@@ -1,0 +1,299 @@
+r"""Plain numbers with units as people and models write them: `1{,}200`, `\frac12`, `3.50 dollars`, `90^\circ`, `40\%`.
+
+Reading is by bounded regular expressions on at most 200 characters, exact (fractions), and in ASCII digits only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+LONGEST = 200
+MIN_DECIMALS = 6
+"""Decimals that a rounded value of a fraction such as 1/3 must have to be equal to it."""
+
+COMMANDS = {
+    "\\\\": "\\\\",  # a line of a matrix: its second backslash begins no command
+    "\\varnothing": "\\emptyset",
+    "\\dfrac": "\\frac",
+    "\\tfrac": "\\frac",
+    "\\cfrac": "\\frac",
+    "\\left": "",
+    "\\right": "",
+    "\\displaystyle": "",
+    "\\limits": "",
+    "\\,": "",
+    "\\!": "",
+    "\\;": " ",
+    "\\:": " ",
+    "\\ ": " ",
+    "~": " ",
+    "\\quad": " ",
+    "\\qquad": " ",
+    "\\%": "%",
+    "\\$": "\ue000",
+    "\\#": "#",
+    "{,}": ",",
+    "\\lbrace": "\\{",
+    "\\rbrace": "\\}",
+    "^{\\circ}": " degrees ",
+    "^\\circ": " degrees ",
+    "^{\\prime}": "'",
+    "\\degree": " degrees ",
+    "\u00b0": " degrees ",
+    "\u2212": "-",
+    "\u2013": "-",
+    "\u00d7": "\\times ",
+    "\u00a0": " ",
+    "\u202f": "",
+    "\u2009": "",
+    "\u00b2": "^2",
+    "\u00b3": "^3",
+    "\u03c0": "\\pi ",
+    "\u221e": "\\infty ",
+    "\u2264": "\\le ",
+    "\u2265": "\\ge ",
+    "\u222a": "\\cup ",
+    "\u221a": "\\sqrt ",
+}
+COMMAND = re.compile("|".join(sorted((re.escape(key) + (r"(?![A-Za-z])" if key[-1].isalpha() and key[0] == "\\" else "") for key in COMMANDS), key=len, reverse=True)))  # fmt: skip
+DOLLAR = "\ue000"
+"""Stands for a dollar sign of money while those around formulas are removed."""
+PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?")
+POINT = re.compile(r"(?<=[0-9])\.(?=\s*[/)}])")
+TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
+
+INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,100})"
+DECIMAL = rf"(?:{INTEGER}(?:\.[0-9]{{0,100}})?|\.[0-9]{{1,100}})"
+POWER = (
+    r"(?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*(?P<power>[-+]?[0-9]{1,3})\s*\}?|[eE](?P<exponent>[-+]?[0-9]{1,3}))"
+)
+
+
+def _fraction(mark: str) -> str:
+    r"""Pattern of `\frac{3}{4}`, `\frac34` or `3/4` whose groups end with a mark."""
+    top, bottom = (rf"\{{\s*{sign}(?P<{name}{mark}>{INTEGER})\s*\}}|(?P<{name}_{mark}>[0-9])" for name, sign in (("top", "(?P<minus" + mark + ">-?)"), ("bottom", "")))  # fmt: skip
+    return rf"\\frac\s*(?:{top})\s*(?:{bottom})|(?P<over{mark}>[0-9]{{1,100}})\s*/\s*(?P<under{mark}>[0-9]{{1,100}})"
+
+
+NUMBER = re.compile(
+    rf"(?P<sign>[-+]?)\s*(?:(?P<whole>[0-9]{{1,100}})(?:\s+|(?=\\))(?:{_fraction('a')})|(?:{_fraction('b')})|(?P<decimal>{DECIMAL}){POWER}?)"
+)
+NAME = re.compile(
+    r"^(?:\\angle\s*)?(?:[A-Za-z]{1,12}(?: [A-Za-z]{1,12}){0,3}|\\[a-z]+)(?:_\{?[A-Za-z0-9]+\}?)?(?:\([A-Za-z]\))?\s*=\s*(?!=)"
+)
+UNIT = re.compile(r"^[A-Za-z%$\u20ac\u00a3 ./^{}0-9'-]*$")
+SYMBOLS = {"$": "dollars", "\u20ac": "euros", "\u00a3": "pounds sterling"}
+
+
+def _table(dimension: str, rows: str) -> dict[str, tuple[str, Fraction]]:
+    """Spelling -> (dimension, size) of lines `size: spelling, spelling`."""
+    table = {}
+    for row in rows.strip().split(";"):
+        size, _, names = row.partition(":")
+        for name in names.split(","):
+            table[name.strip()] = (dimension, Fraction(size.strip()))
+    return table
+
+
+UNITS: dict[str, tuple[str, Fraction]] = {
+    **_table("length", "1: m, meter, metre; 1/100: cm, centimeter, centimetre; 1/1000: mm, millimeter, millimetre"),
+    **_table("length", "1000: km, kilometer, kilometre"),
+    **_table("imperial length", "1: in, inch, inche; 12: ft, foot, feet; 36: yd, yard; 63360: mi, mile"),
+    **_table("mass", "1: g, gram; 1000: kg, kilogram, kilo; 1/1000: mg, milligram"),
+    **_table("imperial mass", "1: oz, ounce; 16: lb, pound"),
+    **_table("time", "1: s, sec, second; 60: min, minute; 3600: h, hr, hour; 86400: day; 604800: week"),
+    **_table("volume", "1: l, liter, litre; 1/1000: ml, milliliter, millilitre"),
+    **_table("dollars", "1: dollar, usd; 1/100: cent"),
+    **_table("euros", "1: euro, eur"),
+    **_table("sterling", "1: pound sterling, gbp"),
+    **_table("angle", "1: degree, deg"),
+}
+CANONICAL: dict[tuple[str, Fraction], str] = {}
+for _name, _kind in UNITS.items():
+    CANONICAL.setdefault(_kind, _name)
+SPELLED = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number and its unit.
+
+    Args:
+        value: exact value.
+        unit: unit or label in lower case, singular; empty without one, "%" for percent.
+        decimals: digits after the point as written; -1 for a fraction.
+    """
+
+    value: Fraction
+    unit: str = ""
+    decimals: int = 0
+
+
+def clean(text: str) -> str:
+    r"""An answer without what does not change its meaning: dollar signs, spacing commands, `\left`, bold, a full stop."""
+    text = COMMAND.sub(lambda found: COMMANDS[found[0]], text.strip())
+    text = TEXT.sub(r" \1 ", PHANTOM.sub("", text))
+    text = POINT.sub("", text)
+    for _ in range(4):
+        before = text
+        text = text.strip().rstrip(".,;:").strip()
+        for left, right in WRAPPERS:
+            inside = text[len(left) : len(text) - len(right)]
+            if text.startswith(left) and text.endswith(right) and inside and left not in inside:
+                text = inside
+        if text == before:
+            break
+    return " ".join(text.replace(DOLLAR, "$").split())
+
+
+def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
+    r"""The number and unit that a text consists of; None if it is anything else.
+
+    Example:
+        >>> read_quantity(r"x = \frac{3}{4}"), read_quantity("1,200 meters.").value, read_quantity("3 or 4")
+        (Quantity(value=Fraction(3, 4), unit='', decimals=-1), Fraction(1200, 1), None)
+    """
+    if len(text) > LONGEST:
+        return None
+    if not cleaned:
+        text = clean(text)
+    text = NAME.sub("", text)
+    sign = ""
+    if text[:1] in "-+" and text[1:2] in SYMBOLS:
+        sign, text = text[0], text[1:]
+    symbol = SYMBOLS.get(text[:1], "")
+    if symbol:
+        text = text[1:].lstrip()
+    found = NUMBER.match(sign + text)
+    if found is None:
+        return None
+    rest = (sign + text)[found.end() :]
+    if rest[:1].isdigit() or (rest[:1] in (".", ",", "/", "^", "_") and rest.strip(".,")):
+        return None
+    value, decimals = _value(found)
+    if value is None:
+        return None
+    unit = _unit(f"{symbol} {rest}" if symbol else rest)
+    return None if unit is None else Quantity(value, unit, decimals)
+
+
+def _value(found: re.Match[str]) -> tuple[Fraction | None, int]:
+    groups = {name: value for name, value in found.groupdict().items() if value is not None}
+    sign = -1 if groups["sign"] == "-" else 1
+    if "decimal" in groups:
+        digits = groups["decimal"].replace(",", "")
+        power = int(groups.get("power") or groups.get("exponent") or 0)
+        decimals = len(digits.partition(".")[2])
+        value = Fraction(digits.rstrip(".") or "0") * Fraction(10) ** power
+        return sign * value, max(decimals - power, 0)
+    minus = -1 if groups.get("minusa") or groups.get("minusb") else 1
+    top, bottom = (
+        next(int(groups[name].replace(",", "")) for name in names if name in groups)
+        for names in (
+            ("topa", "top_a", "overa", "topb", "top_b", "overb"),
+            ("bottoma", "bottom_a", "undera", "bottomb", "bottom_b", "underb"),
+        )
+    )
+    mixed = "whole" in groups
+    if not bottom or (mixed and not 0 <= top < bottom):
+        return None, 0
+    return sign * minus * (int(groups.get("whole", 0)) + Fraction(top, bottom)), -1
+
+
+def _unit(text: str) -> str | None:
+    """Canonical spelling of what follows a number; None if it is no unit or label."""
+    if not UNIT.match(text):
+        return None
+    text = text.strip()
+    if text.startswith("%"):
+        return None if text[1:].strip() else "%"
+    if not text:
+        return ""
+    if text in ("percent", "per cent", "percentage points"):
+        return "%"
+    text = text.replace("{", "").replace("}", "").replace(" per ", "/")
+    # A single letter is a variable, `3x`, unless a space or a unit symbol makes it a unit.
+    if not text[0].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*[23]\b", "", text)):
+        return None
+    if len(text) == 1 and text not in UNITS:
+        return None
+    words = []
+    power = 0
+    for word in re.sub(r"([./^-])", r" \1 ", text.lower()).split():
+        if word in SPELLED:
+            power = SPELLED[word]
+        elif word != ".":
+            word = _singular(word)
+            words.append(CANONICAL.get(UNITS[word], word) if word in UNITS else word)
+    unit = " ".join(words)
+    unit = re.sub(r"\s*\^\s*([23])", r"^\1", unit)
+    return f"{unit}^{power}" if power else unit
+
+
+def _singular(word: str) -> str:
+    if word in UNITS or len(word) < 3 or word.endswith("ss"):
+        return word
+    return word[:-3] + "y" if word.endswith("ies") and len(word) > 4 else word.removesuffix("s")
+
+
+def equal(gold: Quantity, given: Quantity) -> bool:
+    """Whether two quantities are the same.
+
+    A missing unit is no error. A percent sign that one side lacks is accepted for the number itself (40% and 40) and for its
+    hundredth (40% and 0.4). Values are compared exactly; a rounded decimal equals a fraction that has no finite decimals if at
+    least six decimals are given and all are right.
+
+    Example:
+        >>> equal(read_quantity("2 m"), read_quantity("200 cm")), equal(read_quantity("2 m"), read_quantity("2 cm"))
+        (True, False)
+    """
+    a, b = gold, given
+    if a.unit == b.unit or not (a.unit and b.unit):
+        if (a.unit == "%") != (b.unit == "%"):
+            percent, other = (a, b) if a.unit == "%" else (b, a)
+            if not other.unit and percent.value / 100 == other.value:
+                return True
+            # A value below 1 with a percent sign is rarely what a gold answer without one means.
+            return a.value == b.value and (percent is a or abs(b.value) >= 1)
+        return _same_value(a, b)
+    one, two = _size(a.unit), _size(b.unit)
+    if one and two:
+        return one[0] == two[0] and a.value * one[1] == b.value * two[1]
+    if one or two:
+        return False
+    words, others = set(a.unit.split()), set(b.unit.split())
+    return (words <= others or others <= words) and _same_value(a, b)
+
+
+def known_unit(unit: str) -> bool:
+    """Whether a unit, as a `Quantity` has it, can be converted."""
+    return _size(unit) is not None
+
+
+def _size(unit: str) -> tuple[tuple[str, int], Fraction] | None:
+    name, _, power = unit.partition("^")
+    if name not in UNITS:
+        return None
+    dimension, size = UNITS[name]
+    exponent = int(power or 1)
+    return (dimension, exponent), size**exponent
+
+
+def _same_value(a: Quantity, b: Quantity) -> bool:
+    if a.value == b.value:
+        return True
+    for exact, rounded in ((a, b), (b, a)):
+        endless = _endless(exact.value.denominator)
+        if endless and exact.decimals == -1 and rounded.decimals >= MIN_DECIMALS:
+            return abs(exact.value - rounded.value) * 10**rounded.decimals * 2 <= 1
+    return False
+
+
+def _endless(denominator: int) -> bool:
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    return denominator > 1

@@ -1,0 +1,237 @@
+"""math: a table of answers by hand, real reference answers, and hostile completions within bounded time and memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgewise.errors import ConfigError
+from edgewise.tasks import Problem
+from edgewise.tasks.hostile import hostile_texts
+from edgewise.tasks.math import Math
+from edgewise.tasks.math import audit as audits
+from edgewise.tasks.math.compare import compare
+from edgewise.tasks.math.grader import Worker, shared_worker
+
+VARIANTS = Path(__file__).with_name("variants.yaml")
+TABLE = yaml.safe_load(VARIANTS.read_text(encoding="utf-8"))
+ROWS = [{"problem": "What is 1 + 1?", "answer": "2"}, {"problem": "What is a half?", "answer": "\\frac{1}{2}"}]
+MISSED = {("2 + 3i", "2+3\\cdot i")}
+"""Right answers that are known not to be accepted."""
+
+
+@pytest.fixture(scope="module")
+def task() -> Math:
+    return Math(ROWS)
+
+
+def by_hand(answer: str) -> Problem:
+    return Problem("", "", answer, "")
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[f"{row['kind']} {row['gold']}" for row in TABLE])
+def test_answers_by_hand(task: Math, row: dict[str, list[str]]) -> None:
+    gold = str(row["gold"])
+    judged = {
+        answer: task.verify(by_hand(gold), f"\\boxed{{{answer}}}").correct for answer in row["same"] + row["different"]
+    }
+    assert not {answer for answer in row["same"] if not judged[answer] and (gold, answer) not in MISSED}
+    assert not {answer for answer in row["different"] if judged[answer]}
+
+
+def test_the_table_is_large_enough() -> None:
+    assert sum(len(row["same"]) for row in TABLE) >= 200
+    assert sum(len(row["different"]) for row in TABLE) >= 200
+
+
+def test_every_reference_answer_is_accepted_and_its_neighbours_are_not(task: Math, data: Path) -> None:
+    for name in ("math/test_math.json", "math/test_aime.json", "math/test_amc.json", "gsm8k/test.jsonl"):
+        answers = [item.answer for item in task.load(data / name)]
+        itself, spaced, changed, other = audits.audit_answers(task, answers[:150])
+        assert not itself.wrong + spaced.wrong + changed.wrong
+        assert len(other.wrong) <= 1, other.wrong  # 1,-2 and -2,1 are the same list
+
+
+def test_plain_answers_need_no_worker() -> None:
+    def never(gold: str, answer: str) -> bool:
+        raise AssertionError(f"the worker was asked about {gold} and {answer}")
+
+    for gold, answer in [("42", "41"), ("\\frac12", "0.5"), ("1,200", "$1200"), ("(1, 2)", "(2, 1)"), ("5 cm", "5 m"), ("\\text{Eve}", "Ada")]:  # fmt: skip
+        compare(gold, answer, never)
+
+
+@pytest.mark.parametrize(
+    ("completion", "reason"),
+    [
+        ("I do not know\nwhat to say", "no answer"),
+        ("", "no answer"),
+        ("\\boxed{}", "no answer"),
+        ("\\boxed{\\frac{1}{2}\nand so on", "no answer"),
+        ("\\boxed{1} no, \\boxed{\\frac{1}{2}}", "correct"),
+        ("\\boxed{\\frac{1}{2}} no, \\boxed{1}", "wrong answer"),
+        ("<answer>1/2</answer>", "correct"),
+        ("#### 1/2", "correct"),
+        ("Thus the answer is 1/2.", "correct"),
+        ("0.5", "correct"),
+        ("\\boxed{٠.٥}", "unreadable answer"),
+        ("\\boxed{９/１８}", "unreadable answer"),
+        ("\\boxed{9^{9^{9^{9}}}}", "unreadable answer"),
+    ],
+)
+def test_where_the_answer_is(task: Math, completion: str, reason: str) -> None:
+    assert task.verify(by_hand("\\frac{1}{2}"), completion).reason == reason
+
+
+@pytest.mark.parametrize("name", hostile_texts())
+def test_hostile_completions_are_decided_without_the_worker(name: str) -> None:
+    task = Math(ROWS, grader="plain")
+    for gold in ("\\frac{1}{2}", "12", "(1, 2)", "\\text{Eve}", "x^2+1"):
+        assert not task.verify(by_hand(gold), hostile_texts()[name]).correct
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "9^{x^{9^{x^9}}}",
+        "\\sum_{n=1}^{99999999} \\frac{1}{n^n}",
+        "(x+1)^{9999}",
+        "\\sqrt{" * 150 + "x" + "}" * 150,
+        "\\int_0^1 x^{x^{x}} dx",
+        "xyz" * 300,
+    ],
+)
+def test_what_math_verify_cannot_bear_ends_at_the_limit(answer: str) -> None:
+    worker = Worker(seconds=0.3, memory=1 << 28)
+    try:
+        assert not worker.ask({"gold": "\\frac{x}{2}", "answer": answer})["correct"]
+        assert worker.ask({"gold": "\\frac{x}{2}", "answer": "0.5x"})["correct"]  # the next one is graded
+    finally:
+        worker.close()
+
+
+def test_a_comparison_beyond_the_limits_is_counted() -> None:
+    worker = Worker(seconds=0.2)
+    try:
+        assert worker.ask({"gold": "\\frac{1}{2}", "answer": "9^{9^{9}}"})["error"] == "limit"
+        assert worker.failures == 1
+    finally:
+        worker.close()
+
+
+def test_memory_is_bounded() -> None:
+    worker = Worker(seconds=100, memory=1 << 26)
+    try:
+        assert not worker.ask({"gold": "\\frac{1}{2}", "answer": "2^{3000000000}"})["correct"]
+        assert worker._process is not None
+        pid = worker._process.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            peak = next(line for line in Path(f"/proc/{child}/status").read_text().splitlines() if "VmHWM" in line)
+            assert int(peak.split()[1]) < 400_000  # kB, the packages included
+        assert worker.ask({"gold": "x+1", "answer": "1+x"})["correct"]
+    finally:
+        worker.close()
+
+
+def test_a_worker_that_was_killed_is_replaced() -> None:
+    worker = Worker()
+    assert worker.ask({"gold": "x+1", "answer": "1+x"})["correct"]
+    assert worker._process is not None
+    worker._process.kill()
+    worker._process.wait()
+    assert worker.ask({"gold": "x+1", "answer": "1+x"})["correct"]
+    worker.close()
+
+
+def test_the_worker_ends_with_its_owner_and_leaves_no_child() -> None:
+    worker = Worker()
+    worker.ask({"gold": "x+1", "answer": "1+x"})
+    assert worker._process is not None
+    pid = worker._process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert worker._process.stdin is not None
+    worker._process.stdin.close()
+    worker._process.wait(10)
+    deadline = time.monotonic() + 10
+    while any(os.path.exists(f"/proc/{child}") for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert children
+    assert not any(os.path.exists(f"/proc/{child}") for child in children)
+    worker.close()
+
+
+def test_threads_share_a_worker(task: Math) -> None:
+    wrong: list[int] = []
+
+    def grade(number: int) -> None:
+        for i in range(20):
+            right = task.verify(by_hand(f"x+{number}"), f"\\boxed{{{number + i % 2}+x}}").correct
+            if right != (i % 2 == 0):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=grade, args=(number,)) for number in range(2, 8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_forked_process_has_a_worker_of_its_own(task: Math) -> None:
+    assert task.verify(by_hand("x+1"), "\\boxed{1+x}").correct
+    owner = shared_worker()._process
+    pid = os.fork()
+    if not pid:
+        right = shared_worker().ask({"gold": "x+2", "answer": "2+x"})["correct"] and shared_worker()._process != owner
+        shared_worker().close()
+        os._exit(0 if right else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert task.verify(by_hand("x+3"), "\\boxed{3+x}").correct
+    assert shared_worker()._process is owner
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(st.text(max_size=300) | st.text("0123456789.,/\\{}()[]$^_%-+= xacfrt", max_size=80))
+def test_any_text_gets_a_verdict(text: str) -> None:
+    task = Math(ROWS, grader="plain")
+    for gold in ("3", "\\frac{1}{2}", "(1, 2]", "\\{1, 2\\}", "\\text{Eve}", "1010_2"):
+        for completion in (text, f"\\boxed{{{text}}}", f"<answer>{text}</answer>"):
+            verdict = task.verify(by_hand(gold), completion)
+            assert verdict.correct == (verdict.reason == "correct") == (verdict.score == 1)
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(st.integers(-(10**9), 10**9), st.integers(1, 10**6), st.integers(1, 9))
+def test_equal_fractions_are_equal_and_others_are_not(top: int, bottom: int, times: int) -> None:
+    task = Math(ROWS, grader="plain")
+    gold = by_hand(f"\\frac{{{top}}}{{{bottom}}}")
+    assert task.verify(gold, f"\\boxed{{\\dfrac{{{top * times}}}{{{bottom * times}}}}}").correct
+    assert task.verify(gold, f"\\boxed{{{top * times}/{bottom * times}}}").correct
+    assert not task.verify(gold, f"\\boxed{{{top * times + 1}/{bottom * times}}}").correct
+
+
+def test_limits_must_be_positive_and_the_package_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="must be above 0"):
+        Worker(seconds=0)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'edgewise\[math\]'"):
+        Worker()
+
+
+def test_the_audit_command_prints_rates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "some.jsonl").write_text('{"problem": "A?", "answer": "12"}\n{"problem": "B?", "answer": "7"}\n')
+    table = tmp_path / "table.yaml"
+    table.write_text("- {kind: number, gold: '3', same: ['3.0', '4'], different: ['5']}\n")
+    assert audits.main([str(tmp_path / "some.jsonl"), "--variants", str(table)]) == 0
+    out = capsys.readouterr().out
+    assert "| itself, in 5 forms | 10 | 10 | 100.00% |" in out
+    assert "| all: variants | 2 | 1 | 50.00% |" in out
+    assert "- not accepted (number: variants): 3  and  4" in out
+    assert audits.main([str(tmp_path / "none.json")]) == 2
+    assert "cannot read problems" in capsys.readouterr().err

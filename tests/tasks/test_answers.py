@@ -1,0 +1,117 @@
+"""Final answers and plain quantities, in the forms that people and models write."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgewise.tasks.answers import final_answer
+from edgewise.tasks.hostile import hostile_texts
+from edgewise.tasks.quantities import clean, equal, read_quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("\\boxed{3}", "3"),
+        ("\\boxed 3", "3"),
+        ("\\boxed{\\text{a}} or \\boxed{b", "\\text{a}"),
+        ("\\boxed{\\{1\\}}", "\\{1\\}"),
+        ("\\fbox{3}", "3"),
+        ("<answer> 3. </answer>", "3."),
+        ("<answer>\\boxed{3}</answer> so there", "3"),
+        ("<answer>3</answer> <answer>", "3"),
+        ("\\boxed{1} <answer>2</answer>", "2"),
+        ("<answer>2</answer> \\boxed{1}", "1"),
+        ("#### 1,200\nmore", "1,200"),
+        ("The answer is 3.5. Next one.", "3.5"),
+        ("**Answer:** 7", "7"),
+        ("answer = 7", "7"),
+        ("The final answer is $\\frac{1}{2}$. I hope it is correct.", "\\frac{1}{2}"),
+        ("The answer is $5.", "$5"),
+        ("the answer to everything", "the answer to everything"),
+        ("no answer\nat all", None),
+        ("17", "17"),
+        ("one\ntwo", None),
+        ("", None),
+        (" \n ", None),
+        ("x" * 200, None),
+        ("\\boxed{" + "x" * 1001 + "}", None),
+    ],
+)
+def test_final_answers(text: str, answer: str | None) -> None:
+    assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [
+        ("3.", 3, ""),
+        ("+3", 3, ""),
+        ("3.0", 3, ""),
+        ("$3$", 3, ""),
+        ("x = 3", 3, ""),
+        ("Total cost = $3", 3, "dollar"),
+        ("3 animals", 3, "animal"),
+        ("-\\frac{3}{4}", Fraction(-3, 4), ""),
+        ("\\frac{-3}{4}", Fraction(-3, 4), ""),
+        ("\\frac{1,000}{3}", Fraction(1000, 3), ""),
+        ("2 1/2", Fraction(5, 2), ""),
+        ("-$5", -5, "dollar"),
+        ("$-5", -5, "dollar"),
+        ("5 sq. ft", 5, "ft^2"),
+        ("90°", 90, "degree"),
+        ("3 kilometers per hour", 3, "km / h"),
+        ("1.5e-3", Fraction(3, 2000), ""),
+        ("40 percent", 40, "%"),
+    ],
+)
+def test_quantities(text: str, value: float, unit: str) -> None:
+    found = read_quantity(text)
+    assert found is not None
+    assert (found.value, found.unit) == (value, unit)
+
+
+@pytest.mark.parametrize("text", ["", "3x", "3/0", "12,34", "٣", "３", "x", "3 or 4", "3, 4", "1010_2", "3^2", "1/2/3", "--3", "3..4", "1e9999", "0x10", "1_000", "4 3/2", "\\frac{1}{0}", "nan", "inf"])  # fmt: skip
+def test_what_is_no_quantity(text: str) -> None:
+    assert read_quantity(text) is None
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(st.fractions(-(10**6), 10**6, max_denominator=999), st.booleans())
+def test_written_fractions_are_read_exactly(value: Fraction, latex: bool) -> None:
+    text = f"\\frac{{{value.numerator}}}{{{value.denominator}}}" if latex else f"{value.numerator}/{value.denominator}"
+    found = read_quantity(text)
+    assert found is not None
+    assert found.value == value
+    assert equal(found, found)
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(st.decimals(-(10**9), 10**9, places=4, allow_nan=False))
+def test_written_decimals_are_read_exactly(value: object) -> None:
+    for text in (f"{value}", f"{value:,}", f"$ {value} $", f"\\boxed{{{value}}}".removeprefix("\\boxed")):
+        found = read_quantity(text.strip("{}"))
+        assert found is not None
+        assert found.value == Fraction(str(value))
+
+
+@pytest.mark.parametrize("name", hostile_texts())
+def test_hostile_texts_are_read(name: str) -> None:
+    answer = final_answer(hostile_texts()[name])
+    if answer is not None:
+        read_quantity(answer)
+        clean(answer)
+
+
+@settings(derandomize=True, max_examples=500, deadline=None)
+@given(st.text(max_size=200) | st.text("0123456789.,/\\{}()[]$^_%-+= answerboxd#<>", max_size=60))
+def test_any_text_is_read(text: str) -> None:
+    final_answer(text)
+    quantity = read_quantity(text)
+    if quantity is not None:
+        assert equal(quantity, quantity)
+    assert clean(clean(text)) == clean(clean(clean(text)))
