@@ -79,7 +79,7 @@ def demo(
 
     Args:
         task: opgraph or countdown.
-        methods: uniform, ds (dynamic sampling) or any selector, with options (edge:curiosity=0) and gate (edge+ds);
+        methods: uniform, ds (dynamic sampling) or any selector, with options (edge:exploration=0) and gate (edge+ds);
             default: uniform ds mopps edge.
         seeds: how many seeds; default 5.
         first_seed: the first of them; default 0.

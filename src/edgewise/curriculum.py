@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewise.allocation import Allocation, make_allocation
+from edgewise.beliefs import monitor_belief
 from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
 from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 from edgewise.forecasts import ForecastWindow
 from edgewise.gates import Gate, Groups, make_gate
 from edgewise.pool import PromptPool, Rows
-from edgewise.selectors import Selector, make_selector, realigned, selectors
+from edgewise.selectors import Selector, make_selector
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -104,9 +105,7 @@ class Curriculum:
             rollouts if isinstance(rollouts, Allocation) else make_allocation("constant", rollouts=rollouts)
         )
         if isinstance(selector, str):
-            # A rule that weighs P(informative) has to know how many rollouts a group has.
-            known = selectors.accepted(selector, seed=seed, rollouts=self.allocation.mean)
-            selector = make_selector(selector, pool, **known)
+            selector = make_selector(selector, pool, seed=seed, rollouts=self.allocation.mean)
         if selector.pool is not pool:
             raise ConfigError("the selector was made for another pool; make both from the same PromptPool")
         if not 0 < success <= 1:
@@ -114,11 +113,14 @@ class Curriculum:
         if not 0 <= probe < 1:
             raise ConfigError(f"probe is a share of the batch in [0, 1), got {probe}")
         self.pool, self.selector, self.gate = pool, selector, gate
+        # Success rates beside a rule that predicts none.
+        self.monitor = None if selector.predicts else monitor_belief(pool)
         self.success, self.probe = float(success), float(probe)
         self.rng = np.random.default_rng([seed, 0x9E37])
         self._step = _Step()
         self._totals = {"steps": 0, "rollouts": 0, "groups": 0, "informative": 0, "successes": 0, "exhausted": 0}
         self._serial = 0
+        self._monitored = 0
         # Prompts in flight: row, serial of its batch and rollouts handed out.
         self._flight = np.empty((0, 3), np.int64)
         self._recent = ForecastWindow()
@@ -144,6 +146,10 @@ class Curriculum:
         batch = self._hand_out(n, new_step=self._step.shortfall == 0)
         self._step.rounds += 1
         return batch
+
+    def predict(self, rows: Rows) -> Floats:
+        """Predicted success rates, (n,): the selector's, or those of a monitor belief where it predicts none."""
+        return self.selector.predict(rows) if self.monitor is None else self.monitor.mean(rows)
 
     def select_more(self, n: int) -> Batch:
         """n more prompts for the policy step under way, as a refill picks them.
@@ -172,10 +178,13 @@ class Curriculum:
             untried = np.union1d(busy, self._step.tried)
             busy = untried if n <= len(self.pool) - len(untried) else busy
         extra = int(self.rng.binomial(n, self.probe)) if self.probe and n else 0
+        if new_step and self.monitor is not None and self._totals["groups"] > self._monitored:
+            self._monitored = self._totals["groups"]
+            self.monitor.advance()
         rows = self.selector.select(n - extra, exclude=busy, new_step=new_step)
         if extra:
             rows = np.concatenate([rows, self.pool.sample(extra, self.rng, np.union1d(busy, rows))])
-        predicted = self.selector.predict(rows)
+        predicted = self.predict(rows)
         counts = self.allocation.rollouts(predicted)
         self._serial += 1
         if new_step:
@@ -204,6 +213,8 @@ class Curriculum:
         groups = Groups(values, batch.rollouts, correct)
         admitted = self.gate.admit(groups) if self.gate is not None else np.ones(len(batch), bool)
         self.selector.observe(batch.rows, correct, batch.rollouts)
+        if self.monitor is not None:
+            self.monitor.observe(batch.rows, correct, batch.rollouts)
         self._flight = np.delete(self._flight, flight, axis=0)
         informative = (correct > 0) & (correct < batch.rollouts)
         step = self._step
@@ -236,8 +247,10 @@ class Curriculum:
     def forget(self, batch: Batch | None = None) -> None:
         """The results of this batch (of all in flight, if None) will never come; its prompts may be picked again."""
         if batch is None:
+            self.selector.forget(self.in_flight)
             self._flight = self._flight[:0]
         else:
+            self.selector.forget(batch.rows)
             self._flight = np.delete(self._flight, self._flight_of(batch), axis=0)
 
     def drop_surplus(self) -> None:
@@ -248,6 +261,8 @@ class Curriculum:
         """Add prompts to the pool during a run; returns their rows."""
         rows = self.pool.extend(ids, categories, features)
         self.selector.grow()
+        if self.monitor is not None:
+            self.monitor.grow()
         return rows
 
     def metrics(self) -> dict[str, float]:
@@ -271,6 +286,8 @@ class Curriculum:
     def state_dict(self) -> dict[str, Any]:
         return {
             "selector": self.selector.state_dict(),
+            "monitor": {} if self.monitor is None else self.monitor.state_dict(),
+            "monitored": self._monitored,
             "rng": generator_state(self.rng),
             "step": self._step.state_dict(),
             "totals": dict(self._totals),
@@ -291,6 +308,9 @@ class Curriculum:
             rng = np.random.default_rng()
             restore_generator(rng, state["rng"])
             self.selector.load_state_dict(state["selector"], remap)
+            if self.monitor is not None:
+                self.monitor.load_state_dict(state["monitor"], remap)
+            self._monitored = int(state["monitored"])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise CheckpointError(f"not the state of a curriculum: {error!r}") from error
         self.rng, self._step, self._recent, self._flight = rng, step, recent, flight
@@ -322,8 +342,7 @@ class Curriculum:
         saved = load_state(path, "curriculum")
         parts, setting = saved["parts"], saved["setting"]
         if selector is None:
-            options = realigned(_options(parts, "selector"), saved["ids"], pool)
-            selector = make_selector(parts["selector"]["name"], pool, **options)
+            selector = make_selector(parts["selector"]["name"], pool, **_options(parts, "selector"))
         if gate is None and setting["gated"]:
             gate = make_gate(parts["gate"]["name"], **_options(parts, "gate"))
         if rollouts is None:

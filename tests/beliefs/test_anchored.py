@@ -12,7 +12,7 @@ from edgewise.pool import PromptPool
 
 def test_one_step_by_hand() -> None:
     pool = PromptPool(range(3))
-    belief = AnchoredBelief(pool, [0.2, 0.0, 0.4], [0.6, 0.8, 1.0], forgetting=0.1, balance=0.25, rollouts=8)
+    belief = AnchoredBelief(pool, [0.2, 0.0, 0.4], [0.6, 0.8, 1.0], retention=1-0.1, balance=0.25, rollouts=8)
     everyone = np.arange(3)
     np.testing.assert_allclose(belief.mean(everyone), 0.5)
     belief.observe(np.array([0, 1]), np.array([2, 4]), np.array([8, 8]))
@@ -20,7 +20,7 @@ def test_one_step_by_hand() -> None:
     np.testing.assert_allclose([alpha, beta], [[3, 5, 1], [7, 5, 1]])
     belief.advance()
     # Batch: rates 0.25 and 0.5, weak 0.2 and 0, strong 0.6 and 0.8: c = (0.375 - 0.1) / (0.7 - 0.1) = 11 / 24.
-    assert belief.place == pytest.approx(11 / 24)
+    assert belief.ability == pytest.approx(11 / 24)
     # Prompt 2: 0.4 + 11/24 * 0.6 = 0.675 of 0.25 * 8 = 2 pseudo-rollouts. The others count their own eight.
     alpha, beta = belief.posterior(everyone)
     np.testing.assert_allclose([alpha, beta], [[3, 5, 1 + 1.35], [7, 5, 1 + 0.65]], rtol=1e-6)
@@ -28,7 +28,7 @@ def test_one_step_by_hand() -> None:
     belief.advance()
     # c <- 0.9 * 11/24 + 0.1 * (1 - 0.4) / 0.6.
     place = 0.9 * 11 / 24 + 0.1
-    assert belief.place == pytest.approx(place)
+    assert belief.ability == pytest.approx(place)
     alpha, beta = belief.posterior(everyone)
     # Implicit evidence is evaluated at the faded mean of c; nothing is clipped here, so it is the sum over steps.
     expected = [1 + 0.9 * 2 + 2 * (0.2 + 0.4 * place), 1 + 0.9 * 4 + 2 * 0.8 * place, 1 + 0.9 * 1.35 + 8]
@@ -39,7 +39,7 @@ def test_lazy_equals_updating_every_prompt_every_step() -> None:
     n, rng = 30, np.random.default_rng(0)
     weak = rng.uniform(0.1, 0.4, n)
     strong = weak + rng.uniform(0.2, 0.5, n)
-    belief = AnchoredBelief(PromptPool(range(n)), weak, strong, forgetting=0.2, balance=0.3, rollouts=8)
+    belief = AnchoredBelief(PromptPool(range(n)), weak, strong, retention=1-0.2, balance=0.3, rollouts=8)
     alpha, beta, place = np.ones(n), np.ones(n), None
     for _ in range(40):
         rows = rng.choice(n, 5, replace=False)
@@ -64,8 +64,8 @@ def test_a_policy_beyond_the_anchors_is_clipped() -> None:
     for _ in range(30):
         belief.observe(np.array([0, 1]), np.array([8, 8]), np.array([8, 8]))
         belief.advance()
-    assert belief.place is not None
-    assert belief.place > 1
+    assert belief.ability is not None
+    assert belief.ability > 1
     alpha, beta = belief.posterior(np.arange(4))
     assert (alpha >= 1).all()
     assert (beta >= 1).all()
@@ -76,7 +76,7 @@ def test_anchors_that_agree_tell_nothing_of_the_place() -> None:
     belief = AnchoredBelief(PromptPool(range(3)), [0.5, 0.5, 0.1], [0.5, 0.5, 0.9])
     belief.observe(np.array([0, 1]), np.array([8, 8]), np.array([8, 8]))
     belief.advance()
-    assert belief.place is None
+    assert belief.ability is None
     assert belief.mean(np.array([2]))[0] == 0.5
 
 

@@ -86,7 +86,7 @@ def test_the_order_within_a_step_does_not_matter(steps, last, decay, random):
     pool = PromptPool(range(SIZE))
     states = []
     for _ in range(3):
-        belief = BetaBelief(pool, discount=decay)
+        belief = BetaBelief(pool, decay=decay)
         play(belief, steps)
         order = list(last)
         random.shuffle(order)
@@ -101,7 +101,7 @@ def test_the_order_within_a_step_does_not_matter(steps, last, decay, random):
 
 def test_parts_of_one_group_are_one_observation():
     pool = PromptPool(range(2))
-    whole, parts = BetaBelief(pool, discount=0.25), BetaBelief(pool, discount=0.25)
+    whole, parts = BetaBelief(pool, decay=0.25), BetaBelief(pool, decay=0.25)
     for belief in (whole, parts):
         play(belief, [{0: (8, 3)}])
     observe(whole, {0: (8, 5)})

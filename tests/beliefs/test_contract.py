@@ -16,10 +16,10 @@ from edgewise.pool import PromptPool
 SIZE = 12
 EVERYONE = np.arange(SIZE)
 MAKE: dict[str, Callable[[PromptPool], Belief]] = {
-    "hmm": lambda pool: MarkovBelief(pool, 0.7, "progress"),
-    "hmm-constant": lambda pool: MarkovBelief(pool, 1.0),
-    "ability": lambda pool: AbilityBelief(pool, ageing=0.9),
-    "features": lambda pool: FeatureBelief(pool, ageing=0.9),
+    "hmm": lambda pool: MarkovBelief(pool, retention=0.7, transitions="progress"),
+    "hmm-constant": lambda pool: MarkovBelief(pool, retention=1.0),
+    "ability": lambda pool: AbilityBelief(pool, retention=0.9),
+    "features": lambda pool: FeatureBelief(pool, retention=0.9),
     "anchored": lambda pool: AnchoredBelief(pool, *anchors(pool)),
 }
 
@@ -67,7 +67,7 @@ def random_steps(seed: int, n: int) -> list[Step]:
 def test_rates_are_proper(name: str, sequence: list[Step], silence: int) -> None:
     belief = play(MAKE[name](make_pool()), sequence)
     for _ in range(2):
-        mean, spread = belief.mean(EVERYONE), belief.spread(EVERYONE)
+        mean, spread = belief.mean(EVERYONE), belief.std(EVERYONE)
         drawn = belief.draw(EVERYONE, np.random.default_rng(0))
         for values in (mean, spread, drawn):
             assert values.shape == (SIZE,)
@@ -109,7 +109,7 @@ def test_asking_changes_nothing(name: str) -> None:
         tell(asked, step)
         tell(left_alone, step)
         asked.mean(EVERYONE)
-        asked.spread(EVERYONE[::2])
+        asked.std(EVERYONE[::2])
         asked.advance()
         left_alone.advance()
     np.testing.assert_allclose(asked.mean(EVERYONE), left_alone.mean(EVERYONE), rtol=0, atol=1e-6)
@@ -128,7 +128,7 @@ def test_state_goes_on_identically(name: str, mid_step: bool, tmp_path: object) 
         np.testing.assert_array_equal(belief.mean(EVERYONE), other.mean(EVERYONE))
         for each in (belief, other):
             play(each, [step])
-    np.testing.assert_array_equal(belief.spread(EVERYONE), other.spread(EVERYONE))
+    np.testing.assert_array_equal(belief.std(EVERYONE), other.std(EVERYONE))
 
 
 @pytest.mark.parametrize("name", MAKE)

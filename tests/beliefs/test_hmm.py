@@ -73,10 +73,10 @@ def test_rates_of_the_states() -> None:
     tell(belief, [0], [8])
     rows = np.array([0, 1])
     assert belief.mean(rows) == pytest.approx([1.0, 0.5])
-    assert belief.spread(rows) == pytest.approx([0.0, np.sqrt(1 / 3 + 1 / 9 - 1 / 4)])
+    assert belief.std(rows) == pytest.approx([0.0, np.sqrt(1 / 3 + 1 / 9 - 1 / 4)])
     drawn = belief.draw(np.ones(20000, np.int64), np.random.default_rng(0))
     assert drawn.mean() == pytest.approx(0.5, abs=0.01)
-    assert drawn.std() == pytest.approx(belief.spread(rows)[1], abs=0.01)
+    assert drawn.std() == pytest.approx(belief.std(rows)[1], abs=0.01)
     assert (drawn == 0).mean() == pytest.approx(1 / 3, abs=0.02)
 
 

@@ -8,7 +8,7 @@ from scipy import integrate, stats
 from scipy.special import expit
 
 from edgewise.beliefs import AbilityBelief, FeatureBelief
-from edgewise.beliefs.logits import logit_posterior
+from edgewise.distributions import logit_posterior
 from edgewise.pool import PromptPool
 
 
@@ -59,7 +59,7 @@ def test_posterior_of_one_logit_is_exact(mean: float, variance: float, s: int, k
 def test_one_group_moves_related_prompts_by_the_shared_variance() -> None:
     """One group, by hand: the logit's site is split between ability, offset and difficulty by their variances."""
     pool = PromptPool(range(4), ["x", "x", "y", "y"])
-    belief = AbilityBelief(pool, drift=0.0, offset=1.0, residual=1.0, ageing=1.0)
+    belief = AbilityBelief(pool, drift=0.0, offset=1.0, residual=1.0, retention=1.0)
     belief.observe(np.array([0]), np.array([8]), np.array([8]))
     after, left = logit_posterior(np.zeros(1), np.full(1, 3.0), np.array([8]), np.array([8]))
     site = 1 / left - 1 / 3
@@ -78,7 +78,7 @@ def test_one_group_moves_related_prompts_by_the_shared_variance() -> None:
 
 def test_ageing_alone_returns_a_prompt_to_its_category() -> None:
     pool = PromptPool(range(6), list("xxxyyy"))
-    belief = AbilityBelief(pool, ageing=0.9)
+    belief = AbilityBelief(pool, retention=0.9)
     for _ in range(3):
         belief.observe(np.arange(4), np.array([8, 2, 3, 5]), np.full(4, 8))
         belief.advance()
@@ -128,7 +128,7 @@ def test_mean_and_spread_are_those_of_the_draws() -> None:
     rows = np.repeat(np.arange(3), 20_000)
     drawn = belief.draw(rows, np.random.default_rng(0)).reshape(3, -1)
     np.testing.assert_allclose(belief.mean(np.arange(3)), drawn.mean(1), atol=0.01)
-    np.testing.assert_allclose(belief.spread(np.arange(3)), drawn.std(1), atol=0.01)
+    np.testing.assert_allclose(belief.std(np.arange(3)), drawn.std(1), atol=0.01)
 
 
 @pytest.mark.parametrize(("n", "target"), [(1, 0.5), (3, 0.3), (40, 0.9)])

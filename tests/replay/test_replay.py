@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import edgewise as ew
-from edgewise.acquisition import Informativeness
+from edgewise.acquisition import PInformative
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.replay import (
     Method,
@@ -38,7 +38,7 @@ class Oracle(Selector):
 
     def _choose(self, n, candidates, exclude):
         self.now = next(self.rates)
-        return np.argsort(-self.sign * Informativeness(8).worth(self.now), kind="stable")[:n]
+        return np.argsort(-self.sign * PInformative(8).value(self.now), kind="stable")[:n]
 
     def _predict(self, rows):
         return self.now[rows]

@@ -10,7 +10,7 @@ from scipy.stats import chi2, norm
 
 import edgewise as ew
 from edgewise.beliefs import AbilityBelief, FeatureBelief
-from edgewise.beliefs.logistic import ALL_RIGHT, NONE_RIGHT, SOME_RIGHT, UNSEEN
+from edgewise.outcomes import Outcome
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import ConfigError
 from edgewise.replay import World, simulate
@@ -38,21 +38,21 @@ def test_the_weight_is_the_expected_chance_to_be_informative_to_the_power_of_sha
         sd = variance**0.5
         expected = quad(lambda x, m=mean, s=sd: chance(x) * norm.pdf(x, m, s), mean - 9 * sd, mean + 9 * sd)[0]
         tried, untried = np.exp(
-            edge._log_weight(np.full(2, mean), np.full(2, variance), np.array([SOME_RIGHT, UNSEEN]))
+            edge._log_weight(np.full(2, mean), np.full(2, variance), np.array([Outcome.MIXED, Outcome.UNSEEN]))
         )
         assert tried == pytest.approx(expected**2.5, rel=2e-3)
         square = quad(lambda x, m=mean, s=sd: chance(x) ** 2 * norm.pdf(x, m, s), mean - 9 * sd, mean + 9 * sd)[0]
         raised = min(expected + 0.5 * (square - expected**2) ** 0.5, 1.0)
         assert untried == pytest.approx(raised**2.5, rel=1e-2), "half a deviation above what is expected"
     # Known for certain to be a coin: 1 - 2 / 2^4 = 7/8, tried or not.
-    assert edge._log_weight(np.zeros(2), np.full(2, 1e-12), np.array([SOME_RIGHT, UNSEEN])) == pytest.approx(
+    assert edge._log_weight(np.zeros(2), np.full(2, 1e-12), np.array([Outcome.MIXED, Outcome.UNSEEN])) == pytest.approx(
         2.5 * np.log(7 / 8), abs=1e-5
     )
 
 
-def test_curiosity_tries_more_prompts_where_nothing_is_known_of_them() -> None:
+def test_exploration_tries_more_prompts_where_nothing_is_known_of_them() -> None:
     result = simulate(
-        ["edge:curiosity=0.0", "edge"], World(prompts=500), seeds=(0, 1), steps=40, batch=16, knows="nothing"
+        ["edge:exploration=0.0", "edge"], World(prompts=500), seeds=(0, 1), steps=40, batch=16, knows="nothing"
     )
     incurious, curious = result.values["tried"][1:]
     assert (curious > incurious + 0.05).all()
@@ -60,7 +60,7 @@ def test_curiosity_tries_more_prompts_where_nothing_is_known_of_them() -> None:
 
 def law(edge: EdgeSelector, rows: np.ndarray) -> np.ndarray:
     """Probability of each row to be drawn first."""
-    weight = np.exp(edge._log_weight(*edge.belief.logits(rows), edge.belief.shown(rows)))
+    weight = np.exp(edge._log_weight(*edge.belief.logits(rows), edge.belief.last_outcome(rows)))
     return np.asarray(weight / weight.sum())
 
 
@@ -195,7 +195,7 @@ def test_forecasts_are_corrected_for_prompts_that_stay_out_of_reach() -> None:
         rows = rng.choice(600, 32, replace=False)
         edge.observe(rows, rng.binomial(8, rates[rows]), 8)
         edge.advance()
-    known = np.flatnonzero(edge.belief.shown(np.arange(600)) == NONE_RIGHT)
+    known = np.flatnonzero(edge.belief.last_outcome(np.arange(600)) == Outcome.ALL_WRONG)
     stuck = known[hopeless[known]]
     assert len(stuck) > 30
     assert edge.predict(stuck).mean() < 0.6 * edge.belief.mean(stuck).mean()
@@ -212,21 +212,21 @@ def test_what_a_prompt_showed_last_is_remembered_in_any_order() -> None:
             edge.advance()
             for part in (order[:2], order[2:]):
                 edge.observe(rows[part], successes[part], 8)
-    both = [edge.belief.shown(np.arange(12)) for edge in edges]
+    both = [edge.belief.last_outcome(np.arange(12)) for edge in edges]
     assert (both[0] == both[1]).all()
     assert (
-        both[0][(np.arange(6) * 2 + 2) % 12] == [NONE_RIGHT, ALL_RIGHT, SOME_RIGHT, NONE_RIGHT, ALL_RIGHT, SOME_RIGHT]
+        both[0][(np.arange(6) * 2 + 2) % 12] == [Outcome.ALL_WRONG, Outcome.ALL_RIGHT, Outcome.MIXED, Outcome.ALL_WRONG, Outcome.ALL_RIGHT, Outcome.MIXED]
     ).all()
     for edge in edges:
         edge.advance()
     assert (edges[0].predict() == edges[1].predict()).all()
-    assert (edges[0].belief.shown(np.arange(12)) == both[0]).all()
+    assert (edges[0].belief.last_outcome(np.arange(12)) == both[0]).all()
 
 
 def test_settings_are_checked() -> None:
     for sharpness in (-1.0, np.inf, np.nan):
         with pytest.raises(ConfigError, match="sharpness"):
             EdgeSelector(ew.PromptPool(range(3)), sharpness=sharpness)
-    for curiosity in (-0.1, np.inf, np.nan):
-        with pytest.raises(ConfigError, match="curiosity"):
-            EdgeSelector(ew.PromptPool(range(3)), curiosity=curiosity)
+    for exploration in (-0.1, np.inf, np.nan):
+        with pytest.raises(ConfigError, match="exploration"):
+            EdgeSelector(ew.PromptPool(range(3)), exploration=exploration)

@@ -2,12 +2,11 @@
 
 from edgewise.beliefs.ability import AbilityBelief
 from edgewise.beliefs.anchored import AnchoredBelief
-from edgewise.beliefs.base import Belief
-from edgewise.beliefs.beta import BetaBelief
+from edgewise.beliefs.base import Belief, Exchangeable, beliefs, list_beliefs
+from edgewise.beliefs.beta import BetaBelief, monitor_belief
 from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.hmm import MarkovBelief
 from edgewise.beliefs.priors import CategoryPrior, FixedPrior, KnownRates, Prior, priors
-from edgewise.beliefs.registry import beliefs
 
 __all__ = [
     "AbilityBelief",
@@ -15,11 +14,14 @@ __all__ = [
     "Belief",
     "BetaBelief",
     "CategoryPrior",
+    "Exchangeable",
     "FeatureBelief",
     "FixedPrior",
     "KnownRates",
     "MarkovBelief",
     "Prior",
     "beliefs",
+    "list_beliefs",
+    "monitor_belief",
     "priors",
 ]

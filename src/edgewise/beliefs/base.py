@@ -1,67 +1,94 @@
-"""The contract of a belief: a distribution over every prompt's success rate now."""
+"""Contract of a belief: a distribution of every prompt's success rate under the current policy."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from edgewise.pool import PromptPool, Rows
+from edgewise.arrays import Counts, Floats, Rows
+from edgewise.distributions import Distribution
+from edgewise.parts import Part
+from edgewise.registry import Registry
+from edgewise.seen import SeenTable
 
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 
+class Exchangeable(NamedTuple):
+    """Prompts never observed, in classes whose prompts share one distribution.
 
-class Belief(ABC):
-    """What we believe about every prompt's success rate under the current policy.
-
-    Everything is vectorised over rows; nothing does work proportional to the pool unless it is asked about the pool.
-    Within one policy step, the order of observations does not matter.
+    Attributes:
+        distribution: of a prompt of each class, (classes,).
+        sizes: prompts never observed of each class, int64 (classes,).
+        by_category: the classes are the category codes; otherwise all prompts are one class.
+        seen: the prompts that have been observed.
     """
 
-    def __init__(self, pool: PromptPool):
-        self.pool = pool
+    distribution: Distribution
+    sizes: Counts
+    by_category: bool
+    seen: SeenTable
+
+
+class Belief(Part, ABC):
+    """Distribution of every prompt's success rate under the current policy.
+
+    Everything is vectorised over rows, and nothing visits the pool unless it is given all rows. Within one policy step the
+    order of observations does not matter. A belief starts from the pool's priors where there are any.
+
+    Example:
+        >>> import edgewise as ew
+        >>> from edgewise.distributions import Beta
+        >>> class Counter(Belief):
+        ...     "Beta(1 + successes, 1 + failures)."
+        ...     by_row = ("wins", "losses")
+        ...     def __init__(self, pool):
+        ...         super().__init__(pool)
+        ...         self.wins, self.losses = np.zeros(len(pool)), np.zeros(len(pool))
+        ...     def distribution(self, rows):
+        ...         return Beta(1 + self.wins[rows], 1 + self.losses[rows])
+        ...     def observe(self, rows, successes, trials, age=None):
+        ...         self.wins[rows] += successes
+        ...         self.losses[rows] += trials - successes
+        >>> belief = Counter(ew.PromptPool(range(2)))
+        >>> belief.observe(np.array([1]), np.array([6]), np.array([6]))
+        >>> belief.mean(np.arange(2)).tolist()
+        [0.5, 0.875]
+    """
 
     @abstractmethod
+    def distribution(self, rows: Rows) -> Distribution:
+        """Distribution of each prompt's success rate now, (n,)."""
+
+    @abstractmethod
+    def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
+        """See `Part.observe`."""
+
     def mean(self, rows: Rows) -> Floats:
-        """Mean success rate, (n,) in [0, 1]."""
+        """Predicted success rates, (n,) in [0, 1]."""
+        return self.distribution(rows).mean()
 
-    @abstractmethod
+    def std(self, rows: Rows) -> Floats:
+        """Standard deviation of each prompt's success rate, (n,) in [0, 1/2]."""
+        return self.distribution(rows).std()
+
     def draw(self, rows: Rows, rng: np.random.Generator) -> Floats:
         """One independent draw of each prompt's success rate, (n,) in [0, 1] (Thompson sampling)."""
+        return self.distribution(rows).draw(rng)
 
-    def spread(self, rows: Rows) -> Floats:
-        """Standard deviation of each prompt's success rate, (n,) in [0, 1/2]; from a hundred draws where not overridden."""
-        rng = np.random.default_rng(0)
-        return np.std([self.draw(rows, rng) for _ in range(100)], axis=0)
-
-    def closest(self, n: int, target: float, exclude: Rows, rng: np.random.Generator) -> Rows | None:
-        """The n rows, none of `exclude` (sorted), whose draws are closest to `target`, without drawing for every prompt.
-
-        Distributed exactly as the n closest of one `draw` of all others; None where a belief or target has no such way.
-        """
+    def exchangeable(self) -> Exchangeable | None:
+        """Prompts never observed by class, so that draws need not visit them; None where each has its own distribution."""
         return None
 
-    @abstractmethod
-    def observe(self, rows: Rows, successes: Counts, trials: Counts) -> None:
-        """Take in `successes` of `trials` rollouts, each (n,), rows distinct and already checked."""
+    @property
+    def static(self) -> bool:
+        """Whether a prompt's distribution changes only when that prompt is observed."""
+        return False
 
-    @abstractmethod
-    def advance(self) -> None:
-        """One policy step has passed: beliefs about all prompts age, observed or not. Cost independent of the pool."""
 
-    @abstractmethod
-    def state_dict(self) -> dict[str, Any]:
-        """Everything learned, as arrays and JSON values; rows refer to the pool as it is now."""
+beliefs: Registry[Belief] = Registry("belief")
 
-    @abstractmethod
-    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
-        """Restore `state_dict`. `remap[old row]` is the row in the present pool, -1 for prompts that are gone."""
 
-    def grow(self) -> None:
-        """The pool has been extended; make room for the new rows."""
-
-    def metrics(self) -> dict[str, float]:
-        return {}
+def list_beliefs() -> list[str]:
+    """Names of all registered beliefs, those of installed packages included."""
+    return beliefs.names()

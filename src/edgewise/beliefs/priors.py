@@ -1,71 +1,44 @@
-"""Where a prompt's belief starts and returns to: fixed, known pass rates, or learned from its category."""
+"""Priors of Beta beliefs: fixed, or learned by category; and success rates known before the run."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from edgewise.beliefs.base import Counts, Floats
-from edgewise.errors import CheckpointError, ConfigError
-from edgewise.pool import PromptPool, Rows
+from edgewise.arrays import Counts, Flags, Floats, Rows, as_array
+from edgewise.distributions import Beta
+from edgewise.errors import ConfigError
+from edgewise.parts import Part
+from edgewise.pool import PromptPool
 from edgewise.registry import Registry
 
 
-class Prior(ABC):
-    """Pseudo-counts of successes and failures for every prompt.
+class Prior(Part, ABC):
+    """Pseudo-counts of successes and failures for every prompt."""
 
-    Where many prompts share a prior, they are of one kind, and what has to be known of the unseen ones is their number.
-    """
-
-    # Whether `counts` never changes.
-    steady = False
-
-    def __init__(self, pool: PromptPool):
-        self.pool = pool
-
-    def kinds(self) -> tuple[Floats, Floats] | None:
-        """(alpha0, beta0) of each kind of prompt, (kinds,) each; None where every prompt has its own."""
-        return None
-
-    def kind(self, rows: np.ndarray) -> np.ndarray:
-        """Kind of each prompt, integers (n,)."""
-        return np.zeros(len(rows), np.int64)
-
-    def sizes(self) -> np.ndarray:
-        """Number of prompts of each kind, int64 (kinds,)."""
-        return np.array([len(self.pool)], np.int64)
-
-    def members(self, kind: int) -> np.ndarray | None:
-        """Rows of one kind; None for the whole pool."""
-        return None
+    static = False
+    """Whether `counts` never changes."""
+    by_code = False
+    """Whether prompts of one category share a prior; otherwise all prompts share one."""
 
     @abstractmethod
+    def shared(self) -> Beta:
+        """Prior of each category code, (C + 1,), if `by_code`; of all prompts, (1,), otherwise."""
+
     def counts(self, rows: Rows) -> tuple[Floats, Floats]:
         """(alpha0, beta0), each (n,) and positive."""
+        shared = self.shared()
+        code = self.pool.category_index(rows) if self.by_code else np.zeros(len(rows), np.int64)
+        return shared.alpha[code], shared.beta[code]
 
-    def observe(self, rows: Rows, successes: Counts, trials: Counts, predicted: Floats, first: np.ndarray) -> None:
-        """Learn from rollouts: `predicted` is the mean before them, `first` marks prompts never observed before."""
-
-    def advance(self) -> None:
-        """One policy step has passed."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
-        """Restore `state_dict`."""
-        if state:
-            raise CheckpointError(
-                f"a {type(self).__name__} learns nothing, but the saved prior holds {', '.join(state)}"
-            )
-
-    def grow(self) -> None:
-        """The pool has been extended."""
-
-    def metrics(self) -> dict[str, float]:
-        return {}
+    def learn(
+        self, rows: Rows, successes: Counts, trials: Counts, predicted: Floats, first: Flags, weight: Floats | float
+    ) -> None:
+        """Learn from rollouts: mean predicted before them, prompts never observed before, weight of late results, (n,) each."""
 
 
 priors: Registry[Prior] = Registry("prior")
@@ -73,9 +46,14 @@ priors: Registry[Prior] = Registry("prior")
 
 @priors.register("fixed")
 class FixedPrior(Prior):
-    """One Beta(alpha0, beta0) for all prompts (MoPPS, arXiv 2507.04632; Beta(1, 1) without prior knowledge)."""
+    """One Beta(alpha0, beta0) for all prompts (MoPPS, arXiv 2507.04632; Beta(1, 1) without prior knowledge).
 
-    steady = True
+    Example:
+        >>> FixedPrior(PromptPool(range(2)), 1.0, 3.0).shared().mean().tolist()
+        [0.25]
+    """
+
+    static = True
 
     def __init__(self, pool: PromptPool, alpha: float = 1.0, beta: float = 1.0):
         super().__init__(pool)
@@ -83,42 +61,8 @@ class FixedPrior(Prior):
             raise ConfigError(f"a Beta prior needs positive finite counts, got ({alpha}, {beta})")
         self.alpha, self.beta = float(alpha), float(beta)
 
-    def counts(self, rows: Rows) -> tuple[Floats, Floats]:
-        return np.full(len(rows), self.alpha), np.full(len(rows), self.beta)
-
-    def kinds(self) -> tuple[Floats, Floats]:
-        return np.array([self.alpha]), np.array([self.beta])
-
-
-@priors.register("known")
-class KnownRates(Prior):
-    """Per-prompt pass rates known beforehand (an earlier evaluation), worth `strength` rollouts each, on top of Beta(1, 1).
-
-    Args:
-        rates: pass rate of each prompt in [0, 1], shape (pool,); NaN where it is unknown.
-        strength: pseudo-rollouts, >= 0.
-    """
-
-    def __init__(self, pool: PromptPool, rates: Any, strength: float = 4.0):
-        super().__init__(pool)
-        self.rates = np.asarray(rates, np.float64)
-        if self.rates.shape != (len(pool),):
-            raise ConfigError(f"known pass rates must have shape ({len(pool)},), got {self.rates.shape}")
-        known = self.rates[~np.isnan(self.rates)]
-        if known.size and (known.min() < 0 or known.max() > 1):
-            raise ConfigError("known pass rates must lie in [0, 1]")
-        if not 0 <= strength < np.inf:
-            raise ConfigError(f"strength must be a finite number of rollouts >= 0, got {strength}")
-        self.strength = float(strength)
-
-    def counts(self, rows: Rows) -> tuple[Floats, Floats]:
-        rates = self.rates[rows]
-        weight = np.where(np.isnan(rates), 0.0, self.strength)
-        rates = np.nan_to_num(rates, nan=0.5)
-        return 1.0 + weight * rates, 1.0 + weight * (1.0 - rates)
-
-    def grow(self) -> None:
-        self.rates = np.concatenate([self.rates, np.full(len(self.pool) - len(self.rates), np.nan)])
+    def shared(self) -> Beta:
+        return Beta(np.array([self.alpha]), np.array([self.beta]))
 
 
 @priors.register("category")
@@ -132,100 +76,141 @@ class CategoryPrior(Prior):
     Strength: from the spread of first visits. With intra-class correlation r, groups of k rollouts around mean m have
     variance m(1-m)(1/k + (1-1/k) r) (beta-binomial); a Beta prior with that r has strength 1/r - 1.
 
+    What a step shows takes effect with `advance`, so that the order of observations within a step does not matter.
+
     Args:
-        memory: steps after which an old observation counts 1/e, > 0. The policy drifts; so must the prior.
+        pool: the prompts.
+        retention: share of the evidence about a mean that survives a policy step, in (0, 1). The policy drifts; so must
+            the prior. Evidence about the strength has the square root.
         shrinkage: rollouts that the average over categories counts for in each, > 0.
+
+    Example:
+        >>> CategoryPrior(PromptPool(range(2), ["a", "b"])).shared().mean().tolist()
+        [0.5, 0.5, 0.5]
     """
 
-    def __init__(self, pool: PromptPool, memory: float = 20.0, shrinkage: float = 8.0):
+    by_code = True
+    # By category: own mean; rollouts behind it; spread of first visits beyond chance; what that would be at r = 1; and of
+    # the present step the rollouts, innovations, spread and its scale.
+    by_category: ClassVar[Mapping[str, float]] = {
+        "own": 0.5,
+        "weight": 0.0,
+        "excess": 0.0,
+        "scale": 0.0,
+        "new_weight": 0.0,
+        "new_innovation": 0.0,
+        "new_excess": 0.0,
+        "new_scale": 0.0,
+    }
+
+    def __init__(self, pool: PromptPool, *, retention: float = float(np.exp(-1.0 / 20.0)), shrinkage: float = 8.0):
         super().__init__(pool)
-        if not memory > 0 or not shrinkage > 0:
-            raise ConfigError(f"memory and shrinkage must be positive, got {memory} and {shrinkage}")
-        self.decay, self.shrinkage = float(np.exp(-1.0 / memory)), float(shrinkage)
-        # One column a category code. Rows: mean; rollouts behind it; spread of first visits
-        # beyond chance; what that spread would be at r = 1; and this step's rollouts, innovations, spread and its scale.
-        self._state = np.empty((8, 0))
-        self._names: list[str] = []
-        self.grow()
+        if not 0 < retention < 1 or not shrinkage > 0:
+            raise ConfigError(
+                f"retention must lie in (0, 1) and shrinkage be positive, got {retention} and {shrinkage}"
+            )
+        self.retention, self.shrinkage = float(retention), float(shrinkage)
+        size = len(pool.category_names) + 1
+        self.own, self.weight, self.excess, self.scale = np.full(size, 0.5), *np.zeros((3, size))
+        self.new_weight, self.new_innovation, self.new_excess, self.new_scale = np.zeros((4, size))
 
-    def counts(self, rows: Rows) -> tuple[Floats, Floats]:
-        alpha, beta = self.kinds()
-        kind = self.kind(rows)
-        return alpha[kind], beta[kind]
+    def shared(self) -> Beta:
+        mean, strength = self._table()
+        return Beta(mean * strength, (1.0 - mean) * strength)
 
-    def observe(self, rows: Rows, successes: Counts, trials: Counts, predicted: Floats, first: np.ndarray) -> None:
-        """Takes effect with the next `advance`, so that the order of observations within a step does not matter."""
-        group, size = self.kind(rows), self._state.shape[1]
+    def learn(
+        self, rows: Rows, successes: Counts, trials: Counts, predicted: Floats, first: Flags, weight: Floats | float
+    ) -> None:
+        code, size = self.pool.category_index(rows), len(self.own)
         mean, strength = self._table()
         rate = successes / trials
-        worth = trials / (1.0 + (trials - 1.0) / (1.0 + strength[group]))
-        self._state[4] += np.bincount(group, worth, size)
-        self._state[5] += np.bincount(group, worth * (rate - predicted), size)
+        independent = weight * trials / (1.0 + (trials - 1.0) / (1.0 + strength[code]))
+        self.new_weight = self.new_weight + np.bincount(code, independent, size)
+        self.new_innovation = self.new_innovation + np.bincount(code, independent * (rate - predicted), size)
         fresh = first & (trials > 1)
-        g, k, m = group[fresh], trials[fresh], mean[group[fresh]]
+        c, k, m = code[fresh], trials[fresh], mean[code[fresh]]
         within = m * (1.0 - m)
-        self._state[6] += np.bincount(g, (rate[fresh] - m) ** 2 - within / k, size)
-        self._state[7] += np.bincount(g, within * (1.0 - 1.0 / k), size)
+        self.new_excess = self.new_excess + np.bincount(c, (rate[fresh] - m) ** 2 - within / k, size)
+        self.new_scale = self.new_scale + np.bincount(c, within * (1.0 - 1.0 / k), size)
 
-    def advance(self) -> None:
-        mean, _ = self._table()
-        _, weight, excess, scale, gained, innovation, new_excess, new_scale = self._state
-        # The recursion starts from the shrunken mean: a category's first data moves it from where the others are.
-        moved = np.clip(mean + innovation / (weight + self.shrinkage + gained), 0.01, 0.99)
-        # How prompts differ inside a category changes more slowly than how good the policy is.
-        slow = np.sqrt(self.decay)
-        self._state[0] = np.where(gained > 0, moved, self._state[0])
-        self._state[1] = (weight + gained) * self.decay
-        self._state[2] = (excess + new_excess) * slow
-        self._state[3] = (scale + new_scale) * slow
-        self._state[4:] = 0.0
-
-    def kinds(self) -> tuple[Floats, Floats]:
-        mean, strength = self._table()
-        return mean * strength, (1.0 - mean) * strength
-
-    def kind(self, rows: np.ndarray) -> np.ndarray:
-        return self.pool.category_index(rows)
-
-    def sizes(self) -> np.ndarray:
-        return self.pool.category_sizes()
-
-    def members(self, kind: int) -> np.ndarray | None:
-        if self.pool.categories is None:
-            return None
-        return self.pool.members(kind)
-
-    def _table(self) -> tuple[Floats, Floats]:
-        """(mean, strength) by category, each shrunk towards the average over categories."""
-        own, weight, excess, scale = self._state[:4]
-        overall = (own @ weight + 0.5 * self.shrinkage) / (weight.sum() + self.shrinkage)
-        mean = (own * weight + overall * self.shrinkage) / (weight + self.shrinkage)
-        # Before any data r = 1/3, which is Beta(1, 1). A scale of 1.5 is about eight groups around a mean of 0.5.
-        shared = (excess.sum() + 1.0) / (scale.sum() + 3.0)
-        correlation = (excess + 1.5 * shared) / (scale + 1.5)
-        return mean, 1.0 / np.clip(correlation, 0.02, 0.8) - 1.0
-
-    def grow(self) -> None:
-        self._carry(self._names, self._state)
-
-    def _carry(self, names: list[str], table: Floats) -> None:
-        """Take over the columns of categories that `table` has; others start afresh."""
-        source = self.pool.match_categories(names)
-        self._state = np.zeros((8, len(source)))
-        self._state[0] = 0.5
-        if table.shape[1]:
-            self._state[:, source >= 0] = table[:, source[source >= 0]]
-        self._names = list(self.pool.category_names)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"names": list(self.pool.category_names), "table": self._state.copy()}
-
-    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
-        names, table = list(state["names"]), np.asarray(state["table"], np.float64)
-        if table.shape != (8, len(names) + 1):
-            raise CheckpointError(f"the saved category prior has shape {table.shape}, expected {(8, len(names) + 1)}")
-        self._carry(names, table)
+    def advance(self, steps: int = 1) -> None:
+        if steps:
+            mean, _ = self._table()
+            # The recursion starts from the shrunken mean: a category's first data moves it from where the others are.
+            gain = self.new_innovation / (self.weight + self.shrinkage + self.new_weight)
+            self.own = np.where(self.new_weight > 0, np.clip(mean + gain, 0.01, 0.99), self.own)
+            self.weight = (self.weight + self.new_weight) * self.retention**steps
+            # How prompts differ inside a category changes more slowly than how good the policy is.
+            slow = np.sqrt(self.retention) ** steps
+            self.excess = (self.excess + self.new_excess) * slow
+            self.scale = (self.scale + self.new_scale) * slow
+            self.new_weight, self.new_innovation, self.new_excess, self.new_scale = np.zeros((4, len(self.own)))
+        super().advance(steps)
 
     def metrics(self) -> dict[str, float]:
         mean, strength = self._table()
         return {"prior_strength": float(strength.mean()), "prior_mean": float(mean.mean())}
+
+    def _table(self) -> tuple[Floats, Floats]:
+        """(mean, strength) by category, each shrunk towards the average over categories."""
+        overall = (self.own @ self.weight + 0.5 * self.shrinkage) / (self.weight.sum() + self.shrinkage)
+        mean = (self.own * self.weight + overall * self.shrinkage) / (self.weight + self.shrinkage)
+        # Before any data r = 1/3, which is Beta(1, 1). A scale of 1.5 is about eight groups around a mean of 0.5.
+        usual = (self.excess.sum() + 1.0) / (self.scale.sum() + 3.0)
+        correlation = (self.excess + 1.5 * usual) / (self.scale + 1.5)
+        return mean, 1.0 / np.clip(correlation, 0.02, 0.8) - 1.0
+
+
+class KnownRates(Part):
+    """Success rates known before the run, worth `strength` rollouts each; they follow the ids.
+
+    Args:
+        pool: the prompts.
+        rates: success rate of each prompt in [0, 1], (pool,); NaN where unknown; None: the pool's priors.
+        strength: rollouts that a known rate is worth, >= 0; None: the pool's `prior_strength`.
+
+    Example:
+        >>> known = KnownRates(PromptPool(range(2)), [0.25, float("nan")], strength=8)
+        >>> [counts.tolist() for counts in known.counts(np.arange(2))]
+        [[2.0, 0.0], [6.0, 0.0]]
+    """
+
+    by_row = ("given",)
+
+    def __init__(self, pool: PromptPool, rates: npt.ArrayLike | None = None, strength: float | None = None):
+        super().__init__(pool)
+        self.given = None if rates is None else numbers_by_row("known_rates", rates, pool, 0.0, 1.0)
+        self.strength = pool.prior_strength if strength is None else float(strength)
+        if not 0 <= self.strength < np.inf:
+            raise ConfigError(f"strength must be a finite number of rollouts >= 0, got {strength}")
+
+    @property
+    def rates(self) -> Floats | None:
+        """Known rates, (pool,), NaN where unknown; None if there are none."""
+        return self.given if self.given is not None else self.pool.priors
+
+    def counts(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Pseudo-counts of successes and failures, (n,) each; 0 where the rate is unknown."""
+        if self.rates is None:
+            return np.zeros(len(rows)), np.zeros(len(rows))
+        rates = self.rates[rows]
+        weight = np.where(np.isnan(rates), 0.0, self.strength)
+        rates = np.nan_to_num(rates, nan=0.5)
+        return weight * rates, weight * (1.0 - rates)
+
+    def metrics(self) -> dict[str, float]:
+        return {} if self.rates is None else {"unknown": float(np.isnan(self.rates).mean())}
+
+
+def numbers_by_row(name: str, values: npt.ArrayLike, pool: PromptPool, low: float, high: float) -> Floats:
+    """An option with one number in [low, high] a prompt, NaN where unknown, as float64 (pool,)."""
+    try:
+        array = np.array(as_array(values), np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} must be numbers by row: {error}") from error
+    if array.shape != (len(pool),):
+        raise ConfigError(f"{name} must have shape ({len(pool)},), one number a prompt by row, got {array.shape}")
+    known = array[~np.isnan(array)]
+    if known.size and (known.min() < low or known.max() > high):
+        raise ConfigError(f"{name} must lie in [{low:g}, {high:g}], got {known.min():g} to {known.max():g}")
+    return array

@@ -16,7 +16,7 @@ from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import RLConfig
 from edgewise.lab.run.config import claim, from_dict, read_yaml
-from edgewise.selectors.spec import DYNAMIC_SAMPLING, Spec, parse
+from edgewise.method import DYNAMIC_SAMPLING, Method
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -25,7 +25,7 @@ PRESETS = Path(__file__).parent / "presets"
 class ComparisonConfig:
     """Methods by seeds; `run` is what they share.
 
-    A method is the name of a selector, with options (`edge:curiosity=0`) and the informative gate (`edge+ds`) where wanted;
+    A method is the name of a selector, with options (`edge:exploration=0`) and the informative gate (`edge+ds`) where wanted;
     `ds`: dynamic sampling, the uniform selector with that gate; or `placebo`: uniform with another selection seed, which
     is known to be no better than uniform. A measure that ranks it otherwise is wrong.
     """
@@ -46,7 +46,7 @@ class ComparisonConfig:
                 raise ConfigError(f"a {kind} is given twice: {', '.join(map(str, names))}")
         for method in self.methods:
             if method != PLACEBO:
-                parse(method)
+                Method.parse(method)
             if "/" in method:
                 raise ConfigError(f"a method names the folder of its runs and cannot hold '/': {method}")
 
@@ -75,8 +75,8 @@ PLACEBO_SEED = 1_000_000
 """Added to the seed of a run for the selection seed of its placebo."""
 
 
-def _spec(method: str) -> Spec:
-    return parse("uniform" if method == PLACEBO else method)
+def _spec(method: str) -> Method:
+    return Method.parse("uniform" if method == PLACEBO else method)
 
 
 def preset(task: str) -> ComparisonConfig:

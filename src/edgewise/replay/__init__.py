@@ -2,7 +2,8 @@
 
 from edgewise.replay.command import find_trace, list_traces, main
 from edgewise.replay.comparison import Comparison, format_table, interval
-from edgewise.replay.methods import Method, applicable, known_pool, method
+from edgewise.method import Method
+from edgewise.replay.methods import applicable, known_pool
 from edgewise.replay.recorder import Recorder
 from edgewise.replay.replay import replay
 from edgewise.replay.simulator import REGIMES, Policy, World, regime, simulate, simulated_trace
@@ -23,7 +24,6 @@ __all__ = [
     "known_pool",
     "list_traces",
     "main",
-    "method",
     "regime",
     "replay",
     "simulate",

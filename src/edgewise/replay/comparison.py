@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, unknown_name
-from edgewise.replay.methods import Method
+from edgewise.method import Method
 from edgewise.statistics import LEVEL, mean_interval, t_quantile
 
 Floats = npt.NDArray[np.float64]

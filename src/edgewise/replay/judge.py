@@ -22,9 +22,10 @@ from edgewise.checkpoint import write_atomic
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.replay.command import find_trace
 from edgewise.replay.comparison import Comparison, interval
-from edgewise.replay.methods import applicable, known_pool, method
+from edgewise.replay.methods import applicable, known_pool
 from edgewise.replay.replay import replay
 from edgewise.replay.simulator import Policy, regime, simulate
+from edgewise.selectors import Method
 
 Floats = npt.NDArray[np.float64]
 SEEDS = list(range(200, 205))
@@ -77,7 +78,7 @@ def jobs(place: str) -> Iterator[Job]:
         yield Job(place, "ds", ANY)
     for name in informed:
         try:
-            method(name).make(labelled, 0, 8)
+            Method.parse(name).make(labelled)
         except EdgewiseError:  # a rule that needs the order of levels, which these names do not tell
             continue
         yield Job(place, name, "labels")

@@ -3,49 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from edgewise.errors import ConfigError, EdgewiseError
-from edgewise.gates import Gate, make_gate
 from edgewise.pool import PromptPool
-from edgewise.selectors import Selector, list_selectors, make_selector, selectors
-from edgewise.selectors.spec import parse
-
-
-@dataclass(frozen=True)
-class Method:
-    """A selector, made anew for each pool and seed, and whether a gate with refill follows it.
-
-    Attributes:
-        name: what the table calls it.
-        make: (pool, seed, rollouts a prompt) -> selector.
-        gated: uninformative groups are dropped and refilled (dynamic sampling).
-    """
-
-    name: str
-    make: Callable[[PromptPool, int, int], Selector]
-    gated: bool = False
-
-    def gate(self) -> Gate | None:
-        return make_gate("informative") if self.gated else None
-
-
-def method(text: str) -> Method:
-    """Read `selector[:option=value]...[+ds]`, such as `mopps`, `mopps:decay=1.0:by=mean`, `edge+ds`; `ds` is `uniform+ds`.
-
-    Raises:
-        ConfigError: see `edgewise.selectors.spec.parse`.
-    """
-    spec = parse(text)
-
-    def make(pool: PromptPool, seed: int, rollouts: int) -> Selector:
-        known = selectors.accepted(spec.selector, seed=seed, rollouts=rollouts)
-        return make_selector(spec.selector, pool, **{**known, **spec.options})
-
-    return Method(text, make, spec.gated)
+from edgewise.selectors import list_selectors, make_selector, selectors
 
 
 def applicable(pool: PromptPool) -> list[str]:

@@ -13,15 +13,19 @@ off-policy).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from edgewise.beliefs import monitor_belief
 from edgewise.errors import ConfigError
-from edgewise.pool import PromptPool
+from edgewise.pool import PromptPool, Rows
 from edgewise.replay.comparison import Comparison, Run, compare
-from edgewise.replay.methods import Method, known_pool, method
+from edgewise.replay.methods import known_pool
 from edgewise.replay.scores import Scores
 from edgewise.replay.trace import Trace
+from edgewise.selectors import Method, Selector
 
 OFF_POLICY = "off-policy: beliefs are scored on what the recorded run picked; no selector chooses here"
 
@@ -43,7 +47,7 @@ def replay(
 
     Args:
         trace: what was recorded.
-        methods: names as `method` reads them, or `Method`s for selectors that are not registered.
+        methods: names as `Method.parse` reads them, or `Method`s for selectors that are not registered.
         seeds: one run of each method with each; draws are shared between methods.
         baseline: one of the methods, for paired differences; added if it is missing; None takes no differences.
         steps: policy steps, spread evenly over the recorded ones; None: each recorded training step, that is
@@ -56,9 +60,9 @@ def replay(
     Raises:
         ConfigError: a setting that does not fit the trace.
     """
-    chosen = [method(name) if isinstance(name, str) else name for name in methods]
+    chosen = [Method.parse(name) if isinstance(name, str) else name for name in methods]
     if baseline is not None and baseline not in [m.name for m in chosen]:
-        chosen.insert(0, method(baseline))
+        chosen.insert(0, Method.parse(baseline))
     gated = [m.name for m in chosen if m.gated]
     if gated:
         raise ConfigError(
@@ -96,7 +100,7 @@ def replay(
 def _replayed(
     trace: Trace, grid: np.ndarray, m: Method, pool: PromptPool, seed: int, batch: int, rollouts: int, probe: int
 ) -> Run:
-    selector, scores = m.make(pool, seed, rollouts), Scores()
+    selector, scores = Predictor(m.make(pool, rollouts=rollouts, seed=seed)), Scores()
     tried = np.zeros(len(pool), bool)
     for position, step in enumerate(grid):
         rates = trace.rates(float(step))
@@ -117,7 +121,7 @@ def _replayed(
 
 
 def _prequential(trace: Trace, m: Method, pool: PromptPool, seed: int) -> Run:
-    selector, scores = m.make(pool, seed, int(np.median(trace.trials))), Scores()
+    selector, scores = Predictor(m.make(pool, rollouts=int(np.median(trace.trials)), seed=seed)), Scores()
     for position in range(len(trace.steps)):
         rows, successes, trials = trace.at(position)
         scores.begin()
@@ -126,3 +130,33 @@ def _prequential(trace: Trace, m: Method, pool: PromptPool, seed: int) -> Run:
             scores.forecast("selected", selector.predict(rows), successes / trials, trials)
             selector.observe(rows, successes, trials)
     return scores.settled(), scores.curves()
+
+
+class Predictor:
+    """A selector, with the predictions of a monitor belief where it makes none."""
+
+    def __init__(self, selector: Selector):
+        self.selector = selector
+        self.monitor = None if selector.predicts else monitor_belief(selector.pool)
+        self._observed = False
+
+    def select(self, n: int) -> Rows:
+        self.advance()
+        return self.selector.select(n, new_step=False)
+
+    def observe(self, rows: Rows, successes: Any, trials: Any) -> None:
+        self.selector.observe(rows, successes, trials)
+        if self.monitor is not None:
+            self.monitor.observe(rows, successes, np.broadcast_to(trials, successes.shape))
+        self._observed = True
+
+    def advance(self) -> None:
+        """Advance by a policy step if anything was observed since the last."""
+        if self._observed:
+            for part in (self.selector, self.monitor):
+                if part is not None:
+                    part.advance()
+        self._observed = False
+
+    def predict(self, rows: Rows) -> npt.NDArray[np.float64]:
+        return self.selector.predict(rows) if self.monitor is None else self.monitor.mean(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.acquisition import Informativeness
+from edgewise.acquisition import PInformative
 from edgewise.statistics import calibration_error, somers_d, spearman
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ class Scores:
 
         The oracle takes the n highest. Its mean minus the choice's is the regret.
         """
-        worth = Informativeness(rollouts).worth
+        worth = PInformative(rollouts).value
         n = len(chosen)
         best = np.partition(worth(available), len(available) - n)[len(available) - n :].mean()
         got = worth(chosen).mean()

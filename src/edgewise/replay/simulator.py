@@ -22,11 +22,13 @@ import numpy.typing as npt
 
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError
+from edgewise.gates import make_gate
 from edgewise.pool import PromptPool, Rows
 from edgewise.replay.comparison import Comparison, Run, compare
-from edgewise.replay.methods import Method, known_pool, method
+from edgewise.replay.methods import known_pool
 from edgewise.replay.scores import Scores
 from edgewise.replay.trace import Trace
+from edgewise.selectors import Method
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -158,7 +160,7 @@ def simulate(
     """Compare methods that train the simulated policy through a real `Curriculum`.
 
     Args:
-        methods: names as `method` reads them (`ds` is dynamic sampling), or `Method`s.
+        methods: names as `Method.parse` reads them (`ds` is dynamic sampling), or `Method`s.
         world: the prompts and the policy; `World()` if None.
         seeds: one world each, the same for every method.
         baseline: one of the methods, added if it is missing.
@@ -170,8 +172,8 @@ def simulate(
         progress: told the method after each run.
     """
     world = world if world is not None else World()
-    chosen = [method(name) if isinstance(name, str) else name for name in methods]
-    first = next((m for m in chosen if m.name == baseline), None) or method(baseline)
+    chosen = [Method.parse(name) if isinstance(name, str) else name for name in methods]
+    first = next((m for m in chosen if m.name == baseline), None) or Method.parse(baseline)
     # The baseline runs first: the default target is where it ends.
     chosen = [first, *(m for m in chosen if m.name != baseline)]
     if not 1 <= batch <= world.prompts:
@@ -187,8 +189,8 @@ def simulate(
     def run(m: Method, seed: int) -> Run:
         policy = Policy(world, seed)
         pool = known_pool(policy.pool, knows, wrong, seed)
-        selector = m.make(pool, seed, rollouts)
-        curriculum = Curriculum(pool, selector, m.gate(), rollouts)
+        selector = m.make(pool, rollouts=rollouts, seed=seed)
+        curriculum = Curriculum(pool, selector, make_gate("informative") if m.gated else None, rollouts)
         numbers, curves = _trained(policy, curriculum, seed, steps, batch, rollouts, probe)
         aim = target if target is not None else reached.setdefault(seed, float(curves["accuracy"][-1]))
         there = np.flatnonzero(curves["accuracy"] >= aim)
@@ -228,7 +230,7 @@ def simulated_trace(
 def _trained(
     policy: Policy, curriculum: Curriculum, seed: int, steps: int, batch: int, rollouts: int, probe: int
 ) -> Run:
-    selector, scores = curriculum.selector, Scores()
+    scores = Scores()
     rng = np.random.default_rng([seed, 5])
     # Admitted groups that wait for a step: row, successes. A refill may bring more than its step can use.
     waiting = np.empty((2, 0), np.int64)
@@ -241,7 +243,7 @@ def _trained(
         while True:
             picks = curriculum.select(batch)
             if forecast is None:
-                forecast = selector.predict(sample)  # after the step has aged the beliefs, before any outcome
+                forecast = curriculum.predict(sample)  # after the step has aged the beliefs, before any outcome
             rewards = policy.roll(picks.rows, rollouts)
             feedback = curriculum.observe(picks, rewards)
             successes = rewards.sum(axis=1).astype(np.int64)

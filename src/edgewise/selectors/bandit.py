@@ -1,30 +1,46 @@
-"""A belief and an acquisition make a selector: MoPPS is one pairing, `edge` another."""
+"""Belief x acquisition x draw: `edge`, `mopps` and `dps` are three named pairings, `bandit` builds any other."""
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import numpy as np
 
-from edgewise.acquisition import Acquisition, BeliefAcquisition, capped, optimistic, top
-from edgewise.beliefs.base import Belief
-from edgewise.errors import ConfigError
-from edgewise.pool import PromptPool, Rows
-from edgewise.selectors.base import Floats
-from edgewise.selectors.believing import BelievingSelector
+from edgewise.acquisition import Acquisition, acquisitions
+from edgewise.arrays import Rows
+from edgewise.beliefs import Belief, Prior, beliefs, priors
+from edgewise.errors import ConfigError, unknown_name
+from edgewise.parts import Part
+from edgewise.pool import PromptPool
+from edgewise.registry import Registry
+from edgewise.sampling import Draw, draws
+from edgewise.selectors.base import Selector, selectors
+from edgewise.selectors.candidates import Candidates
 
 
-class BanditSelector(BelievingSelector):
-    """Picks the prompts whose believed success rate is worth most.
+class BanditSelector(Selector):
+    """Chooses by a draw from the acquisition values of success rates under a belief.
 
     Args:
         pool: the prompts.
-        belief: distribution over every prompt's success rate.
-        acquisition: worth of a success rate.
-        by: "thompson" judges one draw from the belief, "mean" its mean, "ucb" the best rate within one spread of the mean.
-            An acquisition that weighs uncertainty itself (`BeliefAcquisition`) judges mean and spread whatever this says.
-        candidate_factor: judge a uniform sample of this many prompts for each one selected (16 for MoPPS on MATH);
-            None judges the whole pool.
-        category_cap: share of a selection that one category may take while others have prompts left, in (0, 1].
-        seed: of draws and samples.
+        belief: distribution of every prompt's success rate.
+        acquisition: value of a success rate.
+        draw: how rows are chosen from values.
+        candidate_factor: values are computed for a uniform sample of this many prompts for each one selected (16 for MoPPS
+            on MATH); None: for the whole pool.
+        seed: seed of draws and samples.
+
+    Example:
+        >>> import edgewise as ew
+        >>> from edgewise.acquisition import Closest
+        >>> from edgewise.beliefs import BetaBelief
+        >>> from edgewise.sampling import Top
+        >>> pool = ew.PromptPool(range(4))
+        >>> selector = BanditSelector(pool, BetaBelief(pool), Closest(0.9), Top(pool))
+        >>> selector.observe([2], [8], 8)
+        >>> selector.select(1).tolist()
+        [2]
     """
 
     def __init__(
@@ -32,55 +48,86 @@ class BanditSelector(BelievingSelector):
         pool: PromptPool,
         belief: Belief,
         acquisition: Acquisition,
-        by: str = "thompson",
+        draw: Draw,
+        *,
         candidate_factor: float | None = None,
         seed: int = 0,
-        category_cap: float | None = None,
     ):
-        super().__init__(pool, belief, seed)
-        if by not in ("thompson", "mean", "ucb"):
-            raise ConfigError(f"by must be 'thompson', 'mean' or 'ucb', got '{by}'")
+        super().__init__(pool, seed=seed)
         if candidate_factor is not None and not candidate_factor >= 1:
             raise ConfigError(f"candidate_factor must be at least 1, got {candidate_factor}")
-        if category_cap is not None and not 0 < category_cap <= 1:
-            raise ConfigError(f"category_cap is a share in (0, 1], got {category_cap}")
-        self.category_cap = category_cap
-        self.acquisition, self.by, self.candidate_factor = acquisition, by, candidate_factor
+        draw.check(acquisition)
+        self.belief = self.add("belief", belief)
+        self.acquisition = acquisition
+        if isinstance(acquisition, Part):
+            self.add("acquisition", acquisition)
+        self.draw = self.add("draw", draw)
+        self.rollouts = acquisition.rollouts
+        self.candidate_factor = candidate_factor
 
-    def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
-        rows = self._closest(n, candidates, exclude)
-        if rows is None:
-            rows = self._candidates(n, candidates, exclude)
-            worth, codes = self._worth(rows), self.pool.categories
-            if self.category_cap is None or codes is None:
-                rows = rows[top(worth, n, self.rng)]
-            else:
-                rows = rows[capped(worth, n, codes[rows], self.category_cap, self.rng)]
-        # In random order: mini-batches cut from the batch in turn are then alike.
-        return self.rng.permutation(rows)
+    def choose(self, n: int, candidates: Candidates) -> Rows:
+        if self.candidate_factor is not None:
+            size = min(len(candidates), max(n, int(np.ceil(self.candidate_factor * n))))
+            candidates = Candidates(self.pool, candidates.sample(size, self.rng))
+        return self.draw.choose(n, candidates, self.belief, self.acquisition, self.rng)
 
-    def _worth(self, rows: Rows) -> Floats:
-        if isinstance(self.acquisition, BeliefAcquisition):
-            return self.acquisition.believed(self.belief.mean(rows), self.belief.spread(rows))
-        if self.by == "ucb":
-            return optimistic(self.acquisition, self.belief.mean(rows), self.belief.spread(rows))
-        rates = self.belief.draw(rows, self.rng) if self.by == "thompson" else self.belief.mean(rows)
-        return self.acquisition.worth(rates)
 
-    def _closest(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows | None:
-        """The choice by a way that does not visit the pool, if there is one."""
-        peak = self.acquisition.peak
-        if candidates is not None or self.candidate_factor is not None or self.by != "thompson" or peak is None:
-            return None
-        if self.category_cap is not None and self.pool.categories is not None:
-            return None
-        return self.belief.closest(n, peak, exclude, self.rng)
+@selectors.register("bandit")
+def bandit(
+    pool: PromptPool,
+    *,
+    belief: str | Belief,
+    acquisition: str | Acquisition = "p_informative",
+    draw: str | Draw = "proportional",
+    prior: str | Prior | None = None,
+    candidate_factor: float | None = None,
+    rollouts: int = 8,
+    seed: int = 0,
+    **options: Any,
+) -> BanditSelector:
+    """Any belief with any acquisition and draw, by name or made.
 
-    def _candidates(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
-        if self.candidate_factor is None:
-            return self._available(candidates, exclude)
-        free = len(self.pool) - len(exclude) if candidates is None else len(candidates)
-        size = min(free, max(n, int(np.ceil(self.candidate_factor * n))))
-        if candidates is None:
-            return self.pool.sample(size, self.rng, exclude)
-        return candidates[self.rng.choice(free, size, replace=False)]
+    Args:
+        pool: the prompts.
+        belief: see `ew.list_beliefs()`.
+        acquisition: see `ew.list_acquisitions()`.
+        draw: see `edgewise.sampling.list_draws()`.
+        prior: of a Beta belief: "fixed" or "category".
+        candidate_factor: see `BanditSelector`.
+        rollouts: rollouts of a prompt, for acquisitions that depend on it.
+        seed: seed of draws and samples.
+        options: options of the belief, the acquisition, the draw and the prior, each for the first that takes it.
+
+    Example:
+        >>> import edgewise as ew
+        >>> ew.make_selector("bandit", ew.PromptPool(range(9)), belief="beta", acquisition="closest", draw="top", target=0.3)
+        BanditSelector(9 prompts, belief=BetaBelief, draw=Top)
+    """
+    left = dict(options)
+    if prior is not None:
+        left["prior"] = _made(priors, prior, left, pool)
+    made_belief = _made(beliefs, belief, left, pool)
+    left["rollouts"] = rollouts
+    made_acquisition = _made(acquisitions, acquisition, left)
+    left.pop("rollouts", None)
+    made_draw = _made(draws, draw, left, pool)
+    if left:
+        known = {"belief": belief, "acquisition": acquisition, "draw": draw}
+        kinds: dict[str, Registry[Any]] = {"belief": beliefs, "acquisition": acquisitions, "draw": draws}
+        names = [
+            option for kind, name in known.items() if isinstance(name, str) for option in _options(kinds[kind], name)
+        ]
+        raise unknown_name("option of selector bandit", next(iter(left)), {*names, *known, "prior", "candidate_factor"})
+    return BanditSelector(pool, made_belief, made_acquisition, made_draw, candidate_factor=candidate_factor, seed=seed)
+
+
+def _made(registry: Registry[Any], part: Any, options: dict[str, Any], *args: Any) -> Any:
+    """`part`, made by name with those of `options` that it takes, which are removed."""
+    if not isinstance(part, str):
+        return part
+    taken = {name: options.pop(name) for name in _options(registry, part) if name in options}
+    return registry.make(part, *args, **taken)
+
+
+def _options(registry: Registry[Any], name: str) -> list[str]:
+    return [option for option in inspect.signature(registry.get(name)).parameters if option != "pool"]

@@ -1,84 +1,149 @@
-"""The contract of a selector: ask for rows, tell it what their rollouts showed."""
+"""Contract of a selector: it chooses rows before their rollout, and learns from the rollouts of others."""
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import Counts, Floats, Rows, as_array
+from edgewise.beliefs.base import Belief
 from edgewise.checkpoint import generator_state, restore_generator
-from edgewise.errors import CheckpointError, PoolError, RewardError
-from edgewise.pool import PromptPool, Rows
+from edgewise.errors import PoolError, RewardError
+from edgewise.parts import Part
+from edgewise.pool import PromptPool
 from edgewise.registry import Registry
+from edgewise.selectors.candidates import Candidates
 
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
+log = logging.getLogger("edgewise")
 
 
-class Selector(ABC):
-    """Chooses the rows to roll out next, before the rollout.
+class Selector(Part, ABC):
+    """Chooses the rows to roll out next.
 
-    Subclasses implement `_choose` and, if they learn, `_learn`, `_age`, `_predict` and the state. Arguments reach them
-    checked. The first `select` after an `observe` begins a new policy step.
+    A subclass overrides `choose`, and, where the rule needs them, the other public methods: `learn` (what rollouts showed),
+    `advance` (the policy has been updated; call the base's too), `rates` (predictions), `metrics`. State that follows the
+    pool is declared once, `self.groups = self.add("groups", LastGroups(pool))`, or named in `saved`, `by_row` or
+    `by_category` (see `Part`); the base forwards, saves, restores and grows it. Arguments come checked, and what `choose`
+    returns is checked and permuted.
+
+    Args:
+        pool: the prompts.
+        seed: seed of every random choice.
+
+    Example:
+        >>> import edgewise as ew
+        >>> class Fewest(ew.Selector):
+        ...     "The prompts with the fewest rollouts so far."
+        ...     by_row = ("seen",)
+        ...     def __init__(self, pool, *, seed=0):
+        ...         super().__init__(pool, seed=seed)
+        ...         self.seen = np.zeros(len(pool))
+        ...     def choose(self, n, candidates):
+        ...         rows = candidates.rows
+        ...         return rows[np.argsort(self.seen[rows])[:n]]
+        ...     def learn(self, rows, successes, trials):
+        ...         self.seen[rows] += trials
+        >>> selector = Fewest(ew.PromptPool(range(4)))
+        >>> selector.observe([0, 2], [1, 0], 8)
+        >>> sorted(selector.select(2).tolist())
+        [1, 3]
     """
 
-    def __init__(self, pool: PromptPool, seed: int = 0):
-        self.pool = pool
-        self.rng = np.random.default_rng(seed)
-        self.spec: dict[str, Any] | None = None
-        self._told = False
+    permute: ClassVar[bool] = True
+    """Whether `select` puts the rows in random order, so that mini-batches cut from a batch in turn are alike."""
+    spec: dict[str, Any] | None = None
+    rollouts: int | None = None
+    """Rollouts of a prompt that the rule counts on, where it does."""
 
-    def select(self, n: int, candidates: Any = None, exclude: Any = None, new_step: bool = True) -> Rows:
+    def __init__(self, pool: PromptPool, *, seed: int = 0):
+        super().__init__(pool)
+        self.rng = np.random.default_rng(seed)
+        self._observed = False
+
+    def __repr__(self) -> str:
+        parts = "".join(f", {name}={type(part).__name__}" for name, part in self._parts.items())
+        return f"{type(self).__name__}({len(self.pool)} prompts{parts})"
+
+    @abstractmethod
+    def choose(self, n: int, candidates: Candidates) -> Rows:
+        """n distinct rows of `candidates`, int64 (n,); 0 <= n <= len(candidates)."""
+
+    def learn(self, rows: Rows, successes: Counts, trials: Counts) -> None:
+        """Take in groups, checked, int64 (n,) each; the parts have taken them in already."""
+
+    def rates(self, rows: Rows) -> Floats:
+        """Predicted success rates now, (n,) in [0, 1]: the mean of the belief; NaN where a rule predicts nothing."""
+        belief = self._belief()
+        return np.full(len(rows), np.nan) if belief is None else belief.mean(rows)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the rule predicts success rates."""
+        return self._belief() is not None or type(self).rates is not Selector.rates
+
+    def select(
+        self,
+        n: int,
+        candidates: npt.ArrayLike | None = None,
+        exclude: npt.ArrayLike | None = None,
+        new_step: bool = True,
+    ) -> Rows:
         """Choose n distinct rows.
 
         Args:
-            n: how many, 0 <= n <= what is available.
-            candidates: rows to choose from, distinct; the whole pool if None.
+            n: number of rows, 0 <= n <= what is available.
+            candidates: rows to choose from, distinct; None: the whole pool.
             exclude: rows not to choose (prompts in flight).
-            new_step: False for a refill within the same policy step: beliefs do not age.
+            new_step: True advances the clock by one policy step if anything was observed since the last one, which is
+                right for a selector used alone in a synchronous loop. A Curriculum has a clock of its own and passes False.
 
         Returns:
             int64 (n,), distinct.
 
         Raises:
-            PoolError: fewer than n prompts are available, or a row is outside the pool.
+            PoolError: fewer than n prompts are available, or a row is outside the pool. Nothing has been changed then.
         """
         if int(n) != n or n < 0:
             raise PoolError(f"select needs a whole number of prompts >= 0, got {n}")
-        chosen_from = None if candidates is None else self.pool.check_rows(candidates)
-        banned = np.empty(0, np.int64)
-        if exclude is not None and len(exclude):
-            banned = np.unique(self.pool.check_rows(exclude, distinct=False))
-        if chosen_from is not None and banned.size:
-            chosen_from = chosen_from[~np.isin(chosen_from, banned)]
-            banned = banned[:0]
-        available = len(self.pool) - len(banned) if chosen_from is None else len(chosen_from)
-        if n > available:
+        n = int(n)
+        given = None if candidates is None else self.pool.check_rows(candidates)
+        excluded = np.empty(0, np.int64)
+        if exclude is not None and np.size(exclude):
+            excluded = np.unique(self.pool.check_rows(exclude, distinct=False))
+        if given is not None:
+            chosen_from = Candidates(self.pool, given[~np.isin(given, excluded)] if excluded.size else given)
+        else:
+            chosen_from = Candidates(self.pool, None, excluded)
+        if n > len(chosen_from):
             raise PoolError(
-                f"asked for {n} prompts, but only {available} are available"
-                f" (pool {len(self.pool)}, candidates {'all' if candidates is None else len(candidates)},"
-                f" excluded {0 if exclude is None else len(exclude)})"
+                f"asked for {n} prompts, but only {len(chosen_from)} are available"
+                f" (pool {len(self.pool)}, candidates {'all' if given is None else len(given)}, excluded {len(excluded)})"
             )
-        if new_step:
+        if new_step and self._observed:
             self.advance()
-        return self._choose(int(n), chosen_from, banned)
+        rows = self._checked(self.choose(n, chosen_from), n, chosen_from)
+        return self.rng.permutation(rows) if self.permute else rows
 
-    def observe(self, rows: Any, successes: Any, trials: Any) -> None:
-        """Tell what rollouts showed.
+    def observe(self, rows: Any, successes: Any, trials: Any, age: Any = None) -> None:
+        """Take in what rollouts showed, in any order and in any number of parts.
 
         Args:
             rows: distinct rows, (n,).
             successes: correct rollouts of each, (n,), 0 <= successes <= trials.
             trials: rollouts of each, (n,) or one int, >= 1.
+            age: policy steps between selection and result, (n,) or one int, >= 0; None: 0.
 
         Raises:
-            RewardError, PoolError: nothing has been changed.
+            RewardError, PoolError: nothing has been changed then.
         """
         rows = self.pool.check_rows(rows)
-        s = _counts("successes", successes, len(rows))
-        k = _counts("trials", trials, len(rows))
+        s, k = _counts("successes", successes, len(rows)), _counts("trials", trials, len(rows))
+        ages = None if age is None else _counts("age", age, len(rows))
         bad = np.flatnonzero((k < 1) | (s < 0) | (s > k))
         if bad.size:
             i = int(bad[0])
@@ -86,104 +151,108 @@ class Selector(ABC):
                 f"prompt {self.pool.ids[rows[i]].item()!r}: {s[i]} successes of {k[i]} rollouts;"
                 " expected 0 <= successes <= trials and trials >= 1"
             )
+        if ages is not None and (ages < 0).any():
+            raise RewardError(f"age is a number of policy steps >= 0, got {int(ages.min())}")
         if len(rows):
-            self._learn(rows, s, k)
-            self._told = True
+            super().observe(rows, s, k, ages if ages is not None and ages.any() else None)
+            self.learn(rows, s, k)
+            self._observed = True
 
-    def advance(self) -> None:
-        """Begin a new policy step if anything was observed since the last one."""
-        if self._told:
-            self._told = False
-            self._age()
+    def advance(self, steps: int = 1) -> None:
+        super().advance(steps)
+        self._observed = False
 
-    def predict(self, rows: Any = None) -> Floats:
-        """Predicted success rate now, (n,) in [0, 1]; of the whole pool if `rows` is None."""
+    def predict(self, rows: npt.ArrayLike | None = None) -> Floats:
+        """Predicted success rates now, (n,) in [0, 1]; of the whole pool if `rows` is None; NaN unless `predicts`."""
         if rows is None:
-            return self._predict(np.arange(len(self.pool), dtype=np.int64))
-        return self._predict(self.pool.check_rows(rows, distinct=False))
-
-    def metrics(self) -> dict[str, float]:
-        return {}
-
-    def grow(self) -> None:
-        """The pool has been extended."""
+            return self.rates(np.arange(len(self.pool), dtype=np.int64))
+        return self.rates(self.pool.check_rows(rows, distinct=False))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly as if nothing had happened, the random state included."""
-        return {"rng": generator_state(self.rng), "told": self._told}
+        own = {"rng": generator_state(self.rng), "observed": self._observed, "labels": self.pool.category_names}
+        return {**super().state_dict(), **own}
 
-    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
-        """Restore `state_dict`. `remap[old row]` is the present row, -1 for prompts that are gone.
-
-        Raises:
-            CheckpointError: it is not the state of such a selector; the present state stays as it was.
-        """
-        before = self.state_dict()
-        try:
-            self._load(state, remap)
-        except (KeyError, TypeError, ValueError, IndexError, CheckpointError) as error:
-            self._load(before, None)
-            if isinstance(error, CheckpointError):
-                raise
-            raise CheckpointError(f"not the state of a {type(self).__name__}: {error!r}") from error
-
-    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
-        """Restore `state_dict`; errors may leave it half done."""
+    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
+        super().restore(state, remap)
         restore_generator(self.rng, state["rng"])
-        self._told = bool(state["told"])
+        self._observed = bool(state["observed"])
+        lost = sorted(set(state["labels"]) - set(self.pool.category_names))
+        if lost:
+            log.warning(
+                "%d of the checkpoint's %d categories are not in the pool (%s; the pool has %s): what was learned of them is"
+                " dropped, what their prompts' own rollouts showed is kept. If only the spelling differs, use the old one.",
+                len(lost),
+                len(state["labels"]),
+                _some(lost),
+                _some(self.pool.category_names) or "none",
+            )
 
-    @abstractmethod
-    def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
-        """n rows out of `candidates`, or out of the pool without `exclude` (sorted) if candidates is None."""
+    def _belief(self) -> Belief | None:
+        return next((part for part in self._parts.values() if isinstance(part, Belief)), None)
 
-    def _learn(self, rows: Rows, successes: Counts, trials: Counts) -> None:
-        """Take in checked observations."""
+    def _checked(self, chosen: Any, n: int, candidates: Candidates) -> Rows:
+        """What `choose` returned, as int64 (n,)."""
+        name, rows = type(self).__name__, np.asarray(chosen)
+        if rows.shape != (n,) or (n and rows.dtype.kind not in "iu"):
+            raise PoolError(
+                f"{name}.choose returned {rows.dtype} of shape {rows.shape}, expected {n} rows, int64 ({n},)"
+            )
+        rows = rows.astype(np.int64, copy=False)
+        ordered = np.sort(rows)
+        if n and (ordered[0] < 0 or ordered[-1] >= len(self.pool)):
+            raise PoolError(
+                f"{name}.choose returned row {ordered[0] if ordered[0] < 0 else ordered[-1]}, outside the pool"
+            )
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if twice.size:
+            raise PoolError(
+                f"{name}.choose returned row {twice[0]} (prompt {self._id(twice[0])}) twice; rows are distinct"
+            )
+        refused = rows[~candidates.allow(rows)]
+        if refused.size:
+            why = "is excluded (in flight, say)" if candidates.is_pool else "is not among the candidates"
+            raise PoolError(f"{name}.choose returned row {refused[0]} (prompt {self._id(refused[0])}), which {why}")
+        return rows
 
-    def _age(self) -> None:
-        """One policy step has passed."""
-
-    def _predict(self, rows: Rows) -> Floats:
-        return np.full(len(rows), 0.5)
-
-    def _available(self, candidates: Rows | None, exclude: Rows) -> Rows:
-        """The candidates as rows; work proportional to the pool if they are the whole pool."""
-        if candidates is not None:
-            return candidates
-        everything = np.arange(len(self.pool), dtype=np.int64)
-        return np.delete(everything, exclude) if exclude.size else everything
+    def _id(self, row: Any) -> str:
+        return repr(self.pool.ids[row].item())
 
 
 selectors: Registry[Selector] = Registry("selector")
-# Options of factories that give one number a prompt, by row.
-BY_ROW = frozenset({"known_rates", "difficulty"})
 
 
-def make_selector(name: str, pool: PromptPool, **options: Any) -> Selector:
-    """Build a registered selector; `ew.list_selectors()` names them all."""
-    selector = selectors.make(name, pool, **options)
-    selector.spec = {"name": name, "options": options}
+def make_selector(name: str, pool: PromptPool, *, rollouts: int = 8, seed: int = 0, **options: Any) -> Selector:
+    """Build a registered selector; `ew.list_selectors()` names them all.
+
+    Args:
+        name: registered name.
+        pool: the prompts.
+        rollouts: rollouts of a prompt, for rules that count on it.
+        seed: seed of the rule's random choices.
+        options: further options of the rule. Arrays may be lists, pandas columns or tensors.
+
+    Raises:
+        ConfigError: no such selector, or an option that it does not take.
+
+    Example:
+        >>> import edgewise as ew
+        >>> make_selector("mopps", ew.PromptPool(range(10)), decay=0.5)
+        BanditSelector(10 prompts, belief=BetaBelief, draw=Thompson)
+    """
+    known = selectors.accepted(name, rollouts=rollouts, seed=seed)
+    selector = selectors.make(name, pool, **{**known, **options})
+    selector.spec = {"name": name, "options": {**known, **options}}
     return selector
 
 
-def realigned(options: dict[str, Any], ids: np.ndarray, pool: PromptPool) -> dict[str, Any]:
-    """Options that hold one number a prompt, in the order of `ids`, brought into the order of `pool`; NaN where it is new."""
-    result = dict(options)
-    for name in BY_ROW & options.keys():
-        if options[name] is not None:
-            values = np.asarray(options[name], np.float64)
-            # Prompts added after the option was given have no value.
-            rows = pool.find(ids[: len(values)])
-            result[name] = np.full(len(pool), np.nan)
-            result[name][rows[rows >= 0]] = values[rows >= 0]
-    return result
-
-
 def list_selectors() -> list[str]:
+    """Names of all registered selectors, those of installed packages included."""
     return selectors.names()
 
 
 def _counts(name: str, values: Any, n: int) -> Counts:
-    array = np.asarray(values)
+    array = as_array(values)
     if array.shape not in ((), (n,)):
         raise RewardError(f"{name} must have shape ({n},), got {array.shape}")
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
@@ -191,3 +260,7 @@ def _counts(name: str, values: Any, n: int) -> Counts:
     if array.dtype.kind not in "iub":
         raise RewardError(f"{name} must be whole numbers of rollouts, got {array.dtype}")
     return np.broadcast_to(array.astype(np.int64), (n,))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")

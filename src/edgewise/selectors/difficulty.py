@@ -1,15 +1,18 @@
-"""How hard prompts are known to be beforehand: given by row, or by the order of their categories."""
+"""Difficulty known before the run: given by row, or by the order of categories."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from edgewise.arrays import Floats, Rows
+from edgewise.beliefs.priors import numbers_by_row
 from edgewise.errors import ConfigError
+from edgewise.parts import Part
 from edgewise.pool import PromptPool
-from edgewise.selectors.base import Floats
 
 
 class Levels:
@@ -21,17 +24,20 @@ class Levels:
 
     Raises:
         ConfigError: no categories, a prompt without one, or a category without a place in the order.
+
+    Example:
+        >>> Levels(PromptPool(range(3), ["10", "9", "2"])).names
+        ['2', '9', '10']
     """
 
     def __init__(self, pool: PromptPool, names: Sequence[Any] | None = None):
         self.pool = pool
         self._given = None if names is None else [str(name) for name in names]
-        codes = pool.categories
-        if codes is None:
+        if pool.categories is None:
             raise ConfigError("levels are categories in order of difficulty: give PromptPool(..., categories=...)")
         if self._given is not None and len(set(self._given)) != len(self._given):
             raise ConfigError(f"a level is named twice in {self._given}")
-        lacking = np.unique(codes[self.ranks()[codes] < 0])
+        lacking = np.flatnonzero((self.ranks() < 0) & (pool.category_sizes() > 0))
         if len(lacking):
             named = ["none" if code == 0 else repr(pool.category_names[code - 1]) for code in lacking.tolist()]
             where = "not among the given levels" if self._given is not None else "not a number"
@@ -48,71 +54,69 @@ class Levels:
         numbers = [name for name in self.pool.category_names if _number(name) is not None]
         return sorted(numbers, key=float)
 
-    def ranks(self) -> np.ndarray:
-        """Level by category code, (categories + 1,); -1 where a category has none, as has code 0."""
+    def ranks(self) -> Rows:
+        """Level by category code, (C + 1,); -1 where a category has none, as has code 0."""
         place = {name: rank for rank, name in enumerate(self.names)}
         return np.array([-1, *(place.get(name, -1) for name in self.pool.category_names)], np.int64)
 
 
-class OfflineDifficulty:
-    """One number a prompt, higher is harder, NaN where it is unknown.
+class OfflineDifficulty(Part):
+    """One number a prompt, higher is harder, NaN where it is unknown; what is given by row follows the ids.
 
     Args:
         pool: the prompts.
         difficulty: by row, (pool,), within `bounds` or NaN; None: levels, spread evenly over the bounds.
         levels: category names, easiest first; not needed if all are numbers.
-        bounds: difficulty of the easiest and of the hardest thinkable prompt.
+        bounds: difficulty of the easiest and of the hardest possible prompt.
     """
 
-    def __init__(self, pool: PromptPool, difficulty: Any, levels: Sequence[Any] | None, bounds: tuple[float, float]):
-        self.pool = pool
+    by_row = ("given",)
+
+    def __init__(
+        self,
+        pool: PromptPool,
+        difficulty: npt.ArrayLike | None,
+        levels: Sequence[Any] | None,
+        bounds: tuple[float, float],
+    ):
+        super().__init__(pool)
         self.low, self.high = float(bounds[0]), float(bounds[1])
         if not -np.inf < self.low < self.high < np.inf:
             raise ConfigError(f"bounds must be (easiest, hardest) with easiest < hardest, got {bounds}")
-        if difficulty is None and pool.categories is None:
+        if difficulty is None and not pool.has_categories:
             raise ConfigError(
                 "the difficulty of prompts is unknown: give difficulty=[...] by row, or a pool with categories"
             )
+        self.given = None if difficulty is None else numbers_by_row("difficulty", difficulty, pool, self.low, self.high)
         self._levels = Levels(pool, levels) if difficulty is None else None
-        self.values = np.empty(0)
-        if difficulty is None:
-            self.grow()
-        else:
-            self.values = by_row("difficulty", difficulty, pool, self.low, self.high)
+        self._set_values()
+
+    def _set_values(self) -> None:
+        if self._levels is None:
+            assert self.given is not None
+            self.values = self.given
+            return
+        ranks = self._levels.ranks()
+        share = ranks / max(len(self._levels.names) - 1, 1)
+        by_code = np.where(ranks < 0, np.nan, self.low + share * (self.high - self.low))
+        self.values = by_code[self.pool.category_index(np.arange(len(self.pool)))]
 
     @property
     def rates(self) -> Floats:
-        """Success rate that the difficulty stands for: 1 for the easiest, 0 for the hardest thinkable prompt, (pool,)."""
+        """Success rate that the difficulty stands for: 1 for the easiest, 0 for the hardest possible prompt, (pool,)."""
         return 1.0 - (self.values - self.low) / (self.high - self.low)
 
     def grow(self) -> None:
         """New prompts have the difficulty of their level; a difficulty that was given by row is unknown for them."""
-        if self._levels is None:
-            self.values = padded(self.values, len(self.pool))
-            return
-        ranks, codes = self._levels.ranks(), self.pool.categories
-        assert codes is not None
-        share = ranks / max(len(self._levels.names) - 1, 1)
-        self.values = np.where(ranks < 0, np.nan, self.low + share * (self.high - self.low))[codes]
+        super().grow()
+        self._set_values()
 
+    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
+        super().restore(state, remap)
+        self._set_values()
 
-def by_row(name: str, values: Any, pool: PromptPool, low: float, high: float) -> Floats:
-    """An option with one number in [low, high] a prompt, NaN where unknown, as float64 (pool,)."""
-    try:
-        array = np.array(values, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name} must be numbers by row: {error}") from error
-    if array.shape != (len(pool),):
-        raise ConfigError(f"{name} must have shape ({len(pool)},), one number a prompt by row, got {array.shape}")
-    known = array[~np.isnan(array)]
-    if known.size and (known.min() < low or known.max() > high):
-        raise ConfigError(f"{name} must lie in [{low:g}, {high:g}], got {known.min():g} to {known.max():g}")
-    return array
-
-
-def padded(values: Floats, size: int) -> Floats:
-    """`values` with NaN for rows added since."""
-    return np.concatenate([values, np.full(size - len(values), np.nan)])
+    def metrics(self) -> dict[str, float]:
+        return {"unknown": float(np.isnan(self.values).mean())}
 
 
 def _number(name: str) -> float | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
+from edgewise.arrays import Counts, Floats, Rows
 from edgewise.errors import CheckpointError, ConfigError
-from edgewise.pool import PromptPool, Rows
-from edgewise.selectors.base import Counts, Floats, selectors
+from edgewise.pool import PromptPool
+from edgewise.selectors.base import selectors
 from edgewise.selectors.categories import CategorySelector
 
 
@@ -24,54 +26,74 @@ class DUMPSelector(CategorySelector):
         pool: prompts with categories.
         temperature: > 0.
         window: rollouts a category, >= 1.
-        seed: of the draws.
+        seed: seed of the draws.
+
+    Example:
+        >>> import edgewise as ew
+        >>> selector = DUMPSelector(ew.PromptPool(range(4), ["easy", "easy", "hard", "hard"]))
+        >>> selector.observe([0, 2], [8, 4], 8)
+        >>> selector.advance()
+        >>> selector.learnability().tolist()
+        [0.0, 0.0, 1.0]
     """
 
-    def __init__(self, pool: PromptPool, temperature: float = 0.1, window: int = 300, seed: int = 0):
-        super().__init__(pool, arms=1, seed=seed)
+    by_category: ClassVar[Mapping[str, float]] = {"seen": 0.0}
+
+    def __init__(self, pool: PromptPool, *, temperature: float = 0.1, window: int = 300, seed: int = 0):
+        super().__init__(pool, seed=seed)
         if not 0 < temperature < np.inf:
             raise ConfigError(f"temperature must be positive, got {temperature}")
         if int(window) != window or window < 1:
             raise ConfigError(f"window must be a whole number of rollouts >= 1, got {window}")
         self.temperature, self.window = float(temperature), int(window)
-        # A row for each step and category, oldest first: arm, mean absolute advantage, rollouts within the window.
-        self._recent = np.empty((0, 3))
+        # Rollouts by category so far.
+        self.seen = np.zeros(len(pool.category_names) + 1)
+        # A row for each step and category, oldest first: category, mean absolute advantage, rollouts within the window.
+        self.recent = np.empty((0, 3))
 
     def learnability(self) -> Floats:
-        """L(d) of each arm, 0 before any rollout, (arms,)."""
-        arm, advantage, rollouts = self._recent[:, 0].astype(np.int64), self._recent[:, 1], self._recent[:, 2]
-        size = self._arms.shape[1]
-        held = np.bincount(arm, rollouts, size)
-        return np.bincount(arm, advantage * rollouts, size) / np.maximum(held, 1.0)
+        """L(d) by category code, 0 before any rollout, (C + 1,)."""
+        category, advantage, rollouts = self.recent[:, 0].astype(np.int64), self.recent[:, 1], self.recent[:, 2]
+        size = len(self.seen)
+        held = np.bincount(category, rollouts, size)
+        return np.bincount(category, advantage * rollouts, size) / np.maximum(held, 1.0)
 
     def probabilities(self) -> Floats:
-        seen = self._arms[0]
-        bound = self.learnability() + np.sqrt(2.0 * np.log(seen.sum() + 1.0) / (seen + 1.0))
+        bound = self.learnability() + np.sqrt(2.0 * np.log(self.seen.sum() + 1.0) / (self.seen + 1.0))
         return self.softmax(bound / self.temperature)
 
-    def _reward(self, arm: np.ndarray, advantage: Floats, trials: Counts) -> None:
-        size = self._arms.shape[1]
-        rollouts = np.bincount(arm, trials, size)
-        self._arms[0] += rollouts
+    def reward(self, category: Rows, advantage: Floats, trials: Counts) -> None:
+        size = len(self.seen)
+        rollouts = np.bincount(category, trials, size)
+        self.seen += rollouts
         seen = np.flatnonzero(rollouts)
-        mean = np.bincount(arm, advantage * trials, size)[seen] / rollouts[seen]
-        recent = np.concatenate([self._recent, np.stack([seen, mean, rollouts[seen]], axis=1)])
-        for category in seen:
-            mine = np.flatnonzero(recent[:, 0] == category)[::-1]
-            held = recent[mine, 2]
-            recent[mine, 2] = np.clip(self.window - (np.cumsum(held) - held), 0, held)
-        self._recent = recent[recent[:, 2] > 0]
+        mean = np.bincount(category, advantage * trials, size)[seen] / rollouts[seen]
+        recent = np.concatenate([self.recent, np.stack([seen, mean, rollouts[seen]], axis=1)])
+        for code in seen:
+            own = np.flatnonzero(recent[:, 0] == code)[::-1]
+            held = recent[own, 2]
+            recent[own, 2] = np.clip(self.window - (np.cumsum(held) - held), 0, held)
+        self.recent = recent[recent[:, 2] > 0]
+
+    def grow(self) -> None:
+        names = self._categories
+        super().grow()
+        self._renumber(self.recent, names)
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "recent": self._recent.copy()}
+        return {**super().state_dict(), "recent": self.recent.copy()}
 
-    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
-        super()._load(state, remap)
+    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
+        super().restore(state, remap)
         recent = np.array(state["recent"], np.float64)
         if recent.ndim != 2 or recent.shape[1] != 3:
             raise CheckpointError(f"the saved window has shape {recent.shape}, expected (n, 3)")
-        source = self._saved_arms(state["names"])
-        present = np.full(len(state["names"]) + 1, -1)
+        self._renumber(recent, state["categories"])
+
+    def _renumber(self, recent: Floats, names: list[str]) -> None:
+        source = self.pool.match_categories(names)
+        present = np.full(len(names) + 1, -1)
         present[source[source >= 0]] = np.flatnonzero(source >= 0)
+        recent = recent.copy()
         recent[:, 0] = present[recent[:, 0].astype(np.int64)]
-        self._recent = recent[recent[:, 0] >= 0]
+        self.recent = recent[recent[:, 0] >= 0]

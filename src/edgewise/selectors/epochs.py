@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from edgewise.arrays import Flags, Rows
 from edgewise.errors import CheckpointError
-from edgewise.pool import PromptPool, Rows
-from edgewise.selectors.onlooker import OnlookerSelector
+from edgewise.parts import Part
+from edgewise.pool import PromptPool
+from edgewise.selectors.base import Selector
+from edgewise.selectors.candidates import Candidates
 
 
-class Epochs:
+class Epochs(Part):
     """Serves its members once in random order, then again in a new order.
 
     Args:
         pool: the prompts.
-        rng: the generator of the selector that owns this.
+        rng: generator of the selector that this belongs to.
         members: called when a pass begins: its rows, distinct.
     """
 
-    def __init__(self, pool: PromptPool, rng: np.random.Generator, members: Callable[[], Rows]):
-        self.pool, self.rng, self._members = pool, rng, members
-        self.begun = 0
-        self._queue: Rows = np.empty(0, np.int64)
+    saved = ("begun",)
 
-    def take(
-        self,
-        n: int,
-        candidates: Rows | None,
-        exclude: Rows,
-        accept: Callable[[Rows], np.ndarray],
-    ) -> Rows:
+    def __init__(self, pool: PromptPool, rng: np.random.Generator, members: Callable[[], Rows]):
+        super().__init__(pool)
+        self.rng, self._members = rng, members
+        self.begun = 0
+        self._size = len(pool)
+        self._queue: Rows = np.empty(0, np.int64)
+        # Rows added to the pool that have not joined the pass yet; members are known only when rows are taken.
+        self._added: Rows = np.empty(0, np.int64)
+
+    def take(self, n: int, candidates: Candidates, accept: Callable[[Rows], Flags]) -> Rows:
         """The next n rows, distinct; fewer if a whole pass does not hold as many.
 
-        Rows that cannot be used now (not among the candidates, or excluded) keep their place. Rows for which `accept`
-        answers False are done with until the next pass.
+        Rows that are no candidates keep their place. Rows for which `accept` is False are skipped until the next pass.
         """
         chosen: Rows = np.empty(0, np.int64)
         waiting: Rows = np.empty(0, np.int64)
         renewed = False
+        self._join()
         while len(chosen) < n:
             if len(self._queue) == 0:
                 if renewed:
                     break
-                # The pass is over: what it could not serve stays in front of the next one.
+                # The pass is over: what it could not serve goes to the front of the next one.
                 renewed = True
                 self.begun += 1
                 members = self.rng.permutation(self._members())
                 self._queue = members[~np.isin(members, waiting)]
                 continue
             missing = n - len(chosen)
-            # Without candidates nearly every row is usable: reading no more than is missing leaves the pass in place.
-            size = missing if candidates is None else len(self._queue)
+            # In the whole pool nearly every row is usable: reading no more than is missing leaves the pass in place.
+            size = missing if candidates.is_pool else len(self._queue)
             window, self._queue = self._queue[:size], self._queue[size:]
-            usable = ~np.isin(window, exclude)
-            if candidates is not None:
-                usable &= np.isin(window, candidates)
+            usable = candidates.allow(window)
             if renewed:
                 usable &= ~np.isin(window, chosen)
             waiting = np.concatenate([waiting, window[~usable]])
@@ -70,70 +71,76 @@ class Epochs:
             self._queue = np.concatenate([waiting, self._queue])
         return chosen
 
-    def add(self, rows: Rows) -> None:
-        """New members join the pass under way at random places."""
+    def forget(self, rows: Rows) -> None:
+        """Selected prompts without a result come back to the front of the pass."""
+        self._queue = np.concatenate([rows[~np.isin(rows, self._queue)], self._queue])
+
+    def grow(self) -> None:
+        """New members join the pass at random places."""
+        self._added = np.concatenate([self._added, np.arange(self._size, len(self.pool))])
+        self._size = len(self.pool)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "queue": self._queue.copy(), "added": self._added.copy()}
+
+    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
+        super().restore(state, remap)
+        queue, added = np.array(state["queue"], np.int64), np.array(state["added"], np.int64)
+        if remap is not None:
+            queue, added = remap[queue], remap[added]
+            queue = queue[queue >= 0]
+            added = np.concatenate([added[added >= 0], np.setdiff1d(np.arange(len(self.pool)), remap)])
+        for rows in (queue, added):
+            if len(rows) and (rows.min() < 0 or rows.max() >= len(self.pool) or len(np.unique(rows)) != len(rows)):
+                raise CheckpointError("the saved pass over the prompts does not fit the pool")
+        self._queue, self._added, self._size = queue, added, len(self.pool)
+
+    def _join(self) -> None:
+        if not len(self._added):
+            return
+        members = self._members()
+        rows = members[np.isin(members, self._added)]
+        self._added = self._added[:0]
         if len(rows) and self.begun:
             self._queue = self.rng.permutation(np.concatenate([self._queue, rows]))
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"begun": self.begun, "queue": self._queue.copy()}
 
-    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
-        queue = np.asarray(state["queue"], np.int64)
-        begun = int(state["begun"])
-        if remap is not None:
-            queue = remap[queue]
-            queue = queue[queue >= 0]
-        if len(queue) and (queue.min() < 0 or queue.max() >= len(self.pool) or len(np.unique(queue)) != len(queue)):
-            raise CheckpointError("the saved pass over the prompts does not fit the pool")
-        self._queue, self.begun = queue, begun
-        if remap is not None:
-            self.add(np.setdiff1d(self._members(), remap))
+class EpochSelector(Selector):
+    """Base of the rules that walk through shuffled epochs and leave some prompts out.
 
+    Where too few prompts pass, the batch is filled at random with ones that the rule would leave out, counted by the metric
+    `fallback_picks`: a pool without good prompts never stops a run.
 
-class EpochSelector(OnlookerSelector):
-    """Base of the rules that walk through shuffled epochs, leaving some prompts out.
-
-    Where too few prompts pass, the batch is filled at random with ones that the rule would leave out, and the metric
-    `relaxed` counts them: a pool without good prompts never stops a run.
+    Args:
+        pool: the prompts.
+        seed: seed of the order.
     """
 
-    def __init__(self, pool: PromptPool, seed: int = 0):
-        super().__init__(pool, seed)
-        self._epochs = Epochs(pool, self.rng, self._members)
-        self._size = len(pool)
-        self.relaxed = 0
+    saved = ("fallback_picks",)
+    permute = False
 
-    def _members(self) -> Rows:
+    def __init__(self, pool: PromptPool, *, seed: int = 0):
+        super().__init__(pool, seed=seed)
+        self.epochs = self.add("epochs", Epochs(pool, self.rng, self.members))
+        self.fallback_picks = 0
+
+    def members(self) -> Rows:
         """Rows of an epoch that begins now."""
         return np.arange(len(self.pool), dtype=np.int64)
 
-    def _accept(self, rows: Rows) -> np.ndarray:
+    def accept(self, rows: Rows) -> Flags:
         """Which rows, next in the epoch, are not skipped, (n,)."""
         return np.ones(len(rows), bool)
 
-    def _choose(self, n: int, candidates: Rows | None, exclude: Rows) -> Rows:
-        chosen = self._epochs.take(n, candidates, exclude, self._accept)
+    def choose(self, n: int, candidates: Candidates) -> Rows:
+        chosen = self.epochs.take(n, candidates, self.accept)
         missing = n - len(chosen)
         if missing:
-            self.relaxed += missing
-            rest = np.setdiff1d(self._available(candidates, exclude), chosen)
+            self.fallback_picks += missing
+            rest = np.setdiff1d(candidates.rows, chosen)
             chosen = np.concatenate([chosen, self.rng.choice(rest, missing, replace=False)])
         return chosen
 
-    def grow(self) -> None:
-        super().grow()
-        members = self._members()
-        self._epochs.add(members[members >= self._size])
-        self._size = len(self.pool)
-
     def metrics(self) -> dict[str, float]:
-        return {"epoch": float(max(self._epochs.begun - 1, 0)), "relaxed": float(self.relaxed)}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "epochs": self._epochs.state_dict(), "relaxed": self.relaxed}
-
-    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
-        super()._load(state, remap)
-        self.relaxed = int(state["relaxed"])
-        self._epochs.load_state_dict(state["epochs"], remap)
+        own = {"epoch": float(max(self.epochs.begun - 1, 0)), "fallback_picks": float(self.fallback_picks)}
+        return {**super().metrics(), **own}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from edgewise.pool import PromptPool, Rows
-from edgewise.selectors.base import Counts, selectors
+from edgewise.arrays import Rows
+from edgewise.pool import PromptPool
+from edgewise.selectors.base import selectors
 from edgewise.selectors.epochs import EpochSelector
 from edgewise.selectors.groups import LastGroups
 
@@ -18,35 +17,23 @@ class HistoryResamplingSelector(EpochSelector):
 
     Mixed and all-wrong groups stay: the latter may become solvable. As published, a dropped prompt is not tested again. Only
     where too few others are left do dropped ones fill the batch, and one that fails then returns to the next epoch.
+
+    Args:
+        pool: the prompts.
+        seed: seed of the order.
+
+    Example:
+        >>> import edgewise as ew
+        >>> selector = HistoryResamplingSelector(ew.PromptPool(range(3)))
+        >>> selector.observe(selector.select(3), [8, 8, 8], 8)
+        >>> selector.select(2).shape, selector.metrics()["fallback_picks"]
+        ((2,), 2.0)
     """
 
-    def __init__(self, pool: PromptPool, seed: int = 0):
-        super().__init__(pool, seed)
-        self._groups = LastGroups(len(pool))
+    def __init__(self, pool: PromptPool, *, seed: int = 0):
+        super().__init__(pool, seed=seed)
+        self.groups = self.add("groups", LastGroups(pool))
 
-    def _members(self) -> Rows:
-        mastered = self._groups.table.rows[self._groups.rates() == 1]
+    def members(self) -> Rows:
+        mastered = self.groups.table.rows[self.groups.rates() == 1]
         return np.delete(np.arange(len(self.pool), dtype=np.int64), mastered)
-
-    def _learn(self, rows: Rows, successes: Counts, trials: Counts) -> None:
-        super()._learn(rows, successes, trials)
-        self._groups.observe(rows, successes, trials)
-
-    def _age(self) -> None:
-        super()._age()
-        self._groups.advance()
-
-    def grow(self) -> None:
-        super().grow()
-        self._groups.grow(len(self.pool))
-
-    def metrics(self) -> dict[str, float]:
-        return {**super().metrics(), **self._groups.metrics(len(self.pool))}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "groups": self._groups.state_dict()}
-
-    def _load(self, state: dict[str, Any], remap: Rows | None) -> None:
-        # The groups first: they decide which new prompts join the epoch under way.
-        self._groups.load_state_dict(state["groups"], remap)
-        super()._load(state, remap)

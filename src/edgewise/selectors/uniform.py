@@ -10,5 +10,11 @@ from edgewise.selectors.epochs import EpochSelector
 class UniformSelector(EpochSelector):
     """Every prompt once in random order, then again in a new order.
 
-    Rows that cannot be used now (not among the candidates, or excluded) keep their place in the epoch.
+    Prompts that cannot be selected now (not among the candidates, or in flight) keep their place in the epoch.
+
+    Example:
+        >>> import edgewise as ew
+        >>> selector = UniformSelector(ew.PromptPool(range(4)))
+        >>> sorted([*selector.select(3).tolist(), *selector.select(1).tolist()])
+        [0, 1, 2, 3]
     """

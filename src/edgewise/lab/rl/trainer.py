@@ -297,7 +297,7 @@ class Trainer:
         rolled = self.judge.roll(rows, np.ones(len(rows), np.int64), generator)
         if not self.here.leads:
             return
-        believed = self.curriculum.selector.predict()
+        believed = self.curriculum.predict(np.arange(len(self.curriculum.pool)))
         histogram = np.histogram(believed, BELIEF_BINS, (0.0, 1.0))[0] / len(believed)
         labels = np.array([problem.category for problem in self.problems])
         self.evals.append(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewise.beliefs.seen import SeenTable
+from edgewise.seen import SeenTable
 from edgewise.errors import CheckpointError
 
 COLUMNS = {"x": np.float32, "n": np.int32}
@@ -28,7 +28,7 @@ batches = st.lists(st.sets(st.integers(0, 99), max_size=40), max_size=12)
 @given(batches, st.integers(0, 2**32))
 def test_behaves_like_a_dict(given_batches, seed):
     rng = np.random.default_rng(seed)
-    table, model = SeenTable(100, COLUMNS), {}
+    table, model = SeenTable(PromptPool(range(100)), COLUMNS), {}
     for batch in given_batches:
         rows = rng.permutation(np.array(sorted(batch), np.int64))
         slots, new = table.insert(rows)
@@ -50,7 +50,7 @@ def test_state_survives_reordering_shrinking_and_growing(values, seed):
     table = table_of(values)
     remap = np.random.default_rng(seed).permutation(130)[:100]
     remap[remap >= 110] = -1
-    restored = SeenTable(110, COLUMNS)
+    restored = SeenTable(PromptPool(range(110)), COLUMNS)
     restored.insert(np.array([1, 2]))
     restored.load_state_dict(table.state_dict(), remap)
     assert contents(restored) == {int(remap[row]): x for row, x in values.items() if remap[row] >= 0}

@@ -9,7 +9,10 @@ from scipy import special, stats
 import edgewise as ew
 from edgewise.acquisition import Closest
 from edgewise.beliefs import BetaBelief, CategoryPrior, FixedPrior
-from edgewise.beliefs.window import Alike, WindowIndex, aim, closest, half_width, log_beta, log_density, log_peak
+from edgewise.distributions import Beta, LogitNormal, log_beta
+from edgewise.sampling import Thompson
+from edgewise.sampling.nearest import ExchangeableDraws, half_width, nearest, target_count
+from edgewise.sampling.window_index import WindowIndex
 from edgewise.selectors import BanditSelector
 
 POSITIVE = st.floats(1e-3, 1e5)
@@ -58,8 +61,8 @@ def seen_belief(alpha, beta, extra=0):
     """A belief in which row i has posterior Beta(alpha_i, beta_i) (above Beta(0.1, 0.1)), and `extra` unseen rows."""
     pool = ew.PromptPool(np.arange(len(alpha) + extra))
     belief = BetaBelief(pool, FixedPrior(pool, 0.1, 0.1))
-    slots, _ = belief._seen.insert(np.arange(len(alpha)))
-    belief._seen["a"][slots], belief._seen["b"][slots] = alpha - 0.1, beta - 0.1
+    slots, _ = belief.seen.insert(np.arange(len(alpha)))
+    belief.seen["a"][slots], belief.seen["b"][slots] = alpha - 0.1, beta - 0.1
     return belief
 
 
@@ -117,7 +120,7 @@ def test_what_a_window_missed_is_drawn_exactly(n):
     rng = np.random.default_rng(2)
     alpha, beta = mixture(rng, 200)
     belief = seen_belief(alpha, beta)
-    index = WindowIndex(belief._seen, belief._evidence, 0.5)
+    index = WindowIndex(belief.seen, belief._evidence, 0.5)
     kinds, sizes = (np.array([2.0, 0.4, 8.0]), np.array([5.0, 0.4, 8.0])), np.array([150, 60, 40])
     every = np.repeat(np.arange(3), sizes)
     ours = []
@@ -133,7 +136,7 @@ def test_what_a_window_missed_is_drawn_exactly(n):
 def test_every_prompt_is_drawn_once_when_a_window_is_completed():
     rng = np.random.default_rng(3)
     belief = seen_belief(*mixture(rng, 400))
-    hits = WindowIndex(belief._seen, belief._evidence, 0.5).near(1, np.array([5, 6]), rng)
+    hits = WindowIndex(belief.seen, belief._evidence, 0.5).near(1, np.array([5, 6]), rng)
     hits.complete()
     assert np.array_equal(np.sort(hits.labels), np.setdiff1d(np.arange(400), [5, 6]))
     alike = Alike(np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.array([500, 700]), 1, 0.5, rng)
@@ -144,14 +147,14 @@ def test_every_prompt_is_drawn_once_when_a_window_is_completed():
 def test_categories_and_ageing_have_the_law_of_plain_draws():
     rng = np.random.default_rng(4)
     pool = ew.PromptPool(np.arange(600), categories=["hard"] * 250 + ["easy"] * 250 + [None] * 100)
-    belief = BetaBelief(pool, CategoryPrior(pool), ageing=0.9)
+    belief = BetaBelief(pool, CategoryPrior(pool), retention=0.9)
     for _ in range(5):
         rows = rng.choice(600, 40, replace=False)
         belief.observe(rows, rng.binomial(8, np.where(rows < 250, 0.2, 0.9)), np.full(40, 8))
         belief.advance()
     exclude = np.arange(0, 600, 9)
     ours, theirs = fast(belief, 4, 0.5, exclude, rng), plain(belief, 4, 0.5, exclude, rng)
-    seen = np.isin(np.arange(600), belief._seen.rows)
+    seen = np.isin(np.arange(600), belief.seen.rows)
     label = np.where(seen, np.arange(600), 600 + np.arange(600) // 250)
     assert agree(label[ours], label[theirs])
     alike = np.setdiff1d(np.flatnonzero(~seen[:250]), exclude)

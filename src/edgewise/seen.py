@@ -1,31 +1,42 @@
-"""A table of the prompts seen so far: columns grow with what was observed, not with the pool."""
+"""Column store of the prompts seen so far: columns grow with what was observed, not with the pool."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import Rows
 from edgewise.errors import CheckpointError
-from edgewise.pool import Rows
+from edgewise.parts import Part
+from edgewise.pool import PromptPool
 
 
-class SeenTable:
+class SeenTable(Part):
     """Rows seen so far, each with one value a column; 4 bytes a pool row for the index, the rest per seen row.
 
     Args:
-        size: rows in the pool.
+        pool: the prompts.
         columns: dtype of each column by name.
+
+    Example:
+        >>> table = SeenTable(PromptPool(range(5)), {"visits": np.int32})
+        >>> slots, new = table.insert(np.array([3, 1]))
+        >>> table["visits"][slots] += 1
+        >>> table.rows.tolist(), table["visits"].tolist(), table.slots(np.array([0, 1])).tolist()
+        ([3, 1], [1, 1], [-1, 1])
     """
 
-    def __init__(self, size: int, columns: dict[str, npt.DTypeLike]):
-        if size >= np.iinfo(np.int32).max:
-            raise ValueError("pools of 2**31 prompts and more are not supported")
-        self._slot = np.full(size, -1, np.int32)
+    def __init__(self, pool: PromptPool, columns: Mapping[str, npt.DTypeLike]):
+        super().__init__(pool)
+        self._slot = np.full(len(pool), -1, np.int32)
         self._rows = np.empty(0, np.int32)
         self._columns: dict[str, np.ndarray] = {name: np.empty(0, dtype) for name, dtype in columns.items()}
         self._count = 0
+        # Rows seen by category code, (C + 1,), counted when first needed.
+        self._by_code: Rows | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -57,17 +68,28 @@ class SeenTable:
             for column in self._columns.values():
                 column[self._count : end] = 0
             self._count = end
+            if self._by_code is not None:
+                self._by_code += np.bincount(self.pool.category_index(fresh), minlength=len(self._by_code))
         return slots, new
 
+    def unseen_sizes(self, by_code: bool) -> Rows:
+        """Number of rows not seen by category code, (C + 1,), or of all, (1,)."""
+        if not by_code or not self.pool.has_categories:
+            return np.array([len(self.pool) - len(self)], np.int64)
+        if self._by_code is None:
+            size = len(self.pool.category_names) + 1
+            self._by_code = np.bincount(self.pool.category_index(self.rows), minlength=size).astype(np.int64)
+        return self.pool.category_sizes() - self._by_code
+
     def move(self, places: Any, sources: np.ndarray) -> None:
-        """Reorder slots: what stood at `sources` stands at `places` (indices or a slice) afterwards; the same slots twice."""
+        """Reorder slots: what was at `sources` is at `places` (indices or a slice) afterwards; the same slots twice."""
         places = np.arange(self._count, dtype=np.int32)[places] if isinstance(places, slice) else places
         self._rows[places] = self._rows[sources]
         for column in self._columns.values():
             column[places] = column[sources]
         self._slot[self._rows[places]] = places
 
-    def pick_unseen(
+    def sample_unseen(
         self, members: np.ndarray | None, n: int, left: int, exclude: Rows, rng: np.random.Generator
     ) -> Rows:
         """n distinct unseen rows, uniformly: of `members` (ascending; the pool if None), of which `left` are unseen and not
@@ -87,17 +109,16 @@ class SeenTable:
             found = found[np.sort(first)]
         return found[:n]
 
-    def grow(self, size: int) -> None:
-        """Make room for a pool of `size` rows."""
-        if size > len(self._slot):
-            self._slot = np.concatenate([self._slot, np.full(size - len(self._slot), -1, np.int32)])
+    def grow(self) -> None:
+        self._by_code = None
+        self._slot = np.concatenate([self._slot, np.full(len(self.pool) - len(self._slot), -1, np.int32)])
 
-    def state_dict(self, ordered: int = 0) -> dict[str, Any]:
-        """Rows and columns: the first `ordered` by slot, the others by row, whatever order they were observed in."""
-        order = np.concatenate([np.arange(ordered), ordered + np.argsort(self.rows[ordered:])])
+    def state_dict(self) -> dict[str, Any]:
+        """Rows and columns, in the order of rows, whatever order they were observed in."""
+        order = np.argsort(self.rows)
         return {"rows": self.rows[order], **{name: self[name][order] for name in self._columns}}
 
-    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
+    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
         try:
             rows = np.asarray(state["rows"], np.int64)
             columns = {name: np.asarray(state[name], old.dtype) for name, old in self._columns.items()}
@@ -113,6 +134,7 @@ class SeenTable:
             raise CheckpointError("the saved table of seen prompts does not fit the pool")
         self._slot.fill(-1)
         self._count = 0
+        self._by_code = None
         self.insert(rows)
         for name, column in columns.items():
             self[name][:] = column[kept]

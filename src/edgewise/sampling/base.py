@@ -1,0 +1,47 @@
+"""Contract of a draw: how rows are chosen from the acquisition values of a belief."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import numpy as np
+
+from edgewise.acquisition import Acquisition
+from edgewise.arrays import Rows
+from edgewise.beliefs.base import Belief
+from edgewise.parts import Part
+from edgewise.registry import Registry
+
+
+class CandidateRows(Protocol):
+    """Rows that may be chosen; see `edgewise.selectors.candidates.Candidates`."""
+
+    exclude: Rows
+    is_pool: bool
+
+    def __len__(self) -> int: ...
+
+    @property
+    def rows(self) -> Rows: ...
+
+
+class Draw(Part, ABC):
+    """Chooses rows by the acquisition values of their success rates."""
+
+    @abstractmethod
+    def choose(
+        self, n: int, candidates: CandidateRows, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
+    ) -> Rows:
+        """n distinct rows of the candidates, int64 (n,), in any order."""
+
+    def check(self, acquisition: Acquisition) -> None:
+        """Raise `ConfigError` for an acquisition that this draw cannot use."""
+
+
+draws: Registry[Draw] = Registry("draw")
+
+
+def list_draws() -> list[str]:
+    """Names of all registered draws, those of installed packages included."""
+    return draws.names()

@@ -1,0 +1,74 @@
+"""Draws in proportion to acquisition values, one prompt after the other without replacement."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgewise.acquisition import Acquisition
+from edgewise.arrays import Floats, Rows
+from edgewise.beliefs.base import Belief
+from edgewise.errors import ConfigError
+from edgewise.pool import PromptPool
+from edgewise.sampling.base import CandidateRows, Draw, draws
+from edgewise.sampling.unseen import Unseen
+
+
+@draws.register("proportional")
+class Proportional(Draw):
+    """n distinct rows drawn one after the other with probability proportional to value^sharpness.
+
+    Each prompt gets an exponential time with its weight as rate; the n shortest are the draw (Efraimidis and Spirakis
+    2006). Exchangeable prompts share a weight, so the shortest of their times are a sum of exponential gaps, however many
+    there are: work follows the number of prompts seen.
+
+    Args:
+        pool: the prompts.
+        sharpness: inverse temperature, >= 0: 0 draws uniformly, a high one nearly takes the best.
+    """
+
+    def __init__(self, pool: PromptPool, *, sharpness: float = 4.0):
+        super().__init__(pool)
+        if not 0 <= sharpness < np.inf:
+            raise ConfigError(f"sharpness must be finite and >= 0, got {sharpness}")
+        self.sharpness = float(sharpness)
+
+    def check(self, acquisition: Acquisition) -> None:
+        if not acquisition.positive:
+            raise ConfigError(
+                f"values of {type(acquisition).__name__} are below 0, so nothing can be drawn in proportion to them: use"
+                " acquisition=p_informative or learnability, or draw=top or thompson"
+            )
+
+    def log_weight(self, value: Floats) -> Floats:
+        """Logarithm of the weight of an acquisition value, (n,)."""
+        return self.sharpness * np.log(np.maximum(value, 1e-12))
+
+    def choose(
+        self, n: int, candidates: CandidateRows, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
+    ) -> Rows:
+        exchangeable = belief.exchangeable() if candidates.is_pool else None
+        if exchangeable is not None:
+            return self._races(n, Unseen(self.pool, exchangeable, candidates.exclude), belief, acquisition, rng)
+        rows = candidates.rows
+        # Gumbel noise on the logarithm of the weight: the highest n are a draw without replacement.
+        key = self.log_weight(acquisition.of(belief.distribution(rows), rows)) + rng.gumbel(size=len(rows))
+        return rows[np.argpartition(-key, n - 1)[:n]] if 0 < n < len(rows) else rows[:n]
+
+    def _races(
+        self, n: int, unseen: Unseen, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
+    ) -> Rows:
+        rows, left = unseen.seen_rows(), unseen.sizes
+        log_times = np.log(rng.exponential(size=len(rows)))
+        log_times -= self.log_weight(acquisition.of(belief.distribution(rows), rows))
+        classes = np.flatnonzero(left)
+        # The i-th shortest of m exponential times is a sum of gaps with rates m, m - 1, ..: (classes, n).
+        ranks, size = np.arange(min(n, int(left.max(initial=0)))), left[classes, None]
+        gaps = rng.exponential(size=(len(classes), len(ranks))) / np.maximum(size - ranks, 1)
+        weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
+        shortest = np.log(np.cumsum(gaps, axis=1)) - weight[:, None]
+        exists = ranks < size
+        log_times = np.concatenate([log_times, shortest[exists]])
+        owner = np.concatenate([np.full(len(rows), -1), np.repeat(classes, exists.sum(1))])
+        chosen = np.argpartition(log_times, n - 1)[:n] if 0 < n < len(log_times) else np.arange(len(log_times))[:n]
+        fresh = owner[chosen]
+        return np.concatenate([rows[chosen[fresh < 0]], unseen.sample(fresh[fresh >= 0], rng)])

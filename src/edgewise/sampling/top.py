@@ -1,0 +1,40 @@
+"""Top-B: the prompts with the highest acquisition values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgewise.acquisition import Acquisition, optimistic, top
+from edgewise.arrays import Rows
+from edgewise.beliefs.base import Belief
+from edgewise.errors import ConfigError
+from edgewise.pool import PromptPool
+from edgewise.sampling.base import CandidateRows, Draw, draws
+
+
+@draws.register("top")
+class Top(Draw):
+    """The n prompts with the highest acquisition value under the belief, ties at random.
+
+    Args:
+        pool: the prompts.
+        optimism: 0 values each prompt as the acquisition does (`Acquisition.of`); above, the value is the highest of any
+            rate within this many standard deviations of the mean (upper confidence bound).
+    """
+
+    def __init__(self, pool: PromptPool, *, optimism: float = 0.0):
+        super().__init__(pool)
+        if not 0 <= optimism < np.inf:
+            raise ConfigError(f"optimism is a number of standard deviations >= 0, got {optimism}")
+        self.optimism = float(optimism)
+
+    def choose(
+        self, n: int, candidates: CandidateRows, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
+    ) -> Rows:
+        rows = candidates.rows
+        distribution = belief.distribution(rows)
+        if self.optimism:
+            value = optimistic(acquisition, distribution.mean(), distribution.std(), self.optimism)
+        else:
+            value = acquisition.of(distribution, rows)
+        return rows[top(value, n, rng)]
