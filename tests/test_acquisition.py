@@ -11,8 +11,8 @@ from edgewise.acquisition import (
     Band,
     Closest,
     InformationGain,
-    PInformative,
     Learnability,
+    PInformative,
     acquisitions,
     optimistic,
     p_informative,
@@ -136,8 +136,10 @@ def test_one_rollout_has_the_variance_of_its_reward_as_value() -> None:
 def test_the_value_under_a_belief_is_the_expected_chance_to_be_informative() -> None:
     a, b, k = np.array([0.4, 1.0, 3.0, 60.0, 0.05]), np.array([0.7, 1.0, 9.0, 40.0, 2.0]), 6
     found = PInformative(k).of(Beta(a, b))
-    expected = 1 - np.exp(special.betaln(a + k, b) - special.betaln(a, b)) - np.exp(
-        special.betaln(a, b + k) - special.betaln(a, b)
+    expected = (
+        1
+        - np.exp(special.betaln(a + k, b) - special.betaln(a, b))
+        - np.exp(special.betaln(a, b + k) - special.betaln(a, b))
     )
     np.testing.assert_allclose(found, expected, atol=2e-5)
     # Uniform inside: the integral of 1 - p^k - (1 - p)^k is 1 - 2 / (k + 1).

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from edgewise.errors import CheckpointError
 from edgewise import PromptPool
 from edgewise.calibration import LARGEST, OnlineCalibration
+from edgewise.errors import CheckpointError
 
 POOL = PromptPool([0])
 

@@ -368,8 +368,8 @@ def test_parts_without_a_name_have_to_be_passed_again(tmp_path):
             return np.full(len(predicted), 2)
 
     class First(Selector):
-        def _choose(self, n, candidates, exclude):
-            return self._available(candidates, exclude)[:n]
+        def choose(self, n, candidates):
+            return candidates.rows[:n]
 
     pool = PromptPool(range(10))
     curriculum = Curriculum(pool, First(pool), Informative(), Two(2))
@@ -430,5 +430,5 @@ def test_edge_weighs_groups_of_the_size_that_is_rolled_out():
     few, many = make(selector="edge", rollouts=2), make(selector="edge", rollouts=32)
     rare = np.array([0.05])
     # 1 - p^k - (1 - p)^k
-    assert few.selector.acquisition.worth(rare) == pytest.approx(1 - 0.05**2 - 0.95**2)
-    assert many.selector.acquisition.worth(rare) == pytest.approx(1 - 0.05**32 - 0.95**32)
+    assert few.selector.acquisition.value(rare) == pytest.approx(1 - 0.05**2 - 0.95**2)
+    assert many.selector.acquisition.value(rare) == pytest.approx(1 - 0.05**32 - 0.95**32)

@@ -9,8 +9,11 @@ import importlib
 from typing import Any
 
 from edgewise import acquisition, allocation, beliefs, errors, gates
+from edgewise.acquisition import list_acquisitions
+from edgewise.beliefs import list_beliefs
 from edgewise.curriculum import Batch, Curriculum, Feedback
 from edgewise.errors import EdgewiseError
+from edgewise.method import Method
 from edgewise.pool import PromptPool
 from edgewise.selectors import Selector, list_selectors, make_selector
 from edgewise.statistics import pass_at_k
@@ -22,6 +25,7 @@ __all__ = [
     "Curriculum",
     "EdgewiseError",
     "Feedback",
+    "Method",
     "PromptPool",
     "Selector",
     "acquisition",
@@ -29,15 +33,18 @@ __all__ = [
     "beliefs",
     "errors",
     "gates",
+    "list_acquisitions",
+    "list_beliefs",
     "list_selectors",
     "list_tasks",
     "make_selector",
     "make_task",
     "pass_at_k",
     "tasks",
+    "testing",
 ]
 
-_LAZY = {"tasks", "lab", "report", "experiments", "replay", "adapters"}
+_LAZY = {"tasks", "testing", "lab", "report", "experiments", "replay", "adapters"}
 
 
 def __getattr__(name: str) -> Any:

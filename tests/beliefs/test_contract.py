@@ -1,4 +1,4 @@
-"""What every belief promises, tried on each of them."""
+"""Contract of every belief: the laws that `edgewise.testing` ships for third parties."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from edgewise.beliefs import AbilityBelief, AnchoredBelief, Belief, FeatureBelief, MarkovBelief
-from edgewise.checkpoint import load_state, save_state
+from edgewise import testing
+from edgewise.beliefs import (
+    AbilityBelief,
+    AnchoredBelief,
+    Belief,
+    BetaBelief,
+    CategoryPrior,
+    FeatureBelief,
+    MarkovBelief,
+    list_beliefs,
+)
 from edgewise.pool import PromptPool
 
-SIZE = 12
-EVERYONE = np.arange(SIZE)
 MAKE: dict[str, Callable[[PromptPool], Belief]] = {
+    "beta": BetaBelief,
+    "beta-aged": lambda pool: BetaBelief(pool, CategoryPrior(pool), decay=0.5, retention=0.9),
     "hmm": lambda pool: MarkovBelief(pool, retention=0.7, transitions="progress"),
     "hmm-constant": lambda pool: MarkovBelief(pool, retention=1.0),
     "ability": lambda pool: AbilityBelief(pool, retention=0.9),
@@ -31,133 +38,40 @@ def anchors(pool: PromptPool) -> tuple[np.ndarray, np.ndarray]:
     return weak, np.minimum(weak + 0.4, 1.0)
 
 
-def make_pool(ids: np.ndarray = EVERYONE) -> PromptPool:
-    """Categories and features that belong to the ids, so that a pool can be reordered; one prompt has no category."""
-    features = np.random.default_rng(5).normal(size=(100, 3))[ids]
-    return PromptPool(ids, [None if i == 2 else "xyz"[int(i) % 3] for i in ids], features)
+def pool_with_priors(ids: list[int]) -> PromptPool:
+    pool = testing.featured_pool(ids)
+    numbers = np.asarray(ids)
+    rates = np.where(numbers % 5 == 1, np.nan, (numbers % 7) / 8)
+    names = np.array([None, *pool.category_names], object)
+    return PromptPool(ids, names[pool.categories].tolist(), pool.features, rates)
 
 
-Step = list[tuple[int, int, int]]
-steps = st.lists(
-    st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, 64), st.integers(1, 64)), max_size=6), max_size=12
-)
+@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize("law", testing.BELIEF_LAWS, ids=lambda law: law.__name__)
+def test_every_belief_keeps_the_contract(law: Callable[..., None], name: str) -> None:
+    law(MAKE[name], testing.featured_pool)
 
 
-def tell(belief: Belief, step: Step) -> None:
-    """One step's groups, each told on its own: the same prompt may come twice."""
-    for row, successes, trials in step:
-        belief.observe(np.array([row]), np.array([min(successes, trials)]), np.array([trials]))
+@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize("law", testing.BELIEF_LAWS, ids=lambda law: law.__name__)
+def test_every_belief_keeps_the_contract_with_known_rates(law: Callable[..., None], name: str) -> None:
+    law(MAKE[name], pool_with_priors)
 
 
-def play(belief: Belief, sequence: list[Step]) -> Belief:
-    for step in sequence:
-        tell(belief, step)
+@pytest.mark.parametrize("name", MAKE)
+def test_known_rates_are_where_a_belief_starts(name: str) -> None:
+    pool = PromptPool(range(9), priors=[0.05, 0.5, 0.95] * 3, features=np.random.default_rng(0).normal(size=(9, 2)))
+    mean = MAKE[name](pool).mean(np.arange(9))
+    assert mean[0] < mean[1] - 0.1
+    assert mean[2] > mean[1] + 0.1
+    assert (mean[0::3] < 0.45).all()
+    assert (mean[2::3] > 0.55).all()
+    belief = MAKE[name](pool)
+    for _ in range(3):
+        belief.observe(np.array([0]), np.array([8]), np.array([8]))
         belief.advance()
-    return belief
+    assert belief.mean(np.array([0]))[0] > 0.45, "rollouts outweigh what was known before the run"
 
 
-def random_steps(seed: int, n: int) -> list[Step]:
-    rng = np.random.default_rng(seed)
-    return [[(int(row), int(rng.integers(9)), 8) for row in rng.choice(SIZE, 4, replace=False)] for _ in range(n)]
-
-
-@pytest.mark.parametrize("name", MAKE)
-@settings(max_examples=20, deadline=None, derandomize=True)
-@given(sequence=steps, silence=st.integers(0, 40))
-def test_rates_are_proper(name: str, sequence: list[Step], silence: int) -> None:
-    belief = play(MAKE[name](make_pool()), sequence)
-    for _ in range(2):
-        mean, spread = belief.mean(EVERYONE), belief.std(EVERYONE)
-        drawn = belief.draw(EVERYONE, np.random.default_rng(0))
-        for values in (mean, spread, drawn):
-            assert values.shape == (SIZE,)
-            assert values.dtype == np.float64
-            assert ((values >= 0) & (values <= 1)).all()
-        assert (spread <= 0.5).all()
-        assert all(np.isfinite(value) for value in belief.metrics().values())
-        for _ in range(silence):
-            belief.advance()
-        tell(belief, [(0, 1, 1), (1, 0, 1000), (0, 0, 1)])
-
-
-@pytest.mark.parametrize("name", MAKE)
-def test_order_within_a_step_does_not_matter(name: str) -> None:
-    forward, backward = MAKE[name](make_pool()), MAKE[name](make_pool())
-    for step in random_steps(1, 8):
-        step = [*step, step[0]]
-        tell(forward, step)
-        tell(backward, step[::-1])
-        np.testing.assert_array_equal(forward.mean(EVERYONE), backward.mean(EVERYONE))
-        forward.advance()
-        backward.advance()
-        np.testing.assert_array_equal(forward.mean(EVERYONE), backward.mean(EVERYONE))
-
-
-@pytest.mark.parametrize("name", MAKE)
-def test_a_prompts_own_group_counts_at_once(name: str) -> None:
-    belief = MAKE[name](make_pool())
-    row = np.array([4])
-    before = belief.mean(row)[0]
-    tell(belief, [(4, 8, 8)])
-    assert belief.mean(row)[0] > before
-
-
-@pytest.mark.parametrize("name", MAKE)
-def test_asking_changes_nothing(name: str) -> None:
-    asked, left_alone = MAKE[name](make_pool()), MAKE[name](make_pool())
-    for step in random_steps(2, 20):
-        tell(asked, step)
-        tell(left_alone, step)
-        asked.mean(EVERYONE)
-        asked.std(EVERYONE[::2])
-        asked.advance()
-        left_alone.advance()
-    np.testing.assert_allclose(asked.mean(EVERYONE), left_alone.mean(EVERYONE), rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", MAKE)
-@pytest.mark.parametrize("mid_step", [False, True])
-def test_state_goes_on_identically(name: str, mid_step: bool, tmp_path: object) -> None:
-    belief = play(MAKE[name](make_pool()), random_steps(3, 6))
-    if mid_step:
-        tell(belief, [(1, 3, 8), (9, 0, 4)])
-    save_state(f"{tmp_path}/belief.npz", "belief", belief.state_dict())
-    other = MAKE[name](make_pool())
-    other.load_state_dict(load_state(f"{tmp_path}/belief.npz", "belief"))
-    for step in [[], *random_steps(4, 4)]:
-        np.testing.assert_array_equal(belief.mean(EVERYONE), other.mean(EVERYONE))
-        for each in (belief, other):
-            play(each, [step])
-    np.testing.assert_array_equal(belief.std(EVERYONE), other.std(EVERYONE))
-
-
-@pytest.mark.parametrize("name", MAKE)
-def test_state_follows_the_ids_into_another_pool(name: str) -> None:
-    pool = make_pool()
-    # Categories are then met in another order; two prompts are gone, two are new.
-    ids = np.array([20, 11, 10, 9, 7, 6, 5, 4, 3, 2, 1, 21])
-    moved = make_pool(ids)
-    remap = moved.find(pool.ids)
-    belief, other = play(MAKE[name](pool), random_steps(5, 6)), MAKE[name](moved)
-    tell(belief, [(1, 3, 8), (8, 1, 8)])
-    other.load_state_dict(belief.state_dict(), remap)
-    kept = remap >= 0
-    np.testing.assert_allclose(other.mean(remap[kept]), belief.mean(EVERYONE[kept]), rtol=0, atol=1e-12)
-    assert np.isfinite(other.mean(np.arange(len(ids)))).all()
-    other.advance()
-    assert np.isfinite(other.mean(np.arange(len(ids)))).all()
-
-
-@pytest.mark.parametrize("name", MAKE)
-def test_a_pool_may_grow(name: str) -> None:
-    pool = make_pool()
-    belief = play(MAKE[name](pool), random_steps(6, 5))
-    before = belief.mean(EVERYONE)
-    rows = pool.extend([50, 51], ["x", "brand new"], np.zeros((2, 3)))
-    belief.grow()
-    np.testing.assert_allclose(belief.mean(EVERYONE), before, atol=1e-12)
-    assert ((belief.mean(rows) > 0) & (belief.mean(rows) < 1)).all()
-    belief.observe(rows, np.array([8, 0]), np.array([8, 8]))
-    belief.advance()
-    mean = belief.mean(rows)
-    assert mean[0] > mean[1]
+def test_all_registered_beliefs_are_tested() -> None:
+    assert {name.split("-")[0] for name in MAKE} == set(list_beliefs())

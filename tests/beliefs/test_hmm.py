@@ -38,7 +38,7 @@ class Eager:
 
 
 def one(decay: float = 0.5) -> MarkovBelief:
-    return MarkovBelief(PromptPool(["a", "b"]), decay)
+    return MarkovBelief(PromptPool(["a", "b"]), retention=decay)
 
 
 def tell(belief: MarkovBelief, rows: list[int], successes: list[int], trials: int = 8) -> None:
@@ -85,7 +85,7 @@ def test_rates_of_the_states() -> None:
 def test_lazy_equals_stepwise(decay: float, transitions: float | str) -> None:
     n, everyone = 5, np.arange(5)
     pool = PromptPool(range(n))
-    asked, silent = MarkovBelief(pool, decay, transitions), MarkovBelief(pool, decay, transitions)
+    asked, silent = (MarkovBelief(pool, retention=decay, transitions=transitions) for _ in range(2))
     eager = Eager(n, decay, asked.prior)
     rng = np.random.default_rng(0)
     for step in range(100):
@@ -125,6 +125,6 @@ def test_a_solved_prompt_comes_back() -> None:
 
 
 def test_options_are_checked() -> None:
-    for options in ({"decay": 1.5}, {"transitions": 0.0}, {"transitions": "sideways"}):
+    for options in ({"retention": 1.5}, {"transitions": 0.0}, {"transitions": "sideways"}):
         with pytest.raises(ConfigError):
             MarkovBelief(PromptPool([1]), **options)  # type: ignore[arg-type]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate
 from scipy.special import expit
 
-from edgewise.beliefs import AbilityBelief, FeatureBelief
-from edgewise.distributions import logit_posterior
+from edgewise.beliefs import AbilityBelief, Belief, FeatureBelief
+from edgewise.distributions import LogitNormal, logit_posterior
 from edgewise.pool import PromptPool
+
+
+def logits(belief: Belief, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    distribution = belief.distribution(rows)
+    assert isinstance(distribution, LogitNormal)
+    return distribution.location, distribution.variance
 
 
 def integral(mean: float, variance: float, s: int, k: int) -> tuple[float, float]:
@@ -65,8 +71,8 @@ def test_one_group_moves_related_prompts_by_the_shared_variance() -> None:
     site = 1 / left - 1 / 3
     target = after / left / site
     belief.advance()
-    mean, variance = belief.logits(np.arange(4))
-    tau = belief.tau()[belief._group(np.array([0]))] ** 2
+    mean, variance = logits(belief, np.arange(4))
+    tau = belief.tau()[belief.pool.category_index(np.array([0]))] ** 2
     # theta, u_x, d: variances 1, 1, tau^2; the site has variance 1 / site. (tau itself has learned a little since.)
     moved = target / (3 + 1 / site)
     own = (target - 2 * moved) * site / (1 / tau + site)
@@ -82,26 +88,31 @@ def test_ageing_alone_returns_a_prompt_to_its_category() -> None:
     for _ in range(3):
         belief.observe(np.arange(4), np.array([8, 2, 3, 5]), np.full(4, 8))
         belief.advance()
-    gap = [belief.logits(np.array([0, 2]))[0]]
-    evidence = 1 / belief._own(np.array([0]))[1][0] - 1 / belief.tau()[belief._group(np.array([0]))][0] ** 2
+    gap = [logits(belief, np.array([0, 2]))[0]]
+    evidence = (
+        1 / belief._residuals(np.array([0]))[1][0] - 1 / belief.tau()[belief.pool.category_index(np.array([0]))][0] ** 2
+    )
     for step in range(1, 40):
         belief.advance()
-        faded = 1 / belief._own(np.array([0]))[1][0] - 1 / belief.tau()[belief._group(np.array([0]))][0] ** 2
+        faded = (
+            1 / belief._residuals(np.array([0]))[1][0]
+            - 1 / belief.tau()[belief.pool.category_index(np.array([0]))][0] ** 2
+        )
         assert faded == pytest.approx(evidence * 0.9**step, rel=1e-6)
-        gap.append(belief.logits(np.array([0, 2]))[0])
+        gap.append(logits(belief, np.array([0, 2]))[0])
     assert gap[-1][0] - gap[-1][1] < 0.1 * (gap[0][0] - gap[0][1])
     fresh = PromptPool(range(1), ["x"])
-    assert belief.logits(np.array([0]))[1][0] > AbilityBelief(fresh, drift=0.0).logits(np.array([0]))[1][0] * 0.2
+    assert logits(belief, np.array([0]))[1][0] > logits(AbilityBelief(fresh, drift=0.0), np.array([0]))[1][0] * 0.2
 
 
 def test_drift_widens_and_a_silent_category_keeps_its_bounds() -> None:
     pool = PromptPool(range(2), ["x", "y"])
     belief = AbilityBelief(pool, drift=0.2, offset=1.0, residual=1.0)
-    start = belief.logits(np.array([0]))[1][0]
+    start = logits(belief, np.array([0]))[1][0]
     for _ in range(100):
         belief.advance()
     # 100 steps of variance 0.04 for the level; the offset is stationary at 1.
-    assert belief.logits(np.array([0]))[1][0] == pytest.approx(start + 100 * 0.04)
+    assert logits(belief, np.array([0]))[1][0] == pytest.approx(start + 100 * 0.04)
 
 
 @pytest.mark.parametrize("tau", [0.3, 1.0, 1.8])
@@ -116,7 +127,7 @@ def test_spread_of_difficulties_is_learned(tau: float) -> None:
         belief.observe(rows, rng.binomial(8, expit(logit[rows])), np.full(64, 8))
         belief.advance()
     assert belief.tau()[1:].mean() == pytest.approx(tau, abs=0.2)
-    mean, variance = belief.logits(np.arange(n))
+    mean, variance = logits(belief, np.arange(n))
     assert np.sqrt(((logit - mean) ** 2 / variance).mean()) == pytest.approx(1.0, abs=0.2)
 
 
@@ -129,45 +140,3 @@ def test_mean_and_spread_are_those_of_the_draws() -> None:
     drawn = belief.draw(rows, np.random.default_rng(0)).reshape(3, -1)
     np.testing.assert_allclose(belief.mean(np.arange(3)), drawn.mean(1), atol=0.01)
     np.testing.assert_allclose(belief.std(np.arange(3)), drawn.std(1), atol=0.01)
-
-
-@pytest.mark.parametrize(("n", "target"), [(1, 0.5), (3, 0.3), (40, 0.9)])
-def test_closest_has_the_law_of_drawing_everyone(n: int, target: float) -> None:
-    pool = PromptPool(range(900), [None] * 100 + ["x"] * 300 + ["y"] * 500)
-    belief = AbilityBelief(pool)
-    seen = np.arange(0, 900, 60)
-    for _ in range(4):
-        belief.observe(seen, np.where(seen < 400, 8, 1), np.full(len(seen), 8))
-        belief.advance()
-    exclude = np.array([0, 5, 120, 899])
-    free = np.setdiff1d(np.arange(900), exclude)
-    kind = np.where(np.isin(np.arange(900), seen), 3, np.repeat([0, 1, 2], [100, 300, 500]))
-    rng = np.random.default_rng(0)
-    fast, full = np.zeros((2, 4)), np.zeros((2, 4))
-    for _ in range(600):
-        rows = belief.closest(n, target, exclude, rng)
-        assert rows is not None
-        assert len(set(rows.tolist())) == n
-        assert not np.isin(rows, exclude).any()
-        drawn = np.abs(belief.draw(free, rng) - target)
-        for counts, chosen in ((fast, rows), (full, free[np.argpartition(drawn, n - 1)[:n]])):
-            counts[0] += np.bincount(kind[chosen], minlength=4)
-            counts[1] += np.bincount(kind[chosen], chosen, minlength=4)
-    # Kinds are chosen as often, and rows inside a kind uniformly (by their mean).
-    assert stats.chi2_contingency(np.stack([fast[0], full[0]])[:, full[0] > 20]).pvalue > 0.01
-    often = full[0] > 100
-    np.testing.assert_allclose(
-        (fast[1] / np.maximum(fast[0], 1))[often], (full[1] / np.maximum(full[0], 1))[often], rtol=0.12
-    )
-
-
-def test_closest_of_a_distant_target_still_finds_enough() -> None:
-    belief = AbilityBelief(PromptPool(range(5000)), residual=0.3, offset=0.2)
-    for _ in range(20):
-        rows = np.arange(50)
-        belief.observe(rows, np.full(50, 8), np.full(50, 8))
-        belief.advance()
-    chosen = belief.closest(100, 0.02, rows, np.random.default_rng(0))
-    assert chosen is not None
-    assert len(np.unique(chosen)) == 100
-    assert chosen.min() >= 50

@@ -18,38 +18,35 @@ def test_a_fixed_prior_is_proper(counts):
 
 def test_known_rates():
     pool = PromptPool(range(3))
-    prior = KnownRates(pool, [0.25, np.nan, 1.0], strength=8)
-    alpha, beta = prior.counts(everything(pool))
-    assert alpha.tolist() == [3.0, 1.0, 9.0]
-    assert beta.tolist() == [7.0, 1.0, 1.0]
+    known = KnownRates(pool, [0.25, np.nan, 1.0], strength=8)
+    successes, failures = known.counts(everything(pool))
+    assert successes.tolist() == [2.0, 0.0, 8.0]
+    assert failures.tolist() == [6.0, 0.0, 0.0]
     pool.extend([3])
-    prior.grow()
-    assert [values.tolist() for values in prior.counts(np.array([3]))] == [[1.0], [1.0]]
+    known.grow()
+    assert [values.tolist() for values in known.counts(np.array([3]))] == [[0.0], [0.0]]
     for rates, strength in (([0.5], 4), ([0, 1, 2], 4), ([-0.1, 0, 0], 4), ([0, 0, 0], -1), ([0, 0, 0], np.inf)):
         with pytest.raises(ConfigError):
             KnownRates(PromptPool(range(3)), rates, strength)
 
 
 @pytest.mark.parametrize("labels", [None, ["a", "b", None, "a"], ["a", "b", "c", "a"]])
-def test_kinds_describe_the_pool(labels):
-    """What the sampler of unseen prompts relies on, before and after the pool grows."""
+def test_exchangeable_prompts_are_described_by_class(labels):
+    """What draws rely on, before and after the pool grows and some prompts are observed."""
     for make in (FixedPrior, CategoryPrior):
         pool = PromptPool(range(4), labels)
-        prior = make(pool)
+        belief = BetaBelief(pool, make(pool))
         for _ in range(2):
-            kind, sizes = prior.kind(everything(pool)), prior.sizes()
-            assert sizes.sum() == len(pool)
-            assert np.bincount(kind, minlength=len(sizes)).tolist() == sizes.tolist()
-            table = np.stack(prior.kinds())
-            assert np.array_equal(table[:, kind], np.stack(prior.counts(everything(pool))))
-            for number, size in enumerate(sizes):
-                members = prior.members(number)
-                expected = np.flatnonzero(kind == number)
-                assert np.array_equal(everything(pool) if members is None else members, expected)
-                assert size == len(expected)
+            belief.observe(np.array([1]), np.array([1]), np.array([2]))
+            classes = belief.exchangeable()
+            unseen = np.setdiff1d(everything(pool), classes.seen.rows)
+            code = pool.category_index(unseen) if classes.by_category else np.zeros(len(unseen), int)
+            assert classes.sizes.tolist() == np.bincount(code, minlength=len(classes.distribution)).tolist()
+            assert np.array_equal(classes.distribution[code].mean(), belief.mean(unseen))
             pool.extend([len(pool)], None if labels is None else ["z"])
-            prior.grow()
-    assert KnownRates(pool, np.full(len(pool), 0.5)).kinds() is None
+            belief.grow()
+    known = PromptPool(range(3), priors=[0.5, np.nan, 0.1])
+    assert BetaBelief(known).exchangeable() is None
 
 
 def learned(pool, rates, steps=40, seed=0):
@@ -88,7 +85,7 @@ def test_a_category_prior_follows_reordered_and_new_categories():
     assert after[:, 3] == pytest.approx(before[:, 0], rel=1e-6)
     state = prior.state_dict()
     with pytest.raises(CheckpointError, match="shape"):
-        CategoryPrior(other).load_state_dict({**state, "table": state["table"][:, 1:]})
+        CategoryPrior(other).load_state_dict({**state, "own": state["own"][1:]})
 
 
 def test_single_rollouts_and_certain_results_keep_priors_proper():
@@ -97,14 +94,15 @@ def test_single_rollouts_and_certain_results_keep_priors_proper():
     for _ in range(200):
         belief.observe(everything(pool), np.ones(30, np.int64), np.ones(30, np.int64))
         belief.advance()
-    alpha, beta = belief.prior.kinds()
+    shared = belief.prior.shared()
+    alpha, beta = shared.alpha, shared.beta
     assert np.isfinite([alpha, beta]).all()
     assert (alpha > 0).all()
     assert (beta > 0).all()
     assert alpha / (alpha + beta) > 0.9
 
 
-@pytest.mark.parametrize("options", [{"memory": 0}, {"memory": -1}, {"shrinkage": 0}, {"memory": np.nan}])
+@pytest.mark.parametrize("options", [{"retention": 0}, {"retention": 1.0}, {"shrinkage": 0}, {"retention": np.nan}])
 def test_options_outside_their_range_are_refused(options):
     with pytest.raises(ConfigError):
         CategoryPrior(PromptPool([1]), **options)

@@ -18,7 +18,6 @@ from edgewise.replay import (
     format_table,
     known_pool,
     main,
-    method,
     replay,
     simulated_trace,
 )
@@ -33,25 +32,30 @@ class Oracle(Selector):
 
     def __init__(self, pool, steps=24, sign=1.0):
         super().__init__(pool)
-        self.rates = iter([TRACE.rates(step) for step in np.linspace(TRACE.steps[0], TRACE.steps[-1], steps)])
+        self.future = iter([TRACE.rates(step) for step in np.linspace(TRACE.steps[0], TRACE.steps[-1], steps)])
         self.sign = sign
 
-    def _choose(self, n, candidates, exclude):
-        self.now = next(self.rates)
-        return np.argsort(-self.sign * PInformative(8).value(self.now), kind="stable")[:n]
+    def choose(self, n, candidates):
+        self.present = next(self.future)
+        return np.argsort(-self.sign * PInformative(8).value(self.present), kind="stable")[:n]
 
-    def _predict(self, rows):
-        return self.now[rows]
+    def rates(self, rows):
+        return self.present[rows]
 
 
 class Random(Selector):
-    def _choose(self, n, candidates, exclude):
+    """Selects at random and predicts 1/2 for every prompt."""
+
+    def choose(self, n, candidates):
         return self.rng.choice(len(self.pool), n, replace=False)
 
+    def rates(self, rows):
+        return np.full(len(rows), 0.5)
 
-ORACLE = Method("oracle", lambda pool, seed, rollouts: Oracle(pool))
-WORST = Method("worst", lambda pool, seed, rollouts: Oracle(pool, sign=-1.0))
-RANDOM = Method("random", lambda pool, seed, rollouts: Random(pool, seed))
+
+ORACLE = Method("oracle", lambda pool, rollouts, seed: Oracle(pool))
+WORST = Method("worst", lambda pool, rollouts, seed: Oracle(pool, sign=-1.0))
+RANDOM = Method("random", lambda pool, rollouts, seed: Random(pool, seed=seed))
 
 
 def test_the_oracle_has_no_regret_and_forecasts_perfectly():
@@ -86,7 +90,7 @@ def test_every_selector_replays_the_same_twice(name):
 
 def test_methods_do_not_disturb_each_other_and_share_their_draws():
     alone = replay(TRACE, ["mopps"], baseline=None, **SMALL)
-    twin = Method("twin", method("mopps").make)
+    twin = Method("twin", lambda pool, rollouts, seed: Method.parse("mopps").make(pool, rollouts=rollouts, seed=seed))
     together = replay(TRACE, ["uniform", "mopps", twin], **SMALL)
     for metric, values in alone.values.items():
         assert np.array_equal(values[0], together.values[metric][1], equal_nan=True), metric
@@ -158,17 +162,17 @@ def test_a_sparse_trace_is_scored_prequentially():
 def test_prequential_scores_weigh_by_rollouts():
     pool = ew.PromptPool([0, 1, 2])
     trace = Trace(pool, [0], [0, 0], [0, 1], [3, 0], [3, 1])
-    sure = Method("sure", lambda pool, seed, rollouts: Sure(pool))
+    sure = Method("sure", lambda pool, rollouts, seed: Sure(pool))
     values = replay(trace, [sure], seeds=[0], baseline=None).values
     assert values["selected_brier"][0, 0] == pytest.approx((3 * 0.01 + 0.81) / 4)
     assert values["selected_calibration_error"][0, 0] == pytest.approx(abs(0.9 - 0.75))
 
 
 class Sure(Selector):
-    def _choose(self, n, candidates, exclude):
+    def choose(self, n, candidates):
         return np.arange(n)
 
-    def _predict(self, rows):
+    def rates(self, rows):
         return np.full(len(rows), 0.9)
 
 
@@ -203,12 +207,12 @@ def test_knowing_what_was_not_recorded_is_an_error():
 
 def test_options_reach_the_selector():
     pool = ew.PromptPool(np.arange(4))
-    made = method("mopps:decay=0.25:by=mean:prior=[2, 6]").make(pool, 7, 8)
+    made = Method.parse("mopps:decay=0.25:by=mean:prior=[2, 6]").make(pool, seed=7)
     assert made.spec["options"] == {"decay": 0.25, "by": "mean", "prior": [2, 6], "seed": 7}
     assert made.predict().tolist() == [0.25] * 4
-    assert method("ds").gated
-    assert method("edge+ds").gated
-    assert not method("edge").gated
+    assert Method.parse("ds").gated
+    assert Method.parse("edge+ds").gated
+    assert not Method.parse("edge").gated
 
 
 def test_main_on_a_file(tmp_path, capsys):

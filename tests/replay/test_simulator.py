@@ -5,7 +5,9 @@ import pytest
 
 import edgewise as ew
 from edgewise.errors import ConfigError
-from edgewise.replay import REGIMES, Policy, World, applicable, main, method, regime, simulate, simulated_trace
+from edgewise.gates import make_gate
+from edgewise.method import Method
+from edgewise.replay import REGIMES, Policy, World, applicable, main, regime, simulate, simulated_trace
 
 QUIET = World(prompts=200, categories=4, noise=0.0, wander=0.0)
 SHORT = {"world": World(prompts=200, categories=5, rate=0.25), "seeds": [0, 1], "steps": 20, "batch": 16, "probe": 32}
@@ -137,7 +139,7 @@ def test_dynamic_sampling_trains_on_full_batches():
     from edgewise.replay.simulator import _trained
 
     policy = Watched(REGIMES["useful"], 0)
-    curriculum = ew.Curriculum(policy.pool, method("ds").make(policy.pool, 0, 8), method("ds").gate(), 8)
+    curriculum = ew.Curriculum(policy.pool, Method.parse("ds").make(policy.pool), make_gate("informative"), 8)
     _, curves = _trained(policy, curriculum, 0, steps=12, batch=16, rollouts=8, probe=8)
     assert trained == [(16, True)] * 12
     assert curves["rollouts"][-1] == curriculum.metrics()["rollouts"]

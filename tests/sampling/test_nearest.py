@@ -8,13 +8,14 @@ from scipy import special, stats
 
 import edgewise as ew
 from edgewise.acquisition import Closest
-from edgewise.beliefs import BetaBelief, CategoryPrior, FixedPrior
-from edgewise.distributions import Beta, LogitNormal, log_beta
+from edgewise.beliefs import AbilityBelief, BetaBelief, CategoryPrior, FixedPrior
+from edgewise.distributions import Beta, log_beta
 from edgewise.sampling import Thompson
 from edgewise.sampling.nearest import ExchangeableDraws, half_width, nearest, target_count
 from edgewise.sampling.window_index import WindowIndex
-from edgewise.selectors import BanditSelector
+from edgewise.selectors import BanditSelector, Candidates
 
+NONE = np.empty(0, np.int64)
 POSITIVE = st.floats(1e-3, 1e5)
 
 
@@ -28,10 +29,10 @@ def test_log_beta_agrees_with_scipy(a, b):
 @settings(derandomize=True, max_examples=100)
 @given(st.floats(0.01, 300), st.floats(0.01, 300), st.floats(0.02, 0.9), st.floats(1e-4, 0.08))
 def test_peak_is_the_largest_density_of_the_interval(a, b, low, width):
-    alpha, beta = np.array([a]), np.array([b])
-    peak = log_peak(alpha, beta, low, low + width)[0]
+    distribution = Beta(np.array([a]), np.array([b]))
+    peak = distribution.log_peak(low, low + width)[0]
     grid = np.linspace(low, low + width, 401)
-    values = log_density(grid, alpha, beta)
+    values = distribution.log_density(grid)
     assert values == pytest.approx(stats.beta.logpdf(grid, a, b), abs=1e-7)
     assert values.max() <= peak + 1e-9
     steepest = np.abs(np.diff(values)).max() + 1e-6
@@ -43,11 +44,11 @@ def test_peak_is_the_largest_density_of_the_interval(a, b, low, width):
 )
 def test_half_width_holds_what_was_asked_for(a, b, target):
     number, n = 10_000_000, 256
-    half = half_width(np.array([float(a)]), np.array([float(b)]), np.array([number]), target, n)
+    half = half_width(Beta(np.array([float(a)]), np.array([float(b)])), np.array([number]), target, n)
     inside = number * float(np.diff(stats.beta.cdf([target - half, target + half], a, b))[0])
     limit = 0.98 * min(target, 1 - target)
-    assert inside >= 0.95 * aim(n) or half == pytest.approx(limit)
-    assert inside <= 4 * aim(n)
+    assert inside >= 0.95 * target_count(n) or half == pytest.approx(limit)
+    assert inside <= 4 * target_count(n)
 
 
 def mixture(rng, size):
@@ -76,15 +77,21 @@ def agree(first, second):
     return stats.chi2_contingency(counts).pvalue > 1e-3
 
 
+def closest(draw, belief, n, target, exclude, rng):
+    """Rows that Thompson sampling chooses for a target without a visit to the pool."""
+    return draw.choose(n, Candidates(belief.pool, exclude=np.asarray(exclude)), belief, Closest(target), rng)
+
+
 def plain(belief, n, target, exclude, rng, repeats=4000):
     rows = np.setdiff1d(np.arange(len(belief.pool)), exclude)
-    alpha, beta = belief.posterior(rows)
-    gap = np.abs(rng.beta(alpha, beta, (repeats, len(rows))) - target)
+    posterior = belief.distribution(rows)
+    gap = np.abs(rng.beta(posterior.alpha, posterior.beta, (repeats, len(rows))) - target)
     return rows[np.argpartition(gap, n, axis=1)[:, :n]]
 
 
 def fast(belief, n, target, exclude, rng, repeats=1000):
-    return np.array([belief.closest(n, target, exclude, rng) for _ in range(repeats)])
+    draw = Thompson(belief.pool)
+    return np.array([closest(draw, belief, n, target, exclude, rng) for _ in range(repeats)])
 
 
 @pytest.mark.parametrize("target", [0.5, 0.3])
@@ -94,7 +101,6 @@ def test_selection_has_the_law_of_plain_draws(target, extra):
     belief = seen_belief(*mixture(rng, 300), extra)
     exclude = np.array([2, 17, 40, 299])
     ours, theirs = fast(belief, 3, target, exclude, rng), plain(belief, 3, target, exclude, rng)
-    assert belief._index is not None
     assert not np.isin(ours, exclude).any()
     assert all(len(set(rows)) == 3 for rows in ours.tolist())
     if extra:  # unseen rows are alike
@@ -105,12 +111,11 @@ def test_selection_has_the_law_of_plain_draws(target, extra):
 def test_the_comparison_notices_a_wrong_law():
     rng = np.random.default_rng(1)
     belief = seen_belief(*mixture(rng, 300))
-    none = np.empty(0, np.int64)
-    assert not agree(fast(belief, 3, 0.5, none, rng), plain(belief, 3, 0.42, none, rng))
+    assert not agree(fast(belief, 3, 0.5, NONE, rng), plain(belief, 3, 0.42, NONE, rng))
 
 
 def distances(parts, n):
-    closest(parts, n)
+    nearest(parts, n)
     return np.sort(np.concatenate([part.distance for part in parts]))[:n]
 
 
@@ -120,13 +125,13 @@ def test_what_a_window_missed_is_drawn_exactly(n):
     rng = np.random.default_rng(2)
     alpha, beta = mixture(rng, 200)
     belief = seen_belief(alpha, beta)
-    index = WindowIndex(belief.seen, belief._evidence, 0.5)
+    index = WindowIndex(belief, belief.seen, 0.5)
     kinds, sizes = (np.array([2.0, 0.4, 8.0]), np.array([5.0, 0.4, 8.0])), np.array([150, 60, 40])
     every = np.repeat(np.arange(3), sizes)
     ours = []
     for _ in range(1000):
-        seen = index.near(1, np.empty(0, np.int64), rng)
-        ours.append(distances([seen, Alike(*kinds, sizes, 1, 0.5, rng)], n))
+        seen = index.draws(1, NONE, NONE, rng)
+        ours.append(distances([seen, ExchangeableDraws(Beta(*kinds), sizes, 1, 0.5, rng)], n))
     a, b = np.concatenate([alpha, kinds[0][every]]), np.concatenate([beta, kinds[1][every]])
     theirs = np.sort(np.abs(rng.beta(a, b, (4000, len(a))) - 0.5), axis=1)
     for place in {0, n // 2, n - 1}:
@@ -136,10 +141,10 @@ def test_what_a_window_missed_is_drawn_exactly(n):
 def test_every_prompt_is_drawn_once_when_a_window_is_completed():
     rng = np.random.default_rng(3)
     belief = seen_belief(*mixture(rng, 400))
-    hits = WindowIndex(belief.seen, belief._evidence, 0.5).near(1, np.array([5, 6]), rng)
+    hits = WindowIndex(belief, belief.seen, 0.5).draws(1, np.array([5, 6]), NONE, rng)
     hits.complete()
     assert np.array_equal(np.sort(hits.labels), np.setdiff1d(np.arange(400), [5, 6]))
-    alike = Alike(np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.array([500, 700]), 1, 0.5, rng)
+    alike = ExchangeableDraws(Beta(np.array([1.0, 3.0]), np.array([1.0, 2.0])), np.array([500, 700]), 1, 0.5, rng)
     alike.complete()
     assert np.bincount(alike.labels).tolist() == [500, 700]
 
@@ -163,12 +168,17 @@ def test_categories_and_ageing_have_the_law_of_plain_draws():
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
+def parameters(belief, rows):
+    distribution = belief.distribution(rows)
+    return list(zip(distribution.alpha.tolist(), distribution.beta.tolist(), strict=True))
+
+
 def buckets_hold(index):
     """Every prompt's envelope is below its bucket's, and the table is still one-to-one."""
     table, starts = index.table, index.starts
     bucket = np.searchsorted(starts, np.arange(starts[-1]), side="right") - 1
-    alpha, beta = index.posterior(np.arange(starts[-1]))
-    share = log_peak(alpha, beta, index.target - index.half, index.target + index.half) + np.log(2 * index.half)
+    peak = index.distribution(np.arange(starts[-1])).log_peak(index.target - index.half, index.target + index.half)
+    share = peak + np.log(2 * index.half)
     fits = (share <= -bucket * np.log(2) + 1e-9) | (bucket == 0)
     assert fits.all()
     assert np.array_equal(table.slots(table.rows), np.arange(len(table)))
@@ -180,35 +190,38 @@ def buckets_hold(index):
 def test_buckets_follow_observations(seed, size):
     rng = np.random.default_rng(seed)
     belief = seen_belief(*mixture(rng, size), extra=300)
+    draw = Thompson(belief.pool)
     for _ in range(6):
-        rows = belief.closest(4, 0.5, np.empty(0, np.int64), rng)
+        rows = closest(draw, belief, 4, 0.5, NONE, rng)
         rows = np.union1d(rows, rng.choice(len(belief.pool), 50, replace=False))
-        before = dict(zip(rows.tolist(), zip(*belief.posterior(rows), strict=True), strict=True))
+        before = dict(zip(rows.tolist(), parameters(belief, rows), strict=True))
         trials = rng.integers(1, 30, len(rows))
         successes = rng.binomial(trials, 0.5)
-        belief.observe(rows, successes, trials)
-        belief.advance()
+        for part in (belief, draw):
+            part.observe(rows, successes, trials)
+            part.advance()
         for row, s, k in zip(rows.tolist(), successes, trials, strict=True):
-            alpha, beta = belief.posterior(np.array([row]))
-            assert alpha[0] == pytest.approx(before[row][0] + s, rel=1e-6)
-            assert beta[0] == pytest.approx(before[row][1] + k - s, rel=1e-6)
-        belief._index._settle()
-        buckets_hold(belief._index)
+            ((alpha, beta),) = parameters(belief, np.array([row]))
+            assert alpha == pytest.approx(before[row][0] + s, rel=1e-6)
+            assert beta == pytest.approx(before[row][1] + k - s, rel=1e-6)
+        draw._index._reindex(rows)
+        buckets_hold(draw._index)
 
 
 def test_a_window_follows_a_pool_that_moves_on():
     rng = np.random.default_rng(5)
     belief = seen_belief(np.full(3000, 2.0), np.full(3000, 2.0))
-    none = np.empty(0, np.int64)
-    belief.closest(8, 0.5, none, rng)
-    first = belief._index.half
-    belief.observe(np.arange(2900), np.full(2900, 40), np.full(2900, 40))
+    draw = Thompson(belief.pool)
+    closest(draw, belief, 8, 0.5, NONE, rng)
+    first = draw._index.half
+    for part in (belief, draw):
+        part.observe(np.arange(2900), np.full(2900, 40), np.full(2900, 40))
     for _ in range(3):
-        assert len(set(belief.closest(8, 0.5, none, rng).tolist())) == 8
-    assert belief._index.half > 2 * first
-    assert belief._index._found >= 8
-    belief.closest(60, 0.5, none, rng)
-    assert belief._index.n == 60
+        assert len(set(closest(draw, belief, 8, 0.5, NONE, rng).tolist())) == 8
+    assert draw._index.half > 2 * first
+    assert draw._index.found >= 8
+    closest(draw, belief, 60, 0.5, NONE, rng)
+    assert draw._index.n == 60
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 990, 1000])
@@ -220,7 +233,7 @@ def test_any_number_can_be_chosen(n, seen):
         rows = rng.choice(1010, seen, replace=False)
         belief.observe(rows, rng.integers(0, 9, seen), np.full(seen, 8))
         exclude = np.sort(rng.choice(1010, 10, replace=False))
-        chosen = belief.closest(n, 0.5, exclude, rng)
+        chosen = closest(Thompson(pool), belief, n, 0.5, exclude, rng)
         assert chosen.dtype == np.int64
         assert len(np.unique(chosen)) == n
         assert not np.isin(chosen, exclude).any()
@@ -229,7 +242,45 @@ def test_any_number_can_be_chosen(n, seen):
 @pytest.mark.parametrize("target", [0.0, 1.0])
 def test_targets_at_the_border_go_the_plain_way(target):
     pool = ew.PromptPool(np.arange(50))
-    belief = BetaBelief(pool)
-    assert belief.closest(3, target, np.empty(0, np.int64), np.random.default_rng(0)) is None
-    selector = BanditSelector(pool, belief, Closest(target))
+    selector = BanditSelector(pool, BetaBelief(pool), Closest(target), Thompson(pool))
     assert len(set(selector.select(5).tolist())) == 5
+
+
+@pytest.mark.parametrize(("n", "target"), [(1, 0.5), (3, 0.3), (40, 0.9)])
+def test_closest_has_the_law_of_drawing_everyone(n, target):
+    pool = ew.PromptPool(range(900), [None] * 100 + ["x"] * 300 + ["y"] * 500)
+    belief, draw = AbilityBelief(pool), Thompson(pool)
+    seen = np.arange(0, 900, 60)
+    for _ in range(4):
+        belief.observe(seen, np.where(seen < 400, 8, 1), np.full(len(seen), 8))
+        belief.advance()
+    exclude = np.array([0, 5, 120, 899])
+    free = np.setdiff1d(np.arange(900), exclude)
+    kind = np.where(np.isin(np.arange(900), seen), 3, np.repeat([0, 1, 2], [100, 300, 500]))
+    rng = np.random.default_rng(0)
+    fast, full = np.zeros((2, 4)), np.zeros((2, 4))
+    for _ in range(600):
+        rows = closest(draw, belief, n, target, exclude, rng)
+        assert len(set(rows.tolist())) == n
+        assert not np.isin(rows, exclude).any()
+        drawn = np.abs(belief.draw(free, rng) - target)
+        for counts, chosen in ((fast, rows), (full, free[np.argpartition(drawn, n - 1)[:n]])):
+            counts[0] += np.bincount(kind[chosen], minlength=4)
+            counts[1] += np.bincount(kind[chosen], chosen, minlength=4)
+    # Kinds are chosen as often, and rows inside a kind uniformly (by their mean).
+    assert stats.chi2_contingency(np.stack([fast[0], full[0]])[:, full[0] > 20]).pvalue > 0.01
+    often = full[0] > 100
+    np.testing.assert_allclose(
+        (fast[1] / np.maximum(fast[0], 1))[often], (full[1] / np.maximum(full[0], 1))[often], rtol=0.12
+    )
+
+
+def test_closest_of_a_distant_target_still_finds_enough():
+    belief = AbilityBelief(ew.PromptPool(range(5000)), residual=0.3, offset=0.2)
+    for _ in range(20):
+        rows = np.arange(50)
+        belief.observe(rows, np.full(50, 8), np.full(50, 8))
+        belief.advance()
+    chosen = closest(Thompson(belief.pool), belief, 100, 0.02, rows, np.random.default_rng(0))
+    assert len(np.unique(chosen)) == 100
+    assert chosen.min() >= 50

@@ -10,9 +10,10 @@ from scipy.stats import chi2, norm
 
 import edgewise as ew
 from edgewise.beliefs import AbilityBelief, FeatureBelief
-from edgewise.outcomes import Outcome
 from edgewise.checkpoint import load_state, save_state
+from edgewise.distributions import LogitNormal
 from edgewise.errors import ConfigError
+from edgewise.outcomes import Outcome
 from edgewise.replay import World, simulate
 from edgewise.selectors import EdgeSelector
 
@@ -27,8 +28,16 @@ def warmed(pool: ew.PromptPool, seen: int, **options: Any) -> EdgeSelector:
     return edge
 
 
+def log_weights(edge: EdgeSelector, location: float, variance: float) -> np.ndarray:
+    """Of prompt 0, whose last group was mixed, and of an untried prompt, if both had this distribution of the logit."""
+    distribution = LogitNormal(np.full(1, location), np.full(1, variance))
+    values = [edge.acquisition.of(distribution, np.array([0])), edge.acquisition.of(distribution)]
+    return edge.draw.log_weight(np.concatenate(values))
+
+
 def test_the_weight_is_the_expected_chance_to_be_informative_to_the_power_of_sharpness() -> None:
     edge = EdgeSelector(ew.PromptPool(range(4)), rollouts=4, sharpness=2.5)
+    edge.observe([0], [2], 4)
 
     def chance(x: float) -> float:
         p = 1 / (1 + np.exp(-x))
@@ -37,17 +46,13 @@ def test_the_weight_is_the_expected_chance_to_be_informative_to_the_power_of_sha
     for mean, variance in ((0.0, 0.01), (-1.0, 1.0), (2.0, 4.0)):
         sd = variance**0.5
         expected = quad(lambda x, m=mean, s=sd: chance(x) * norm.pdf(x, m, s), mean - 9 * sd, mean + 9 * sd)[0]
-        tried, untried = np.exp(
-            edge._log_weight(np.full(2, mean), np.full(2, variance), np.array([Outcome.MIXED, Outcome.UNSEEN]))
-        )
+        tried, untried = np.exp(log_weights(edge, mean, variance))
         assert tried == pytest.approx(expected**2.5, rel=2e-3)
         square = quad(lambda x, m=mean, s=sd: chance(x) ** 2 * norm.pdf(x, m, s), mean - 9 * sd, mean + 9 * sd)[0]
         raised = min(expected + 0.5 * (square - expected**2) ** 0.5, 1.0)
         assert untried == pytest.approx(raised**2.5, rel=1e-2), "half a deviation above what is expected"
     # Known for certain to be a coin: 1 - 2 / 2^4 = 7/8, tried or not.
-    assert edge._log_weight(np.zeros(2), np.full(2, 1e-12), np.array([Outcome.MIXED, Outcome.UNSEEN])) == pytest.approx(
-        2.5 * np.log(7 / 8), abs=1e-5
-    )
+    assert log_weights(edge, 0.0, 1e-12) == pytest.approx(2.5 * np.log(7 / 8), abs=1e-5)
 
 
 def test_exploration_tries_more_prompts_where_nothing_is_known_of_them() -> None:
@@ -60,7 +65,7 @@ def test_exploration_tries_more_prompts_where_nothing_is_known_of_them() -> None
 
 def law(edge: EdgeSelector, rows: np.ndarray) -> np.ndarray:
     """Probability of each row to be drawn first."""
-    weight = np.exp(edge._log_weight(*edge.belief.logits(rows), edge.belief.last_outcome(rows)))
+    weight = np.exp(edge.draw.log_weight(edge.acquisition.of(edge.belief.distribution(rows), rows)))
     return np.asarray(weight / weight.sum())
 
 
@@ -215,7 +220,8 @@ def test_what_a_prompt_showed_last_is_remembered_in_any_order() -> None:
     both = [edge.belief.last_outcome(np.arange(12)) for edge in edges]
     assert (both[0] == both[1]).all()
     assert (
-        both[0][(np.arange(6) * 2 + 2) % 12] == [Outcome.ALL_WRONG, Outcome.ALL_RIGHT, Outcome.MIXED, Outcome.ALL_WRONG, Outcome.ALL_RIGHT, Outcome.MIXED]
+        both[0][(np.arange(6) * 2 + 2) % 12]
+        == [Outcome.ALL_WRONG, Outcome.ALL_RIGHT, Outcome.MIXED, Outcome.ALL_WRONG, Outcome.ALL_RIGHT, Outcome.MIXED]
     ).all()
     for edge in edges:
         edge.advance()

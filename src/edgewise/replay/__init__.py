@@ -1,5 +1,6 @@
 """Judge a selector in seconds: replay recorded traces, or train a simulated policy."""
 
+from edgewise.method import Method
 from edgewise.replay.command import find_trace, list_traces, main
 from edgewise.replay.comparison import Comparison, format_table, interval
 from edgewise.method import Method

@@ -20,12 +20,12 @@ import numpy.typing as npt
 
 from edgewise.checkpoint import write_atomic
 from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.method import Method
 from edgewise.replay.command import find_trace
 from edgewise.replay.comparison import Comparison, interval
 from edgewise.replay.methods import applicable, known_pool
 from edgewise.replay.replay import replay
 from edgewise.replay.simulator import Policy, regime, simulate
-from edgewise.selectors import Method
 
 Floats = npt.NDArray[np.float64]
 SEEDS = list(range(200, 205))

@@ -20,12 +20,13 @@ import numpy.typing as npt
 
 from edgewise.beliefs import monitor_belief
 from edgewise.errors import ConfigError
+from edgewise.method import Method
 from edgewise.pool import PromptPool, Rows
 from edgewise.replay.comparison import Comparison, Run, compare
 from edgewise.replay.methods import known_pool
 from edgewise.replay.scores import Scores
 from edgewise.replay.trace import Trace
-from edgewise.selectors import Method, Selector
+from edgewise.selectors import Selector
 
 OFF_POLICY = "off-policy: beliefs are scored on what the recorded run picked; no selector chooses here"
 

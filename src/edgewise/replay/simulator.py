@@ -23,12 +23,12 @@ import numpy.typing as npt
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError
 from edgewise.gates import make_gate
+from edgewise.method import Method
 from edgewise.pool import PromptPool, Rows
 from edgewise.replay.comparison import Comparison, Run, compare
 from edgewise.replay.methods import known_pool
 from edgewise.replay.scores import Scores
 from edgewise.replay.trace import Trace
-from edgewise.selectors import Method
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

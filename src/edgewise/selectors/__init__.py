@@ -14,7 +14,6 @@ from edgewise.selectors.greso import GRESOSelector
 from edgewise.selectors.groups import LastGroups
 from edgewise.selectors.history_resampling import HistoryResamplingSelector
 from edgewise.selectors.lze import LZESelector
-from edgewise.selectors.method import Method
 from edgewise.selectors.mopps import mopps
 from edgewise.selectors.sec import SECSelector
 from edgewise.selectors.static import StaticSelector
@@ -34,7 +33,6 @@ __all__ = [
     "HistoryResamplingSelector",
     "LZESelector",
     "LastGroups",
-    "Method",
     "SECSelector",
     "Selector",
     "StaticSelector",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgewise.arrays import Counts, Floats, Rows, as_array
 from edgewise.beliefs.base import Belief
 from edgewise.checkpoint import generator_state, restore_generator
-from edgewise.errors import PoolError, RewardError
+from edgewise.errors import CheckpointError, PoolError, RewardError
 from edgewise.parts import Part
 from edgewise.pool import PromptPool
 from edgewise.registry import Registry
@@ -170,10 +170,13 @@ class Selector(Part, ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly as if nothing had happened, the random state included."""
-        own = {"rng": generator_state(self.rng), "observed": self._observed, "labels": self.pool.category_names}
-        return {**super().state_dict(), **own}
+        own = {"prompts": len(self.pool), "labels": self.pool.category_names}
+        return {**super().state_dict(), **own, "rng": generator_state(self.rng), "observed": self._observed}
 
     def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
+        size = len(self.pool) if remap is None else len(remap)
+        if int(state["prompts"]) != size:
+            raise CheckpointError(f"the checkpoint is for a pool of {state['prompts']} prompts, expected {size}")
         super().restore(state, remap)
         restore_generator(self.rng, state["rng"])
         self._observed = bool(state["observed"])

@@ -6,7 +6,7 @@ import pytest
 
 from edgewise import PromptPool
 from edgewise.errors import ConfigError
-from edgewise.selectors import Method
+from edgewise.method import Method
 
 
 @pytest.mark.parametrize(
