@@ -3,7 +3,6 @@
 from edgewise.method import Method
 from edgewise.replay.command import find_trace, list_traces, main
 from edgewise.replay.comparison import Comparison, format_table, interval
-from edgewise.method import Method
 from edgewise.replay.methods import applicable, known_pool
 from edgewise.replay.recorder import Recorder
 from edgewise.replay.replay import replay
