@@ -7,20 +7,30 @@ from typing import Any
 import pytest
 from tests.experiments.toy_study import TOY, write
 
-from edgewise.errors import ConfigError
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.experiments.study.config import load_study, merged, names, scales
 from edgewise.experiments.study.plan import units
+from edgewise.experiments.study.preflight import check
 
 
-def test_every_study_loads_at_every_scale_and_passes_its_own_checks() -> None:
+def test_every_study_loads_at_every_scale_and_small_ones_pass_their_checks() -> None:
     assert names() == [f"E{number}" for number in range(1, 9)]
     for name in names():
         assert {"laptop", "workstation", "paper"} <= set(scales(name))
         for scale in scales(name):
             study = load_study(name, scale)
-            study.check()
+            if scale.startswith("laptop"):
+                check(study)
             assert study.paper is not None
             assert len(study.seeds) >= (1 if scale in ("paper", "text") else 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", ["text", "workstation", "paper"])
+@pytest.mark.parametrize("name", names())
+def test_large_scales_pass_their_checks(name: str, scale: str) -> None:
+    if scale in scales(name):
+        check(load_study(name, scale))
 
 
 def test_arms_share_what_they_have_in_common(tmp_path: Path) -> None:
@@ -81,7 +91,7 @@ def arms(**changes: Any) -> dict[str, Any]:
         (arms(short=["pretrain", {"rl": {"steps": 64}}]), r"differ in budget by 37.5%.*long.*short"),
         (arms(short=[{"pretrain": {"steps": 41}}, "rl"]), "differ in budget"),
         (arms(short=["pretrain", {"rl": {"pool": {"difficulty": {"op": {"1-2": 0.5}}}}}]), "arm short, rl: .*sum to 1"),
-        (arms(short=[{"pretrain": {"difficulty": {"mixture": [{"share": 0.9, "op": [1, 2]}]}}}]), "sum to 1"),
+        (arms(short=[{"pretrain": {"difficulty": {"mixture": [{"share": 0.9, "op": [1, 2]}]}}}, "rl"]), "sum to 1"),
         (arms(short=["rl"]), "first stage, and no other, must be pretrain"),
         (arms(short=["pretrain", "rll"]), "Did you mean 'rl'"),
         (arms(short=["pretrain", {"rl": {"stepz": 5}}]), "Did you mean 'steps'"),
@@ -93,12 +103,12 @@ def arms(**changes: Any) -> dict[str, Any]:
 )
 def test_what_cannot_work_is_said_before_anything_runs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        load_study(write(tmp_path, **changes)).check()
+        check(load_study(write(tmp_path, **changes)))
 
 
 def test_unequal_budgets_are_allowed_when_the_config_says_so(tmp_path: Path) -> None:
     unequal = arms(short=["pretrain", {"rl": {"steps": 64}}])
-    load_study(write(tmp_path, **unequal, budgets={"tolerance": 0.5})).check()
+    check(load_study(write(tmp_path, **unequal, budgets={"tolerance": 0.5})))
 
 
 @pytest.mark.parametrize(
@@ -108,12 +118,78 @@ def test_unequal_budgets_are_allowed_when_the_config_says_so(tmp_path: Path) -> 
         ({"metric": "pass@4", "where": "easy", "arm": "shot", "at_least": 0}, "Did you mean 'short'"),
         ({"metric": "pass@9", "where": "easy", "arm": "short", "at_least": 0}, "draws 4 rollouts"),
         ({"metric": "sucess_rate", "arm": "short", "at_least": 0}, "Did you mean 'success_rate'"),
-        ({"metric": "pass@4", "where": "easy", "arm": "short"}, "one of at_least and at_most"),
+        ({"metric": "pass@4", "where": "easy", "arm": "short"}, "needs one of at_least, above"),
+        ({"metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "at_least": 0}, "would hold at a tie"),
     ],
 )
 def test_claims_name_what_the_study_has(tmp_path: Path, claim: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_study(write(tmp_path, claims=[{"say": "x", **claim}]))
+
+
+SHORT = {"say": "x", "metric": "pass@4", "where": "easy", "arm": "short"}
+
+
+def only(**claim: Any) -> dict[str, Any]:
+    return {"claims": [{**SHORT, **claim}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (only(at_least=0.0), "cannot fail whatever comes out: its measure lies between 0 and 1"),
+        (only(above=1.0), "cannot hold whatever comes out"),
+        (only(minus="base", at_least=-1.0), "cannot fail whatever comes out: its measure lies between -1 and 1"),
+        (only(minus="short", above=0.0), "compares equal arms: short and short"),
+        ({**arms(same=TOY["arms"]["short"]), **only(minus="same", above=0.0)}, "compares equal arms: short and same"),
+        (
+            only(metric="picked", where="easy", at_least=0.9),
+            "cannot fail whatever comes out: its measure lies between 1",
+        ),
+        (
+            only(metric="picked", where="hard", at_least=0.1),
+            "cannot hold whatever comes out: its measure lies between 0",
+        ),
+        (only(metric="success_rate", arm="base", at_most=0.5), "asks for success_rate, but the arm base has no RL"),
+        (only(metric="picked", minus="base", at_least=0.5), "asks for picked, but the arm base has no RL"),
+        (
+            {
+                "regions": {"easy": {"op": [1, 2], "context": "A"}, "hard": {"op": [3, 4]}},
+                **only(metric="picked", at_least=0.5),
+            },
+            "name a region without a context, not easy",
+        ),
+        ({"regions": {"easy": {"op": [1, 2]}, "hard": {"op": [9, 12]}}, **only(at_least=0.5)}, "in the region hard"),
+        ({"regions": {"easy": {"op": [1, 2], "context": "Z"}}, **only(at_least=0.5)}, "in the region easy"),
+        ({"regions": {"easy": {"op": [2, 1]}}}, r"op must be \[first, last\], got \[2, 1\]"),
+        ({"regions": {"easy": {"op": 3}}}, r"op must be \[first, last\], got 3"),
+        ({"needs": [{**SHORT, "at_most": 0.2}], **only(at_least=0.5)}, "cannot hold when the conditions are met"),
+        ({"needs": [{**SHORT, "at_least": 0.6}], **only(metric="pass@1", kind="outcome", at_most=1.0)}, "cannot fail"),
+        ({"needs": [{**SHORT, "at_least": 0.6}, {**SHORT, "metric": "pass@1", "below": 0.5}]}, None),
+        ({"needs": [{**SHORT, "at_most": 0.3}, {**SHORT, "metric": "pass@1", "above": 0.5}]}, "exclude each other"),
+        (
+            {"claims": [{**SHORT, "at_least": 0.6}, {**SHORT, "kind": "outcome", "at_most": 0.5}]},
+            "its claims cannot all hold",
+        ),
+        ({"seeds": [-1]}, "seeds must be whole numbers"),
+        (arms(short=["pretrain", {"rl": {"selector": "moops"}}]), "arm short, rl: .*Did you mean 'mopps'"),
+        (arms(short=["pretrain", {"rl": {"selector_options": {"targte": 0.5}}}]), "arm short, rl: .*targte"),
+        (arms(short=["pretrain", {"rl": {"gate": "informativ"}}]), "arm short, rl: .*informativ"),
+        (
+            arms(short=["pretrain", {"rl": {"max_new_tokens": 500}}]),
+            "arm short, rl: .*longer than the model's 48 positions",
+        ),
+        ({"exam": {**TOY["exam"], "max_new_tokens": 500}}, "exam: .*longer than the model's 48 positions"),
+    ],
+)
+def test_rules_that_are_decided_or_cannot_be_are_refused_before_anything_runs(
+    tmp_path: Path, changes: dict[str, Any], message: str | None
+) -> None:
+    if message is None:
+        check(load_study(write(tmp_path, **changes)))
+        return
+    with pytest.raises(EdgewiseError, match=message):
+        check(load_study(write(tmp_path, **changes)))
 
 
 def test_unknown_studies_and_scales_get_the_nearest_name(tmp_path: Path) -> None:

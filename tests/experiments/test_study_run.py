@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.experiments.toy_study import TOY, write
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
@@ -58,6 +59,7 @@ def test_a_study_ends_in_numbers_that_follow_from_its_exams(
     assert summary["arms"]["long"]["training"]["picked"]["hard"]["mean"] == 1.0
     assert summary["arms"]["base"]["training"] is None
     assert summary["claims"][1]["values"] == [1.0]
+    assert summary["claims"][1]["base"] == 0.0
 
 
 def test_finished_stages_are_never_repeated_and_are_shared_by_studies(
@@ -73,9 +75,7 @@ def test_finished_stages_are_never_repeated_and_are_shared_by_studies(
         write(
             tmp_path,
             arms={"only": ["pretrain"], "base": ["pretrain"]},
-            claims=[
-                {"say": "equal", "metric": "pass@1", "where": "easy", "arm": "only", "minus": "base", "at_most": 0.0}
-            ],
+            claims=[{"say": "equal", "metric": "pass@1", "where": "easy", "arm": "only", "at_most": 0.5}],
         )
     )
     run_study(other, folder / "other", workers=1, on_event=events.append)
@@ -124,7 +124,7 @@ def test_a_folder_keeps_its_study_and_its_rule(
     study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
 ) -> None:
     easier = [
-        {"say": "RL helps", "metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "at_least": -1.0}
+        {"say": "RL helps", "metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "at_least": -0.9}
     ]
     with pytest.raises(ConfigError, match="another configuration \\(claims"):
         run_study(load_study(write(tmp_path, claims=easier)), finished[0] / "toy")
@@ -167,14 +167,15 @@ def test_intervals_over_seeds_are_students(tmp_path: Path) -> None:
         write(
             tmp_path,
             seeds=[0, 1],
-            arms={"base": ["pretrain"], "same": ["pretrain"]},
-            claims=[{"say": "x", "metric": "pass@1", "where": "easy", "arm": "same", "minus": "base", "at_least": 0.0}],
+            arms={"base": ["pretrain"]},
+            claims=[{"say": "x", "metric": "pass@1", "where": "easy", "arm": "base", "at_least": 0.01}],
         )
     )
     summary = run_study(two, tmp_path / "toy", workers=2)
     values = summary["claims"][0]["values"]
-    assert values == [0.0, 0.0]
-    assert summary["verdict"] == "reproduced"
+    low, high = stats.t.interval(0.95, 1, np.mean(values), stats.sem(values))
+    found = summary["claims"][0]
+    assert (found["low"], found["high"]) == pytest.approx((max(low, 0.0), min(high, 1.0)))
     assert "Student intervals over 2 seeds" in (tmp_path / "toy/report.md").read_text()
 
 

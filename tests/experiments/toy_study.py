@@ -44,8 +44,15 @@ TOY: dict[str, Any] = {
     "exam": {"problems": 16, "samples": 4, "max_new_tokens": 6, "difficulty": {"op": [1, 4]}},
     "regions": {"easy": {"op": [1, 2]}, "hard": {"op": [3, 4]}},
     "claims": [
-        {"say": "RL helps", "metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "at_least": 0.0},
-        {"say": "hard RL picks hard prompts", "metric": "picked", "where": "hard", "arm": "long", "at_least": 1.0},
+        {"say": "RL helps", "metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "above": 0.0},
+        {
+            "say": "long RL picks more hard prompts",
+            "metric": "picked",
+            "where": "hard",
+            "arm": "long",
+            "minus": "short",
+            "at_least": 0.5,
+        },
     ],
     "scales": {"laptop": {}},
 }

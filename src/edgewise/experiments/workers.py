@@ -1,4 +1,4 @@
-"""Jobs spread over the cores: processes of one thread each, live events, a stop that loses nothing."""
+"""Jobs on all cores: processes of one thread each, live events, a stop that loses nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +23,7 @@ class Interrupted(EdgewiseError):
 
 @dataclass(frozen=True)
 class Event:
-    """News of one job: its name, what happened ("step", "finished", "kept") and its metrics line."""
+    """An event of one job: its name, what happened ("step", "finished", "kept") and its metrics line."""
 
     run: str
     what: str
@@ -33,8 +34,8 @@ class Event:
 class Job:
     """Work for one process.
 
-    `call(name, *arguments)` is a module's function; it returns True when it is finished and False when it was stopped, tells
-    its progress by `send` and asks `stopped` after every step. Jobs named in `after` are finished before it begins.
+    `call(name, *arguments)` is a module's function. It returns True when it is finished and False when it was stopped, reports
+    each step with `send` and checks `stopped` after it. Jobs named in `after` are finished before it begins.
     """
 
     name: str
@@ -80,7 +81,7 @@ def _follow(waiting: list[Job], pool: ProcessPoolExecutor, news: Any, stop: Any,
         ready = [job for job in waiting if done.issuperset(job.after)]
         waiting = [job for job in waiting if not done.issuperset(job.after)]
         for job in ready:
-            left[pool.submit(job.call, job.name, *job.arguments)] = job.name
+            left[pool.submit(_work, job.call, job.name, *job.arguments)] = job.name
         finished, _ = wait(left, timeout=0.1, return_when=FIRST_COMPLETED)
         _drain(news, tell)
         if stop.is_set():
@@ -111,7 +112,7 @@ def _drain(news: Any, tell: Tell) -> None:
 
 
 class _on_interrupt:
-    """Ctrl-C and a termination signal ask the jobs to stop at their next step instead of tearing them down."""
+    """Turns Ctrl-C and a termination signal into a stop of the jobs after their step."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -132,12 +133,34 @@ class _on_interrupt:
 _news: Any = None
 _stop: Any = None
 _parent = 0
+_busy = threading.Lock()
+"""Held while a worker process does a job."""
+WATCH = 1.0
+"""Seconds between looks for the parent of an idle worker."""
+
+
+def _work(call: Callable[..., bool], name: str, *arguments: Any) -> bool:
+    """In a worker process: one job."""
+    with _busy:
+        return call(name, *arguments)
+
+
+def _leave_when_orphaned() -> None:
+    """In a thread of a worker process: end the process when its parent is gone and no job is under way.
+
+    A worker waits for jobs on a queue that it holds open itself, so that it would wait for ever.
+    """
+    while os.getppid() == _parent:
+        time.sleep(WATCH)
+    with _busy:  # the job in hand stops after its step, and saves it
+        os._exit(1)
 
 
 def _prepare(news: Any, stop: Any) -> None:
     """In a worker process, once."""
     global _news, _stop, _parent
     _news, _stop, _parent = news, stop, os.getppid()
+    threading.Thread(target=_leave_when_orphaned, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     import torch
@@ -151,5 +174,5 @@ def send(name: str, line: dict[str, Any]) -> None:
 
 
 def stopped() -> bool:
-    """In a worker process: asked to stop, or orphaned (a parent that was killed leaves its jobs to the next command)."""
+    """In a worker process: whether to stop, by request or because the parent is gone (the next command goes on)."""
     return bool(_stop.is_set()) or os.getppid() != _parent

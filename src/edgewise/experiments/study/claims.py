@@ -1,28 +1,37 @@
-"""What a study claims and how the claim is judged: a number, a threshold, and an interval that decides, or does not.
+"""Claims of a study and their verdict: a measure, a threshold, and an interval that decides, or does not.
 
-The whole language of verdicts. A claim takes one measure of one arm, may take that of another arm off, seed by seed, and
-compares with a threshold. Its interval over seeds decides: it holds when all of the interval is on the claimed side, fails
-when all of it is on the other, and is undecided otherwise. A condition ("needs") asks whether the claims can be tested at
-all, a base that is not at its ceiling, say; there the mean decides.
+A claim takes one measure of one arm, may take that of another arm off, seed by seed, and compares it with a threshold. Its
+interval over seeds decides: the claim holds when all of the interval is on the claimed side, fails when all of it is on the
+other, and is undecided otherwise. A tie is no victory: "beats" is written `above: 0`, or better with the smallest effect that
+counts, `at_least: 0.02`: only such a claim can also be refuted where there is no effect, since an interval around 0 never leaves
+it.
+
+A claim is not decided by arithmetic. Where no arm solves a region, it is out of reach; where every arm solves it, or the arm
+that is taken off leaves less room than the threshold asks for, there is no room. Neither speaks for or against the claim.
+A condition ("needs") asks whether the claims can be tested at all, with a base that is not at its ceiling, say; there the mean
+decides.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edgewise.errors import ConfigError, unknown_name
 
 TRAINING = ("success_rate", "effective_ratio", "picked")
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable at this scale"
-HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
+HOLDS, FAILS, UNDECIDED, OUT_OF_REACH, NO_ROOM = "holds", "fails", "undecided", "out of reach", "no room"
+BOUNDS = {"at_least": "at least", "above": "above", "at_most": "at most", "below": "below"}
+MARGIN = 0.01
+"""Closest that a share may come to 0 or 1, or a threshold to the end of its range, and still be tested."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`arm` [minus `minus`] of `metric` `where` is `at_least` or `at_most` a threshold."""
+    """`arm` [minus `minus`] of `metric` `where` is `at_least`, `above`, `at_most` or `below` a threshold."""
 
     say: str
     """In words."""
@@ -36,11 +45,13 @@ class Claim:
     """strict: every step and the answer; outcome: the answer alone."""
     minus: str = ""
     at_least: float | None = None
+    above: float | None = None
     at_most: float | None = None
+    below: float | None = None
 
     def __post_init__(self) -> None:
-        if (self.at_least is None) == (self.at_most is None):
-            raise ConfigError(f"the claim '{self.say}' needs one of at_least and at_most")
+        if sum(getattr(self, name) is not None for name in BOUNDS) != 1:
+            raise ConfigError(f"the claim '{self.say}' needs one of {', '.join(BOUNDS)}")
         if self.kind not in ("strict", "outcome"):
             raise ConfigError(f"the claim '{self.say}': kind must be strict or outcome, got '{self.kind}'")
 
@@ -50,8 +61,26 @@ class Claim:
         found = re.fullmatch(r"pass@(\d+)", self.metric)
         return int(found[1]) if found else None
 
+    @property
+    def bound(self) -> str:
+        """Which of `BOUNDS` is given."""
+        return next(name for name in BOUNDS if getattr(self, name) is not None)
+
+    @property
+    def threshold(self) -> float:
+        return float(getattr(self, self.bound))
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is on the claimed side."""
+        return {
+            "at_least": value >= self.threshold,
+            "above": value > self.threshold,
+            "at_most": value <= self.threshold,
+            "below": value < self.threshold,
+        }[self.bound]
+
     def check(self, arms: Sequence[str], regions: Sequence[str], samples: int) -> None:
-        """`ConfigError` for names and numbers that the study does not have."""
+        """`ConfigError` for names and numbers that the study does not have, and for a tie that would count as a victory."""
         for arm in (self.arm, self.minus):
             if arm and arm not in arms:
                 raise unknown_name("arm", arm, arms)
@@ -61,73 +90,105 @@ class Claim:
             raise ConfigError(f"the claim '{self.say}' asks for {self.metric}, but the exam draws {samples} rollouts")
         if (self.k is not None or self.metric == "picked") and self.where not in regions:
             raise unknown_name("region", self.where, regions)
-
-    @property
-    def threshold(self) -> str:
-        return f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
+        if self.minus and self.at_least == 0:
+            raise ConfigError(f"the claim '{self.say}' would hold at a tie: write `above: 0`")
 
     def words(self) -> str:
         """The rule, for tables."""
         what = (
             f"{self.metric}{' (outcome)' if self.kind == 'outcome' else ''}{f' on {self.where}' if self.where else ''}"
         )
-        return f"{what}: {self.arm}{f' minus {self.minus}' if self.minus else ''}, {self.threshold}"
+        minus = f" minus {self.minus}" if self.minus else ""
+        return f"{what}: {self.arm}{minus}, {BOUNDS[self.bound]} {self.threshold:g}"
 
 
 class Results(Protocol):
-    """Where the numbers of a claim come from."""
+    """Source of the numbers of a claim."""
 
     def measure(self, claim: Claim) -> dict[str, Any]:
-        """mean, low and high of the interval (null where there is none), and the values by seed."""
+        """mean, low and high of the interval (null where there is none), values by seed, and `base`: the mean of `minus`."""
         ...
 
 
-def judge(claim: Claim, value: Mapping[str, Any]) -> str:
-    """holds, fails or undecided."""
+def judge(claim: Claim, value: Mapping[str, Any], extremes: tuple[float, float] | None = None) -> str:
+    """One of holds, fails, undecided, out of reach, no room.
+
+    Args:
+        claim: the rule.
+        value: its measure.
+        extremes: smallest and largest mean of the claim's measure over all arms, without differences; None: unknown.
+    """
+    if claim.k is not None and extremes is not None:
+        if extremes[1] < MARGIN:
+            return OUT_OF_REACH
+        if extremes[0] > 1 - MARGIN:
+            return NO_ROOM
+    base = value.get("base")
+    if base is not None and not _room(claim.threshold, float(base)):
+        return NO_ROOM
     low, high = value["low"], value["high"]
     if low is None or high is None:
         return UNDECIDED
-    if claim.at_least is not None:
-        return HOLDS if low >= claim.at_least else FAILS if high < claim.at_least else UNDECIDED
-    assert claim.at_most is not None
-    return HOLDS if high <= claim.at_most else FAILS if low > claim.at_most else UNDECIDED
+    ends = [claim.holds(low), claim.holds(high)]
+    return HOLDS if all(ends) else FAILS if not any(ends) else UNDECIDED
 
 
-def verdict(needs: Sequence[Claim], claims: Sequence[Claim], results: Results) -> dict[str, Any]:
-    """The verdict of a study with what it rests on.
+def _room(threshold: float, base: float) -> bool:
+    """Whether a share minus `base`, which lies between -base and 1 - base, can fall on both sides of the threshold."""
+    return threshold < 1 - base - MARGIN and (threshold >= 0 or threshold > -base + MARGIN)
 
-    not testable: a condition is not met, or no claim fails but one is undecided; reproduced: all claims hold; not
+
+def verdict(needs: Sequence[Claim], claims: Sequence[Claim], results: Results, arms: Sequence[str]) -> dict[str, Any]:
+    """The verdict of a study with the numbers it rests on.
+
+    not testable: a condition is not met, or no claim fails but one is not decided; reproduced: all claims hold; not
     reproduced: one fails.
     """
     conditions = [{**_line(claim, results), "met": _met(claim, results)} for claim in needs]
-    lines = [_line(claim, results) for claim in claims]
+    lines = []
+    for claim in claims:
+        line = _line(claim, results)
+        lines.append({**line, "found": judge(claim, line, _extremes(claim, results, arms))})
     found = [line["found"] for line in lines]
     missing = [line for line in conditions if not line["met"]]
+    held = f"{found.count(HOLDS)} of {len(found)} claims hold"
     if missing:
         word, why = NOT_TESTABLE, "a condition is not met: " + "; ".join(_number(line) for line in missing)
     elif FAILS in found:
-        held = f"{found.count(HOLDS)} of {len(found)} claims hold"
         failing = "; ".join(_number(line) for line in lines if line["found"] == FAILS)
         word, why = NOT_REPRODUCED, f"{held}; against the rest speaks: {failing}"
-    elif UNDECIDED in found:
-        held = f"{found.count(HOLDS)} of {len(found)} claims hold"
-        open_ = "; ".join(_number(line) for line in lines if line["found"] == UNDECIDED)
-        word, why = NOT_TESTABLE, f"{held}, none fails, but the intervals are too wide for: {open_}"
+    elif found.count(HOLDS) < len(found):
+        reasons = {
+            UNDECIDED: "the intervals are too wide for",
+            OUT_OF_REACH: "no arm solves the problems of",
+            NO_ROOM: "there is no room for",
+        }
+        open_ = [
+            f"{reason}: {'; '.join(_number(line) for line in lines if line['found'] == kind)}"
+            for kind, reason in reasons.items()
+            if kind in found
+        ]
+        word, why = NOT_TESTABLE, f"{held}, none fails, but {'; and '.join(open_)}"
     else:
         word, why = REPRODUCED, f"all {len(found)} claims hold"
     return {"verdict": word, "why": why, "needs": conditions, "claims": lines}
 
 
+def _extremes(claim: Claim, results: Results, arms: Sequence[str]) -> tuple[float, float] | None:
+    if claim.k is None:
+        return None
+    means = [results.measure(replace(claim, arm=arm, minus=""))["mean"] for arm in arms]
+    known = [float(mean) for mean in means if mean is not None]
+    return (min(known), max(known)) if known else None
+
+
 def _met(claim: Claim, results: Results) -> bool:
     mean = results.measure(claim)["mean"]
-    if mean is None:
-        return False
-    return bool(mean >= claim.at_least if claim.at_least is not None else mean <= claim.at_most)
+    return mean is not None and claim.holds(mean)
 
 
 def _line(claim: Claim, results: Results) -> dict[str, Any]:
-    value = results.measure(claim)
-    return {"say": claim.say, "rule": claim.words(), **value, "found": judge(claim, value)}
+    return {"say": claim.say, "rule": claim.words(), **results.measure(claim)}
 
 
 def _number(line: Mapping[str, Any]) -> str:

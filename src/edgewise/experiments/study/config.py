@@ -1,4 +1,4 @@
-"""A study as data: its arms are chains of stages, and everything that will be said of them is fixed before the run.
+"""A study as data: arms as chains of stages, and claims that are fixed before the run.
 
 src/edgewise/experiments/study/studies/E1.yaml     one study: question, arms, evaluation, paper, verdict rule
 src/edgewise/experiments/study/scales/laptop.yaml  what its arms are made of at one size, unless the study says otherwise
@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgewise.errors import ConfigError, EdgewiseError, unknown_name
+from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.study.claims import Claim
 from edgewise.experiments.study.stages import KINDS, Stage
-from edgewise.lab.run.budgets import require_equal, rl_tokens
+from edgewise.lab.run.budgets import rl_tokens
 from edgewise.lab.run.config import from_dict, read_yaml
-from edgewise.tasks import make_text_world
-from edgewise.tasks.base import check_difficulty
 
 STUDIES, SCALES = Path(__file__).parent / "studies", Path(__file__).parent / "scales"
 CHAINED = ("pretrain", "midtrain", "rl")
@@ -37,17 +35,29 @@ class Paper:
 
 @dataclass(frozen=True)
 class Region:
-    """Problems that are looked at together."""
+    """Problems that are measured together."""
 
     op: tuple[int, int]
     """First and last, both included."""
     context: str = ""
     """Empty: any."""
 
+    def __post_init__(self) -> None:
+        ends = self.op
+        if (
+            not isinstance(ends, tuple)
+            or len(ends) != 2
+            or not all(type(end) is int for end in ends)
+            or ends[0] > ends[1]
+        ):
+            raise ConfigError(
+                f"a region's op must be [first, last], got {list(ends) if isinstance(ends, tuple) else ends}"
+            )
+
 
 @dataclass(frozen=True)
 class Budgets:
-    """How arms are charged, and how much they may differ."""
+    """Charge of the arms, and the largest difference between them."""
 
     length: int = 48
     """L: tokens that a rollout with its prompt is charged for."""
@@ -85,6 +95,8 @@ class Study:
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"{self.name} needs at least one seed, and none twice, got {list(self.seeds)}")
+        if any(type(seed) is not int or not 0 <= seed < 2**31 for seed in self.seeds):
+            raise ConfigError(f"{self.name}: seeds must be whole numbers from 0 to 2^31 - 1, got {list(self.seeds)}")
         if not self.arms or not self.claims or not self.regions:
             raise ConfigError(f"{self.name} needs arms, regions and at least one claim")
         for kind in [*self.stages, *self.resources]:
@@ -128,35 +140,6 @@ class Study:
                 tokens = float(settings["steps"] * settings["accumulate"] * settings["tokens"])
                 before, after = (before + tokens, after) if stage.kind == "pretrain" else (before, after + tokens)
         return before, after
-
-    def check(self) -> None:
-        """Look for what would fail later: unequal budgets, settings of data that the task refuses.
-
-        Raises:
-            ConfigError, TaskError: naming the arm.
-        """
-        costs = {arm: self.costs(arm) for arm in self.arms}
-        for place, part in enumerate(("pre-training", "after pre-training")):
-            # An arm without any training after pre-training is what the others are compared with.
-            charged = {f"{arm} ({part})": cost[place] for arm, cost in costs.items() if cost[place] > 0}
-            require_equal(charged, self.budgets.tolerance)
-        tried: set[str] = set()
-        for arm in self.arms:
-            chain = self.chain(arm, self.seeds[0])
-            first = chain[0].settings
-            task = make_text_world(first["task"], **first["task_options"])
-            for stage in chain:
-                if stage.name in tried:
-                    continue
-                tried.add(stage.name)
-                pool = stage.settings.get("pool")
-                difficulty = pool["difficulty"] if pool else stage.settings["difficulty"]
-                make = task.demonstrations if stage.kind in ("pretrain", "midtrain") else task.problems
-                try:
-                    check_difficulty(difficulty)
-                    make(1, 0, **difficulty)
-                except EdgewiseError as error:
-                    raise type(error)(f"{self.name}, arm {arm}, {stage.kind}: {error}") from error
 
 
 def names() -> list[str]:

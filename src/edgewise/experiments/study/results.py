@@ -93,10 +93,10 @@ class StudyResults:
                 for name, region in study.regions.items()
             }
             training = {
-                "success_rate": self._of_training(Claim("", arm, "success_rate", at_least=0)),
-                "effective_ratio": self._of_training(Claim("", arm, "effective_ratio", at_least=0)),
+                "success_rate": self._of_training(Claim("", arm, "success_rate", at_least=0.0)),
+                "effective_ratio": self._of_training(Claim("", arm, "effective_ratio", at_least=0.0)),
                 "picked": {
-                    name: self._of_training(Claim("", arm, "picked", name, at_least=0)) for name in study.regions
+                    name: self._of_training(Claim("", arm, "picked", name, at_least=0.0)) for name in study.regions
                 },
             }
             arms[arm] = {
@@ -114,7 +114,7 @@ class StudyResults:
             "samples": self.samples,
             "k": self.ks,
             "ops": ops,
-            **verdict(study.needs, study.claims, self),
+            **verdict(study.needs, study.claims, self, list(study.arms)),
             "arms": arms,
             "work": self._work(),
         }

@@ -15,6 +15,7 @@ from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.figures import op_figure, pass_figure
 from edgewise.experiments.study.local import run_here
 from edgewise.experiments.study.plan import unfinished, units
+from edgewise.experiments.study.preflight import check
 from edgewise.experiments.study.results import StudyResults
 from edgewise.experiments.workers import Event
 from edgewise.lab.run.config import claim
@@ -47,7 +48,7 @@ def run_study(
     """
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
-    study.check()
+    check(study)
     root = stages_of(out, stages)
     claim(out, study)
     plan = units(study)

@@ -83,8 +83,9 @@ def claims(summary: dict[str, Any]) -> str:
     rows += [[line["say"], line["rule"], spread(line), line["found"]] for line in summary["claims"]]
     words = (
         "A claim holds when its whole interval is on the claimed side, fails when all of it is on the other side, and is"
-        " undecided otherwise. Reproduced: all hold. Not reproduced: one fails. Not testable: a condition is not met, or none"
-        " fails but one is undecided. For conditions (met or not) the mean decides."
+        " undecided otherwise. It is out of reach where no arm solves the problems, and has no room where all do or where the"
+        " other arm's share leaves less than the threshold. Reproduced: all hold. Not reproduced: one fails. Not testable: a"
+        " condition is not met, or none fails but one is not decided. For conditions (met or not) the mean decides."
     )
     return f"{table(['claim', 'rule', 'found', ''], rows)}\n\n{words}"
 

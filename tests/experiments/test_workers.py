@@ -1,0 +1,36 @@
+"""Worker processes: they outlive nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie has ended; in a container its new parent may never collect it.
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(condition: object, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = Path(__file__).parent / "orphaned_jobs.py"
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    wait_for(lambda: (tmp_path / "short").exists() and (tmp_path / "long").exists())
+    time.sleep(0.2)
+    workers = {int((tmp_path / name).read_text()) for name in ("short", "long")}
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    wait_for(lambda: not any(alive(worker) for worker in workers))
+    assert (tmp_path / "saved").exists()
