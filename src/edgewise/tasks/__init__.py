@@ -13,6 +13,7 @@ from edgewise.tasks.base import (
     tasks,
 )
 from edgewise.tasks.countdown import Countdown
+from edgewise.tasks.geometry import Geometry
 from edgewise.tasks.gsm_infinite import GsmInfinite
 from edgewise.tasks.math import Math
 from edgewise.tasks.opgraph import OpGraph
@@ -20,6 +21,7 @@ from edgewise.tasks.rewards import make_reward
 
 __all__ = [
     "Countdown",
+    "Geometry",
     "GsmInfinite",
     "Math",
     "OpGraph",

@@ -1,0 +1,127 @@
+"""Values of written numbers: 3.5, 1,200, 7/2, 5\\sqrt{3}, \\frac{7}{2}, 12\\pi, with a unit or in the marks of LaTeX.
+
+Read by a small grammar in one pass, never evaluated by Python; texts of more than 200 characters are not read.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+LONGEST = 200
+DEPTH = 8
+ANSWER = re.compile(r"<answer>([^<]{0,400})</answer>")
+LAST = re.compile(r"(?:[Aa]nswer(?: is)?|ANSWER) ?:? ?([^\n]{1,200})")
+WRAPPED = re.compile(
+    r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\boxed\{(.*)\}|\\text\{(.*)\}|\{(.*)\}"
+)
+NAMED = re.compile(r"(?:\\?angle |m ?\\angle )?[A-Za-z]{1,3} *= *")
+UNIT = re.compile(
+    r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|degrees?|cm|mm|m|km|in|ft|units?)(?:\^?2|²| squared)?\.?$"
+)
+TOKEN = re.compile(
+    r" *(\d{1,12}(?:,\d{3})*(?:\.\d{0,12})?|\.\d{1,12}|\\d?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
+)
+
+
+def read_answer(text: str) -> float | None:
+    """The number that a completion gives as its answer: in the last <answer> tags, else \\boxed, else after `Answer:`."""
+    tagged = ANSWER.findall(text)
+    if tagged:
+        return number(tagged[-1])
+    at = text.rfind("\\boxed{")
+    if at >= 0:
+        inner = _braced(text[at + 6 : at + 6 + LONGEST])
+        return None if inner is None else number(inner)
+    found = LAST.findall(text[-2000:])
+    return number(found[-1]) if found else None
+
+
+def number(text: str) -> float | None:
+    """The value of a written number; None if the text is none, or more than one."""
+    text = text.strip()
+    if len(text) > LONGEST:
+        return None
+    for _ in range(4):
+        before = text
+        text = NAMED.sub("", UNIT.sub("", text.removesuffix(".")), count=1).strip()
+        wrapped = WRAPPED.fullmatch(text)
+        if wrapped is not None:
+            text = next(part for part in wrapped.groups() if part is not None).strip()
+        if text == before:
+            break
+    tokens: list[str] = []
+    place = 0
+    while place < len(text):
+        match = TOKEN.match(text, place)
+        if match is None:
+            return None
+        tokens.append(match[1])
+        place = match.end()
+    try:
+        value, rest = _sum(tokens, 0, 0)
+    except (_NoNumberError, OverflowError, ZeroDivisionError, ValueError):
+        return None
+    return value if rest == len(tokens) and math.isfinite(value) else None
+
+
+class _NoNumberError(Exception):
+    pass
+
+
+def _sum(tokens: list[str], at: int, depth: int) -> tuple[float, int]:
+    value, at = _product(tokens, at, depth)
+    while at < len(tokens) and tokens[at] in "+-":
+        other, after = _product(tokens, at + 1, depth)
+        value, at = value + (other if tokens[at] == "+" else -other), after
+    return value, at
+
+
+def _product(tokens: list[str], at: int, depth: int) -> tuple[float, int]:
+    sign = 1.0
+    while at < len(tokens) and tokens[at] in "+-":
+        sign, at = -sign if tokens[at] == "-" else sign, at + 1
+    value, at = _factor(tokens, at, depth)
+    while at < len(tokens) and tokens[at] not in "+-)}":
+        if tokens[at] in ("*", "\\cdot", "\\times", "/"):
+            other, after = _factor(tokens, at + 1, depth)
+            value, at = (value / other if tokens[at] == "/" else value * other), after
+        elif tokens[at][0].isdigit() or tokens[at][0] == ".":
+            raise _NoNumberError  # two numbers side by side
+        else:
+            other, at = _factor(tokens, at, depth)
+            value *= other
+    return sign * value, at
+
+
+def _factor(tokens: list[str], at: int, depth: int) -> tuple[float, int]:
+    if at >= len(tokens) or depth > DEPTH:
+        raise _NoNumberError
+    token = tokens[at]
+    if token[0].isdigit() or token[0] == ".":
+        return float(token.replace(",", "")), at + 1
+    if token in ("\\pi", "π", "pi"):
+        return math.pi, at + 1
+    if token in ("\\sqrt", "√", "sqrt"):
+        value, at = _factor(tokens, at + 1, depth + 1)
+        return math.sqrt(value), at
+    if token in ("\\frac", "\\dfrac"):
+        above, at = _factor(tokens, at + 1, depth + 1)
+        below, at = _factor(tokens, at, depth + 1)
+        return above / below, at
+    if token in "({":
+        value, at = _sum(tokens, at + 1, depth + 1)
+        if at >= len(tokens) or tokens[at] != {"(": ")", "{": "}"}[token]:
+            raise _NoNumberError
+        return value, at + 1
+    raise _NoNumberError
+
+
+def _braced(text: str) -> str | None:
+    """The content of the braces that a text starts with."""
+    depth = 0
+    for index, character in enumerate(text):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return text[1:index]
+    return None

@@ -1,0 +1,15 @@
+"""Verification of numeric answers: by value, up to a relative error of 1%, for references with decimals."""
+
+from __future__ import annotations
+
+from edgewise.tasks.base import Verdict
+from edgewise.tasks.geometry.number import read_answer
+
+
+def verify(answer: str, completion: str) -> Verdict:
+    """The verdict on a completion: "correct", "wrong answer", or "no answer" that is one number."""
+    found, wanted = read_answer(completion), read_answer(f"<answer>{answer}</answer>")
+    if found is None:
+        return Verdict(False, 0.0, reason="no answer")
+    right = wanted is not None and abs(found - wanted) <= (1e-9 if wanted == int(wanted) else 0.01 * abs(wanted))
+    return Verdict(right, float(right), reason="correct" if right else "wrong answer")
