@@ -28,7 +28,7 @@ class Likelihood:
 @torch.no_grad()
 def solution_likelihood(policy: Policy, problems: Sequence[Problem]) -> Likelihood:
     """The likelihood of `problem.solution` for every problem."""
-    prompts = policy.tokenizer.encode([problem.prompt for problem in problems])
+    prompts = policy.encode(problems)
     solutions = policy.tokenizer.encode([problem.solution for problem in problems])
     lengths = np.array([len(prompt) + len(solution) for prompt, solution in zip(prompts, solutions, strict=True)])
     tokens = np.array([len(solution) for solution in solutions], np.int64)

@@ -40,6 +40,10 @@ class ModelConfig:
     query_key_norm: bool = False
     """RMSNorm on every head of q and k (Qwen3)."""
     tie_word_embeddings: bool = True
+    image_size: int = 0
+    """Pixels of a side of the pictures that the model reads; 0: it reads none."""
+    patch_size: int = 0
+    """Pixels of a side of a patch of a picture, which is one token."""
 
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
@@ -60,6 +64,8 @@ class ModelConfig:
                 f"num_attention_heads {self.num_attention_heads} must be a multiple of"
                 f" num_key_value_heads {self.num_key_value_heads}"
             )
+        if self.image_size and (self.patch_size < 1 or self.image_size % self.patch_size):
+            raise ConfigError(f"image_size {self.image_size} must be a multiple of patch_size, got {self.patch_size}")
         if self.rope_scaling is not None:
             check_scaling(self.rope_scaling)
 
@@ -82,6 +88,8 @@ class ModelConfig:
         sizes = asdict(self)
         biases = {name: sizes.pop(name) for name in ("attention_bias", "output_bias", "query_key_norm")}
         scaling = sizes.pop("rope_scaling")
+        if not self.image_size:
+            del sizes["image_size"], sizes["patch_size"]
         if family != "qwen2":
             sizes["attention_bias"] = biases["attention_bias"] or biases["output_bias"]
         return {

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgewise.errors import ConfigError
 from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.rope import frequencies
+from edgewise.lab.model.vision import Vision
 
 ROPE_BLOCK = 4096
 """The table of rotations grows by multiples of this many positions."""
@@ -184,6 +185,7 @@ class Decoder(nn.Module):
         self.model = Backbone(config)
         if not config.tie_word_embeddings:
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.vision = Vision(config.image_size, config.patch_size, config.hidden_size) if config.image_size else None
         self.register_buffer("rope", torch.empty(2, 0, config.head_dim), persistent=False)
         self.turns(1)
         if seed is not None:
@@ -212,9 +214,19 @@ class Decoder(nn.Module):
         """Logits (rows, time, vocabulary) of left-aligned tokens (rows, time)."""
         return self.logits(self.hidden(tokens))
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Embeddings (..., hidden) of tokens (...): what the first layer reads."""
-        return self.model.embed_tokens(tokens)
+    def embed(self, tokens: Tensor, patches: Tensor | None = None) -> Tensor:
+        """Embeddings (..., hidden) of tokens (...): what the first layer reads.
+
+        Tokens beyond the vocabulary are patches of pictures: rows of `patches`, by default of the model's gallery.
+        """
+        if self.vision is None:
+            return self.model.embed_tokens(tokens)
+        pictured = tokens >= self.config.vocab_size
+        if not pictured.any():
+            return self.model.embed_tokens(tokens)
+        x = self.model.embed_tokens(tokens.masked_fill(pictured, 0))
+        seen = self.vision(tokens[pictured] - self.config.vocab_size, patches)
+        return x.masked_scatter(pictured[..., None], seen.to(x.dtype))
 
     def turns(self, length: int) -> Tensor:
         """Cosines and sines of positions 0..length - 1 and above, (2, >= length, head).

@@ -117,6 +117,8 @@ def _sample(scores: Tensor, temperature: float, generator: torch.Generator | Non
 def sequence_logprobs(model: Decoder, sequences: Tensor, temperature: float = 1.0) -> Tensor:
     """Log-probability of each token given those before it, (rows, time - 1), for left-aligned sequences (rows, time)."""
     scores = model(sequences[:, :-1]) / temperature
-    return -torch.nn.functional.cross_entropy(scores.flatten(0, 1), sequences[:, 1:].flatten(), reduction="none").view(
+    # Patches of pictures are no words; their places are in the prompt and count nowhere.
+    targets = sequences[:, 1:].clamp_max(model.config.vocab_size - 1)
+    return -torch.nn.functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view(
         len(sequences), -1
     )

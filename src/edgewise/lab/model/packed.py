@@ -8,7 +8,7 @@ behind, no mask is needed. Logits are computed only where the loss counts.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ class Pack:
         positions: position in its document of each slot, (P,) int64.
         gathered: slot of each place of the row, (N,) int64.
         groups: (documents, slots of each) of each group; their products add up to P.
+        patches: patches of pictures that tokens beyond the vocabulary stand for, (patches, pixels) uint8, or None.
     """
 
     tokens: Tensor
@@ -44,9 +45,10 @@ class Pack:
     positions: Tensor
     gathered: Tensor
     groups: tuple[tuple[int, int], ...]
+    patches: Tensor | None = None
 
     @classmethod
-    def of(cls, documents: list[list[int]], starts: list[int]) -> Pack:
+    def of(cls, documents: list[list[int]], starts: list[int], patches: Tensor | None = None) -> Pack:
         """Pack documents of at least one token; the loss counts their tokens from place starts[i] on (never the first)."""
         lengths = np.array([len(document) for document in documents], np.int64)
         if not len(lengths) or not lengths.all():
@@ -79,11 +81,13 @@ class Pack:
             torch.from_numpy(np.concatenate(positions)),
             torch.from_numpy(gathered),
             tuple(groups),
+            patches,
         )
 
     def to(self, device: torch.device) -> Pack:
         """The same on a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "groups"}
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        tensors: dict[str, Any] = {name: part for name, part in parts.items() if isinstance(part, Tensor)}
         return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
@@ -119,7 +123,7 @@ def hidden_states(model: Decoder, pack: Pack) -> Tensor:
     """Hidden states before the last norm at the places `pack.predicted`, (M, hidden): those of each document by itself."""
     turns = model.turns(max(width for _, width in pack.groups))[:, pack.positions[pack.gathered], None]
     rope = (turns[0], turns[1])
-    x = model.embed(pack.tokens)
+    x = model.embed(pack.tokens, pack.patches)
     *early, last = (cast(Layer, layer) for layer in model.model.layers)
     for layer in early:
         x = _layer(layer, x, x, pack, rope, pack.gathered)

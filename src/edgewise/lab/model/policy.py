@@ -18,6 +18,7 @@ from edgewise.lab.model.decoder import Decoder
 from edgewise.lab.model.ending import Ending
 from edgewise.lab.model.hugging_face import check_vocabulary, read_json, read_model, write_model
 from edgewise.lab.model.tokenizer import Tokenizer, read_core
+from edgewise.lab.model.vision import IMAGE, PictureFormat, blank
 from edgewise.tasks import Problem, Task, make_task, make_text_world
 
 
@@ -114,9 +115,38 @@ class Policy:
         strings = dict.fromkeys((*self.prompts.stop, *getattr(self.task, "stop", ())))
         return Ending(self.tokenizer.ends, tuple(strings), self.tokenizer)
 
-    def encode(self, problems: Sequence[Problem]) -> list[list[int]]:
-        """Token ids of the problems' prompts in the policy's form."""
-        return self.tokenizer.encode([self.render(problem) for problem in problems], special=not self.prompts.chat)
+    @property
+    def pictures(self) -> PictureFormat | None:
+        """Form in which the model reads pictures; None if it reads none."""
+        config, placeholder = self.model.config, self.tokenizer.core.token_to_id(IMAGE)
+        if self.model.vision is None or placeholder is None:
+            return None
+        return PictureFormat(config.image_size, config.patch_size, config.vocab_size, placeholder)
+
+    def encode(self, problems: Sequence[Problem], *, without_pictures: bool = False) -> list[list[int]]:
+        """Token ids of the problems' prompts in the policy's form; their pictures are shown to the model.
+
+        Args:
+            problems: with as many images as placeholders.
+            without_pictures: show blank pictures of the same size.
+
+        Raises:
+            ConfigError: a problem has pictures and the model reads none.
+        """
+        encoded = self.tokenizer.encode([self.render(problem) for problem in problems], special=not self.prompts.chat)
+        if not any(problem.images for problem in problems):
+            return encoded
+        form, vision = self.pictures, self.model.vision
+        if form is None or vision is None:
+            raise ConfigError(
+                f"the problems of task {self.task.name} have pictures and the model reads none;"
+                " pre-train one with image_size and patch_size"
+            )
+        prompts = []
+        for problem, tokens in zip(problems, encoded, strict=True):
+            images = map(blank, problem.images) if without_pictures else problem.images
+            prompts.append(form.expand(tokens, [vision.gallery.add(form.patches(image)) for image in images]))
+        return prompts
 
     def render(self, problem: Problem) -> str:
         """The text that the model reads for a problem."""

@@ -149,6 +149,7 @@ class _Stage:
             config.loss,
             self.model.config.max_position_embeddings,
             config.seed,
+            self.policy.pictures,
         )
         # Claimed only now: settings that do not work leave no folder behind.
         if here.leads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from edgewise.tasks.geometry.canvas import Point
@@ -74,7 +75,7 @@ def _three_rectangles(chance: Chance) -> Drawn:
     bottom = 48 + chance.random()
     edges = [3.0, 21.5, 40.0, 58.0]
     total = 0
-    for index, (left, right) in enumerate(zip(edges, edges[1:], strict=False)):
+    for index, (left, right) in enumerate(itertools.pairwise(edges)):
         top = chance.near(0, (8, 20, 14)[index])[1]
         drawn.figure.path((left, bottom), (left, top), (right, top), (right, bottom), closed=True)
         column = (1, 3, 5)[index]

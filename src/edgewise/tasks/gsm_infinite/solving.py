@@ -103,10 +103,10 @@ def _start(text: str) -> str:
 
 def _equation(left: str, right: str) -> Equation | None:
     """None where a side is no linear expression, or one over a number."""
-    sides = _side(left), _side(right)
-    if sides[0] is None or sides[1] is None:
+    one, other = _side(left), _side(right)
+    if one is None or other is None:
         return None
-    ((a, b), p), ((c, d), q) = sides
+    ((a, b), p), ((c, d), q) = one, other
     return Equation((a * q, b * q), (c * p, d * p), literal(left) is not None and literal(right) is not None)
 
 
