@@ -291,7 +291,7 @@ def experiment(
 
 def replay(
     trace: str,
-    selectors: str = "uniform,mopps,dps,edge",
+    selectors: str | None = None,
     seeds: int = 5,
     steps: int | None = None,
     batch: int = 64,
@@ -299,13 +299,19 @@ def replay(
     knows: str = "all",
     wrong: float = 0.0,
     baseline: str = "uniform",
+    columns: str | None = None,
+    success: float | None = None,
+    scale: tuple[float, float] | None = None,
+    json: bool = False,
     out: Path | None = None,
 ) -> None:
-    """Judge selectors without training: replay a recorded trace, or let a simulated policy learn from what they pick.
+    """What a run wasted and what selection would have saved, from its logs; or selectors judged on a recorded trace.
 
     Args:
-        trace: a recorded trace (.npz), the name of a shipped one, or `simulator`.
-        selectors: names separated by commas, with options as `mopps:decay=1.0`; `all` for every one.
+        trace: logs of a run: TRL's output_dir (log_completions=True), verl's rollout_data_dir, an Edgewise run, JSONL or
+            parquet; or a recorded trace (.npz), the name of a shipped one, or `simulator`.
+        selectors: names separated by commas, with options as `mopps:decay=1.0`; default edge,mopps for logs and
+            uniform,mopps,dps,edge otherwise, where `all` stands for every one.
         seeds: how many.
         steps: policy steps.
         batch: prompts a step.
@@ -313,11 +319,22 @@ def replay(
         knows: all, labels, features or nothing: what the selectors see of the prompts.
         wrong: share of labels that are wrong.
         baseline: the selector that differences are taken from.
+        columns: of logs: role=column,... for names that are not recognised, such as prompt=question,reward=score.
+        success: of logs: reward from which on a rollout is correct; 0.5 for rewards in [0, 1].
+        scale: of logs: the rewards that stand for 0 and for 1.
+        json: of logs: print JSON.
         out: also write the numbers as JSON.
     """
     from edgewise.replay import main as run
+    from edgewise.replay.logs.command import is_log
+    from edgewise.replay.logs.command import main as answer
 
-    names = [name.strip() for name in selectors.split(",") if name.strip()]
+    logs = is_log(trace)
+    chosen = selectors or ("edge,mopps" if logs else "uniform,mopps,dps,edge")
+    names = [name.strip() for name in chosen.split(",") if name.strip()]
+    if logs:
+        answer(trace, names, columns=columns, success=success, scale=scale, out=out, as_json=json)
+        return
     run(
         trace,
         names,

@@ -44,6 +44,7 @@ class RunLog:
         pool_size: prompts that can be selected, those never rolled out included; None where unknown.
         uniform: the run drew its prompts uniformly, as far as it says.
         notes: sentences on what was left out or could not be read.
+        given_pool: the pool itself where the log holds it, with features and priors.
     """
 
     name: str
@@ -67,6 +68,7 @@ class RunLog:
     uniform: bool | None = None
     pool_size: int | None = None
     notes: list[str] = field(default_factory=list)
+    given_pool: PromptPool | None = None
 
     def __len__(self) -> int:
         """Number of groups."""
@@ -94,6 +96,8 @@ class RunLog:
     @cached_property
     def pool(self) -> PromptPool:
         """The prompts that the log names, with their categories."""
+        if self.given_pool is not None:
+            return self.given_pool
         if not len(self.ids):
             raise ConfigError(f"{self.name} does not name its prompts, so they cannot be followed from step to step")
         labels = None

@@ -232,6 +232,7 @@ def log_of_trace(trace: Trace, name: str = "trace") -> RunLog:
         prompt_codes=prompt_codes,
         category_names=pool.category_names,
         pool_size=len(pool),
+        given_pool=pool,
     )
 
 

@@ -1,0 +1,404 @@
+"""Savings of selection, estimated from the log of a run.
+
+What the run wasted is counted. What a selector would have had is estimated, because a log holds the outcomes of the prompts
+that were rolled out and of no others. The estimate follows a selector through the log as a shadow: before each step it
+chooses among the prompts of that step, then it observes the outcomes of all of them. Choice and prediction precede every
+outcome that scores them (prequential).
+
+Let B_t be the n_t prompts that the run rolled out in step t, H_t everything logged before, S_t in B_t the m_t = share * n_t
+prompts that the shadow chooses from B_t given H_t, and y_i = 1 if the group of prompt i had a gradient. The estimate is
+
+    V = sum_t sum_{i in S_t} y_i / sum_t m_t.
+
+Assumption: given H_t, B_t is a uniform sample of the prompts that could come. Then E[sum_{S_t} y_i | H_t] = m_t v_t, where v_t is
+the effective ratio of a selector that takes the best `share` of n_t uniform candidates with the beliefs of H_t, so the errors
+sum_{S_t} y_i - m_t v_t are martingale differences and V is unbiased for the mean of the v_t. Every pick is scored; no outcome is
+extrapolated. The variance is estimated from successive differences of the residuals, which a slow drift of v_t does not
+inflate, and the interval is Wilson's with the number of picks that has this variance.
+
+A selector that chooses from the whole pool picks prompts that were not rolled out. With a log of uniform draws, a pick is in B_t
+with probability n_t / N whatever the pick, so the picks that were rolled out are a fair sample of all picks: the mean of their
+y_i is unbiased for the effective ratio of the shadow that chooses n_t of all N prompts (the replay estimate of Li et al. 2011,
+with evidence from the log). In a log that goes through the pool in passes, prompts rolled out recently cannot come again, and
+this estimate is withheld.
+
+What neither estimate holds: the policy of the log was trained on uniform prompts. A run with selection trains on other prompts
+and observes other outcomes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from edgewise.errors import ConfigError
+from edgewise.method import Method
+from edgewise.replay.logs.log import Counts, Flags, Floats, RunLog
+from edgewise.statistics import LEVEL, Interval
+
+SHARES = (0.5, 0.25, 0.125)
+"""Shares of the candidates that are chosen."""
+HEADLINE = 0.25
+WHOLE_STEPS = 1000
+"""Steps at most in which a selector chooses from the whole pool, spread over the log."""
+MATCHED = 50
+"""Picks that were rolled out from which an estimate for the whole pool is given."""
+FEWEST_STEPS = 10
+"""Steps from which an estimate is given."""
+Z = 1.959964
+Sampling = Literal["passes", "draws", "selected", "random share", "unknown"]
+Progress = Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class Waste:
+    """What a run spent, counted. Rollouts, groups and completion lengths; `silent` groups had no gradient.
+
+    `length` and `silent_length` are NaN where the log has no completions.
+    """
+
+    groups: int
+    silent_groups: int
+    rollouts: int
+    silent_rollouts: int
+    all_right: int
+    all_wrong: int
+    length: float
+    silent_length: float
+
+    @property
+    def share(self) -> float:
+        """Share of the rollouts that were spent on silent groups."""
+        return self.silent_rollouts / self.rollouts
+
+    @property
+    def length_share(self) -> float:
+        """Share of the tokens or characters that were spent on silent groups; NaN where unknown."""
+        return self.silent_length / self.length if self.length else math.nan
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Estimate for one method that chooses a share of the candidates, or from the whole pool.
+
+    Attributes:
+        share: of the candidates; None: from the whole pool.
+        effective: effective ratio of the picks.
+        saved: share of rollouts saved for as many informative groups as uniform sampling gives; below 0: more are needed.
+        saved_length: the same for tokens or characters; NaN where lengths are unknown.
+        picks: number of picks. scored: share of them whose outcome the log holds.
+    """
+
+    share: float | None
+    effective: Interval
+    saved: Interval
+    saved_length: Interval
+    picks: int
+    scored: float
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Estimates for some methods from one log.
+
+    Attributes:
+        log: the log.
+        waste: counted.
+        uniform: effective ratio of the candidates, as a uniform draw from the pool.
+        sampling: how the run drew its prompts, as far as the log shows.
+        choices: estimates by method.
+        notes: what a reader has to know to judge them.
+    """
+
+    log: RunLog
+    waste: Waste
+    uniform: Interval
+    sampling: Sampling
+    choices: dict[str, list[Choice]]
+    notes: list[str] = field(default_factory=list)
+
+    def headline(self, method: str) -> Choice | None:
+        """The estimate that the answer names: the best quarter of the candidates."""
+        found = [choice for choice in self.choices.get(method, []) if choice.share == HEADLINE]
+        return found[0] if found else next(iter(self.choices.get(method, [])), None)
+
+
+def count_waste(log: RunLog) -> Waste:
+    """What a run spent on groups without a gradient.
+
+    Raises:
+        ConfigError: the log holds no groups.
+    """
+    if not len(log):
+        raise ConfigError(f"{log.name} holds no groups of rollouts, so nothing can be counted")
+    silent = log.silent
+    known = log.unit is not None and (log.lengths >= 0).all()
+    return Waste(
+        groups=len(log),
+        silent_groups=int(silent.sum()),
+        rollouts=int(log.trials.sum()),
+        silent_rollouts=int(log.trials[silent].sum()),
+        all_right=int(log.trials[silent & (log.successes == log.trials)].sum()),
+        all_wrong=int(log.trials[silent & (log.successes == 0)].sum()),
+        length=float(log.lengths.sum()) if known else math.nan,
+        silent_length=float(log.lengths[silent].sum()) if known else math.nan,
+    )
+
+
+def estimate_savings(
+    log: RunLog,
+    methods: Sequence[str] = ("edge", "mopps"),
+    *,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Savings:
+    """What a run wasted, and what selectors would have had.
+
+    Args:
+        log: of a run; prompts must be named for estimates.
+        methods: in one word each, such as "edge" or "mopps:decay=0.5"; a gate ("+ds") changes nothing about the choice.
+        shares: of the candidates that are chosen, each in (0, 1).
+        seed: of the selectors.
+        progress: called with the number of steps done and the method.
+
+    Raises:
+        ConfigError: an empty log, or a share outside (0, 1).
+
+    Example:
+        >>> import numpy as np
+        >>> from edgewise.replay import simulated_trace
+        >>> from edgewise.replay.logs import log_of_trace
+        >>> savings = estimate_savings(log_of_trace(simulated_trace(steps=60)), ["edge"])
+        >>> savings.waste.groups
+        30000
+    """
+    if any(not 0 < share < 1 for share in shares):
+        raise ConfigError(f"a share of the candidates lies in (0, 1), got {list(shares)}")
+    waste = count_waste(log)
+    notes: list[str] = []
+    if not log.named:
+        notes.append("The log does not name its prompts, so what a selector would have chosen cannot be estimated.")
+        return Savings(log, waste, Interval(), "unknown", {}, notes)
+    groups = _merged(log)
+    sampling = _sampling(log, groups)
+    scored = groups.random if sampling == "random share" else np.ones(len(groups.rows), bool)
+    steps = len(groups.starts) - 1
+    uniform = _ratio(
+        np.add.reduceat(groups.informative & scored, groups.starts[:-1]).astype(float),
+        np.add.reduceat(scored, groups.starts[:-1]).astype(float),
+    )[0]
+    if steps < FEWEST_STEPS:
+        notes.append(f"The log holds {steps} steps; estimates for selectors need at least {FEWEST_STEPS}.")
+        return Savings(log, waste, uniform, sampling, {}, notes)
+    choices = {}
+    for name in methods:
+        shadow = _Shadow(log, groups, scored, shares, sampling == "draws", seed)
+        choices[name] = shadow.run(name, progress)
+    notes += _notes(log, groups, sampling)
+    return Savings(log, waste, uniform, sampling, choices, notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Groups of distinct prompts by step; columns (groups,), `starts` (T + 1,)."""
+
+    steps: Counts
+    starts: Counts
+    rows: Counts
+    successes: Counts
+    trials: Counts
+    informative: Flags
+    lengths: Floats
+    random: Flags
+
+
+def _merged(log: RunLog) -> _Groups:
+    """Groups of one prompt in one step joined: it had a gradient if one of them had."""
+    steps, index = np.unique(log.steps, return_inverse=True)
+    keys, place = np.unique(index * max(len(log.ids), 1) + log.rows, return_inverse=True)
+    n = len(keys)
+    lengths = np.full(n, np.nan)
+    if log.unit:
+        lengths = np.bincount(place, np.maximum(log.lengths, 0), n).astype(np.float64)
+    return _Groups(
+        steps=steps,
+        starts=np.searchsorted(keys // max(len(log.ids), 1), np.arange(len(steps) + 1)),
+        rows=keys % max(len(log.ids), 1),
+        successes=np.bincount(place, log.successes, n).astype(np.int64),
+        trials=np.bincount(place, log.trials, n).astype(np.int64),
+        informative=np.bincount(place, ~log.silent, n) > 0,
+        lengths=lengths,
+        random=np.bincount(place, log.random, n) > 0,
+    )
+
+
+def _sampling(log: RunLog, groups: _Groups) -> Sampling:
+    """How prompts were drawn: by a declared random share, in passes, independently each step, or by selection."""
+    if groups.random.any():
+        return "random share"
+    visits = np.bincount(groups.rows, minlength=len(log.ids))
+    seen = visits[visits > 0]
+    if len(groups.rows) < 200 or len(seen) < 20:
+        return "unknown"
+    mean = float(seen.mean())
+    dispersion = float(seen.var() / mean)
+    if not log.uniform and dispersion > 1.1 + 4 * math.sqrt(2 / (len(seen) - 1)):
+        return "selected"
+    position = np.repeat(np.arange(len(groups.steps)), np.diff(groups.starts))
+    order = np.lexsort([position, groups.rows])
+    same = groups.rows[order][1:] == groups.rows[order][:-1]
+    gaps = np.diff(position[order])[same]
+    if len(gaps) < 50:
+        return "passes" if mean < 1.2 and len(gaps) == 0 else "unknown"
+    # Half a pass after a prompt came, it has come again with probability 0.39 if draws are independent, 0.125 in passes.
+    half = 0.5 * len(log.ids) * len(groups.steps) / len(groups.rows)
+    return "draws" if float((gaps <= half).mean()) > 0.25 else "passes"
+
+
+class _Shadow:
+    """A selector that follows a log, and what its choices would have brought."""
+
+    def __init__(self, log: RunLog, groups: _Groups, scored: Flags, shares: Sequence[float], whole: bool, seed: int):
+        self.log, self.groups, self.scored, self.shares, self.whole, self.seed = (
+            log,
+            groups,
+            scored,
+            shares,
+            whole,
+            seed,
+        )
+
+    def run(self, name: str, progress: Progress | None) -> list[Choice]:
+        groups, log = self.groups, self.log
+        selector = Method.parse(name).make(log.pool, rollouts=int(np.median(groups.trials)), seed=self.seed)
+        steps = len(groups.steps)
+        every = max(1, math.ceil(steps / WHOLE_STEPS))
+        kinds: list[float | None] = [*self.shares, *([None] if self.whole else [])]
+        # Sums by step: informative picks, picks that are scored, length of the picks.
+        sums = {share: np.zeros((steps, 3)) for share in kinds}
+        picks = dict.fromkeys(kinds, 0)
+        base = np.zeros((steps, 3))
+        place = np.full(len(log.pool), -1, np.int64)
+        for t in range(steps):
+            part = slice(int(groups.starts[t]), int(groups.starts[t + 1]))
+            rows = groups.rows[part]
+            candidates = np.flatnonzero(self.scored[part])
+            place[rows[candidates]] = candidates
+            worth = groups.informative[part]
+            lengths = groups.lengths[part]
+            if t:
+                # Steps that the log leaves out have changed the policy too.
+                selector.advance(max(int(groups.steps[t] - groups.steps[t - 1]), 1))
+            base[t] = self._sums(worth, lengths, candidates)
+            for share in kinds:
+                if share is None:
+                    if t % every:
+                        continue
+                    chosen = selector.select(min(len(rows), len(log.pool)), new_step=False)
+                else:
+                    m = round(share * len(candidates))
+                    if not m:
+                        continue
+                    chosen = selector.select(m, candidates=rows[candidates], new_step=False)
+                found = place[chosen]
+                picks[share] += len(chosen)
+                sums[share][t] = self._sums(worth, lengths, found[found >= 0])
+            place[rows[candidates]] = -1
+            selector.observe(rows, groups.successes[part], groups.trials[part])
+            if progress is not None and t % 20 == 19:
+                progress(t + 1, name)
+        if progress is not None:
+            progress(steps, name)
+        return [self._choice(share, sums[share], base, picks[share]) for share in kinds]
+
+    @staticmethod
+    def _sums(worth: Flags, lengths: Floats, positions: Counts) -> Any:
+        return float(worth[positions].sum()), float(len(positions)), float(lengths[positions].sum())
+
+    def _choice(self, share: float | None, sums: Floats, base: Floats, picks: int) -> Choice:
+        taken = sums[:, 1] > 0
+        scored = float(sums[:, 1].sum())
+        enough = scored >= (MATCHED if share is None else FEWEST_STEPS)
+        effective, saved, saved_length = Interval(), Interval(), Interval()
+        if enough:
+            effective = _ratio(sums[taken, 0], sums[taken, 1])[0]
+            # Rollouts for one informative group: with selection over without.
+            saved = _saved(sums[:, 1], sums[:, 0], base[:, 1], base[:, 0])
+            if self.log.unit is not None:
+                saved_length = _saved(sums[:, 2], sums[:, 0], base[:, 2], base[:, 0])
+        return Choice(share, effective, saved, saved_length, picks, scored / picks if picks else 0.0)
+
+
+def _ratio(above: Floats, below: Floats) -> tuple[Interval, float]:
+    """Share sum(above) / sum(below) of sums by step, (T,), with Wilson's interval for its effective number of trials."""
+    total = float(below.sum())
+    if not total:
+        return Interval(), 0.0
+    share = float(above.sum()) / total
+    variance = _variance(above - share * below) / total**2
+    binomial = share * (1 - share) / total
+    # Steps differ by chance at least about as much as picks do; a few equal steps are no proof of certainty.
+    n = (
+        total
+        if not binomial
+        else total * min(1.0, binomial / max(variance, 0.25 * binomial))
+        if variance > binomial
+        else (total * binomial / max(variance, 0.5 * binomial))
+    )
+    low, high = _wilson(share, n)
+    return Interval(share, low, high, LEVEL), n
+
+
+def _variance(residuals: Floats) -> float:
+    """Variance of the sum of martingale differences around a slow drift, from successive differences."""
+    steps = len(residuals)
+    if steps < 2:
+        return math.inf
+    return float((np.diff(residuals) ** 2).sum() / 2 * steps / (steps - 1))
+
+
+def _wilson(share: float, n: float) -> tuple[float, float]:
+    c = Z * Z / n
+    middle, half = (share + c / 2) / (1 + c), math.sqrt(c * share * (1 - share) + c * c / 4) / (1 + c)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _saved(cost: Floats, gain: Floats, base_cost: Floats, base_gain: Floats) -> Interval:
+    """1 - (cost / gain) / (base cost / base gain) with the delta method on the logarithm; sums by step, (T,)."""
+    totals = [float(part.sum()) for part in (cost, gain, base_cost, base_gain)]
+    if min(totals) <= 0:
+        return Interval()
+    ratio = totals[0] / totals[1] * totals[3] / totals[2]
+    residuals = cost / totals[0] - gain / totals[1] - base_cost / totals[2] + base_gain / totals[3]
+    spread = Z * math.sqrt(_variance(residuals))
+    return Interval(1 - ratio, 1 - ratio * math.exp(spread), 1 - ratio * math.exp(-spread), LEVEL)
+
+
+def _notes(log: RunLog, groups: _Groups, sampling: Sampling) -> list[str]:
+    visits = np.bincount(groups.rows, minlength=len(log.ids))
+    seen = int((visits > 0).sum())
+    mean = len(groups.rows) / max(seen, 1)
+    notes = []
+    if sampling == "selected":
+        notes.append(
+            "The run did not draw its prompts uniformly (some come far more often than chance allows): the estimates hold for"
+            " choices among the prompts that it picked, not for the pool."
+        )
+    if sampling == "passes":
+        notes.append(
+            "The run goes through its prompts in passes, so a prompt rolled out recently never comes again soon: a choice from"
+            " the whole pool cannot be scored on this log."
+        )
+    if sampling == "random share":
+        notes.append("Only the random share of the run is scored: it is the part that was drawn uniformly.")
+    if mean < 1.5:
+        notes.append(
+            f"A prompt comes {mean:.1f} times on average: predictions rest on categories and on the pool more than on the"
+            " prompt itself, and would be better in a longer run."
+        )
+    return notes

@@ -1,0 +1,251 @@
+"""Savings estimated from logs: waste is counted, and intervals cover the truth of simulated runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tests.replay.logs.writing import expected, outcomes, write_lines, write_trl, write_verl
+
+from edgewise.cli import main as command
+from edgewise.errors import ConfigError
+from edgewise.method import Method
+from edgewise.replay import Policy, Trace, World
+from edgewise.replay.logs import RunLog, log_of_trace, read_log
+from edgewise.replay.logs.answer import answer, choice_words, percent, saved_words, table, to_dict
+from edgewise.replay.logs.savings import Savings, count_waste, estimate_savings
+from edgewise.statistics import Interval
+
+PROMPTS, BATCH, K = 240, 32, 8
+
+
+def simulated(seed: int, steps: int, passes: bool = False) -> tuple[Trace, npt.NDArray[np.float64]]:
+    """The trace of a run on uniform prompts, and the true success rate of every prompt at each step."""
+    policy, rng = Policy(World(prompts=PROMPTS), seed), np.random.default_rng([seed, 77])
+    index, rows, successes, rates = [], [], [], []
+    order = np.empty(0, np.int64)
+    for step in range(steps):
+        if passes and len(order) < BATCH:
+            order = rng.permutation(PROMPTS)
+        batch, order = (order[:BATCH], order[BATCH:]) if passes else (rng.choice(PROMPTS, BATCH, replace=False), order)
+        rates.append(policy.rates())
+        right = policy.roll(batch, K).sum(axis=1).astype(np.int64)
+        policy.train(batch, right, np.full(len(batch), K), len(batch))
+        index += [step] * len(batch)
+        rows += batch.tolist()
+        successes += right.tolist()
+    trace = Trace(policy.pool, np.arange(steps), index, rows, successes, np.full(len(rows), K))
+    return trace, np.array(rates)
+
+
+def truth(
+    trace: Trace, rates: npt.NDArray[np.float64], name: str, shares: list[float | None], seed: int, draws: int = 8
+) -> dict[float | None, float]:
+    """Effective ratio that the shadow would have had in expectation, by fresh candidates at each step and the true rates."""
+    selector, rng = Method.parse(name).make(trace.pool, rollouts=K), np.random.default_rng([seed, 78])
+    found: dict[float | None, list[float]] = {share: [] for share in shares}
+    for t in range(len(trace.steps)):
+        rows, successes, trials = trace.at(t)
+        worth = 1 - rates[t] ** K - (1 - rates[t]) ** K
+        if t:
+            selector.advance()
+        for share in shares:
+            for _ in range(draws):
+                candidates = None if share is None else rng.choice(PROMPTS, BATCH, replace=False)
+                n = BATCH if share is None else round(share * BATCH)
+                found[share].append(float(worth[selector.select(n, candidates=candidates, new_step=False)].mean()))
+        selector.observe(rows, successes, trials)
+    return {share: float(np.mean(values)) for share, values in found.items()}
+
+
+def coverage(
+    logs: int, steps: int, names: tuple[str, ...]
+) -> dict[tuple[str, float | None], list[tuple[bool, float, float]]]:
+    """For each estimate over simulated logs: covered, error, standard error."""
+    found: dict[tuple[str, float | None], list[tuple[bool, float, float]]] = {}
+    for seed in range(logs):
+        trace, rates = simulated(seed, steps)
+        savings = estimate_savings(log_of_trace(trace), names)
+        estimates = {("uniform", 1.0): savings.uniform}
+        true = {("uniform", 1.0): float((1 - rates**K - (1 - rates) ** K).mean())}
+        for name in names:
+            shares = [choice.share for choice in savings.choices[name]]
+            estimates |= {(name, choice.share): choice.effective for choice in savings.choices[name]}
+            true |= {(name, share): value for share, value in truth(trace, rates, name, shares, seed).items()}
+        for key, interval in estimates.items():
+            hit = interval.low <= true[key] <= interval.high
+            found.setdefault(key, []).append(
+                (hit, interval.estimate - true[key], (interval.high - interval.low) / 3.92)
+            )
+    return found
+
+
+def require_coverage(found: dict[tuple[str, float | None], list[tuple[bool, float, float]]], least: float) -> None:
+    for key, values in found.items():
+        hits, errors, widths = (np.array(column, float) for column in zip(*values, strict=True))
+        assert hits.mean() >= least, (key, hits.mean())
+        # No bias: the mean error within 3 of its standard errors.
+        assert abs(errors.mean()) < 3.3 * widths.mean() / math.sqrt(len(errors)), (key, errors.mean())
+
+
+def test_intervals_of_a_few_logs_cover_the_truth() -> None:
+    require_coverage(coverage(10, 40, ("mopps",)), 0.7)
+
+
+@pytest.mark.slow
+def test_intervals_of_50_logs_cover_the_truth_at_their_stated_rate() -> None:
+    # 95% of 50 are 47.5; 43 or fewer have probability 0.04 for one estimate, 42 or fewer 0.012.
+    require_coverage(coverage(50, 80, ("mopps", "edge")), 0.85)
+
+
+def test_waste_is_counted_exactly_with_its_lengths(tmp_path: Path) -> None:
+    rollouts = outcomes()
+    groups = expected(rollouts)
+    silent = {key for key, (s, k, _) in groups.items() if s in (0, k)}
+    for log in (read_log(write_verl(tmp_path / "a", rollouts)), read_log(write_trl(tmp_path / "b", rollouts))):
+        waste = count_waste(log)
+        assert (waste.groups, waste.silent_groups, waste.rollouts) == (len(groups), len(silent), len(rollouts))
+        assert waste.silent_rollouts == sum(groups[key][1] for key in silent)
+        assert waste.all_wrong == sum(groups[key][1] for key in silent if groups[key][0] == 0)
+        assert waste.silent_length == sum(groups[key][2] for key in silent)
+        assert waste.all_right + waste.all_wrong == waste.silent_rollouts
+
+
+def test_a_group_whose_rewards_differ_taught_something_although_none_was_correct(tmp_path: Path) -> None:
+    lines = [{"step": 1, "prompt": "a", "reward": r} for r in (0.0, 0.25)] + [
+        {"step": 1, "prompt": "b", "reward": 0.25}
+    ] * 2
+    log = read_log(write_lines(tmp_path / "log.jsonl", lines))
+    assert (log.informative.tolist(), log.silent.tolist()) == ([False, False], [False, True])
+    assert count_waste(log).silent_rollouts == 2
+
+
+def test_an_informed_selector_is_estimated_to_save_and_uniform_to_save_nothing() -> None:
+    savings = estimate_savings(log_of_trace(simulated(0, 60)[0]), ("edge", "uniform"))
+    edge, uniform = savings.headline("edge"), savings.headline("uniform")
+    assert edge is not None
+    assert uniform is not None
+    assert edge.saved.low > 0.2
+    assert uniform.saved.low < 0 < uniform.saved.high
+    assert {choice.share for choice in savings.choices["edge"]} == {0.5, 0.25, 0.125, None}
+    assert all(choice.scored == 1.0 for choice in savings.choices["edge"] if choice.share is not None)
+    whole = savings.choices["edge"][-1]
+    assert whole.scored == pytest.approx(BATCH / PROMPTS, rel=0.3)
+
+
+def test_outcomes_are_seen_only_after_the_choice() -> None:
+    """With outcomes that are pure chance no selector can be estimated to save anything."""
+    rng = np.random.default_rng(0)
+    trace, _ = simulated(0, 120)
+    random = Trace(trace.pool, trace.steps, trace.index, trace.rows, rng.permutation(trace.successes), trace.trials)
+    for name in ("edge", "mopps"):
+        savings = estimate_savings(log_of_trace(random), (name,))
+        for choice in savings.choices[name]:
+            assert choice.effective.low < savings.uniform.estimate + 0.01, (name, choice)
+
+
+def test_passes_draws_and_selection_are_told_apart() -> None:
+    assert estimate_savings(log_of_trace(simulated(1, 60)[0]), ()).sampling == "draws"
+    passes = estimate_savings(log_of_trace(simulated(1, 60, passes=True)[0]), ("mopps",))
+    assert passes.sampling == "passes"
+    assert None not in {choice.share for choice in passes.choices["mopps"]}
+    assert any("in passes" in note for note in passes.notes)
+    trace, _ = simulated(1, 60)
+    skewed = trace.rows < 40
+    picked = Trace(
+        trace.pool,
+        trace.steps,
+        trace.index[skewed | (trace.index % 6 == 0)],
+        trace.rows[skewed | (trace.index % 6 == 0)],
+        trace.successes[skewed | (trace.index % 6 == 0)],
+        trace.trials[skewed | (trace.index % 6 == 0)],
+    )
+    selected = estimate_savings(log_of_trace(picked), ())
+    assert selected.sampling == "selected"
+    assert any("did not draw its prompts uniformly" in note for note in selected.notes)
+
+
+def test_short_logs_and_logs_without_prompts_are_counted_and_say_why_there_is_no_estimate(tmp_path: Path) -> None:
+    short = estimate_savings(read_log(write_verl(tmp_path / "a", outcomes(steps=3))))
+    assert not short.choices
+    assert "at least 10" in short.notes[0]
+    run = tmp_path / "run"
+    run.mkdir()
+    write_lines(run / "metrics.jsonl", [{"step": t, "successes": [0, 2], "trials": [4, 4]} for t in range(20)])
+    unnamed = estimate_savings(read_log(run))
+    assert not unnamed.choices
+    assert "does not name its prompts" in answer(unnamed)
+    assert "50% of your rollouts were spent on groups that taught nothing" in answer(unnamed)
+    with pytest.raises(ConfigError, match="holds no groups"):
+        count_waste(
+            RunLog(
+                **{**vars(log_of_trace(simulated(0, 2)[0])), **dict.fromkeys(("steps", "rows"), np.empty(0, np.int64))}
+            )
+        )
+
+
+def test_the_answer_in_words_names_shares_and_intervals() -> None:
+    savings = estimate_savings(log_of_trace(simulated(0, 60)[0]), ("edge",))
+    words = answer(savings)
+    waste = savings.waste
+    assert words.startswith(f"{percent(waste.share)} of your rollouts were spent on groups that taught nothing")
+    assert f"{waste.silent_rollouts:,} of {waste.rollouts:,} rollouts" in words
+    assert "`edge`, taking the best 1 of 4 candidates" in choice_words(savings, "edge")
+    assert "Dynamic sampling would have filled" in words
+    assert len({len(line) for line in table(savings).splitlines()[1:2]}) == 1
+    assert json.loads(json.dumps(to_dict(savings), allow_nan=False))["methods"]["edge"][0]["share"] == 0.5
+
+
+def test_savings_that_are_not_clear_are_not_called_savings() -> None:
+    assert saved_words(Interval(0.3, 0.2, 0.4, 0.95), "rollouts") == "30% (20 to 40) fewer rollouts"
+    assert saved_words(Interval(-0.3, -0.4, -0.2, 0.95), "tokens") == "30% (20 to 40) more tokens"
+    assert "no clear difference" in saved_words(Interval(0.1, -0.1, 0.3, 0.95), "rollouts")
+    assert percent(0.0004) == "under 0.1%"
+
+
+def test_a_log_of_groups_that_all_taught_nothing_has_no_ratio() -> None:
+    trace, _ = simulated(0, 30)
+    silent = Trace(trace.pool, trace.steps, trace.index, trace.rows, np.zeros(len(trace), np.int64), trace.trials)
+    savings: Savings = estimate_savings(log_of_trace(silent), ("edge",))
+    assert savings.waste.share == 1.0
+    assert "100% of your rollouts" in answer(savings)
+    assert math.isnan(savings.choices["edge"][0].saved.estimate)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["edgewise", *arguments])
+    command()
+
+
+def test_the_command_answers_on_logs_of_each_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rollouts = outcomes(steps=15)
+    write_trl(tmp_path / "trl", rollouts)
+    write_verl(tmp_path / "verl", rollouts, low=-1.0)
+    simulated(0, 20)[0].save(tmp_path / "trace.npz")
+    run(monkeypatch, "replay", str(tmp_path / "trl"))
+    assert "characters) were spent on groups that taught nothing" in capsys.readouterr().out
+    run(
+        monkeypatch,
+        "replay",
+        str(tmp_path / "verl"),
+        "--scale",
+        "-1",
+        "1",
+        "--json",
+        "--out",
+        str(tmp_path / "out.json"),
+    )
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "out.json").read_text())
+    run(monkeypatch, "replay", str(tmp_path / "trace.npz"), "--selectors", "mopps:decay=1.0")
+    assert "`mopps:decay=1.0`, taking" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, "replay", str(tmp_path / "verl"))
+    assert stop.value.code == 2
+    assert "--scale -1 1" in capsys.readouterr().err
