@@ -21,7 +21,7 @@ from edgewise.lab.rl.trainer import PoolConfig, RLConfig, Trainer
 from edgewise.tasks import Problem, Task, TextWorld, Verdict, held_out, list_tasks, make_task, make_text_world, tasks
 from edgewise.tasks.base import check_difficulty, check_disjoint, sample, sample_distinct, stream
 
-BUILT_IN = ["countdown", "gsm_infinite", "opgraph"]
+BUILT_IN = ["countdown", "gsm_infinite", "opgraph", "school"]
 FIXED = settings(derandomize=True, max_examples=60, deadline=None)
 
 

@@ -18,6 +18,7 @@ from edgewise.tasks.gsm_infinite import GsmInfinite
 from edgewise.tasks.math import Math
 from edgewise.tasks.opgraph import OpGraph
 from edgewise.tasks.rewards import make_reward
+from edgewise.tasks.school import School
 
 __all__ = [
     "Countdown",
@@ -26,6 +27,7 @@ __all__ = [
     "Math",
     "OpGraph",
     "Problem",
+    "School",
     "Split",
     "Task",
     "TextWorld",

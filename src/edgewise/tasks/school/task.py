@@ -1,0 +1,208 @@
+r"""School arithmetic: 23 families of problems in English in four levels each, answered by a whole number.
+
+A prompt is `Question: ...\nAnswer:`, so that a language model that was never trained on this task can answer it: a model of
+135M parameters masters some cells of family and level, and has no chance in others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+from edgewise.errors import ConfigError, TaskError
+from edgewise.tasks import mixture as mixtures
+from edgewise.tasks.answers import final_answer
+from edgewise.tasks.base import (
+    Problem,
+    Split,
+    TextWorld,
+    Verdict,
+    check_difficulty,
+    check_split,
+    held_out,
+    tasks,
+)
+from edgewise.tasks.quantities import read_quantity
+from edgewise.tasks.school import arithmetic, stories
+from edgewise.tasks.school.draft import FAMILIES, LEVELS, Draw
+from edgewise.tasks.school.words import WORDS
+
+SETTINGS = ("family", "level")
+END = "<end>"
+PATIENCE = 4000
+"""Draws of a cell in a row that bring nothing new, after which it counts as exhausted."""
+NUMBER = re.compile(r"(?<![\w.,])[-\u2212]?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?![0-9])")
+NEXT = re.compile(r"\n\s*(?:Question|Q)\s*[:.]|\bQuestion:")
+SENTENCE = re.compile(r"(?<=[.!?])\s")
+TOKENS = r" ?[A-Za-z]+| ?[0-9]| ?<end>| ?[^\sA-Za-z0-9]|\s"
+PUNCTUATION = "+-*/=()%.,:?_"
+READ = 4000
+"""Characters at the beginning of a completion that are read."""
+
+MODULES = (arithmetic, stories)
+"""Modules whose import registers the families."""
+
+
+@tasks.register("school")
+class School(TextWorld):
+    r"""Problems of families x levels, answered by a whole number.
+
+    Difficulty (of `problems` and `demonstrations`):
+        family: a family, a list of them (each as frequent), or shares: {"addition": 0.9, "ages": 0.1}; all if None.
+        level: (first, last), 1..4, each as frequent; or shares: {"1-2": 0.8, 4: 0.2}. Level 1 of addition has one-digit numbers,
+            level 4 of shopping takes four steps.
+
+    The category is the family; `meta["op"]` is the level, `meta["steps"]` the number of steps. Numbers and operations are the
+    identity of a problem, not its wording, names and things. Some cells are small (152 quotients of division at level 1):
+    asking for more is a `TaskError` that names the cell.
+
+    Example:
+        >>> task = School()
+        >>> problem = task.problems(1, seed=0, family="addition", level=(2, 2))[0]
+        >>> problem.prompt
+        'Question: How much is 68 + 86?\nAnswer:'
+        >>> task.verify(problem, ' The sum is 154.').correct
+        True
+    """
+
+    name = "school"
+    end = END
+    token_pattern = TOKENS
+
+    def problems(self, n: int, seed: int, *, split: Split = "train", **difficulty: Any) -> list[Problem]:
+        check_split(split)
+        check_difficulty(difficulty, SETTINGS)
+        if n < 0:
+            raise TaskError(f"the number of problems must be at least 0, got {n}")
+        found: set[str] = set()
+        sources = self._sources(seed, **difficulty)
+        problems: list[Problem] = []
+        order = self._order(seed, **difficulty)
+        for family, level in itertools.islice(order, n):
+            for problem in itertools.islice(sources[family, level], PATIENCE):
+                if problem.content not in found and held_out(problem.content) == (split == "eval"):
+                    found.add(problem.content)
+                    problems.append(problem)
+                    break
+            else:
+                cell = sum(p.category == family and p.meta["level"] == level for p in problems)
+                raise TaskError(
+                    f"{family} at level {level} has no more than about {cell} different problems on the {split} side of the"
+                    f" split, too few for its share of {n}; ask for fewer, or leave that level out"
+                )
+        return problems
+
+    def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
+        check_difficulty(difficulty, SETTINGS)
+        sources = self._sources(seed, **difficulty)
+        return (next(sources[cell]) for cell in self._order(seed, **difficulty))
+
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        """Correct if the number that the completion answers with is the gold one; see `read_answer`."""
+        answer = read_answer(completion)
+        if answer is None:
+            return Verdict(False, 0.0, reason="no answer")
+        if answer != int(problem.answer):
+            return Verdict(False, 0.0, reason="wrong answer")
+        return Verdict(True, 1.0)
+
+    def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
+        """Right solutions with their steps, `3 + 4 = 7. The answer is 7. <end>`. Problems may repeat."""
+        if n < 0:
+            raise TaskError(f"the number of problems must be at least 0, got {n}")
+        side = (p for p in self.source(seed, **difficulty) if not held_out(p.content))
+        return [(p.prompt, f"{p.solution} {END}") for p in itertools.islice(side, n)]
+
+    def vocabulary(self) -> list[str]:
+        words = [*WORDS, *stories.NAMES]
+        pieces = [*words, *"0123456789", *PUNCTUATION, END]
+        return ["\n", *pieces, *(f" {piece}" for piece in pieces)]
+
+    def families(self) -> list[str]:
+        """Names of the families."""
+        return list(FAMILIES)
+
+    def _cells(self, family: Any = None, level: Any = LEVELS) -> dict[tuple[str, int], float]:
+        if family is None:
+            family = list(FAMILIES)
+        if isinstance(family, Sequence) and not isinstance(family, str):
+            if not family or len(set(family)) < len(family):
+                raise ConfigError(f"family must be a family, different ones, or shares of them, got {family}")
+            family = {name: 1 / len(family) for name in family}
+        families = mixtures.kinds("family", family, list(FAMILIES))
+        pair = isinstance(level, Sequence) and not isinstance(level, str) and len(level) == 2
+        if not isinstance(level, Mapping) and not (pair and all(isinstance(end, int) for end in level)):
+            raise ConfigError(f"level must be a range (first, last) inside 1..4, or shares of levels, got {level!r}")
+        if pair and not LEVELS[0] <= level[0] <= level[1] <= LEVELS[1]:
+            raise ConfigError(f"level must be a range (first, last) inside 1..4, got {tuple(level)}")
+        levels = mixtures.ops(level, *LEVELS)
+        return {(a, b): families[a] * levels[b] for a in families for b in levels if families[a] * levels[b] > 0}
+
+    def _order(self, seed: int, **difficulty: Any) -> Iterator[tuple[str, int]]:
+        """Cells in the order of this seed, each as often as its share."""
+        cells = self._cells(**difficulty)
+        names, bounds = list(cells), list(itertools.accumulate(cells.values()))
+        rng = _random(seed, "order")
+        while True:
+            mark = rng.random() * bounds[-1]
+            yield names[next(i for i, bound in enumerate(bounds) if mark < bound or i == len(bounds) - 1)]
+
+    def _sources(self, seed: int, **difficulty: Any) -> dict[tuple[str, int], Iterator[Problem]]:
+        if seed < 0:
+            raise TaskError(f"seed must be at least 0, got {seed}")
+        return {cell: _stream(seed, *cell) for cell in self._cells(**difficulty)}
+
+
+def _stream(seed: int, family: str, level: int) -> Iterator[Problem]:
+    draw = Draw(_random(seed, family, level))
+    make = FAMILIES[family]
+    while True:
+        draft = make(draw, level)
+        given = draft.given or tuple(draft.steps)
+        yield Problem(
+            f"Question: {draft.question}\nAnswer:",
+            " ".join([*(f"{step}." for step in draft.steps), f"The answer is {draft.answer}."]),
+            str(draft.answer),
+            family,
+            {"op": level, "family": family, "level": level, "steps": len(draft.steps)},
+            f"{family} {level}: {'; '.join(map(str, given))}",
+        )
+
+
+def _random(*seed: object) -> Random:
+    digest = hashlib.blake2b(" ".join(map(str, ("school", *seed))).encode(), digest_size=16).digest()
+    return Random(int.from_bytes(digest, "little"))
+
+
+def read_answer(completion: str) -> Fraction | None:
+    r"""The number that a completion answers with; None without one.
+
+    Only the text before a next `Question:` counts. In it: what follows the last `\boxed`, `####`, `<answer>` or "answer is"; else the
+    first sentence if it is a number, with or without a unit; else the last number of the first line.
+
+    Example:
+        >>> print(read_answer(" 61 apples. Because 34 + 27 = 61."), read_answer("34 + 27 = 61\n\nQuestion: What is 5?"))
+        61 61
+    """
+    text = completion[:READ]
+    following = NEXT.search(text)
+    text = (text[: following.start()] if following else text).strip()
+    if not text:
+        return None
+    answer = final_answer(text) if re.search(r"boxed|####|<answer>|[Aa]nswer", text) else None
+    lines = [line.strip() for line in (answer, *text.splitlines()[:1]) if line]
+    for line in lines:
+        for part in (line, SENTENCE.split(line, maxsplit=1)[0]):
+            quantity = read_quantity(part)
+            if quantity is not None:
+                return quantity.value
+        numbers = NUMBER.findall(line[:1000])
+        if numbers:
+            number = numbers[-1].replace(",", "").replace("\u2212", "-").replace("$", "")
+            return Fraction(number) if len(number) <= 100 else None
+    return None
