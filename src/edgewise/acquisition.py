@@ -131,6 +131,8 @@ class PInformative(Acquisition):
     peak = 0.5
     positive = True
 
+    rollouts: int
+
     def __init__(self, rollouts: int = 8):
         self.rollouts = _whole(rollouts)
 
@@ -162,6 +164,7 @@ class InformationGain(Acquisition):
 
     positive = True
     certain = False
+    rollouts: int
 
     def __init__(self, rollouts: int = 8):
         self.rollouts = _whole(rollouts)

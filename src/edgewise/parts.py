@@ -94,7 +94,7 @@ class Part:
             if values is not None:
                 setattr(self, name, np.concatenate([values, np.full(len(self.pool) - len(values), np.nan)]))
         if self.by_category:
-            self._carry({name: getattr(self, name) for name in self.by_category}, self._categories)
+            self._carry_categories({name: getattr(self, name) for name in self.by_category}, self._categories)
         for part in self._parts.values():
             part.grow()
 
@@ -138,13 +138,13 @@ class Part:
         for name in self.saved:
             setattr(self, name, _like(name, getattr(self, name), state[name]))
         for name in self.by_row:
-            setattr(self, name, self._moved(name, state[name], getattr(self, name), remap))
+            setattr(self, name, _moved(name, state[name], getattr(self, name), len(self.pool), remap))
         if self.by_category:
-            self._carry({name: state[name] for name in self.by_category}, state["categories"])
+            self._carry_categories({name: state[name] for name in self.by_category}, state["categories"])
         for name, part in self._parts.items():
             part.restore(state[name], remap)
 
-    def _carry(self, arrays: Mapping[str, Any], names: list[str]) -> None:
+    def _carry_categories(self, arrays: Mapping[str, Any], names: list[str]) -> None:
         """Take over `arrays` by category, numbered after `names`, into the present numbering."""
         source = self.pool.match_categories(names)
         for name, fresh in self.by_category.items():
@@ -156,18 +156,19 @@ class Part:
             setattr(self, name, carried(array, source, fresh))
         self._categories = self.pool.category_names
 
-    def _moved(self, name: str, saved: Any, given: Floats | None, remap: Rows | None) -> Floats | None:
-        """Values by row of a state, moved into the present pool; prompts that are new keep what the object was made with."""
-        if saved is None:
-            return given
-        values = np.asarray(saved, np.float64)
-        if remap is None:
-            if values.shape != (len(self.pool),):
-                raise CheckpointError(f"the saved {name} has shape {values.shape}, expected ({len(self.pool)},)")
-            return values.copy()
-        result = np.full(len(self.pool), np.nan) if given is None else given.copy()
-        result[remap[remap >= 0]] = values[remap >= 0]
-        return result
+
+def _moved(name: str, saved: Any, given: Floats | None, size: int, remap: Rows | None) -> Floats | None:
+    """Values by row of a state, moved into the present pool; prompts that are new keep what the object was made with."""
+    if saved is None:
+        return given
+    values = np.asarray(saved, np.float64)
+    if remap is None:
+        if values.shape != (size,):
+            raise CheckpointError(f"the saved {name} has shape {values.shape}, expected ({size},)")
+        return values.copy()
+    result = np.full(size, np.nan) if given is None else given.copy()
+    result[remap[remap >= 0]] = values[remap >= 0]
+    return result
 
 
 def carried(array: Floats, source: Rows, fresh: float) -> Floats:

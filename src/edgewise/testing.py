@@ -243,14 +243,16 @@ def a_grown_and_a_fresh_pool_select_alike(factory: MakeSelector, make_pool: Make
 def order_of_results_within_a_step_does_not_matter(factory: MakeSelector, make_pool: MakePool) -> None:
     pool = make_pool(range(40))
     one, other = factory(pool, seed=0), factory(pool, seed=0)
-    train(one, 4, 12), train(other, 4, 12)
+    train(one, 4, 12)
+    train(other, 4, 12)
     rows = one.select(12)
     assert (other.select(12) == rows).all()
     successes = np.array([0, 1, 2, 3, 4, 4, 0, 2, 4, 0, 3, 1])
     one.observe(rows, successes, 4)
     for part in np.array_split(np.random.default_rng(1).permutation(12), 5):
         other.observe(rows[part], successes[part], 4)
-    one.advance(), other.advance()
+    one.advance()
+    other.advance()
     _close(other.predict(), one.predict(), 1e-12, "predictions depend on the order of results within a step")
     assert one.metrics().keys() == other.metrics().keys()
     _close(
@@ -315,7 +317,8 @@ def wrong_selections_are_refused_and_change_nothing(factory: MakeSelector, make_
 
 def a_foreign_or_damaged_state_is_refused_and_changes_nothing(factory: MakeSelector, make_pool: MakePool) -> None:
     selector, larger = factory(make_pool(range(10)), seed=0), factory(make_pool(range(30)), seed=0)
-    train(selector, 3, 5), train(larger, 3, 30)
+    train(selector, 3, 5)
+    train(larger, 3, 30)
     before = selector.state_dict()
     damaged = [{other: value for other, value in before.items() if other != key} for key in before]
     for state in [*damaged, {}, larger.state_dict()]:
@@ -399,7 +402,8 @@ def order_within_a_step_does_not_matter(factory: MakeBelief, make_pool: MakePool
         observe_groups(forward, [*groups, groups[0]])
         observe_groups(backward, [*groups, groups[0]][::-1])
         _close(backward.mean(_ALL), forward.mean(_ALL), 1e-9, "the order of observations within a step matters")
-        forward.advance(), backward.advance()
+        forward.advance()
+        backward.advance()
         _close(backward.mean(_ALL), forward.mean(_ALL), 1e-9, "the order of observations within a step matters")
 
 
@@ -414,15 +418,19 @@ def a_prompts_own_group_counts_at_once(factory: MakeBelief, make_pool: MakePool)
 def reading_changes_nothing(factory: MakeBelief, make_pool: MakePool) -> None:
     read, unread = factory(make_pool(_ALL.tolist())), factory(make_pool(_ALL.tolist()))
     for groups in random_groups(2, 20):
-        observe_groups(read, groups), observe_groups(unread, groups)
-        read.mean(_ALL), read.std(_ALL[::2])
-        read.advance(), unread.advance()
+        for belief in (read, unread):
+            observe_groups(belief, groups)
+        read.mean(_ALL)
+        read.std(_ALL[::2])
+        for belief in (read, unread):
+            belief.advance()
     _close(read.mean(_ALL), unread.mean(_ALL), 1e-6, "reading a belief changes it")
 
 
 def several_steps_are_one_after_the_other(factory: MakeBelief, make_pool: MakePool) -> None:
     single, several = (play(factory(make_pool(_ALL.tolist())), random_groups(7, 5)) for _ in range(2))
-    observe_groups(single, [(2, 3, 8)]), observe_groups(several, [(2, 3, 8)])
+    for belief in (single, several):
+        observe_groups(belief, [(2, 3, 8)])
     for _ in range(4):
         single.advance()
     several.advance(4)
@@ -452,7 +460,8 @@ def belief_states_go_on_identically(factory: MakeBelief, make_pool: MakePool) ->
         other.load_state_dict(_through_a_file(belief.state_dict()))
         for groups in [[], *random_groups(4, 4)]:
             assert np.array_equal(belief.mean(_ALL), other.mean(_ALL)), "a restored belief differs"
-            play(belief, [groups]), play(other, [groups])
+            play(belief, [groups])
+            play(other, [groups])
         assert np.array_equal(belief.std(_ALL), other.std(_ALL)), "a restored belief differs"
 
 

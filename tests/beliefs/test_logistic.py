@@ -1,4 +1,4 @@
-"""The filter behind ability and features: exact posteriors of one group, exact ageing, learned residuals."""
+"""The filter behind ability and features: exact posteriors of one group, exact retention, learned residuals."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_one_group_moves_related_prompts_by_the_shared_variance() -> None:
     assert variance[0] < variance[1] < variance[2]
 
 
-def test_ageing_alone_returns_a_prompt_to_its_category() -> None:
+def test_retention_alone_returns_a_prompt_to_its_category() -> None:
     pool = PromptPool(range(6), list("xxxyyy"))
     belief = AbilityBelief(pool, retention=0.9)
     for _ in range(3):

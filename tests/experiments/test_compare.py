@@ -66,10 +66,10 @@ def test_methods_of_a_seed_share_pool_and_evaluation(config: ComparisonConfig) -
     assert first.evaluation == second.evaluation
     assert runs["edge/seed_4"].pool.seed != second.pool.seed
     assert (first.selector, first.gate) == ("uniform", "informative")
-    tuned = dataclasses.replace(config, methods=("edge", "edge:curiosity=0+ds")).runs()
-    assert list(tuned)[:2] == ["edge:curiosity=0+ds/seed_3", "edge/seed_3"]
-    arm = tuned["edge:curiosity=0+ds/seed_3"]
-    assert (arm.selector, arm.selector_options, arm.gate) == ("edge", {"curiosity": 0}, "informative")
+    tuned = dataclasses.replace(config, methods=("edge", "edge:exploration=0+ds")).runs()
+    assert list(tuned)[:2] == ["edge:exploration=0+ds/seed_3", "edge/seed_3"]
+    arm = tuned["edge:exploration=0+ds/seed_3"]
+    assert (arm.selector, arm.selector_options, arm.gate) == ("edge", {"exploration": 0}, "informative")
     assert (second.selector_options, second.gate) == ({}, None)
 
 

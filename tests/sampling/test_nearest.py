@@ -149,7 +149,7 @@ def test_every_prompt_is_drawn_once_when_a_window_is_completed():
     assert np.bincount(alike.labels).tolist() == [500, 700]
 
 
-def test_categories_and_ageing_have_the_law_of_plain_draws():
+def test_categories_and_retention_have_the_law_of_plain_draws():
     rng = np.random.default_rng(4)
     pool = ew.PromptPool(np.arange(600), categories=["hard"] * 250 + ["easy"] * 250 + [None] * 100)
     belief = BetaBelief(pool, CategoryPrior(pool), retention=0.9)

@@ -1,6 +1,7 @@
 """Rules over shuffled epochs: uniform, GRESO, history resampling, static."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_prompts_added_join_the_epoch_under_way() -> None:
     assert sorted([*first.tolist(), *selector.select(7).tolist()]) == list(range(9))
 
 
-def greso(groups: list[list[int]], k: int = 4, **options: float) -> GRESOSelector:
+def greso(groups: list[list[int]], k: int = 4, **options: Any) -> GRESOSelector:
     """A selector after one step a list: successes of k for each prompt."""
     selector = GRESOSelector(ew.PromptPool(range(len(groups[0]))), **options)
     for step in groups:
@@ -169,7 +170,7 @@ def test_static_turns_difficulty_and_levels_into_rates() -> None:
         ({"difficulty": [1, 2, 3], "bounds": (3, 3)}, "bounds"),
     ],
 )
-def test_static_says_what_it_lacks(options: dict[str, object], message: str) -> None:
+def test_static_says_what_it_lacks(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ew.make_selector("static", ew.PromptPool(range(3)), **options)
 
@@ -197,6 +198,6 @@ def test_lost_prompts_are_served_again_in_the_same_pass() -> None:
 
 
 @pytest.mark.parametrize("options", [{"p_easy": 0}, {"p_hard": 1.5}, {"target": -0.1}, {"p_easy": float("nan")}])
-def test_greso_refuses_what_is_no_probability(options: dict[str, float]) -> None:
+def test_greso_refuses_what_is_no_probability(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         ew.make_selector("greso", ew.PromptPool(range(3)), **options)

@@ -1,5 +1,7 @@
 """Rules that judge single prompts: AdaRFT, difficulty pools, learning-zone energy, DPS."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -73,7 +75,7 @@ def test_adarft_takes_prompts_of_unknown_difficulty_last() -> None:
         (None, {"difficulty": [1, 2, 3], "target": 2}, "target"),
     ],
 )
-def test_adarft_says_what_it_lacks(categories: object, options: dict[str, object], message: str) -> None:
+def test_adarft_says_what_it_lacks(categories: object, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ew.make_selector("adarft", ew.PromptPool(range(3), categories=categories), **options)
 
@@ -167,7 +169,7 @@ def test_lze_tests_dead_prompts_again() -> None:
 
 
 @pytest.mark.parametrize("options", [{"retention": 1.5}, {"replay": -0.1}, {"noise": float("inf")}, {"momentum": -1}])
-def test_lze_refuses_options_that_make_no_sense(options: dict[str, float]) -> None:
+def test_lze_refuses_options_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         ew.make_selector("lze", ew.PromptPool(range(3)), **options)
 

@@ -113,7 +113,7 @@ class AnchoredBelief(Belief):
         slots, new = self.seen.insert(rows)
         self.seen["step"][slots[new]] = self.now
         self._waiting.append(slots[self.seen["trials"][slots] == 0])
-        weight = 1.0 if age is None else self.retention**age
+        weight = 1.0 if age is None else self.retention ** age.astype(np.float64)
         self.seen["successes"][slots] += weight * successes
         self.seen["trials"][slots] += weight * trials
 

@@ -91,7 +91,7 @@ class BetaBelief(Belief):
         kept = self._fade(slots)
         # Partial results of one step are one observation: lambda applies once.
         kept[~new & (step[slots] != self.now)] *= self.decay
-        weight = 1.0 if age is None else self.retention**age
+        weight = 1.0 if age is None else self.retention ** age.astype(np.float64)
         a[slots] = a[slots] * kept + weight * successes
         b[slots] = b[slots] * kept + weight * (trials - successes)
         step[slots] = self.now

@@ -62,7 +62,7 @@ class ComparisonConfig:
         options = {"seed": PLACEBO_SEED + seed} if method == PLACEBO else {}
         return dataclasses.replace(
             self.run,
-            selector=spec.selector,
+            selector=str(spec.selector),
             selector_options={**spec.options, **options},
             gate="informative" if spec.gated else None,
             pool=dataclasses.replace(self.run.pool, seed=1000 + seed),

@@ -60,7 +60,7 @@ class CategorySelector(Selector):
         excluded = np.bincount(self.pool.category_index(candidates.exclude), minlength=len(sizes))
         counts = self._counts(n, sizes - excluded)
         chosen = [np.empty(0, np.int64)]
-        for code in np.flatnonzero(counts):
+        for code in np.flatnonzero(counts).tolist():
             # With as many more as are excluded there are always enough left, and what is left is a uniform draw.
             places = self.rng.choice(sizes[code], min(counts[code] + excluded[code], sizes[code]), replace=False)
             drawn = members(code)[places]

@@ -93,6 +93,7 @@ class EdgeSelector(BanditSelector):
 
     belief: LogisticBelief
     acquisition: CalibratedInformative
+    draw: Proportional
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -116,7 +116,7 @@ class EpochSelector(Selector):
         seed: seed of the order.
     """
 
-    saved = ("fallback_picks",)
+    saved: ClassVar[tuple[str, ...]] = ("fallback_picks",)
     permute = False
 
     def __init__(self, pool: PromptPool, *, seed: int = 0):
