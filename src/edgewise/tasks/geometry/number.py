@@ -20,7 +20,7 @@ UNIT = re.compile(
     r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|degrees?|cm|mm|m|km|in|ft|units?)(?:\^?2|²| squared)?\.?$"
 )
 TOKEN = re.compile(
-    r" *(\d{1,12}(?:,\d{3})*(?:\.\d{0,12})?|\.\d{1,12}|\\d?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
+    r" *([0-9]{1,12}(?:,[0-9]{3})*(?:\.[0-9]{0,12})?|\.[0-9]{1,12}|\\d?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
 )
 
 

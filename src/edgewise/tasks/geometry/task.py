@@ -18,7 +18,7 @@ from edgewise.tasks.base import Problem, TextWorld, Verdict, check_difficulty, s
 from edgewise.tasks.geometry import angles, lengths
 from edgewise.tasks.geometry.canvas import CELL, SIDE, render
 from edgewise.tasks.geometry.drawn import Chance, Drawn, Family
-from edgewise.tasks.geometry.geometry3k import load_geometry3k
+from edgewise.tasks.geometry.geometry3k import LoadedProblems, load_geometry3k
 from edgewise.tasks.geometry.verify import verify
 
 IMAGE = "<image>"
@@ -98,9 +98,12 @@ class Geometry(TextWorld):
             raise TaskError("only problems drawn by this task have a figure that can be rendered again")
         return render(problem.meta["figure"], scale)
 
-    def load(self, path: str | Path) -> list[Problem]:
-        """Problems of Geometry3K, from its folders or from a parquet file with images, problem and answer."""
-        return load_geometry3k(path)
+    def load(self, path: str | Path, *, strict: bool = False) -> LoadedProblems:
+        """Real problems of Geometry3K, from its folders or from a parquet file with images, problem and answer.
+
+        Problems whose picture or answer cannot be read are left out, counted and named in a warning; `strict` refuses them.
+        """
+        return load_geometry3k(path, strict=strict)
 
 
 Cell = tuple[int, str]

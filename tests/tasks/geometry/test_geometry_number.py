@@ -1,0 +1,69 @@
+"""Numbers of answers: the forms of Geometry3K and of completions, and texts that are none."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgewise.tasks.geometry.number import number, read_answer
+from edgewise.tasks.geometry.verify import verify
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3), ("3.", 3), ("+3", 3), ("-3", -3), ("3.0", 3), ("03", 3), (".5", 0.5), ("1,200", 1200), ("$3$", 3), ("\\boxed{3}", 3),
+        ("x = 3", 3), ("m \\angle A = 3", 3), ("3 cm", 3), ("3 degrees", 3), ("3°", 3), ("3^\\circ", 3), ("3^{\\circ}", 3), ("12 cm^2", 12),
+        ("7/2", 3.5), ("\\frac{7}{2}", 3.5), ("\\frac { 2 \\sqrt { 2 } } { 5 }", 2 * math.sqrt(2) / 5), ("5 \\sqrt { 3 }", 5 * math.sqrt(3)),
+        ("5√3", 5 * math.sqrt(3)), ("12 \\pi", 12 * math.pi), ("2(3+4)", 14), ("2 * 3 + 4", 10), ("\\text{3}", 3), ("**3**", 3),
+        ("\\sqrt{2} + 1", math.sqrt(2) + 1), ("3 - 5", -2),
+        ("", None), ("three", None), ("3 4", None), ("3 or 4", None), ("3x", None), ("x", None), ("1/0", None), ("\\sqrt{-1}", None),
+        ("(3", None), ("3)", None), ("2 +", None), ("3 hundred", None), ("__import__('os')", None), ("9**9**9", None), ("1e9", None),
+        ("\u0663", None), ("(" * 50 + "1" + ")" * 50, None), ("9" * 400, None), ("1" * 13, None),
+    ],
+)  # fmt: skip
+def test_values_of_written_numbers(text: str, value: float | None) -> None:
+    assert number(text) == (None if value is None else pytest.approx(value))
+
+
+def test_the_last_answer_counts() -> None:
+    assert read_answer("<answer> 3 </answer> or <answer> 4 </answer>") == 4
+    assert read_answer("so \\boxed{\\frac{7}{2}} holds") == 3.5
+    assert read_answer("The answer is 12.") == 12
+    assert read_answer("3 + 4 = 7") is None
+    assert read_answer("<answer> 3 </answer") is None
+
+
+def test_values_within_a_percent_are_right_where_the_reference_has_decimals() -> None:
+    assert verify("5 \\sqrt{3}", "<answer> 8.66 </answer>").correct
+    assert verify("13.5", "<answer> 27/2 </answer>").correct
+    assert not verify("5 \\sqrt{3}", "<answer> 8.5 </answer>").correct
+    assert not verify("100", "<answer> 100.5 </answer>").correct
+    assert verify("75", "none").reason == "no answer"
+    assert verify("75", "<answer> 74 </answer>").reason == "wrong answer"
+
+
+@settings(derandomize=True, max_examples=400, deadline=None)
+@given(st.text(st.sampled_from("0123456789.,+-*/(){}\\$ fracsqrtpiboxed=xAnswer:<>°√π\n"), max_size=300))
+def test_any_text_gets_a_verdict(text: str) -> None:
+    for given_text in (text, f"<answer>{text}</answer>"):
+        assert verify("7", given_text).reason in ("correct", "wrong answer", "no answer")
+
+
+JUNK = [
+    "(" * 10**6,
+    "<answer>" * 10**5,
+    "\\boxed{" * 10**5,
+    "Answer: " * 10**5,
+    "1+" * 5 * 10**5,
+    "\\frac" * 10**5,
+    "9" * 10**6,
+]
+
+
+@pytest.mark.parametrize("text", JUNK, ids=range(len(JUNK)))
+def test_a_megabyte_of_junk_is_no_answer(text: str) -> None:
+    assert not verify("7", text).correct
