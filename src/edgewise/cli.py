@@ -248,6 +248,8 @@ def experiment(
     workers: int | None = None,
     budget_tolerance: float | None = None,
     docs: Path | None = None,
+    plan: bool = False,
+    hours: float | None = None,
     methods: tuple[str, ...] = ("uniform", "edge"),
     pools: tuple[str, ...] = ("small", "large", "useful", "shuffled", "unlabelled"),
 ) -> None:
@@ -264,6 +266,8 @@ def experiment(
         workers: runs at the same time; default: one a core.
         budget_tolerance: how much the arms' budgets may differ; default: as the study says, mostly 0.01.
         docs: also copy the report and its figures to this folder.
+        plan: print how many seeds each claim needs, from the variance of the finished ones, and the hours that they take here.
+        hours: of `plan`: refuse a study that takes longer.
         methods: of `pools`: uniform, and those to compare with it.
         pools: of `pools`: which.
     """
@@ -271,7 +275,7 @@ def experiment(
     if name != "pools":
         from edgewise.experiments.study.command import run
 
-        run(name, scale, seeds, first_seed, budget_tolerance, out, stages, engine, workers, docs)
+        run(name, scale, seeds, first_seed, budget_tolerance, out, stages, engine, workers, docs, plan, hours)
         return
     from edgewise.experiments.pools import pool_study
 

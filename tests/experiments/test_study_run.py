@@ -1,5 +1,6 @@
 """Studies end to end with real processes: stages once, stops, damage, pages."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,8 +17,10 @@ from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.experiments.study import load_study, run_study
 from edgewise.experiments.study.cluster import resources
 from edgewise.experiments.study.command import Monitor, configured
+from edgewise.experiments.study.command import run as run_command
 from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.plan import run_unit, units
+from edgewise.experiments.study.power import plan, seeds_needed
 from edgewise.experiments.study.run import copy_to_docs
 from edgewise.experiments.study.stages import checkpoint_of, record_of, run_stage
 from edgewise.experiments.workers import Event, Interrupted
@@ -179,7 +182,7 @@ def test_intervals_over_seeds_are_students(tmp_path: Path) -> None:
     assert "Student intervals over 2 seeds" in (tmp_path / "toy/report.md").read_text()
 
 
-def test_the_monitor_counts_and_foretells(study: Study, tmp_path: Path) -> None:
+def test_the_monitor_counts_units_and_estimates_the_time_left(study: Study, tmp_path: Path) -> None:
     from rich.console import Console
 
     monitor = Monitor(study, tmp_path, Console(quiet=True))
@@ -188,12 +191,12 @@ def test_the_monitor_counts_and_foretells(study: Study, tmp_path: Path) -> None:
     stage = plan[0].stages[0]
     for step in (1, 20):
         line = {"kind": "pretrain", "stage": stage.name, "step": step, "steps": 40}
-        monitor.tell(Event(plan[0].name, "step", line))
+        monitor.update(Event(plan[0].name, "step", line))
     first = monitor.seconds_left()
     assert first is not None
-    monitor.tell(Event(plan[0].name, "finished", {}))
+    monitor.update(Event(plan[0].name, "finished", {}))
     for unit in plan[1:]:
-        monitor.tell(Event(unit.name, "kept", {}))
+        monitor.update(Event(unit.name, "kept", {}))
     assert monitor.finished == monitor.total == len(plan)
     assert monitor.seconds_left() == 0
 
@@ -304,3 +307,42 @@ def test_several_processes_train_the_same_stage(
     broken = load_study(write(tmp_path, stages={"pretrain": {**TOY["stages"]["pretrain"], "accumulate": 3}}))
     with pytest.raises(EdgewiseError, match=r"pretrain in 2 processes failed.*torchrun\.log"):
         run_stage(broken.chain("base", 0)[0], tmp_path / "three", note, lambda: False, processes=2)
+
+
+def test_a_plan_counts_the_seeds_that_each_claim_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arms = {"base": ["pretrain"], "more": [{"pretrain": {"steps": 41}}]}
+    claims = [
+        {"say": "clear", "metric": "pass@1", "where": "easy", "arm": "base", "below": 0.99},
+        {"say": "hard to tell", "metric": "pass@1", "where": "easy", "arm": "more", "minus": "base", "above": 0},
+    ]
+    path = write(tmp_path, arms=arms, claims=claims, seeds=[0, 1, 2], budgets={"tolerance": 0.1})
+    study, root = load_study(path), tmp_path / "stages"
+    with pytest.raises(ConfigError, match="pilot of at least 3 finished seeds, found 0 of 0, 1, 2"):
+        plan(study, root)
+    run_study(study, tmp_path / "toy", workers=1)
+    found = plan(study, root)
+    assert found.pilot == (0, 1, 2)
+    first, second = found.needed
+    assert first.seeds is not None
+    assert second.seeds is None or second.seeds > first.seeds
+    assert found.core_hours > 0
+    run_command(path, "laptop", None, None, None, tmp_path / "toy", root, "local", 1, None, only_plan=True)
+    printed = capsys.readouterr().out.replace("\n", " ")
+    assert "hard to tell: " in printed
+    assert "Pilot: 3 seeds" in printed
+    if found.seeds is not None:
+        with pytest.raises(ConfigError, match="the limit is -1"):
+            plan(study, root, limit=-1)
+    wide = dataclasses.replace(found, needed=(first,), core_hours=100.0)
+    assert wide.hours(5) == pytest.approx(200 / found.cores)
+
+
+def test_more_spread_needs_more_seeds() -> None:
+    assert [seeds_needed(0.1, spread) for spread in (0.0, 0.1, 0.2)] == [2, 10, 34]
+    assert seeds_needed(0.0, 0.1) is None
+
+
+def test_stages_that_cannot_be_written_are_one_sentence(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"cannot write to .*file/stages: .*; choose another --stages"):
+        run_study(study, tmp_path / "toy", stages=tmp_path / "file/stages")

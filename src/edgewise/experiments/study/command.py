@@ -19,6 +19,7 @@ from edgewise.errors import ConfigError
 from edgewise.experiments.study import tables
 from edgewise.experiments.study.config import Budgets, Study, load_study
 from edgewise.experiments.study.plan import unfinished, units
+from edgewise.experiments.study.power import plan
 from edgewise.experiments.study.run import copy_to_docs, run_study, stages_of
 from edgewise.experiments.workers import Event, Interrupted
 
@@ -34,16 +35,28 @@ def run(
     engine: str,
     workers: int | None,
     docs: Path | None,
+    only_plan: bool = False,
+    hours: float | None = None,
 ) -> None:
-    """Run what is not finished, print the results; with `docs`, copy page and figures there. None: as the study says."""
+    """Run the unfinished part of a study and print the results; None keeps the study's own setting.
+
+    Args:
+        docs: folder of documentation that page and figures are copied to.
+        only_plan: print the seeds that each claim needs, from the finished ones, instead.
+        hours: of the plan: most hours that the study may take on this machine.
+    """
     study = configured(load_study(name, scale), seeds, first_seed, tolerance)
     folder = out if out is not None else Path("runs") / f"{study.name}-{scale}"
     console = Console()
+    if only_plan:
+        for line in plan(study, stages_of(folder, stages), hours).lines():
+            console.print(line, markup=False, highlight=False)
+        return
     monitor = Monitor(study, stages_of(folder, stages), console)
     began = time.monotonic()
     try:
         with Live(monitor, console=console, refresh_per_second=2, transient=True):
-            summary = run_study(study, folder, stages, engine, workers, monitor.tell)
+            summary = run_study(study, folder, stages, engine, workers, monitor.update)
     except (Interrupted, KeyboardInterrupt):
         console.print(f"Stopped with {monitor.finished} of {monitor.total} units done. Everything done is kept;")
         console.print("the same command goes on from there.")
@@ -70,23 +83,23 @@ def configured(study: Study, seeds: int | None, first: int | None, tolerance: fl
 
 
 class Monitor:
-    """What the terminal shows while units are under way; time left from the mean time of finished stages of each kind."""
+    """Live progress of a study in the terminal; time left from the mean time of finished stages of each kind."""
 
     def __init__(self, study: Study, root: Path, console: Console):
         self.console = console
-        plan = units(study)
-        waiting = unfinished(plan, root)
-        self.stages = {stage.name: stage for unit in plan for stage in unit.stages}
+        every = units(study)
+        waiting = unfinished(every, root)
+        self.stages = {stage.name: stage for unit in every for stage in unit.stages}
         self.left = {stage.name: stage for unit in waiting for stage in unit.stages}
-        self.of_unit = {unit.name: unit.stages for unit in plan}
-        self.total, self.finished = len(plan), 0
+        self.of_unit = {unit.name: unit.stages for unit in every}
+        self.total, self.finished = len(every), 0
         self.lines: dict[str, dict[str, Any]] = {}
         self.since: dict[str, tuple[float, int]] = {}
         self.pace: dict[str, list[float]] = defaultdict(list)
         self.began = time.monotonic()
         self.parallel = 1
 
-    def tell(self, event: Event) -> None:
+    def update(self, event: Event) -> None:
         if event.what == "step":
             before = self.lines.get(event.run)
             if before and before["stage"] != event.line["stage"]:
@@ -118,7 +131,7 @@ class Monitor:
         return "?" if left is None else f"about {clock(left)}"
 
     def seconds_left(self) -> float | None:
-        """None before anything is known."""
+        """None before a step was done."""
         active = {line["stage"]: line for line in self.lines.values()}
         total, unknown = 0.0, 0
         means = {kind: sum(paces) / len(paces) for kind, paces in self.pace.items()}

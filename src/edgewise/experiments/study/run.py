@@ -1,4 +1,4 @@
-"""A study from its config to its verdict: what is not finished is done, then everything is summed up."""
+"""A study from its config to its verdict: unfinished stages, then summary and page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run_study(
         stages: folder of all stages, shared by studies; default: `stages` beside `out`.
         engine: "local", or "ray" for a cluster whose machines all see these folders.
         workers: units at a time on this machine; default: one a core.
-        on_event: told of steps and of finished and kept units.
+        on_event: receives steps, and finished and kept units.
 
     Raises:
         ConfigError: settings that cannot work, another configuration in `out`, budgets that differ.
@@ -57,14 +57,17 @@ def run_study(
     for unit in plan:
         if unit not in waiting:
             tell(Event(unit.name, "kept", {}))
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {root}: {error.strerror}; choose another --stages") from error
     if engine == "ray":
         run_on_ray(waiting, root, out, tell)
     else:
         run_here(waiting, root, workers, tell)
     summary = StudyResults(study, root).summary()
     write_json(out / "summary.json", summary)
-    # As it was written: what a page shows can be made again from the file alone.
+    # From the file: the page can be made again from it alone.
     write_page(study, json.loads((out / "summary.json").read_text()), out)
     return summary
 
@@ -74,7 +77,7 @@ def stages_of(out: Path, stages: Path | None) -> Path:
 
 
 def write_page(study: Study, summary: dict[str, Any], folder: Path, name: str = "report.md") -> Path:
-    """The page and its figures; remarks that somebody added to an older page stay."""
+    """The page and its figures; remarks below an older page stay."""
     page = folder / name
     passes, ops = tables.figure_names(study)
     write_atomic(folder / passes, pass_figure(study, summary).encode())

@@ -29,7 +29,7 @@ VERSION = 1
 KINDS: dict[str, Any] = {"pretrain": PretrainConfig, "midtrain": MidtrainConfig, "rl": RLConfig, "exam": ExamConfig}
 DONE = "done.json"
 Report = Callable[[dict[str, Any]], None]
-"""Told kind, stage, step and steps while a stage is under way."""
+"""Receives kind, stage, step and steps while a stage is under way."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def is_done(stage: Stage, root: Path) -> bool:
 
 
 def record_of(stage: Stage, root: Path) -> dict[str, Any]:
-    """What a finished stage left behind: seconds, and the digests of its files.
+    """Record of a finished stage: seconds, and the digests of its files.
 
     Raises:
         CheckpointError: a file of it is missing or not what was written; it names the file and says what to do.
@@ -115,7 +115,10 @@ def run_stage(stage: Stage, root: Path, report: Report, stopped: Callable[[], bo
     if stage.parent is not None:
         record_of(stage.parent, root)
     folder = root / stage.name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another --stages") from error
     with _alone(folder):
         began = time.perf_counter(), time.process_time()
         finished = _do(stage, root, report, stopped, processes)
@@ -175,8 +178,12 @@ def _do(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool], p
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Two commands may share stages, but not work on one at once. The system frees the lock of whoever dies."""
-    with (folder / "lock").open("w") as file:
+    """A lock on a stage: commands may share stages, but not work on one at once. The OS releases it when the process ends."""
+    try:
+        file = (folder / "lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another --stages") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
