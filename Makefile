@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-verl test-slow bench lint clean
+.PHONY: help install demo test test-verl test-slow bench check-numbers lint clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ test-slow: install  ## The tests that take minutes
 
 bench: install  ## Speed as ratios against named baselines
 	$(BIN)/python -m benchmarks $(ARGS)
+
+check-numbers: install  ## Compare the numbers in README and docs with their recorded results
+	$(BIN)/python -m tools.numbers $(ARGS)
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -357,7 +357,8 @@ def report(folder: Path, show: bool = False) -> None:
     """Write summary.json and report.html for a comparison or a single RL run, finished or not.
 
     Args:
-        folder: where `edgewise demo` wrote its runs, or the folder of an `edgewise rl` run.
+        folder: where `edgewise demo` wrote its runs, the folder of an `edgewise rl` run, or docs/experiments, whose pages
+            are written again from the results kept there.
         show: open the page in a browser.
     """
     _need("yaml", "plotly")

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from tests.experiments.toy_study import TOY, write
+from tests.experiments.toy_study import TOY
+from tests.experiments.toy_study import write as write_toy
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.experiments.study import load_study, run_study
@@ -25,12 +26,13 @@ from edgewise.experiments.study.run import copy_to_docs
 from edgewise.experiments.study.stages import checkpoint_of, record_of, run_stage
 from edgewise.experiments.workers import Event, Interrupted
 from edgewise.lab.model.checkpoints import read_tensors
+from edgewise.report import write
 from edgewise.statistics import pass_at_k
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return load_study(write(tmp_path_factory.mktemp("config")))
+    return load_study(write_toy(tmp_path_factory.mktemp("config")))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def test_finished_stages_are_never_repeated_and_are_shared_by_studies(
     assert again == summary
     assert {event.what for event in events} == {"kept"}
     other = load_study(
-        write(
+        write_toy(
             tmp_path,
             arms={"only": ["pretrain"], "base": ["pretrain"]},
             claims=[{"say": "equal", "metric": "pass@1", "where": "easy", "arm": "only", "at_most": 0.5}],
@@ -130,7 +132,7 @@ def test_a_folder_keeps_its_study_and_its_rule(
         {"say": "RL helps", "metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "at_least": -0.9}
     ]
     with pytest.raises(ConfigError, match="another configuration \\(claims"):
-        run_study(load_study(write(tmp_path, claims=easier)), finished[0] / "toy")
+        run_study(load_study(write_toy(tmp_path, claims=easier)), finished[0] / "toy")
     with pytest.raises(ConfigError, match="Did you mean 'local'"):
         run_study(study, tmp_path / "x", engine="locl")
     with pytest.raises(ConfigError, match="workers must be at least 1"):
@@ -159,6 +161,11 @@ def test_a_page_says_all_and_keeps_remarks(
     page.write_text(text + "\n## Remarks\n\nMine.\n")
     copy_to_docs(study, folder / "toy", tmp_path)
     assert page.read_text() == text + "\n## Remarks\n\nMine.\n"
+    for path in [page, *tmp_path.glob("*.svg")]:
+        path.unlink()
+    assert write(tmp_path) == tmp_path / "index.md"
+    assert page.read_text() == text
+    assert len(list(tmp_path.glob("*.svg"))) == 2
     index = (tmp_path / "index.md").read_text()
     assert f"| [toy](toy.md) | A toy | laptop | {summary['verdict']} |" in index
     with pytest.raises(ConfigError, match="no finished study"):
@@ -167,7 +174,7 @@ def test_a_page_says_all_and_keeps_remarks(
 
 def test_intervals_over_seeds_are_students(tmp_path: Path) -> None:
     two = load_study(
-        write(
+        write_toy(
             tmp_path,
             seeds=[0, 1],
             arms={"base": ["pretrain"]},
@@ -239,7 +246,7 @@ def test_actors_ask_for_what_their_stages_need() -> None:
 def test_rl_runs_in_as_many_processes_as_it_has_gpus(
     finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
 ) -> None:
-    two = load_study(write(tmp_path, resources={"rl": {"gpus": 2}}))
+    two = load_study(write_toy(tmp_path, resources={"rl": {"gpus": 2}}))
     unit = next(unit for unit in units(two) if unit.name == "short seed 0")
     begun = unit.stages[0].parent
     assert begun is not None
@@ -262,7 +269,7 @@ def test_rl_runs_in_as_many_processes_as_it_has_gpus(
 def test_rl_in_several_processes_is_stopped_and_goes_on(
     finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
 ) -> None:
-    study = load_study(write(tmp_path, stages={**TOY["stages"], "rl": {**TOY["stages"]["rl"], "steps": 400}}))
+    study = load_study(write_toy(tmp_path, stages={**TOY["stages"], "rl": {**TOY["stages"]["rl"], "steps": 400}}))
     before, stage, _ = study.chain("short", 0)
     roots = tmp_path / "whole", tmp_path / "stopped"
     for root in roots:
@@ -286,7 +293,7 @@ def test_several_processes_train_the_same_stage(
     study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
 ) -> None:
     alone = load_study(
-        write(tmp_path, stages={"pretrain": {**TOY["stages"]["pretrain"], "accumulate": 2, "steps": 80}})
+        write_toy(tmp_path, stages={"pretrain": {**TOY["stages"]["pretrain"], "accumulate": 2, "steps": 80}})
     )
     stage = alone.chain("base", 0)[0]
     told: list[int] = []
@@ -304,7 +311,7 @@ def test_several_processes_train_the_same_stage(
         assert checkpoint_of(stage, tmp_path / "two").parent.exists()
     one, two = (read_tensors(checkpoint_of(stage, tmp_path / name) / "model.safetensors") for name in ("one", "two"))
     assert all((one[name] - two[name]).abs().max() < 1e-3 for name in one)
-    broken = load_study(write(tmp_path, stages={"pretrain": {**TOY["stages"]["pretrain"], "accumulate": 3}}))
+    broken = load_study(write_toy(tmp_path, stages={"pretrain": {**TOY["stages"]["pretrain"], "accumulate": 3}}))
     with pytest.raises(EdgewiseError, match=r"pretrain in 2 processes failed.*torchrun\.log"):
         run_stage(broken.chain("base", 0)[0], tmp_path / "three", note, lambda: False, processes=2)
 
@@ -315,7 +322,7 @@ def test_a_plan_counts_the_seeds_that_each_claim_needs(tmp_path: Path, capsys: p
         {"say": "clear", "metric": "pass@1", "where": "easy", "arm": "base", "below": 0.99},
         {"say": "hard to tell", "metric": "pass@1", "where": "easy", "arm": "more", "minus": "base", "above": 0},
     ]
-    path = write(tmp_path, arms=arms, claims=claims, seeds=[0, 1, 2], budgets={"tolerance": 0.1})
+    path = write_toy(tmp_path, arms=arms, claims=claims, seeds=[0, 1, 2], budgets={"tolerance": 0.1})
     study, root = load_study(path), tmp_path / "stages"
     with pytest.raises(ConfigError, match="pilot of at least 3 finished seeds, found 0 of 0, 1, 2"):
         plan(study, root)

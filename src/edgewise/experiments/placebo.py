@@ -1,6 +1,6 @@
 """Simulation of comparisons between identical methods: bias of the speed-up, and how often chance looks like a difference.
 
-    python -m edgewise.experiments.placebo
+    python -m edgewise.experiments.placebo [RESULTS.json]
 
 Both methods of a comparison learn alike: accuracy rises to a plateau, runs differ in pace, seeds in the difficulty of their
 problems, and every evaluation counts right answers among a few hundred. The speed-up is then measured by the code that
@@ -10,10 +10,12 @@ measures real comparisons. An unbiased measure has a median of 1; a clear differ
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import sys
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from edgewise.checkpoint import write_json
 from edgewise.experiments import target
 from edgewise.experiments.folders import Floats
 from edgewise.experiments.summary import Ratio, Spread
@@ -106,17 +108,26 @@ def _ratio(uniform: Floats, method: Floats, world: World) -> Ratio:
     return Ratio.between("placebo", "uniform", "steps", *waits)
 
 
-def main() -> None:
+SIZES = ((5, 3000), (10, 3000), (40, 1000))
+"""Seeds of a comparison, and comparisons."""
+
+
+def main(words: list[str]) -> None:
     """Print a table: identical methods, and one that is 1.5 times as fast, for comparisons of several sizes."""
-    print(f"{'pace':>5}{'seeds':>6}  {'speed-up':>8}  finite  clear gain  clear loss  uniform reached")
-    for pace in (1.0, 1.5):
-        for seeds, comparisons in ((5, 3000), (10, 3000), (40, 1000)):
-            found = simulate(seeds, comparisons, pace)
+    results = {
+        f"pace_{pace:.1f}".replace(".", "_"): {str(n): simulate(n, many, pace) for n, many in SIZES}
+        for pace in (1.0, 1.5)
+    }
+    print(f"{'':>9}{'seeds':>6}  {'speed-up':>8}  finite  clear gain  clear loss  uniform reached")
+    for name, rows in results.items():
+        for seeds, found in rows.items():
             print(
-                f"{pace:5.1f}{seeds:6}  {found.speed:8.3f}  {found.finite:6.1%}  {found.gains:10.1%}  {found.losses:10.1%}"
+                f"{name:>9}{seeds:>6}  {found.speed:8.3f}  {found.finite:6.1%}  {found.gains:10.1%}  {found.losses:10.1%}"
                 f"  {found.reached:15.1%}"
             )
+    if words:
+        write_json(words[0], {name: {n: asdict(found) for n, found in rows.items()} for name, rows in results.items()})
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -24,7 +24,7 @@ def write(folder: str | Path) -> Path:
     """Write summary.json and report.html of a comparison folder, or of the folder of a single RL run.
 
     The summary of a comparison is computed from its runs. That of a single run is written when the run is finished; what
-    else summary.json holds stays.
+    else summary.json holds stays. In a folder of documentation of studies, their pages are written from the kept results.
 
     Returns:
         The path of the page.
@@ -42,6 +42,10 @@ def write(folder: str | Path) -> Path:
             steps = read_config(folder).get("steps")
             if run.metrics and run.metrics[-1].step == steps:
                 write_json(folder / "summary.json", {"steps": steps, **run.summary, **comparison.summary.to_json()})
+        elif (folder / "results").is_dir() and (folder / "index.md").exists():
+            from edgewise.experiments.study.run import rebuild  # needs torch, as the studies do
+
+            return rebuild(folder)
         elif (folder / "config.yaml").exists():
             write_json(folder / "summary.json", summarise(folder).to_json())
         elif folder.is_dir():

@@ -177,6 +177,12 @@ def load_study(name: str, scale: str = "laptop", changes: Mapping[str, Any] | No
     values = {key: value for part in parts for key, value in part.items()}
     values["exam"] = {key: value for part in parts for key, value in part.get("exam", {}).items()}
     given = {"name": path.stem, "scale": scale, **values, "stages": stages, **(changes or {})}
+    return study_of(given)
+
+
+def study_of(values: Mapping[str, Any]) -> Study:
+    """A study from plain values, as `to_dict` gives them."""
+    given = dict(values)
     for key, kind in (("regions", Region), ("claims", Claim), ("needs", Claim)):
         if key in given:
             given[key] = _each(kind, given[key], key)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError, unknown_name
+from edgewise.experiments.folders import read_json
 from edgewise.experiments.study import tables
 from edgewise.experiments.study.cluster import run_on_ray
-from edgewise.experiments.study.config import Study
+from edgewise.experiments.study.config import Study, study_of
 from edgewise.experiments.study.figures import op_figure, pass_figure
 from edgewise.experiments.study.local import run_here
 from edgewise.experiments.study.plan import unfinished, units
 from edgewise.experiments.study.preflight import check
 from edgewise.experiments.study.results import StudyResults
 from edgewise.experiments.workers import Event
-from edgewise.lab.run.config import claim
+from edgewise.lab.run.config import claim, to_dict
 
 ENGINES = ("local", "ray")
 
@@ -68,7 +68,7 @@ def run_study(
     summary = StudyResults(study, root).summary()
     write_json(out / "summary.json", summary)
     # From the file: the page can be made again from it alone.
-    write_page(study, json.loads((out / "summary.json").read_text()), out)
+    write_page(study, read_json(out / "summary.json"), out)
     return summary
 
 
@@ -89,22 +89,39 @@ def write_page(study: Study, summary: dict[str, Any], folder: Path, name: str = 
 
 
 def copy_to_docs(study: Study, out: Path, docs: Path) -> Path:
-    """Write a finished study's page and figures into a folder of documentation, and its line into index.md there.
+    """Write a finished study's results, page and figures into a folder of documentation, and its line into index.md there.
 
     Raises:
         ConfigError: the study is not finished.
     """
     if not (out / "summary.json").exists():
         raise ConfigError(f"{out} holds no finished study: run it first")
-    docs.mkdir(parents=True, exist_ok=True)
     own = study.name if study.scale == "laptop" else f"{study.name}-{study.scale}"
-    page = write_page(study, json.loads((out / "summary.json").read_text()), docs, f"{own}.md")
+    (docs / RESULTS).mkdir(parents=True, exist_ok=True)
+    write_json(docs / RESULTS / f"{own}.json", {"study": to_dict(study), "summary": read_json(out / "summary.json")})
+    rebuild(docs, own)
+    return docs / f"{own}.md"
+
+
+def rebuild(docs: Path, only: str = "") -> Path:
+    """Write pages and figures from the results kept in a folder of documentation, and index.md; nothing is run.
+
+    Args:
+        docs: the folder; results are in its `results`.
+        only: name of one page; empty: all.
+    """
+    for path in sorted((docs / RESULTS).glob("*.json")):
+        if only in ("", path.stem):
+            kept = read_json(path)
+            write_page(study_of(kept["study"]), kept["summary"], docs, f"{path.stem}.md")
     rows = [row for row in map(tables.index_row, sorted(docs.glob("*.md"))) if row]
     listed = tables.table(["study", "question", "scale", "verdict", "why"], rows)
     index = docs / "index.md"
     before, _, rest = (index.read_text() if index.exists() else f"# Experiments\n\n{BEGIN}\n{END}\n").partition(BEGIN)
     write_atomic(index, f"{before}{BEGIN}\n{listed}\n{END}{rest.partition(END)[2]}".encode())
-    return page
+    return index
 
 
+RESULTS = "results"
+"""Folder of the results within one of documentation."""
 BEGIN, END = "<!-- verdicts -->", "<!-- end of verdicts -->"

@@ -1,0 +1,126 @@
+"""Published numbers: recorded by the command that measured them, quoted in README and docs, and compared with the text.
+
+    python -m tools.numbers                                   compare, exit with 1 where text and results differ
+    python -m tools.numbers --fix                             write the recorded numbers into the text
+    python -m tools.numbers record NAME FILE.json -- COMMAND  keep a result as docs/results/NAME.json
+
+A recorded result holds its values beside the command, commit, date and machine. A number in the text names its source in a
+comment behind it: `1.73<!-- demo: speedup_vs_uniform.edge.median .2f -->` quotes docs/results/demo.json, path and format.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+MARK = re.compile(r"(?P<text>[-+\w.,%×–]*)<!-- (?P<name>[\w-]+): (?P<path>[^ >]+)(?: (?P<form>[^ >]+))? -->")
+PACKAGES = ("numpy", "torch")
+
+
+def pages(root: Path) -> Iterator[Path]:
+    """README and docs, in order."""
+    yield root / "README.md"
+    yield from sorted((root / "docs").rglob("*.md"))
+
+
+def check(root: Path, fix: bool = False) -> list[str]:
+    """Numbers of the text that differ from their results, a line each; with `fix`, the text is corrected."""
+    found: list[str] = []
+    for page in pages(root):
+        if not page.exists():
+            continue
+        text = page.read_text("utf-8")
+
+        def quoted(match: re.Match[str], page: Path = page, text: str = text) -> str:
+            right = shown(root, match)
+            if match["text"] == right:
+                return match[0]
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(f"{page.relative_to(root)}, line {line}: '{match['text']}', {match['name']} says '{right}'")
+            return right + match[0][len(match["text"]) :]
+
+        corrected = MARK.sub(quoted, text)
+        if fix and corrected != text:
+            page.write_text(corrected, "utf-8")
+    return found
+
+
+def shown(root: Path, match: re.Match[str]) -> str:
+    """The number that a mark asks for, as text; an error in angle brackets where there is none."""
+    file = root / "docs" / "results" / f"{match['name']}.json"
+    if not file.exists():
+        return f"<no {file.name}>"
+    value: Any = json.loads(file.read_text("utf-8"))["values"]
+    for key in match["path"].split("."):
+        try:
+            value = value[int(key) if isinstance(value, list) else key]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return f"<no {match['path']}>"
+    if value is None or isinstance(value, (dict, list)):
+        return f"<{match['path']} is no number>"
+    return format(value, match["form"] or "")
+
+
+def record(root: Path, name: str, values: Any, command: str) -> Path:
+    """Keep a result with its command, commit, date and machine."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
+    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True)
+    entry = {
+        "command": command,
+        "commit": commit.stdout.strip() + ("+" if changed.stdout.strip() else ""),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "python": platform.python_version(),
+            **{package: version for package in PACKAGES if (version := _version(package))},
+        },
+        "values": values,
+    }
+    path = root / "docs" / "results" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(entry, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    return path
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def main(words: list[str]) -> int:
+    if words[:1] == ["record"]:
+        if len(words) < 5 or words[3] != "--":
+            print("usage: python -m tools.numbers record NAME FILE.json -- COMMAND", file=sys.stderr)
+            return 2
+        values = json.loads(Path(words[2]).read_text("utf-8"))
+        print(record(ROOT, words[1], values, " ".join(words[4:])))
+        return 0
+    found = check(ROOT, fix="--fix" in words)
+    print("\n".join(found) if found else "text and results agree")
+    return 1 if found and "--fix" not in words else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
