@@ -7,10 +7,10 @@ export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-verl test-slow bench check-numbers lint clean
+.PHONY: help install demo test fast fix check test-verl test-slow bench check-numbers clean
 
 help:  ## Show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(VENV)/.dev  ## Set up .venv for the commands and for development
 
@@ -56,10 +56,19 @@ bench: install  ## Speed as ratios against named baselines
 check-numbers: install  ## Compare the numbers in README and docs with their recorded results
 	$(BIN)/python -m tools.numbers $(ARGS)
 
-lint: install  ## ruff and mypy
+fast: install  ## The core's tests alone, without lint
+	$(BIN)/python -m pytest tests/test_*.py tests/beliefs tests/selectors tests/sampling tests/docs $(ARGS)
+
+fix: install  ## Lint fixes and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: install  ## ruff and mypy, without tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lint: check
 
 clean:  ## Remove the environment and caches; runs/ stays
 	rm -rf $(VENV) .venv-verl-* build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

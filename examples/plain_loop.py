@@ -1,4 +1,4 @@
-"""A curriculum in any training loop: ask for prompts, tell the rewards. Here a policy that gets better at what it trains on.
+"""Curriculum in a plain training loop, with a policy that gets better at what it trains on.
 
 python examples/plain_loop.py
 """
@@ -14,7 +14,7 @@ difficulty = levels + rng.normal(0, 1, 5000)
 ability = 0.0
 
 pool = ew.PromptPool(ids, categories=levels)
-curriculum = ew.Curriculum(pool, "edge", rollouts=8, probe=0.05)
+curriculum = ew.Curriculum(pool, "edge", rollouts=8, random_share=0.05)
 
 for step in range(100):
     batch = curriculum.select(64)  # what to roll out: batch.ids, 8 times each
@@ -24,7 +24,7 @@ for step in range(100):
     ability += 0.001 * np.sum((rewards.mean(axis=1) > 0) & (rewards.mean(axis=1) < 1))  # yours: train on them
     if step % 20 == 19:
         numbers = curriculum.metrics()
-        shown = ("effective_ratio", "success_rate", "spearman", "probe_calibration_error")
+        shown = ("effective_ratio", "success_rate", "spearman", "random_calibration_error")
         print(f"step {step + 1:3}: " + ", ".join(f"{name} {numbers[name]:.2f}" for name in shown))
 
-# curriculum.save("curriculum.npz") beside each of your checkpoints; ew.Curriculum.load("curriculum.npz", pool) goes on.
+# curriculum.save("curriculum.npz") beside each of your checkpoints; curriculum.load("curriculum.npz") resumes.

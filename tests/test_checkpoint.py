@@ -1,6 +1,8 @@
+import io
 import json
 import os
 import stat
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgewise.checkpoint import load_state, newest, save_state, write_atomic, write_json
+from edgewise.checkpoint import VERSIONS, load_state, save_state, write_atomic, write_json
 from edgewise.errors import CheckpointError
 
 leaves = st.one_of(
@@ -106,11 +108,34 @@ def test_other_files_are_named(tmp_path):
 
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("edgewise.checkpoint.VERSION", 99)
+    monkeypatch.setitem(VERSIONS, "thing", 99)
     save_state(tmp_path / "s", "thing", {})
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="version 99"):
         load_state(tmp_path / "s", "thing")
+
+
+def test_checkpoints_of_the_first_version_are_refused_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(VERSIONS, "curriculum", 1)
+    save_state(tmp_path / "s", "curriculum", {})
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="version 1, this Edgewise reads version 2: finish the run with"):
+        load_state(tmp_path / "s", "curriculum")
+
+
+def test_what_a_file_declares_is_checked_before_memory_is_reserved(tmp_path, monkeypatch):
+    path = tmp_path / "s"
+    save_state(path, "thing", {"a": np.zeros(2**20)})
+    monkeypatch.setattr("edgewise.checkpoint.LARGEST", 2**20)
+    with pytest.raises(CheckpointError, match="unpacks to"):
+        load_state(path, "thing")
+    monkeypatch.undo()
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2**50,)})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", header.getvalue())
+    with pytest.raises(CheckpointError, match="declares"):
+        load_state(path, "thing")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -135,12 +160,3 @@ def test_files_can_be_read_by_others(tmp_path):
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "x.json").stat().st_mode) == 0o644
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
-
-
-def test_newest_skips_the_damaged(tmp_path):
-    paths = [tmp_path / name for name in ("1", "2", "3")]
-    for value, path in enumerate(paths):
-        save_state(path, "thing", {"value": value})
-    paths[2].write_bytes(b"damaged")
-    assert newest(paths, lambda path: load_state(path, "thing")) == (paths[1], {"value": 1})
-    assert newest([], lambda path: None) is None

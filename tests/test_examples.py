@@ -18,4 +18,4 @@ def test_plain_loop():
     assert len(ratios) == 5
     # With difficulties spread over five levels, few of uniform prompts would be within reach.
     assert min(ratios) > 0.7
-    assert done.stdout.count("probe_calibration_error") == 5
+    assert done.stdout.count("random_calibration_error") == 5

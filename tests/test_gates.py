@@ -5,13 +5,15 @@ from hypothesis import strategies as st
 
 from edgewise.errors import ConfigError
 from edgewise.gates import Band, Groups, Informative, gates, make_gate
+from edgewise.testing import check_gate
 
 
 def groups(*rewards: list[float], success: float = 0.5) -> Groups:
     values = np.concatenate([np.asarray(r, np.float64) for r in rewards]) if rewards else np.empty(0)
     trials = np.array([len(r) for r in rewards], np.int64)
     successes = np.array([sum(v >= success for v in r) for r in rewards], np.int64)
-    return Groups(values, trials, successes)
+    n = np.arange(len(rewards))
+    return Groups(n, n, values, successes, trials, np.ones_like(n), 1)
 
 
 def test_the_registered_gates() -> None:
@@ -53,7 +55,7 @@ def test_band_admits_its_borders_whatever_the_rounding() -> None:
     assert Band(0.2, 0.8, by="reward").admit(borders).tolist() == [True, True, False, False]
 
 
-def test_band_counts_successes_unless_told_otherwise() -> None:
+def test_band_counts_successes_by_default() -> None:
     # A wrong answer in the right format earns 0.1 (Countdown): the group's mean is 0.325, its success rate 0.25.
     shaped = groups([1, 0.1, 0.1, 0.1])
     assert Band(0.2, 0.3).admit(shaped).tolist() == [True]
@@ -84,6 +86,7 @@ def test_for_binary_rewards_both_readings_agree(rewards: list[list[float]]) -> N
         ("informative", {"max_rounds": 0}),
         ("informative", {"max_rounds": float("inf")}),
         ("informative", {"max_rounds": 1.5}),
+        ("informative", {"refill": "some"}),
         ("band", {"low": 0.8, "high": 0.2}),
         ("band", {"low": float("nan")}),
         ("band", {"by": "p"}),
@@ -96,5 +99,26 @@ def test_options_that_make_no_sense_are_refused(name: str, options: dict[str, fl
         make_gate(name, **options)  # type: ignore[arg-type]
 
 
-def test_a_gate_made_by_name_remembers_how() -> None:
-    assert make_gate("band", low=0.1).spec == {"name": "band", "options": {"low": 0.1}}
+def test_a_gate_says_how_it_refills() -> None:
+    assert repr(make_gate("band", low=0.1, max_rounds=3)) == "Band(max_rounds=3, refill='shortfall')"
+    assert make_gate("informative", refill="batch").refill == "batch"
+
+
+def test_float32_rewards_at_a_border_are_inside() -> None:
+    border = groups([float(np.float32(0.8))] * 4, [float(np.float32(0.2))] * 4)
+    assert Band(0.2, 0.8, by="reward").admit(border).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("factory", [Informative, Band, lambda: Informative(by="reward")])
+def test_the_gates_keep_the_contract(factory) -> None:  # type: ignore[no-untyped-def]
+    check_gate(factory)
+
+
+def test_the_contract_finds_a_gate_that_changes_its_groups() -> None:
+    class Greedy(Informative):
+        def admit(self, given):  # type: ignore[no-untyped-def]
+            given.rewards[:] = 1.0
+            return super().admit(given)
+
+    with pytest.raises(AssertionError, match="changed"):
+        check_gate(Greedy)

@@ -1,4 +1,4 @@
-"""How many rollouts each selected prompt gets: the same for all, or a fixed total spent where it is worth most."""
+"""Allocation of rollouts to the selected prompts: the same number for all, or a fixed total spent where it adds most."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from edgewise.arrays import Counts, Floats
 from edgewise.errors import ConfigError
 from edgewise.registry import Registry
-
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 
 
 class Allocation(ABC):
@@ -24,7 +21,9 @@ class Allocation(ABC):
 
     def __init__(self, mean: int) -> None:
         self.mean = _whole("rollouts", mean, 1)
-        self.spec: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(rollouts={self.mean})"
 
     @abstractmethod
     def rollouts(self, predicted: Floats) -> Counts:
@@ -57,7 +56,7 @@ class Marginal(Allocation):
         maximum: rollouts that no prompt exceeds.
     """
 
-    def __init__(self, rollouts: int = 8, minimum: int = 2, maximum: int = 128):
+    def __init__(self, rollouts: int = 8, *, minimum: int = 2, maximum: int = 128):
         super().__init__(rollouts)
         self.minimum, self.maximum = _whole("minimum", minimum, 1), _whole("maximum", maximum, 1)
         if not self.minimum <= self.mean <= self.maximum:
@@ -115,9 +114,13 @@ class CurES(Marginal):
 
 
 def make_allocation(name: str, **options: Any) -> Allocation:
-    allocation = allocations.make(name, **options)
-    allocation.spec = {"name": name, "options": options}
-    return allocation
+    """Build a registered allocation.
+
+    Example:
+        >>> make_allocation("knapsack", rollouts=8).rollouts(np.array([0.02, 0.3, 0.95]))
+        array([12, 10,  2])
+    """
+    return allocations.make(name, **options)
 
 
 def _whole(name: str, value: int, least: int) -> int:

@@ -1,4 +1,4 @@
-"""Safe state on disk: nested dicts of arrays and plain values in one npz, versioned, checksummed, atomic, no pickle."""
+"""State on disk: nested dicts of arrays and plain values in one npz, versioned, checksummed, atomic, without pickle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,10 @@ import numpy as np
 
 from edgewise.errors import CheckpointError
 
-VERSION = 1
+VERSIONS = {"curriculum": 2}
+"""Version by kind of file, 1 where none is named."""
+LARGEST = 4 * 2**30
+"""Bytes that a file may unpack to; more is refused before it is read."""
 _HEADER = "__edgewise__"
 _ARRAY = "__array__"
 
@@ -55,7 +57,7 @@ def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any]) -
         json.dumps(values)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"this state cannot be saved: {error}") from error
-    header = {"kind": kind, "version": VERSION, "checksum": _checksum(arrays, values), "values": values}
+    header = {"kind": kind, "version": VERSIONS.get(kind, 1), "checksum": _checksum(arrays, values), "values": values}
     import zipfile  # one of the slower imports, and most programs never save
 
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
@@ -71,34 +73,53 @@ def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any]) -
 def load_state(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     """Read what `save_state` wrote; anything else, or one flipped bit, raises `CheckpointError` and loads nothing."""
     try:
-        # Opened here: np.load leaves a damaged file open when it opens it itself.
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = _read_arrays(path)
         header = json.loads(arrays.pop(_HEADER).tobytes())
         found, version, values, checksum = header["kind"], header["version"], header["values"], header["checksum"]
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint at {path}") from error
+    except CheckpointError:
+        raise
     except Exception as error:  # BadZipFile, zlib.error, ValueError, ...: whatever a damaged archive provokes
         raise CheckpointError(
             f"{path} is damaged or no Edgewise checkpoint ({error!r}); restore it or start anew"
         ) from error
-    if version != VERSION:
-        raise CheckpointError(f"{path} has version {version}, this Edgewise reads version {VERSION}")
     if found != kind:
         raise CheckpointError(f"{path} holds a {found}, expected a {kind}")
+    if version != (present := VERSIONS.get(kind, 1)):
+        raise CheckpointError(
+            f"{path} has version {version}, this Edgewise reads version {present}: finish the run with the version of"
+            " Edgewise that began it, or start without the checkpoint"
+        )
     if checksum != _checksum(arrays, values):
         raise CheckpointError(f"{path} is damaged: its checksum does not match; restore it or start anew")
     return _join(values, arrays)
 
 
-def newest(paths: list[Path], load: Callable[[Path], Any]) -> tuple[Path, Any] | None:
-    """The last of `paths` (oldest first) that `load` accepts, with what it returned; None if there is none."""
-    for path in reversed(paths):
-        try:
-            return path, load(path)
-        except CheckpointError:
-            continue
-    return None
+def _read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """All arrays of an npz. What a file declares is checked before memory is reserved for it."""
+    import zipfile  # see save_state
+
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size > LARGEST:
+            raise CheckpointError(
+                f"{path} unpacks to {size} bytes, more than the {LARGEST} of a checkpoint: it is damaged"
+            )
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+            declared = int(np.prod(shape, dtype=object)) * dtype.itemsize
+            if dtype.hasobject or declared > member.file_size:
+                raise CheckpointError(
+                    f"{path} is damaged: {member.filename} declares {declared} bytes it does not hold"
+                )
+            with archive.open(member) as file:
+                arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:

@@ -1,358 +1,690 @@
-"""The one object a trainer talks to: selector + gate + allocation, asked for a batch and told its rewards."""
+"""Composition of selector, gates and allocation over one clock: the object that a training loop holds."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.advice import Advice, advise
 from edgewise.allocation import Allocation, make_allocation
+from edgewise.arrays import Counts, Flags, Floats, Rows, as_array
 from edgewise.beliefs import monitor_belief
 from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
-from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
-from edgewise.forecasts import ForecastWindow
-from edgewise.gates import Gate, Groups, make_gate
-from edgewise.pool import PromptPool, Rows
-from edgewise.selectors import Selector, make_selector
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, PoolError, RewardError
+from edgewise.flight import FlightTable
+from edgewise.gates import Gate, GateStack, Groups
+from edgewise.method import Method
+from edgewise.pool import PromptPool
+from edgewise.predictions import PredictionMonitor
+from edgewise.quota import Quota
+from edgewise.rewards import read_rewards
+from edgewise.selectors import Selector
+from edgewise.step import PolicyStep, Totals
 
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 log = logging.getLogger("edgewise")
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """Prompts to roll out: everything by position, shape (n,).
+    """Prompts to roll out; everything by position, shape (n,).
 
-    `rollouts` says how many completions each prompt gets; rewards are told grouped in this order. `predicted` is the mean
-    success rate believed before the rollout, `probe` marks prompts drawn uniformly to judge the predictions.
+    Attributes:
+        rows: positions in the pool, int64.
+        ids: ids of the prompts.
+        rollouts: completions that each prompt gets; rewards are observed grouped in this order.
+        predicted: success rate predicted before the rollout, in [0, 1].
+        random: prompts drawn uniformly, to judge predictions honestly.
+        serial: number of the selection; never used twice, also not after a restart.
     """
 
-    serial: int
     rows: Rows
     ids: np.ndarray
     rollouts: Counts
     predicted: Floats
-    probe: npt.NDArray[np.bool_]
+    random: Flags
+    serial: int
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, positions: Any, rollouts: Any = None) -> Batch:
-        """A part of the batch, for results that come piecemeal; `rollouts` where some completions were lost."""
-        where = np.asarray(positions, np.int64)
+    def __repr__(self) -> str:
+        return f"Batch({len(self)} prompts, {int(self.rollouts.sum())} rollouts)"
+
+    def take(self, positions: npt.ArrayLike, rollouts: npt.ArrayLike | None = None) -> Batch:
+        """Part of the batch, for results that come piecemeal.
+
+        Args:
+            positions: integer positions, or one bool a prompt.
+            rollouts: completions reported of each, where some were lost.
+        """
+        where = as_array(positions)
+        if where.dtype == np.bool_:
+            if where.shape != (len(self),):
+                raise RewardError(f"a mask needs one bool for each of {len(self)} prompts, got shape {where.shape}")
+            where = np.flatnonzero(where)
+        if where.size == 0:
+            where = where.astype(np.int64)
+        if where.ndim != 1 or where.dtype.kind not in "iu":
+            raise RewardError(f"positions must be integers or a mask, got {where.dtype} of shape {where.shape}")
+        if where.size and (where.min() < -len(self) or where.max() >= len(self)):
+            raise RewardError(f"positions must lie in [0, {len(self)}), got {int(where.min())} to {int(where.max())}")
         counts = self.rollouts[where]
         if rollouts is not None:
             counts = np.broadcast_to(np.asarray(rollouts, np.int64), counts.shape)
-        return Batch(self.serial, self.rows[where], self.ids[where], counts, self.predicted[where], self.probe[where])
+        return Batch(self.rows[where], self.ids[where], counts, self.predicted[where], self.random[where], self.serial)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Feedback:
-    """What a trainer does with the groups it has just reported.
+    """Results of the groups just observed, for the trainer; arrays (n,) in the order in which they were given.
 
     Attributes:
-        admitted: which groups train the policy, bool (n,).
-        shortfall: groups still missing in this step; select again to refill. 0: train now.
-        surplus: admitted groups beyond what the step asked for; keep them, they count for the next step.
-        exhausted: the gate's cap on rounds was reached and the step stays short.
+        admitted: groups that train the policy. A late group is evidence and never admitted.
+        successes: correct rollouts.
+        trials: rollouts.
+        informative: 0 < successes < trials.
+        late: groups that had been forgotten.
+        shortfall: groups still missing in this policy step; select again to refill. 0: train now.
+        surplus: admitted groups beyond what the step asked for; they count for the next step.
+        exhausted: the gates' cap on rounds was reached and the step stays short.
     """
 
-    admitted: npt.NDArray[np.bool_]
+    admitted: Flags
+    successes: Counts
+    trials: Counts
+    informative: Flags
+    late: Flags
     shortfall: int
     surplus: int
     exhausted: bool
 
 
 class Listener(Protocol):
-    """Is told whatever a curriculum observes; see `Curriculum.listeners`."""
+    """Observer of a curriculum, such as a recorder; see `Curriculum.listeners`."""
 
     def observed(self, step: int, rows: Rows, successes: Counts, trials: Counts) -> None:
-        """Groups were observed in policy step `step` (counted by the curriculum from 1); all arrays (n,)."""
+        """Groups were observed in policy step `step` (from 1); arrays (n,)."""
 
     def restored(self, step: int) -> None:
-        """The curriculum went back to a state saved in policy step `step`; 0: before the first."""
+        """A state saved in policy step `step` was loaded; 0: before the first."""
+
+
+def _locked(
+    method: Callable[Concatenate[Curriculum, P], T],
+) -> Callable[Concatenate[Curriculum, P], T]:
+    """One thread at a time."""
+
+    @functools.wraps(method)
+    def call(self: Curriculum, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 class Curriculum:
-    """Selects prompts, takes their rewards, keeps beliefs, counts rollouts.
+    """Selection of prompts, observation of their rewards, and the account of both.
 
     Args:
         pool: the prompts.
-        selector: a selector over the same pool, or the name of one.
-        gate: which finished groups train the policy; None admits all.
-        rollouts: rollouts a prompt, or an `Allocation`.
-        success: a reward of at least this counts as a success, in (0, 1].
-        probe: share of every batch drawn uniformly instead of selected, in [0, 1): an honest sample for calibration.
-        seed: of the probe.
+        selector: a selector over the same pool, or a method by name, such as "edge" or "mopps:decay=0.5".
+        rollouts: rollouts of each prompt, or an `Allocation`; 8 unless the selector was made for another number.
+        gates: names or `Gate` objects, combined by AND; they decide which finished groups train the policy.
+        quota: share of each selection by category name, for example {"math": 0.5, "code": 0.5}; other categories share the
+            rest.
+        random_share: share of every batch drawn uniformly instead of selected, in [0, 1): an honest sample of predictions.
+        success_threshold: a reward of at least this counts as correct, in (0, 1], up to float noise of 1e-6.
+        seed: seed of the selector, if it is made here, and of the random share.
+
+    The clock counts policy steps. A `select` with nothing of the step in flight begins the next one, so a synchronous loop
+    needs nothing else. Loops that keep prompts in flight across updates call `advance` after each update; from then on the
+    clock moves by `advance` alone.
+
+    All methods may be called from several threads. A copy in a forked process is refused: its state would diverge.
+
+    Example:
+        >>> import numpy as np
+        >>> from edgewise import Curriculum, PromptPool
+        >>> curriculum = Curriculum(PromptPool(range(100)), "edge", rollouts=4)
+        >>> batch = curriculum.select(8)
+        >>> feedback = curriculum.observe(batch, np.tile([1.0, 0.0, 0.0, 1.0], (8, 1)))
+        >>> feedback.informative.all(), curriculum.steps
+        (np.True_, 1)
     """
 
     def __init__(
         self,
         pool: PromptPool,
         selector: Selector | str = "edge",
-        gate: Gate | None = None,
-        rollouts: int | Allocation = 8,
-        success: float = 0.5,
-        probe: float = 0.0,
+        *,
+        rollouts: int | Allocation | None = None,
+        gates: Gate | str | Sequence[Gate | str] | None = None,
+        quota: Mapping[str, float] | None = None,
+        random_share: float = 0.0,
+        success_threshold: float = 0.5,
         seed: int = 0,
     ):
+        if not isinstance(pool, PromptPool):
+            raise ConfigError(f"pool must be a PromptPool, got {type(pool).__name__}; make one with ew.PromptPool(ids)")
+        if rollouts is None:
+            rollouts = (getattr(selector, "rollouts", None) if isinstance(selector, Selector) else None) or 8
         self.allocation = (
             rollouts if isinstance(rollouts, Allocation) else make_allocation("constant", rollouts=rollouts)
         )
+        self.method = selector if isinstance(selector, str) else type(selector).__name__
         if isinstance(selector, str):
-            selector = make_selector(selector, pool, seed=seed, rollouts=self.allocation.mean)
+            parsed = Method.parse(selector)
+            if parsed.gated and gates is not None:
+                raise ConfigError(f"'{selector}' brings a gate of its own: leave gates= out, or +ds")
+            gates = parsed.gates if parsed.gated else gates
+            selector = parsed.make(pool, rollouts=self.allocation.mean, seed=seed)
+        if not isinstance(selector, Selector):
+            raise ConfigError(f"selector must be a name or a Selector, got {selector!r}")
         if selector.pool is not pool:
             raise ConfigError("the selector was made for another pool; make both from the same PromptPool")
-        if not 0 < success <= 1:
-            raise ConfigError(f"success is the reward from which a rollout counts as correct, in (0, 1], got {success}")
-        if not 0 <= probe < 1:
-            raise ConfigError(f"probe is a share of the batch in [0, 1), got {probe}")
-        self.pool, self.selector, self.gate = pool, selector, gate
-        # Success rates beside a rule that predicts none.
-        self.monitor = None if selector.predicts else monitor_belief(pool)
-        self.success, self.probe = float(success), float(probe)
+        judged = getattr(selector, "rollouts", None)
+        if judged is not None and judged != self.allocation.mean:
+            raise ConfigError(
+                f"the selector was made for groups of {judged} rollouts, the curriculum rolls out {self.allocation.mean}:"
+                f" pass rollouts={self.allocation.mean} to make_selector, or the selector by name"
+            )
+        if not 0 < success_threshold <= 1:
+            raise ConfigError(
+                f"success_threshold is the reward from which a rollout counts as correct, in (0, 1], got {success_threshold}"
+            )
+        if not 0 <= random_share < 1:
+            raise ConfigError(f"random_share is a share of the batch in [0, 1), got {random_share}")
+        self.pool, self.selector, self.gates = pool, selector, GateStack(gates)
+        self.quota = Quota(pool, quota) if quota is not None else None
+        self.success_threshold, self.random_share = float(success_threshold), float(random_share)
         self.rng = np.random.default_rng([seed, 0x9E37])
-        self._step = _Step()
-        self._totals = {"steps": 0, "rollouts": 0, "groups": 0, "informative": 0, "successes": 0, "exhausted": 0}
-        self._serial = 0
-        self._monitored = 0
-        # Prompts in flight: row, serial of its batch and rollouts handed out.
-        self._flight = np.empty((0, 3), np.int64)
-        self._recent = ForecastWindow()
-        # Not part of the state: whoever records what is observed.
+        # A rule without predictions of its own is accompanied by a belief that only predicts.
+        self._monitor = None if selector.predicts else monitor_belief(pool)
+        self._flight, self._step, self._totals = FlightTable(), PolicyStep(), Totals(len(pool.category_names))
+        self._predictions = PredictionMonitor()
+        self._steps, self._manual, self._untold = 0, False, False
+        self._serial = _fresh_serial()
+        self._owner, self._lock = os.getpid(), threading.RLock()
         self.listeners: list[Listener] = []
+        """Not part of the state: recorders of what is observed."""
+
+    def __repr__(self) -> str:
+        gates = f", gates={self.gates.parts}" if self.gates.parts else ""
+        return (
+            f"Curriculum({self.pool!r}, {self.selector!r}, rollouts={self.allocation.mean}{gates}, steps={self.steps})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_owner")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock(), _owner=os.getpid())
 
     @property
     def steps(self) -> int:
         """Policy steps begun so far."""
-        return self._totals["steps"]
+        return self._steps
 
     @property
     def in_flight(self) -> Rows:
-        """Rows handed out and not yet observed or forgotten."""
-        return self._flight[:, 0].copy()
+        """Rows selected and neither observed nor forgotten, in the order of selection."""
+        return self._flight.rows
 
+    @property
+    def shortfall(self) -> int:
+        """Groups that the present policy step still has to select; 0 without a gate that refills."""
+        return self._step.shortfall
+
+    @_locked
     def select(self, n: int) -> Batch:
         """The next n prompts, none of them in flight.
 
-        Begins a new policy step, unless the step is short of admitted groups: then this is its refill, and prompts that
-        the step has already rolled out are not picked again.
+        A refill where the step is short of admitted groups; prompts of the step are then not selected again. A new policy
+        step where nothing of the last one is in flight (or after `advance`); otherwise more prompts for the present step.
+
+        Raises:
+            PoolError: n is no whole number >= 0, or that many prompts are not available.
         """
-        batch = self._hand_out(n, new_step=self._step.shortfall == 0)
-        self._step.rounds += 1
-        return batch
+        return self._select(n, None)
 
-    def predict(self, rows: Rows) -> Floats:
-        """Predicted success rates, (n,): the selector's, or those of a monitor belief where it predicts none."""
-        return self.selector.predict(rows) if self.monitor is None else self.monitor.mean(rows)
-
-    def select_more(self, n: int) -> Batch:
-        """n more prompts for the policy step under way, as a refill picks them.
-
-        For trainers that ask for prompts piecemeal: `select` where a policy step begins, `select_more` within it, so that
-        beliefs age with the policy rather than with every request.
-        """
-        if self.steps == 0:
-            return self.select(n)
-        batch = self._hand_out(n, new_step=False)
-        self._step.wanted += len(batch)
-        return batch
-
-    def _hand_out(self, n: int, new_step: bool) -> Batch:
-        if int(n) != n or n < 0:
-            raise PoolError(f"select needs a whole number of prompts >= 0, got {n}")
-        n = int(n)
-        busy = np.unique(self._flight[:, 0]) if len(self._flight) else self._flight[:, 0]
+    def _select(self, n: int, begins: bool | None) -> Batch:
+        self._require_owner()
+        n = self._whole(n)
+        step = self._step
+        refill = step.shortfall > 0 and not begins
+        if begins is None:
+            idle = self._flight.waiting(self._steps) == 0
+            begins = self._steps == 0 or (idle and not self._manual and not refill)
+        busy = self._flight.busy()
         if n > len(self.pool) - len(busy):
-            raise PoolError(
-                f"asked for {n} prompts, but {len(busy)} of the {len(self.pool)} are in flight;"
-                " observe them, or forget those whose results will never come"
-            )
-        if not new_step:
-            # Unless every prompt has been tried in this step: trying again beats stopping the run.
-            untried = np.union1d(busy, self._step.tried)
+            raise PoolError(_unavailable(n, len(self.pool), len(busy)))
+        if not begins:
+            # Unless too few prompts are left: trying one again beats stopping the run.
+            untried = np.union1d(busy, step.tried())
             busy = untried if n <= len(self.pool) - len(untried) else busy
-        extra = int(self.rng.binomial(n, self.probe)) if self.probe and n else 0
-        if new_step and self.monitor is not None and self._totals["groups"] > self._monitored:
-            self._monitored = self._totals["groups"]
-            self.monitor.advance()
-        rows = self.selector.select(n - extra, exclude=busy, new_step=new_step)
+        if begins:
+            self._tick(1)
+            self._step = step = step.following(n)
+        elif not refill:
+            step.join(n)
+        extra = int(self.rng.binomial(n, self.random_share)) if self.random_share and n else 0
+        rows = self._choose(n - extra, busy)
         if extra:
             rows = np.concatenate([rows, self.pool.sample(extra, self.rng, np.union1d(busy, rows))])
         predicted = self.predict(rows)
         counts = self.allocation.rollouts(predicted)
+        random = np.arange(n) >= n - extra
         self._serial += 1
-        if new_step:
-            self._step = _Step(wanted=n, admitted=self._step.surplus, first=self._serial)
-            self._totals["steps"] += 1
-        flight = np.empty((len(rows), 3), np.int64)
-        flight[:, 0], flight[:, 1], flight[:, 2] = rows, self._serial, counts
-        self._flight = np.concatenate([self._flight, flight]) if len(self._flight) else flight
-        marks = np.arange(len(rows)) >= len(rows) - extra
-        return Batch(self._serial, rows, self.pool.ids[rows], counts, predicted, marks)
+        self._flight.add(rows, self._serial, counts, self._steps, predicted, random)
+        if begins or refill:
+            step.rounds += 1
+        return Batch(rows, self.pool.ids[rows], counts, predicted, random, self._serial)
 
-    def observe(self, batch: Batch, rewards: Any) -> Feedback:
-        """Tell the rewards of a batch, or of a part of it (`batch.take`), in any order and at any time.
+    def _choose(self, n: int, busy: Rows) -> Rows:
+        if self.quota is None:
+            return self.selector.select(n, exclude=busy, new_step=False)
+        parts = [
+            self.selector.select(count, candidates=members, exclude=busy, new_step=False)
+            for members, count in self.quota.places(n, busy)
+            if count
+        ]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    def rounds(self, n: int) -> Iterator[Batch]:
+        """Batches of one policy step of n groups: the first, then refills until the gates have admitted n of them.
+
+        Each batch is observed before the next is asked for. Without a gate that refills there is one batch.
+
+        Example:
+            >>> import numpy as np
+            >>> from edgewise import Curriculum, PromptPool
+            >>> curriculum = Curriculum(PromptPool(range(100)), "uniform", rollouts=2, gates="informative")
+            >>> rng = np.random.default_rng(0)
+            >>> sum(curriculum.observe(batch, rng.integers(0, 2, (len(batch), 2))).admitted.sum() for batch in curriculum.rounds(8))
+            np.int64(8)
+        """
+        with self._lock:
+            batch = self._select(n, None if self._manual else True)
+        yield batch
+        while self._step.shortfall:
+            with self._lock:
+                free = len(self.pool) - len(self._flight)
+                wanted = n if self.gates.refill == "batch" else self._step.shortfall
+                batch = self._select(min(wanted, free), False)
+            yield batch
+
+    @_locked
+    def observe(
+        self,
+        prompts: Batch | npt.ArrayLike,
+        rewards: npt.ArrayLike,
+        *,
+        correct: npt.ArrayLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        rollouts: npt.ArrayLike | None = None,
+    ) -> Feedback:
+        """Take in the rewards of prompts in flight, in any order, in part and at any time.
+
+        A prompt that was forgotten is taken in as evidence, weighted by its age.
 
         Args:
-            batch: what `select` returned.
-            rewards: (sum of rollouts,) in [0, 1], grouped in the batch's order; (n, k) where all k are equal.
+            prompts: a batch or a part of one (`Batch.take`); or ids, (n,), or rows where the pool's ids are text.
+            rewards: in [0, 1], grouped in the order of `prompts`: (sum of rollouts,), (n, k) or a list of n lists. Values
+                within 1e-6 of the range are clipped. Tensors are read.
+            correct: correctness of each rollout apart from its reward, 0 or 1, as many as rewards; a reward of at least
+                `success_threshold` if None.
+            lengths: tokens of each completion, as many as rewards; for the account of wasted tokens.
+            rollouts: completions that are reported of each prompt, (n,), where some were lost and rewards are flat.
 
         Raises:
-            RewardError: NaN, infinite or outside [0, 1] (names the prompt), the wrong number, or a batch that is not in
+            RewardError: NaN, out of range (the message names the prompt), the wrong number, or prompts that are not in
                 flight. Nothing has been changed then.
         """
-        values = self._check_rewards(batch, rewards)
-        flight = self._flight_of(batch)
-        correct = np.add.reduceat(values >= self.success, np.cumsum(batch.rollouts) - batch.rollouts, dtype=np.int64)
-        groups = Groups(values, batch.rollouts, correct)
-        admitted = self.gate.admit(groups) if self.gate is not None else np.ones(len(batch), bool)
-        self.selector.observe(batch.rows, correct, batch.rollouts)
-        if self.monitor is not None:
-            self.monitor.observe(batch.rows, correct, batch.rollouts)
-        self._flight = np.delete(self._flight, flight, axis=0)
-        informative = (correct > 0) & (correct < batch.rollouts)
+        self._require_owner()
+        rows, positions, counts, exact = self._located(prompts, rollouts)
+        entries = self._flight.entries(positions)
+        given = read_rewards(
+            rewards,
+            counts,
+            self.pool.ids[rows],
+            correct=correct,
+            lengths=lengths,
+            threshold=self.success_threshold,
+            exact=exact,
+        )
+        trials, successes = given.trials, given.successes
+        late, ages = entries["lost"], self._steps - entries["step"]
+        groups = Groups(
+            rows, self.pool.ids[rows], given.rewards, successes, trials, entries["step"], self._steps, given.lengths
+        )
+        admitted = self.gates.admit(groups) & ~late
+        informative = groups.informative
+        aged = ages if ages.any() else None
+        self.selector.observe(rows, successes, trials, age=aged)
+        if self._monitor is not None and len(rows):
+            self._monitor.observe(rows, successes, trials, age=aged)
+        self._untold = self._untold or len(rows) > 0
+        self._flight.remove(positions)
+        self._step.observed(rows, admitted)
+        self._totals.add(groups, self.pool.category_index(rows), late=late, ages=ages, current=self._step.counts)
+        self._predictions.add(rows, entries["predicted"], successes, trials, entries["random"])
+        self._notify("observed", self._steps, rows, successes, trials)
+        exhausted = self._settle()
         step = self._step
-        step.tried = np.concatenate([step.tried, batch.rows])
-        step.admitted += int(admitted.sum())
-        for name, value in (
-            ("rollouts", batch.rollouts.sum()),
-            ("groups", len(batch)),
-            ("informative", informative.sum()),
-            ("successes", correct.sum()),
-        ):
-            step.counts[name] += int(value)
-            self._totals[name] += int(value)
-        self._recent.add(batch.predicted, correct, batch.rollouts, batch.probe)
-        for listener in self.listeners:
-            listener.observed(self.steps, batch.rows, correct, batch.rollouts)
-        if self.gate is None:
-            return Feedback(admitted, 0, 0, False)
-        missing = max(step.wanted - step.admitted, 0)
-        # With part of the step still in flight, its groups may yet fill it; batches of earlier steps may never come.
-        waiting = bool((self._flight[:, 1] >= step.first).any())
-        exhausted = missing > 0 and step.rounds >= self.gate.max_rounds and not waiting
-        if exhausted and self.gate.max_rounds > 1:
-            self._totals["exhausted"] += 1
-            log.warning("step stays at %d of %d groups after %d rounds", step.admitted, step.wanted, step.rounds)
-        step.shortfall = 0 if exhausted or waiting else missing
-        step.surplus = max(step.admitted - step.wanted, 0) if self.gate.max_rounds > 1 else 0
-        return Feedback(admitted, step.shortfall, step.surplus, exhausted)
+        return Feedback(admitted, successes, trials, informative, late, step.shortfall, step.surplus, exhausted)
 
-    def forget(self, batch: Batch | None = None) -> None:
-        """The results of this batch (of all in flight, if None) will never come; its prompts may be picked again."""
-        if batch is None:
-            self.selector.forget(self.in_flight)
-            self._flight = self._flight[:0]
-        else:
-            self.selector.forget(batch.rows)
-            self._flight = np.delete(self._flight, self._flight_of(batch), axis=0)
+    @_locked
+    def forget(self, prompts: Batch | npt.ArrayLike | None = None) -> int:
+        """Give up prompts whose results will not come (all in flight if None); they may be selected again.
 
+        A result that comes later is still evidence. Returns the step's shortfall: prompts to select in their place.
+
+        Args:
+            prompts: a batch or a part of one; or ids, or rows where the pool's ids are text.
+        """
+        self._require_owner()
+        positions = None if prompts is None else self._located(prompts, None)[1]
+        rows = self._flight.lose(positions)
+        self.selector.forget(rows)
+        self._totals.forgotten += len(rows)
+        self._settle()
+        return self._step.shortfall
+
+    @_locked
+    def advance(self, steps: int = 1) -> None:
+        """The policy was updated `steps` times: beliefs age, and the next `select` belongs to the new step.
+
+        For trainers that keep prompts in flight across updates. From the first call on, `select` no longer begins steps.
+        """
+        if int(steps) != steps or steps < 0:
+            raise ConfigError(f"steps must be a whole number >= 0, got {steps}")
+        self._require_owner()
+        self._manual = True
+        if steps:
+            self._untold = True
+            self._tick(int(steps))
+            self._step = self._step.following(0)
+
+    def stale(self, steps: int) -> Rows:
+        """Rows in flight that were selected at least `steps` policy steps ago."""
+        return self._flight.stale(self._steps - steps)
+
+    @_locked
+    def batch(self, ids: npt.ArrayLike | None = None, *, rows: npt.ArrayLike | None = None) -> Batch:
+        """The prompts in flight (all, or those of `ids` or `rows`) as a batch, for results that come after a restart."""
+        if rows is None:
+            rows = self._flight.rows if ids is None else self._rows(ids)
+        chosen = self.pool.check_rows(rows)
+        positions = self._flight.find(chosen)
+        self._require_found(chosen, positions, "in flight")
+        entry = self._flight.entries(positions)
+        serials = np.unique(entry["serial"])
+        serial = int(serials[0]) if len(serials) == 1 else -1
+        return Batch(chosen, self.pool.ids[chosen], entry["rollouts"], entry["predicted"], entry["random"], serial)
+
+    def predict(self, rows: npt.ArrayLike | None = None) -> Floats:
+        """Predicted success rate now, (n,) in [0, 1]; of the whole pool if `rows` is None.
+
+        A selector without predictions is accompanied by a Beta belief that only watches (`prediction_source`).
+        """
+        if self._monitor is None:
+            return self.selector.predict(rows)
+        if rows is None:
+            return self._monitor.mean(np.arange(len(self.pool), dtype=np.int64))
+        return self._monitor.mean(self.pool.check_rows(rows, distinct=False))
+
+    @property
+    def prediction_source(self) -> str:
+        """ "selector", or "monitor" where the rule predicts nothing and a Beta belief watches beside it."""
+        return "selector" if self._monitor is None else "monitor"
+
+    @_locked
     def drop_surplus(self) -> None:
-        """The trainer does not keep what the last step admitted beyond its batch."""
+        """Discard what the last step admitted beyond its need: the trainer does not keep it."""
         self._step.surplus = 0
 
-    def grow(self, ids: Any, categories: Any = None, features: Any = None) -> Rows:
+    @_locked
+    def grow(
+        self,
+        ids: Any,
+        categories: Any = None,
+        features: npt.ArrayLike | None = None,
+        priors: npt.ArrayLike | None = None,
+    ) -> Rows:
         """Add prompts to the pool during a run; returns their rows."""
-        rows = self.pool.extend(ids, categories, features)
-        self.selector.grow()
-        if self.monitor is not None:
-            self.monitor.grow()
+        before = list(self.pool.category_names)
+        rows = self.pool.extend(ids, categories, features, priors)
+        self._grown(before)
         return rows
 
+    def _grown(self, names: list[str]) -> None:
+        self.selector.grow()
+        if self._monitor is not None:
+            self._monitor.grow()
+        if self.quota is not None:
+            self.quota.refresh()
+        self._totals.match(self.pool.match_categories(names))
+
+    @_locked
     def metrics(self) -> dict[str, float]:
-        """Plain numbers for a trainer's logger; what cannot be computed yet is left out."""
-        step, total = self._step.counts, self._totals
+        """Plain numbers for a trainer's logger; what cannot be computed yet is left out.
+
+        `effective_ratio` and `success_rate` are of the present policy step, `mean_...` of the whole run. `spearman` and
+        `calibration_error` compare predictions with outcomes over the last 2,048 groups, `random_...` over the random
+        share. `wasted_rollouts` (and `wasted_tokens`, where lengths were given) counts groups that taught nothing.
+        """
         values: dict[str, float] = {
-            "steps": total["steps"],
-            "rollouts": total["rollouts"],
+            "steps": self._steps,
             "rounds": self._step.rounds,
             "in_flight": len(self._flight),
-            "exhausted_steps": total["exhausted"],
+            **self._totals.metrics(),
         }
-        for prefix, counts in (("", step), ("mean_", total)):
-            if counts["groups"]:
-                values[f"{prefix}effective_ratio"] = counts["informative"] / counts["groups"]
-                values[f"{prefix}success_rate"] = counts["successes"] / counts["rollouts"]
-        values.update(self._recent.metrics())
+        counts = self._step.counts
+        if counts["groups"]:
+            values["effective_ratio"] = counts["informative"] / counts["groups"]
+            values["success_rate"] = counts["successes"] / counts["rollouts"]
+        values.update(self._predictions.metrics())
+        values.update(self.gates.metrics())
         values.update({f"selector_{name}": value for name, value in self.selector.metrics().items()})
         return {name: float(value) for name, value in values.items() if np.isfinite(value)}
 
+    @_locked
+    def advice(self) -> list[Advice]:
+        """Alarms and hints in words, each with what to do; hints only where there is no alarm. Empty if all is well."""
+        return advise(self.pool, self._predictions.columns(), self._totals, step=self._step, manual=self._manual)
+
+    @_locked
     def state_dict(self) -> dict[str, Any]:
+        """Everything that was learned and all that is in flight, with the ids of the prompts it belongs to."""
         return {
+            "ids": self.pool.ids,
+            "categories": self.pool.category_names,
+            "method": self.method,
             "selector": self.selector.state_dict(),
-            "monitor": {} if self.monitor is None else self.monitor.state_dict(),
-            "monitored": self._monitored,
+            "monitor": None if self._monitor is None else self._monitor.state_dict(),
+            "gates": self.gates.state_dict(),
+            "quota": None if self.quota is None else self.quota.state_dict(),
             "rng": generator_state(self.rng),
+            "clock": {"steps": self._steps, "manual": self._manual, "untold": self._untold},
             "step": self._step.state_dict(),
-            "totals": dict(self._totals),
-            "serial": self._serial,
-            "flight": self._flight.copy(),
-            "recent": self._recent.state_dict(),
+            "totals": self._totals.state_dict(),
+            "flight": self._flight.state_dict(),
+            "predictions": self._predictions.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
-        """Restore `state_dict`; `remap[old row]` is the present row, -1 for prompts that are gone."""
+    @_locked
+    def load_state_dict(self, state: dict[str, Any]) -> dict[str, int]:
+        """Restore `state_dict` into a curriculum made the same way; ids decide, so the dataset may differ.
+
+        Returns:
+            How many prompts were kept, added and removed; logged where the dataset has changed.
+
+        Raises:
+            CheckpointError: another selector or other gates, or a damaged state. Nothing has been changed then.
+            PoolError: none of the prompts is in the pool.
+        """
         try:
-            step, recent = _Step.restored(state["step"], remap), ForecastWindow.restored(state["recent"])
-            flight = np.asarray(state["flight"], np.int64).reshape(-1, 3).copy()
-            totals, serial = dict(state["totals"]), int(state["serial"])
-            if remap is not None and len(flight):
-                flight[:, 0] = remap[flight[:, 0]]
-                flight = flight[flight[:, 0] >= 0]
+            ids, names = np.asarray(state["ids"]), list(state["categories"])
+            self._require_same_method(state)
+            remap, changes = self._remap(ids)
+            step, totals = PolicyStep.restored(state["step"], remap), Totals.restored(state["totals"])
+            totals.match(self.pool.match_categories(names))
+            flight, predictions = FlightTable(), PredictionMonitor()
+            flight.load_state_dict(state["flight"], remap)
+            predictions.load_state_dict(state["predictions"], remap)
             rng = np.random.default_rng()
             restore_generator(rng, state["rng"])
-            self.selector.load_state_dict(state["selector"], remap)
-            if self.monitor is not None:
-                self.monitor.load_state_dict(state["monitor"], remap)
-            self._monitored = int(state["monitored"])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            clock = state["clock"]
+            steps, manual, untold = int(clock["steps"]), bool(clock["manual"]), bool(clock["untold"])
+            self._load_parts(state, remap)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise CheckpointError(f"not the state of a curriculum: {error!r}") from error
-        self.rng, self._step, self._recent, self._flight = rng, step, recent, flight
-        self._totals, self._serial = totals, serial
-        for listener in self.listeners:
-            listener.restored(self.steps)
+        self.rng, self._step, self._totals, self._flight, self._predictions = rng, step, totals, flight, predictions
+        self._steps, self._manual, self._untold = steps, manual, untold
+        self._serial = _fresh_serial()
+        self._notify("restored", self._steps)
+        if changes["added"] or changes["removed"]:
+            log.warning(
+                "the dataset has changed since the checkpoint: %(kept)d prompts kept, %(added)d added, %(removed)d removed",
+                changes,
+            )
+        return changes
+
+    def _load_parts(self, state: dict[str, Any], remap: Rows | None) -> None:
+        """Load selector, monitor, gates and quota; on an error all of them are as before."""
+        before = self.selector.state_dict()
+        gates, quota = self.gates.state_dict(), self.quota.state_dict() if self.quota is not None else None
+        try:
+            self.selector.load_state_dict(state["selector"], remap)
+            self.gates.load_state_dict(state["gates"])
+            if self.quota is not None and state["quota"] is not None:
+                self.quota.load_state_dict(state["quota"])
+            if self._monitor is not None:
+                self._monitor.load_state_dict(state["monitor"], remap)
+        except Exception:
+            self.selector.load_state_dict(before)
+            self.gates.load_state_dict(gates)
+            if self.quota is not None and quota is not None:
+                self.quota.load_state_dict(quota)
+            raise
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save everything, the prompt ids included, to one npz; atomic."""
-        parts = {"selector": self.selector.spec, "allocation": self.allocation.spec}
-        parts["gate"] = self.gate.spec if self.gate is not None else None
-        setting = {"success": self.success, "probe": self.probe, "gated": self.gate is not None}
-        state = {"ids": self.pool.ids, "parts": parts, "setting": setting, "state": self.state_dict()}
-        save_state(path, "curriculum", state)
+        """Save everything, the prompt ids included, to one npz: atomic, checksummed, versioned.
 
-    @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        pool: PromptPool,
-        selector: Selector | None = None,
-        gate: Gate | None = None,
-        rollouts: Allocation | None = None,
-    ) -> Curriculum:
-        """Restore a saved curriculum for `pool`. Prompt ids decide: the dataset may be reordered, grown or shrunk.
-
-        Parts made by `make_selector`, `make_gate` and `make_allocation` are rebuilt; others have to be passed.
+        Example:
+            >>> import os, tempfile
+            >>> from edgewise import Curriculum, PromptPool
+            >>> path = os.path.join(tempfile.mkdtemp(), "curriculum.npz")
+            >>> Curriculum(PromptPool(["a", "b", "c"])).save(path)
+            >>> Curriculum(PromptPool(["c", "b", "a", "new"])).load(path)
+            {'kept': 3, 'added': 1, 'removed': 0}
         """
-        saved = load_state(path, "curriculum")
-        parts, setting = saved["parts"], saved["setting"]
-        if selector is None:
-            selector = make_selector(parts["selector"]["name"], pool, **_options(parts, "selector"))
-        if gate is None and setting["gated"]:
-            gate = make_gate(parts["gate"]["name"], **_options(parts, "gate"))
-        if rollouts is None:
-            rollouts = make_allocation(parts["allocation"]["name"], **_options(parts, "allocation"))
-        curriculum = cls(pool, selector, gate, rollouts, setting["success"], setting["probe"])
-        curriculum.restore(saved["state"], saved["ids"])
-        return curriculum
+        save_state(path, "curriculum", self.state_dict())
 
-    def restore(self, state: dict[str, Any], ids: np.ndarray) -> dict[str, int]:
-        """Load a state that belongs to a pool of `ids`; returns and logs how many prompts were kept, added, removed."""
+    def load(self, path: str | os.PathLike[str]) -> dict[str, int]:
+        """Restore what `save` wrote, into a curriculum made by the same code; see `load_state_dict`."""
+        return self.load_state_dict(load_state(path, "curriculum"))
+
+    def _tick(self, steps: int) -> None:
+        """Move the clock; beliefs age by as many steps if anything was observed since it last moved."""
+        self._steps += steps
+        if self._untold:
+            self._untold = False
+            self.selector.advance(steps)
+            if self._monitor is not None:
+                self._monitor.advance(steps)
+
+    def _settle(self) -> bool:
+        """Decide whether the step is short of groups; True if its rounds are used up."""
+        exhausted = self._step.settle(self.gates, self._flight.waiting(self._steps))
+        if exhausted:
+            self._totals.exhausted += 1
+            log.warning(
+                "policy step %d stays at %d of %d groups after %d rounds",
+                self._steps,
+                self._step.admitted,
+                self._step.wanted,
+                self._step.rounds,
+            )
+        return exhausted
+
+    def _rows(self, prompts: npt.ArrayLike) -> Rows:
+        """Rows of ids; integers are rows where the pool's ids are text."""
+        given = as_array(prompts)
+        if given.ndim == 0:
+            raise RewardError(f"prompts must be a batch, ids or rows, got {prompts!r}")
+        if given.dtype.kind in "iu" and self.pool.ids.dtype.kind != "i":
+            return self.pool.check_rows(given)
+        return self.pool.check_rows(self.pool.rows(prompts))
+
+    def _located(
+        self, prompts: Batch | npt.ArrayLike, rollouts: npt.ArrayLike | None
+    ) -> tuple[Rows, Counts, Counts, bool]:
+        """Rows, their positions in the flight table, expected rollouts, and whether exactly as many have to come."""
+        if isinstance(prompts, Batch):
+            rows, counts = self.pool.check_rows(prompts.rows), np.asarray(prompts.rollouts, np.int64)
+            positions = self._flight.find(rows, prompts.serial if prompts.serial >= 0 else None)
+        else:
+            rows = self._rows(prompts)
+            positions = self._flight.find(rows)
+            counts = None
+        self._require_found(rows, positions, "in flight")
+        handed = self._flight.entries(positions)["rollouts"]
+        exact = rollouts is not None or counts is not None
+        if rollouts is not None:
+            counts = np.broadcast_to(np.asarray(as_array(rollouts), np.int64), rows.shape)
+        if counts is None:
+            counts = handed
+        bad = np.flatnonzero((counts < 1) | (counts > handed))
+        if bad.size:
+            raise RewardError(
+                f"prompt {self.pool.ids[rows[bad[0]]].item()!r} reports {counts[bad[0]]} rollouts,"
+                f" {handed[bad[0]]} were selected"
+            )
+        return rows, positions, counts, exact
+
+    def _require_found(self, rows: Rows, positions: Counts, what: str) -> None:
+        if (positions < 0).any():
+            unknown = self.pool.ids[rows[positions < 0][0]]
+            raise RewardError(
+                f"prompt {unknown.item()!r} is not {what}: it was not selected, or its result was observed already"
+            )
+
+    def _require_owner(self) -> None:
+        if os.getpid() != self._owner:
+            raise ConfigError(
+                "this is a copy of a curriculum in another process (a DataLoader worker or a fork), whose selections would"
+                " diverge from the original's: select and observe in one process (num_workers=0)"
+            )
+
+    def _require_same_method(self, state: dict[str, Any]) -> None:
+        saved, present = str(state["method"]), self.method
+        if saved.split(":")[0] != present.split(":")[0]:
+            raise CheckpointError(
+                f"the checkpoint was saved with selector '{saved}', this curriculum has '{present}':"
+                f" make it with selector='{saved}', or start without the checkpoint"
+            )
+        if saved != present:
+            log.warning("the checkpoint was saved with '%s'; the run continues with '%s'", saved, present)
+        gates = list(state["gates"]["names"])
+        if gates != self.gates.names:
+            raise CheckpointError(
+                f"the checkpoint was saved with gates {gates}, this curriculum has {self.gates.names}: make it the same way"
+            )
+
+    def _remap(self, ids: np.ndarray) -> tuple[Rows | None, dict[str, int]]:
+        """Present row of each saved prompt (None: the same), and how many were kept, added, removed."""
         remap = self.pool.find(ids)
         kept = int((remap >= 0).sum())
         changes = {"kept": kept, "added": len(self.pool) - kept, "removed": len(ids) - kept}
@@ -362,83 +694,38 @@ class Curriculum:
                 f" is in the pool (such as {self.pool.ids[0].item()!r})"
             )
         same = len(ids) == len(self.pool) and bool((remap == np.arange(len(ids))).all())
-        self.load_state_dict(state, None if same else remap)
-        if changes["added"] or changes["removed"]:
-            log.warning(
-                "the dataset has changed since the checkpoint: %(kept)d prompts kept, %(added)d added, %(removed)d removed",
-                changes,
-            )
-        return changes
+        return (None if same else remap), changes
 
-    def _check_rewards(self, batch: Batch, rewards: Any) -> Floats:
-        values = np.asarray(rewards)
-        expected = int(batch.rollouts.sum())
-        if values.dtype.kind not in "fiub":
-            raise RewardError(f"rewards must be numbers in [0, 1], got {values.dtype}")
-        if values.ndim == 2 and values.shape[0] == len(batch) and (batch.rollouts == values.shape[1]).all():
-            values = values.ravel()
-        if values.shape != (expected,):
-            raise RewardError(f"expected {expected} rewards for {len(batch)} prompts, got shape {values.shape}")
-        values = values.astype(np.float64)
-        bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
-        if bad.size:
-            owner = np.repeat(batch.ids, batch.rollouts)[bad[0]]
-            raise RewardError(
-                f"prompt {owner.item()!r} has reward {values[bad[0]]}; rewards must lie in [0, 1]"
-                f" ({bad.size} of {expected} do not). Scale them, or pass the correctness instead."
-            )
-        return values
+    def _notify(self, event: str, *args: Any) -> None:
+        """Call the listeners; one that fails is an extra and does not end the run."""
+        for listener in self.listeners:
+            try:
+                getattr(listener, event)(*args)
+            except Exception as error:
+                log.warning("%s failed and is left out of this step: %r", type(listener).__name__, error)
 
-    def _flight_of(self, batch: Batch) -> Counts:
-        """Positions in the flight table of a batch's rows."""
-        mine = np.flatnonzero(self._flight[:, 1] == batch.serial)
-        order = mine[np.argsort(self._flight[mine, 0])]
-        place = np.minimum(np.searchsorted(self._flight[order, 0], batch.rows), max(len(order) - 1, 0))
-        found = self._flight[order[place], 0] == batch.rows if len(order) else np.zeros(len(batch), bool)
-        if not found.all():
-            unknown = batch.ids[~found][0]
-            raise RewardError(
-                f"prompt {unknown.item()!r} of batch {batch.serial} is not in flight:"
-                " it was never handed out, or has been observed or forgotten already"
-            )
-        positions = order[place] if len(order) else np.empty(0, np.int64)
-        if len(np.unique(positions)) != len(positions):
-            raise RewardError("a prompt stands twice in the batch")
-        too_many = (batch.rollouts < 1) | (batch.rollouts > self._flight[positions, 2])
-        if too_many.any():
-            raise RewardError(
-                f"prompt {batch.ids[too_many][0].item()!r} reports more rollouts than were handed out, or none"
-            )
-        return positions
+    def _whole(self, n: int) -> int:
+        try:
+            whole = int(n)
+        except (TypeError, ValueError, OverflowError):
+            whole = -1
+        if whole != n or whole < 0:
+            raise PoolError(f"select needs a whole number of prompts >= 0, got {n!r}")
+        return whole
 
 
-def _options(parts: dict[str, Any], part: str) -> dict[str, Any]:
-    if not parts.get(part):
-        raise ConfigError(f"the checkpoint's {part} was not made by name; pass `{part}=` to Curriculum.load")
-    return parts[part]["options"]
+def _unavailable(n: int, size: int, busy: int) -> str:
+    if n > size:
+        return f"asked for {n} prompts, but the pool has {size}: ask for {size} at most"
+    return (
+        f"asked for {n} prompts, but {busy} of the {size} are in flight: observe them, or forget those whose results will"
+        " never come"
+    )
 
 
-class _Step:
-    """The policy step under way."""
+def _fresh_serial() -> int:
+    """A start for serials that no earlier life of the same run has used."""
+    return int.from_bytes(os.urandom(5), "big") << 20
 
-    def __init__(self, wanted: int = 0, admitted: int = 0, first: int = 0):
-        # `first` is the serial of the step's first batch.
-        self.wanted, self.admitted, self.first = wanted, admitted, first
-        self.rounds = self.shortfall = self.surplus = 0
-        self.tried: Rows = np.empty(0, np.int64)
-        self.counts = {"rollouts": 0, "groups": 0, "informative": 0, "successes": 0}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {**vars(self), "counts": dict(self.counts), "tried": self.tried.copy()}
-
-    @classmethod
-    def restored(cls, state: dict[str, Any], remap: Rows | None) -> _Step:
-        step = cls()
-        for name in vars(step):
-            setattr(step, name, state[name])
-        step.counts = dict(state["counts"])
-        step.tried = np.asarray(state["tried"], np.int64)
-        if remap is not None:
-            step.tried = remap[step.tried]
-            step.tried = step.tried[step.tried >= 0]
-        return step
+__all__ = ["Batch", "Curriculum", "EdgewiseError", "Feedback", "Listener"]

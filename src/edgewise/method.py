@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgewise.errors import ConfigError, unknown_name
+from edgewise.gates import Gate, gates, make_gate
 from edgewise.pool import PromptPool
 from edgewise.selectors.base import Selector, list_selectors, make_selector, selectors
 
@@ -24,11 +25,12 @@ class Method:
         selector: registered name, or a function (pool, rollouts=, seed=, options) that makes one.
         options: options of the selector.
         gated: uninformative groups are dropped and refilled.
+        gate_options: options of the informative gate.
 
     Example:
         >>> method = Method.parse("edge:exploration=0+ds")
         >>> method.selector, method.options, method.gates
-        ('edge', {'exploration': 0}, ['informative'])
+        ('edge', {'exploration': 0}, [Informative(max_rounds=10, refill='shortfall')])
         >>> method.make(PromptPool(range(3)), rollouts=4, seed=1).rollouts
         4
     """
@@ -37,37 +39,47 @@ class Method:
     selector: str | Callable[..., Selector]
     options: Mapping[str, Any] = field(default_factory=dict)
     gated: bool = False
+    gate_options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> Method:
-        """Read `selector[:option=value]...[+ds]`; `ds` alone is `uniform+ds`. Values are JSON, or else text.
+        """Read `selector[:option=value]...[+ds[:option=value]...]`; `ds` is `uniform+ds`. Values are JSON, or else text.
 
         Raises:
             ConfigError: no such selector, an option without a value, or one that the selector does not take.
         """
-        written = "uniform" + GATED if text == DYNAMIC_SAMPLING else text
-        selector, *parts = written.removesuffix(GATED).split(":")
-        if selector not in (known := list_selectors()):
-            raise unknown_name("method", selector, [DYNAMIC_SAMPLING, *known])
-        options: dict[str, Any] = {}
-        for part in parts:
-            option, equals, value = part.partition("=")
-            if not equals:
-                raise ConfigError(f"'{part}' in '{text}' is not an option; write {selector}:name=value")
-            options[option] = _value(value)
+        written = "uniform+" + text if text.split(":")[0] == DYNAMIC_SAMPLING else text
+        before, plus, after = written.partition(GATED)
+        selector, *parts = before.split(":")
+        if not selectors.holds(selector):
+            raise unknown_name("method", selector, [DYNAMIC_SAMPLING, *list_selectors()])
+        if after and not after.startswith(":"):
+            raise ConfigError(f"'{after}' in '{text}' is not an option of the gate; write +ds:name=value")
+        options, gate_options = _options(parts, selector, text), _options(after.split(":")[1:], GATED, text)
         selectors.check(selector, options, given=1)
-        return cls(text, selector, options, written.endswith(GATED))
+        gates.check("informative", gate_options)
+        return cls(text, selector, options, bool(plus), gate_options)
 
     @property
-    def gates(self) -> list[str]:
-        """Gates of the curriculum, by name."""
-        return ["informative"] if self.gated else []
+    def gates(self) -> list[Gate]:
+        """Gates of the curriculum."""
+        return [make_gate("informative", **self.gate_options)] if self.gated else []
 
     def make(self, pool: PromptPool, *, rollouts: int = 8, seed: int = 0) -> Selector:
         """The selector over `pool`."""
         if callable(self.selector):
             return self.selector(pool, rollouts=rollouts, seed=seed, **self.options)
         return make_selector(self.selector, pool, rollouts=rollouts, seed=seed, **self.options)
+
+
+def _options(parts: list[str], owner: str, text: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for part in parts:
+        option, equals, value = part.partition("=")
+        if not equals or not option:
+            raise ConfigError(f"'{part}' in '{text}' is not an option; write {owner}:name=value")
+        options[option] = _value(value)
+    return options
 
 
 def _value(text: str) -> Any:

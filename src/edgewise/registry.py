@@ -33,11 +33,15 @@ class Registry(Generic[T]):
         self._discover()
         return sorted(self._factories)
 
-    def get(self, name: str) -> Callable[..., T]:
-        """The factory called `name`; an unknown name raises `ConfigError` with the nearest known one."""
+    def holds(self, name: str) -> bool:
+        """Whether `name` is registered; installed packages are searched only for names that are not built in."""
         if name not in self._factories:
             self._discover()
-        if name not in self._factories:
+        return name in self._factories
+
+    def get(self, name: str) -> Callable[..., T]:
+        """The factory called `name`; an unknown name raises `ConfigError` with the nearest known one."""
+        if not self.holds(name):
             raise unknown_name(self.kind, name, self._factories)
         return self._factories[name]
 

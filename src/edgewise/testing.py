@@ -18,6 +18,7 @@ from edgewise.arrays import Rows
 from edgewise.beliefs.base import Belief
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, EdgewiseError, PoolError, RewardError
+from edgewise.gates import Gate, Groups
 from edgewise.pool import PromptPool
 from edgewise.selectors.base import Selector
 
@@ -77,6 +78,39 @@ def check_belief(factory: MakeBelief, *, make_pool: MakePool = featured_pool) ->
 
 
 # Selectors.
+
+
+def check_gate(factory: Callable[[], Gate]) -> None:
+    """Contract of a gate: one flag a group, the same for the same groups, no change of what it is given, exact state.
+
+    Args:
+        factory: makes the gate anew, always with the same options.
+
+    Raises:
+        AssertionError: names what does not hold.
+    """
+    rng = np.random.default_rng(0)
+    first, second = factory(), factory()
+    for number, size in enumerate((5, 0, 1, 12, 7)):
+        trials = rng.integers(1, 9, size)
+        rewards = rng.random(int(trials.sum())).round(1)
+        successes = np.array(
+            [int((part >= 0.5).sum()) for part in np.split(rewards, np.cumsum(trials)[:-1])][:size], np.int64
+        )
+        rows = rng.permutation(100)[:size].astype(np.int64)
+        lengths = rng.integers(1, 50, int(trials.sum()))
+        groups = Groups(rows, rows + 1000, rewards, successes, trials, np.full(size, 1), 1 + number, lengths)
+        before = rewards.copy(), successes.copy(), rows.copy()
+        admitted = np.asarray(first.admit(groups))
+        assert admitted.dtype == np.bool_, f"admit returned {admitted.dtype}, expected bool"
+        assert admitted.shape == (size,), f"admit returned shape {admitted.shape} for {size} groups"
+        same = all(map(np.array_equal, before, (groups.rewards, groups.successes, groups.rows)))
+        assert same, "admit changed the groups it was given"
+        again = np.asarray(second.admit(groups))
+        assert np.array_equal(admitted, again), "two gates made alike admit different groups"
+        second = factory()
+        second.load_state_dict(_through_a_file({"state": first.state_dict()})["state"])
+    assert all(isinstance(value, (int, float)) for value in first.metrics().values()), "metrics are numbers by name"
 
 
 def success_rates(ids: np.ndarray) -> np.ndarray:
@@ -349,23 +383,23 @@ SELECTOR_LAWS: tuple[Callable[[MakeSelector, MakePool], None], ...] = (
 
 _SIZE = 12
 _ALL = np.arange(_SIZE)
-Groups = list[tuple[int, int, int]]
+GroupList = list[tuple[int, int, int]]
 
 
-def random_groups(seed: int, steps: int) -> list[Groups]:
+def random_groups(seed: int, steps: int) -> list[GroupList]:
     """Groups of some steps: (row, successes, trials)."""
     rng = np.random.default_rng(seed)
     return [[(int(row), int(rng.integers(9)), 8) for row in rng.choice(_SIZE, 4, replace=False)] for _ in range(steps)]
 
 
-def observe_groups(belief: Belief, groups: Groups, age: int | None = None) -> None:
+def observe_groups(belief: Belief, groups: GroupList, age: int | None = None) -> None:
     """Groups one after the other: the same prompt may come twice in a step."""
     for row, successes, trials in groups:
         late = None if age is None else np.array([age])
         belief.observe(np.array([row]), np.array([min(successes, trials)]), np.array([trials]), late)
 
 
-def play(belief: Belief, steps: list[Groups]) -> Belief:
+def play(belief: Belief, steps: list[GroupList]) -> Belief:
     """Observe the groups of each step, then advance."""
     for groups in steps:
         observe_groups(belief, groups)

@@ -5,8 +5,6 @@ import pytest
 
 import edgewise as ew
 from edgewise.errors import ConfigError
-from edgewise.gates import make_gate
-from edgewise.method import Method
 from edgewise.replay import REGIMES, Policy, World, applicable, main, regime, simulate, simulated_trace
 
 QUIET = World(prompts=200, categories=4, noise=0.0, wander=0.0)
@@ -139,15 +137,15 @@ def test_dynamic_sampling_trains_on_full_batches():
     from edgewise.replay.simulator import _trained
 
     policy = Watched(REGIMES["useful"], 0)
-    curriculum = ew.Curriculum(policy.pool, Method.parse("ds").make(policy.pool), make_gate("informative"), 8)
-    _, curves = _trained(policy, curriculum, 0, steps=12, batch=16, rollouts=8, probe=8)
+    curriculum = ew.Curriculum(policy.pool, "ds", rollouts=8)
+    _, curves = _trained(policy, curriculum, 0, steps=12, batch=16, probe=8)
     assert trained == [(16, True)] * 12
     assert curves["rollouts"][-1] == curriculum.metrics()["rollouts"]
     assert curves["rollouts"][-1] >= 12 * 16 * 8
 
 
 def test_a_simulated_trace_shows_learning():
-    trace = simulated_trace(World(prompts=300), steps=40, checkpoints=5, trials=16)
+    trace = simulated_trace(World(prompts=300), steps=40, checkpoints=5, samples=16)
     assert trace.complete
     assert trace.steps.tolist() == [0, 10, 20, 30, 40]
     assert trace.rates(40).mean() > trace.rates(0).mean() + 0.05

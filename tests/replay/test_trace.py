@@ -200,15 +200,13 @@ def test_recorder_beside_a_curriculum():
     for step in range(5):
         batch = curriculum.select(3)
         rewards = rng.integers(0, 2, (3, 4)) * 0.9
-        curriculum.observe(batch, rewards)
-        recorder.record_feedback(batch, rewards, step)
+        feedback = curriculum.observe(batch, rewards)
+        recorder.record(step, batch.rows, feedback.successes, feedback.trials)
         direct[step, batch.rows] = (rewards > 0.5).sum(axis=1)
     trace = recorder.trace()
     assert len(trace) == 15
     assert (trace.trials == 4).all()
     assert np.array_equal(trace.successes, direct[trace.index, trace.rows])
-    with pytest.raises(RewardError, match="expected 12"):
-        recorder.record_feedback(batch, rewards[:2], 5)
 
 
 def play(curriculum, steps):
@@ -240,7 +238,8 @@ def test_an_attached_recorder_goes_back_with_the_curriculum(tmp_path):
     same(Trace.load(tmp_path / "resumed.npz"), Trace.load(tmp_path / "whole.npz"))
     # The same where the curriculum was there first.
     whole.save(tmp_path / "curriculum.npz")
-    loaded = ew.Curriculum.load(tmp_path / "curriculum.npz", a_pool(12))
+    loaded = ew.Curriculum(a_pool(12), "mopps", rollouts=3)
+    loaded.load(tmp_path / "curriculum.npz")
     late = Recorder(loaded.pool, tmp_path / "whole.npz").attach(loaded)
     same(late.trace(), Trace.load(tmp_path / "whole.npz"))
     with pytest.raises(ConfigError, match="another pool"):

@@ -1,4 +1,4 @@
-"""Writes a trace while a run goes on."""
+"""Recorder of a trace during a run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.curriculum import Batch, Curriculum
+from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, PoolError, RewardError
 from edgewise.pool import PromptPool, Rows
 from edgewise.replay.trace import Counts, Trace
 
 
 class Recorder:
-    """Collects what a run observes: whatever a curriculum is told (`attach`), or what any loop reports (`record`).
+    """Collects what a run observes: all that a curriculum observes (`attach`), or what a loop hands over (`record`).
 
     Args:
         pool: the prompts.
@@ -41,7 +41,7 @@ class Recorder:
         self._saved_at: int | None = None
 
     def attach(self, curriculum: Curriculum) -> Recorder:
-        """Record whatever this curriculum observes from now on, whichever trainer tells it; returns the recorder.
+        """Record all that this curriculum observes from now on, in any trainer; returns the recorder.
 
         Steps are the curriculum's policy steps. When the curriculum goes back to a checkpoint, in a resumed run for instance,
         so does the trace: entries of later steps are dropped, and those of `path` before it are kept.
@@ -101,26 +101,6 @@ class Recorder:
         elif step - self._saved_at >= self.every:
             self.save(self.path)
             self._saved_at = int(step)
-
-    def record_feedback(self, batch: Batch, rewards: Any, step: int, success: float = 0.5) -> None:
-        """Append what a curriculum's batch brought; call it beside `Curriculum.observe` with the same arguments.
-
-        Args:
-            batch: what `Curriculum.select` returned, or a part of it.
-            rewards: (sum of rollouts,) grouped in the batch's order, or (n, k).
-            step: training step.
-            success: a reward of at least this counts as a success.
-        """
-        values = np.asarray(rewards, np.float64).ravel()
-        expected = int(batch.rollouts.sum())
-        if values.shape != (expected,) or not np.isfinite(values).all():
-            raise RewardError(
-                f"expected {expected} finite rewards for {len(batch)} prompts, got shape {np.shape(rewards)}"
-            )
-        if len(batch):
-            starts = np.cumsum(batch.rollouts) - batch.rollouts
-            correct = np.add.reduceat(values >= success, starts, dtype=np.int64)
-            self.record(step, batch.rows, correct, batch.rollouts)
 
     def trace(self) -> Trace:
         """Everything so far; several records of one prompt in one step are added up."""

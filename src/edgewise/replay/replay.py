@@ -1,4 +1,4 @@
-"""Judges selectors on a recorded trace, without training.
+"""Replay of selectors on a recorded trace, without training.
 
 A complete trace is replayed: the recorded policy learns as it did, whatever is selected, and the selector chooses among
 all prompts. Rates move linearly between checkpoints; the k rollouts of a prompt are binomial draws from its rate, the
@@ -13,20 +13,16 @@ off-policy).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgewise.beliefs import monitor_belief
 from edgewise.errors import ConfigError
 from edgewise.method import Method
-from edgewise.pool import PromptPool, Rows
+from edgewise.pool import PromptPool
 from edgewise.replay.comparison import Comparison, Run, compare
 from edgewise.replay.methods import known_pool
 from edgewise.replay.scores import Scores
 from edgewise.replay.trace import Trace
-from edgewise.selectors import Selector
 
 OFF_POLICY = "off-policy: beliefs are scored on what the recorded run picked; no selector chooses here"
 
@@ -101,7 +97,7 @@ def replay(
 def _replayed(
     trace: Trace, grid: np.ndarray, m: Method, pool: PromptPool, seed: int, batch: int, rollouts: int, probe: int
 ) -> Run:
-    selector, scores = Predictor(m.make(pool, rollouts=rollouts, seed=seed)), Scores()
+    selector, scores = m.make(pool, rollouts=rollouts, seed=seed), Scores()
     tried = np.zeros(len(pool), bool)
     for position, step in enumerate(grid):
         rates = trace.rates(float(step))
@@ -111,8 +107,8 @@ def _replayed(
         sample = rng.choice(len(pool), min(probe, len(pool)), replace=False)
         rows = selector.select(batch)
         scores.begin()
-        scores.forecast("selected", selector.predict(rows), rates[rows])
-        scores.forecast("probe", selector.predict(sample), rates[sample])
+        scores.prediction("selected", selector.predict(rows), rates[rows])
+        scores.prediction("probe", selector.predict(sample), rates[sample])
         scores.choice(rates[rows], rates, rollouts)
         informative = (successes[rows] > 0) & (successes[rows] < rollouts)
         scores.put(effective_ratio=float(informative.mean()))
@@ -122,42 +118,12 @@ def _replayed(
 
 
 def _prequential(trace: Trace, m: Method, pool: PromptPool, seed: int) -> Run:
-    selector, scores = Predictor(m.make(pool, rollouts=int(np.median(trace.trials)), seed=seed)), Scores()
+    selector, scores = m.make(pool, rollouts=int(np.median(trace.trials)), seed=seed), Scores()
     for position in range(len(trace.steps)):
         rows, successes, trials = trace.at(position)
         scores.begin()
         selector.advance()
         if len(rows):
-            scores.forecast("selected", selector.predict(rows), successes / trials, trials)
+            scores.prediction("selected", selector.predict(rows), successes / trials, trials)
             selector.observe(rows, successes, trials)
     return scores.settled(), scores.curves()
-
-
-class Predictor:
-    """A selector, with the predictions of a monitor belief where it makes none."""
-
-    def __init__(self, selector: Selector):
-        self.selector = selector
-        self.monitor = None if selector.predicts else monitor_belief(selector.pool)
-        self._observed = False
-
-    def select(self, n: int) -> Rows:
-        self.advance()
-        return self.selector.select(n, new_step=False)
-
-    def observe(self, rows: Rows, successes: Any, trials: Any) -> None:
-        self.selector.observe(rows, successes, trials)
-        if self.monitor is not None:
-            self.monitor.observe(rows, successes, np.broadcast_to(trials, successes.shape))
-        self._observed = True
-
-    def advance(self) -> None:
-        """Advance by a policy step if anything was observed since the last."""
-        if self._observed:
-            for part in (self.selector, self.monitor):
-                if part is not None:
-                    part.advance()
-        self._observed = False
-
-    def predict(self, rows: Rows) -> npt.NDArray[np.float64]:
-        return self.selector.predict(rows) if self.monitor is None else self.monitor.mean(rows)

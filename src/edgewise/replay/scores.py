@@ -1,4 +1,4 @@
-"""How good predictions and choices were, step by step and over a run."""
+"""Scores of predictions and choices, step by step and over a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLIP = 1e-3
 
 
 class Scores:
-    """Scores of one run. A forecast is judged against success rates, not single draws, wherever rates are known.
+    """Scores of one run. A prediction is judged against success rates, not single draws, wherever rates are known.
 
     The expected Brier score and log loss of a rollout that succeeds with rate p are p (1-q)^2 + (1-p) q^2 and
     -p ln q - (1-p) ln(1-q) for the prediction q. They contain the irreducible part p (1-p): compare them on the same
@@ -27,19 +27,22 @@ class Scores:
 
     def __init__(self) -> None:
         self._steps: list[dict[str, float]] = []
-        self._forecasts: dict[str, list[tuple[Floats, Floats, Floats]]] = {}
+        self._predictions: dict[str, list[tuple[Floats, Floats, Floats]]] = {}
 
     def begin(self) -> None:
         """A policy step begins."""
         self._steps.append({})
-        for parts in self._forecasts.values():
+        for parts in self._predictions.values():
             parts.append((np.empty(0), np.empty(0), np.empty(0)))
 
-    def forecast(self, sample: str, predicted: Floats, rates: Floats, weights: npt.ArrayLike | None = None) -> None:
-        """Judge predictions made before the outcome on a sample of prompts ("selected" or "probe"), each (n,)."""
+    def prediction(self, sample: str, predicted: Floats, rates: Floats, weights: npt.ArrayLike | None = None) -> None:
+        """Judge predictions made before the outcome on a sample of prompts ("selected" or "probe"), each (n,).
+
+        A rule without predictions is not scored: its numbers are not defined.
+        """
         weight = np.ones(len(rates)) if weights is None else np.asarray(weights, np.float64)
         empty = (np.empty(0), np.empty(0), np.empty(0))
-        parts = self._forecasts.setdefault(sample, [empty] * len(self._steps))
+        parts = self._predictions.setdefault(sample, [empty] * len(self._steps))
         parts[-1] = (predicted, rates, weight)
         q = np.clip(predicted, CLIP, 1.0 - CLIP)
         brier = rates * (1.0 - predicted) ** 2 + (1.0 - rates) * predicted**2
@@ -75,14 +78,16 @@ class Scores:
         return {name: np.array([step.get(name, np.nan) for step in self._steps]) for name in names}
 
     def settled(self) -> dict[str, float]:
-        """Means over the last three quarters of the run; calibration errors from all forecasts of that time together."""
+        """Means over the last three quarters of the run; calibration errors from all predictions of that time together."""
         start = int(SETTLED * len(self._steps))
         means = {}
         for name, curve in self.curves().items():
             part = curve[start:]
             part = part[~np.isnan(part)]
             means[name] = float(part.mean()) if part.size else float("nan")
-        for sample, parts in self._forecasts.items():
+        for sample, parts in self._predictions.items():
             predicted, rates, weights = (np.concatenate(columns) for columns in zip(*parts[start:], strict=True))
-            means[f"{sample}_calibration_error"] = calibration_error(predicted, rates * weights, weights)
+            defined = not np.isnan(predicted).any()
+            error = calibration_error(predicted, rates * weights, weights) if defined else float("nan")
+            means[f"{sample}_calibration_error"] = error
         return means

@@ -22,7 +22,6 @@ import numpy.typing as npt
 
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError
-from edgewise.gates import make_gate
 from edgewise.method import Method
 from edgewise.pool import PromptPool, Rows
 from edgewise.replay.comparison import Comparison, Run, compare
@@ -125,9 +124,12 @@ class Policy:
         logit = self.ability[self.category] - self.difficulty
         return self.world.floor + (1.0 - self.world.floor) / (1.0 + np.exp(-logit))
 
-    def roll(self, rows: Rows, rollouts: int) -> Floats:
-        """Rewards 0 or 1, (n, rollouts)."""
-        return (self._rolls.random((len(rows), rollouts)) < self.rates()[rows][:, None]).astype(np.float64)
+    def roll(self, rows: Rows, rollouts: int | Counts) -> Floats:
+        """Rewards 0 or 1: (n, rollouts) for one number of rollouts, (sum of rollouts,) for one number a prompt, (n,)."""
+        rates = self.rates()[rows]
+        counts = np.broadcast_to(rollouts, len(rows))
+        rewards = (self._rolls.random(int(counts.sum())) < np.repeat(rates, counts)).astype(np.float64)
+        return rewards.reshape(len(rows), rollouts) if isinstance(rollouts, int) else rewards
 
     def train(self, rows: Rows, successes: Counts, trials: Counts, batch: int) -> None:
         """One policy step on finished groups, each (n,), out of a batch of `batch`: missing groups carry no signal."""
@@ -190,8 +192,8 @@ def simulate(
         policy = Policy(world, seed)
         pool = known_pool(policy.pool, knows, wrong, seed)
         selector = m.make(pool, rollouts=rollouts, seed=seed)
-        curriculum = Curriculum(pool, selector, make_gate("informative") if m.gated else None, rollouts)
-        numbers, curves = _trained(policy, curriculum, seed, steps, batch, rollouts, probe)
+        curriculum = Curriculum(pool, selector, rollouts=rollouts, gates=m.gates)
+        numbers, curves = _trained(policy, curriculum, seed, steps, batch, probe)
         aim = target if target is not None else reached.setdefault(seed, float(curves["accuracy"][-1]))
         there = np.flatnonzero(curves["accuracy"] >= aim)
         numbers["accuracy"] = float(curves["accuracy"][-1])
@@ -208,7 +210,7 @@ def simulate(
 
 
 def simulated_trace(
-    world: World | None = None, seed: int = 0, steps: int = 200, checkpoints: int = 15, trials: int = 32
+    world: World | None = None, seed: int = 0, steps: int = 200, checkpoints: int = 15, samples: int = 32
 ) -> Trace:
     """A complete trace of a simulated policy that trains on uniform batches of 64 prompts with 8 rollouts."""
     if not 2 <= checkpoints <= steps + 1:
@@ -220,50 +222,43 @@ def simulated_trace(
     counts = np.empty((checkpoints, world.prompts), np.int64)
     for step in range(steps + 1):
         for position in np.flatnonzero(at == step):
-            counts[position] = rng.binomial(trials, policy.rates())
+            counts[position] = rng.binomial(samples, policy.rates())
         rows = rng.choice(world.prompts, batch, replace=False)
-        policy.train(rows, policy.roll(rows, 8).sum(axis=1), np.full(batch, 8), batch)
+        trials = np.full(batch, 8)
+        policy.train(rows, policy.roll(rows, trials).reshape(batch, 8).sum(axis=1), trials, batch)
     about = {"source": "edgewise.replay.simulated_trace", "seed": seed, "world": asdict(world)}
-    return Trace.from_evaluations(policy.pool, at, counts, trials, about)
+    return Trace.from_evaluations(policy.pool, at, counts, samples, about)
 
 
-def _trained(
-    policy: Policy, curriculum: Curriculum, seed: int, steps: int, batch: int, rollouts: int, probe: int
-) -> Run:
-    scores = Scores()
-    rng = np.random.default_rng([seed, 5])
-    # Admitted groups that wait for a step: row, successes. A refill may bring more than its step can use.
-    waiting = np.empty((2, 0), np.int64)
-    spent, seen = 0, np.zeros(len(curriculum.pool), bool)
+def _trained(policy: Policy, curriculum: Curriculum, seed: int, steps: int, batch: int, probe: int) -> Run:
+    scores, rng = Scores(), np.random.default_rng([seed, 5])
+    # Admitted groups that wait for a step: row, successes, trials. A refill may bring more than its step can use.
+    waiting = np.empty((3, 0), np.int64)
+    seen = np.zeros(len(curriculum.pool), bool)
     for _ in range(steps):
         rates = policy.rates()
         sample = rng.choice(len(rates), min(probe, len(rates)), replace=False)
-        rows, predicted, informative = [], [], 0
-        forecast = None
-        while True:
-            picks = curriculum.select(batch)
-            if forecast is None:
-                forecast = curriculum.predict(sample)  # after the step has aged the beliefs, before any outcome
-            rewards = policy.roll(picks.rows, rollouts)
-            feedback = curriculum.observe(picks, rewards)
-            successes = rewards.sum(axis=1).astype(np.int64)
-            groups = np.stack([picks.rows, successes])
+        picks, informative, predicted_sample = [], [], None
+        for selected in curriculum.rounds(batch):
+            if predicted_sample is None:
+                predicted_sample = curriculum.predict(sample)  # after the beliefs have aged, before any outcome
+            feedback = curriculum.observe(selected, policy.roll(selected.rows, selected.rollouts))
+            groups = np.stack([selected.rows, feedback.successes, feedback.trials])
             waiting = np.concatenate([waiting, groups[:, feedback.admitted]], axis=1)
-            rows.append(picks.rows)
-            predicted.append(picks.predicted)
-            informative += int(((successes > 0) & (successes < rollouts)).sum())
-            spent += len(picks) * rollouts
-            if feedback.shortfall == 0:
-                break
-        tried = np.concatenate(rows)
+            picks.append(selected)
+            informative.append(feedback.informative)
+        tried = np.concatenate([selected.rows for selected in picks])
         seen[tried] = True
         scores.begin()
-        scores.forecast("selected", np.concatenate(predicted), rates[tried])
-        scores.forecast("probe", forecast, rates[sample])
-        scores.choice(rates[rows[0]], rates, rollouts)
+        scores.prediction("selected", np.concatenate([selected.predicted for selected in picks]), rates[tried])
+        if predicted_sample is not None:
+            scores.prediction("probe", predicted_sample, rates[sample])
+        scores.choice(rates[picks[0].rows], rates, curriculum.allocation.mean)
         trained, waiting = waiting[:, :batch], waiting[:, batch:]
-        policy.train(trained[0], trained[1], np.full(trained.shape[1], rollouts), batch)
+        policy.train(*trained, batch)
         scores.put(
-            effective_ratio=informative / len(tried), accuracy=float(policy.rates().mean()), rollouts=float(spent)
+            effective_ratio=float(np.concatenate(informative).mean()),
+            accuracy=float(policy.rates().mean()),
+            rollouts=curriculum.metrics()["rollouts"],
         )
     return {**scores.settled(), "tried": float(seen.mean())}, scores.curves()

@@ -143,7 +143,7 @@ class Trainer:
         known = selectors.accepted(config.selector, seed=config.seed, rollouts=config.rollouts)
         selector = make_selector(config.selector, self.pool, **{**known, **config.selector_options})
         gate = make_gate(config.gate, **config.gate_options) if config.gate else None
-        self.curriculum = Curriculum(self.pool, selector, gate, config.rollouts, seed=config.seed)
+        self.curriculum = Curriculum(self.pool, selector, gates=gate, rollouts=config.rollouts, seed=config.seed)
         self.optimizer = torch.optim.AdamW(
             self.policy.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
         )
@@ -204,22 +204,20 @@ class Trainer:
         config = self.config
         groups, parts, selecting = self.surplus, [], 0.0
         rounds = 0
-        while True:
-            clock = time.perf_counter()
-            batch = self.curriculum.select(min(config.prompts, len(self.pool)))
+        clock = time.perf_counter()
+        for batch in self.curriculum.rounds(min(config.prompts, len(self.pool))):
             selecting += time.perf_counter() - clock
             self._require_same(batch)
             rolled = self.roller.roll(batch.rows, batch.rollouts, self.generator)
             rewards = rolled.rewards(config.reward)
             clock = time.perf_counter()
-            feedback = self.curriculum.observe(batch, rolled.correct.astype(np.float64))
+            feedback = self.curriculum.observe(batch, np.clip(rewards, 0.0, 1.0), correct=rolled.correct)
             selecting += time.perf_counter() - clock
             rounds += 1
             new = _samples(rolled, rewards.reshape(len(batch), -1))
             groups = groups + [group for group, keep in zip(new, feedback.admitted, strict=True) if keep]
             parts.append((batch, rolled, rewards))
-            if not feedback.shortfall:
-                break
+            clock = time.perf_counter()
         # A gate's surplus trains the next step; its oldest groups go first.
         used = groups[: config.prompts] if feedback.surplus else groups
         self.surplus = groups[len(used) :]
@@ -297,7 +295,7 @@ class Trainer:
         rolled = self.judge.roll(rows, np.ones(len(rows), np.int64), generator)
         if not self.here.leads:
             return
-        believed = self.curriculum.predict(np.arange(len(self.curriculum.pool)))
+        believed = self.curriculum.predict()
         histogram = np.histogram(believed, BELIEF_BINS, (0.0, 1.0))[0] / len(believed)
         labels = np.array([problem.category for problem in self.problems])
         self.evals.append(
@@ -361,7 +359,7 @@ class Trainer:
         policy, state = Policy.load(folder), read_state(folder)
         moments = read_tensors(folder / "optimizer.safetensors")
         saved = load_state(folder / "curriculum.npz", "curriculum")
-        self.curriculum.restore(saved["state"], saved["ids"])
+        self.curriculum.load_state_dict(saved)
         self.policy.model.load_state_dict(policy.model.state_dict())
         restore_optimizer(self.optimizer, moments)
         generator_from_json(self.generator, state["generator"])

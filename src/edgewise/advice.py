@@ -1,0 +1,198 @@
+"""Advice on a run: one rule a function, each with its threshold, alarms before hints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from edgewise.pool import PromptPool
+
+if TYPE_CHECKING:
+    from edgewise.step import PolicyStep, Totals
+
+DRY_ROLLOUTS = 128
+"""Rollouts of one category without a success before its grader is doubted."""
+SILENT_SHARE = 0.5
+"""Share of groups without a gradient from which the group size or the pool's difficulty is named."""
+RECENT_GROUPS = 256
+"""Groups that a rule about the recent past needs and looks at."""
+BIAS = 0.15
+"""Mean difference of predicted and observed success rate that is an alarm."""
+LOST_SHARE = 0.2
+"""Share of selected prompts without a result."""
+STARVED = 0.1
+"""Share of its share of the pool below which a category is starved."""
+STEP_GROUPS = 4096
+"""Groups in one policy step from which the clock is doubted."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One finding.
+
+    Attributes:
+        level: "alarm" (something is broken) or "hint" (something could be better).
+        rule: name of the rule.
+        text: finding and remedy in plain words.
+    """
+
+    level: Literal["alarm", "hint"]
+    rule: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What rules look at: recent groups by column (m,), sums over the run, and the pool."""
+
+    pool: PromptPool
+    recent: dict[str, np.ndarray]
+    totals: Totals
+    step: PolicyStep
+    manual: bool
+
+    @property
+    def rates(self) -> np.ndarray:
+        return self.recent["successes"] / self.recent["trials"]
+
+    @property
+    def informative(self) -> np.ndarray:
+        return (self.recent["successes"] > 0) & (self.recent["successes"] < self.recent["trials"])
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Category code of each recent group; 0 for prompts that are gone."""
+        rows = self.recent["row"].astype(np.int64)
+        return np.where(rows >= 0, self.pool.category_index(np.maximum(rows, 0)), 0)
+
+
+Rule = Callable[[Evidence], str | None]
+
+
+def _grader(e: Evidence) -> str | None:
+    dry = np.flatnonzero(e.totals.dry[1:] >= DRY_ROLLOUTS) if e.totals.successes else np.empty(0, np.int64)
+    if not len(dry):
+        return None
+    named = [f"'{e.pool.category_names[code]}' ({e.totals.dry[code + 1]} rollouts)" for code in dry.tolist()]
+    return (
+        f"no success in category {', '.join(named[:5])}: check that its grader reads the answer format of the model;"
+        " if the problems are just too hard, lower their share"
+    )
+
+
+def _no_success(e: Evidence) -> str | None:
+    if e.totals.successes or e.totals.rollouts < DRY_ROLLOUTS:
+        return None
+    return (
+        f"no success in any of {e.totals.rollouts} rollouts: check the grader, the answer format and the length limit;"
+        " otherwise start from an easier pool or a stronger model"
+    )
+
+
+def _all_right(e: Evidence) -> str | None:
+    if len(e.rates) < RECENT_GROUPS or (e.rates < 1).any():
+        return None
+    return f"all of the last {len(e.rates)} groups are entirely correct: the grader accepts everything, or the pool is mastered"
+
+
+def _calibration(e: Evidence) -> str | None:
+    if len(e.rates) < RECENT_GROUPS:
+        return None
+    predicted, observed = e.recent["predicted"][-RECENT_GROUPS:].mean(), e.rates[-RECENT_GROUPS:].mean()
+    if abs(predicted - observed) < BIAS:
+        return None
+    word = "below" if predicted < observed else "above"
+    return (
+        f"predictions are far {word} what comes: {predicted:.2f} predicted, {observed:.2f} observed over the last"
+        f" {RECENT_GROUPS} groups. The policy changes faster than the belief: raise the drift, or call observe sooner"
+    )
+
+
+def _lost(e: Evidence) -> str | None:
+    selected = e.totals.groups - e.totals.late + e.totals.forgotten
+    if e.totals.forgotten < 32 or e.totals.forgotten < LOST_SHARE * selected:
+        return None
+    return (
+        f"{e.totals.forgotten} of {selected} selected prompts were given up: raise the patience or the time limit;"
+        " slow prompts are often the hard ones, and they are missing from training"
+    )
+
+
+def _clock(e: Evidence) -> str | None:
+    if e.step.counts["groups"] < STEP_GROUPS or e.manual:
+        return None
+    return (
+        f"{e.step.counts['groups']} groups were observed in one policy step, so beliefs do not age: prompts are always in"
+        " flight; call curriculum.advance() after each update of the policy"
+    )
+
+
+def _silent(e: Evidence) -> str | None:
+    if len(e.rates) < RECENT_GROUPS:
+        return None
+    recent = e.informative[-RECENT_GROUPS:]
+    if recent.mean() >= 1 - SILENT_SHARE:
+        return None
+    rates = e.rates[-RECENT_GROUPS:]
+    right, wrong = float((rates == 1).mean()), float((rates == 0).mean())
+    why = "too hard" if wrong > right else "too easy"
+    return (
+        f"{1 - recent.mean():.0%} of the last {RECENT_GROUPS} groups had no gradient ({right:.0%} all correct, {wrong:.0%}"
+        f" all wrong): the pool is {why} for groups of {int(e.recent['trials'][-1])}; use larger groups or other prompts"
+    )
+
+
+def _no_gain(e: Evidence) -> str | None:
+    random = e.recent["random"] > 0
+    if random.sum() < 64 or (~random).sum() < RECENT_GROUPS:
+        return None
+    chosen, uniform = float(e.informative[~random].mean()), float(e.informative[random].mean())
+    if chosen > uniform + 1.96 * np.sqrt(uniform * (1 - uniform) / random.sum()):
+        return None
+    return (
+        f"selection does not pay at present: {chosen:.0%} of the selected groups were informative, {uniform:.0%} of the"
+        " random ones. It gains where uniform sampling wastes; compare selectors on a recorded trace (edgewise replay)"
+    )
+
+
+def _starved(e: Evidence) -> str | None:
+    if not e.pool.has_categories or len(e.rates) < RECENT_GROUPS:
+        return None
+    sizes = e.pool.category_sizes()
+    picked = np.bincount(e.codes, minlength=len(sizes)) / len(e.rates)
+    share = sizes / sizes.sum()
+    low = [code for code in range(1, len(sizes)) if share[code] >= 0.02 and picked[code] < STARVED * share[code]]
+    if not low:
+        return None
+    named = ", ".join(f"'{e.pool.category_names[code - 1]}'" for code in low[:5])
+    return (
+        f"category {named} gets almost no rollouts: believed mastered or hopeless. A quota or a random share tests that"
+    )
+
+
+ALARMS: dict[str, Rule] = {
+    "grader": _grader,
+    "no_success": _no_success,
+    "all_right": _all_right,
+    "calibration": _calibration,
+    "lost": _lost,
+    "clock": _clock,
+}
+HINTS: dict[str, Rule] = {"silent": _silent, "no_gain": _no_gain, "starved": _starved}
+
+
+def advise(
+    pool: PromptPool, recent: dict[str, np.ndarray], totals: Totals, *, step: PolicyStep, manual: bool
+) -> list[Advice]:
+    """All alarms that hold; the hints that hold if no alarm does."""
+    evidence = Evidence(pool, recent, totals, step, manual)
+    alarms = [Advice("alarm", name, text) for name, rule in ALARMS.items() if (text := rule(evidence))]
+    if alarms:
+        return alarms
+    return [Advice("hint", name, text) for name, rule in HINTS.items() if (text := rule(evidence))]

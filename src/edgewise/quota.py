@@ -1,0 +1,79 @@
+"""Quotas: how many prompts of each selection every category gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgewise.arrays import Floats, Rows
+from edgewise.errors import ConfigError, PoolError
+from edgewise.pool import PromptPool
+
+
+class Quota:
+    """Fixed shares by category; categories without a share divide what is left, as one part.
+
+    Fractions of a prompt are carried from selection to selection, so that small batches keep the shares on average.
+
+    Args:
+        pool: prompts with categories.
+        shares: share of every selection by category name, each in [0, 1], their sum at most 1.
+    """
+
+    def __init__(self, pool: PromptPool, shares: Mapping[str, float]):
+        self.pool, self.shares = pool, {str(name): float(share) for name, share in shares.items()}
+        if not pool.has_categories:
+            raise ConfigError("a quota is by category: give PromptPool(..., categories=...)")
+        unknown = [name for name in self.shares if name not in pool.category_names]
+        if unknown:
+            raise ConfigError(
+                f"quota for {unknown[0]!r}, but the pool has the categories {', '.join(pool.category_names)}"
+            )
+        total = sum(self.shares.values())
+        if not self.shares or not all(0 <= share <= 1 for share in self.shares.values()) or total > 1 + 1e-9:
+            raise ConfigError(f"quota shares must lie in [0, 1] and sum to at most 1, got {self.shares}")
+        self._carried: Floats = np.zeros(len(self.shares) + 1)
+        self.refresh()
+        if total < 1 - 1e-9 and not len(self._members[-1]):
+            raise ConfigError(f"the quota sums to {total:g}, and no other category is there for the rest")
+
+    def refresh(self) -> None:
+        """Read the pool again after it has grown."""
+        codes = {name: code for code, name in enumerate(self.pool.category_names, start=1)}
+        named = [self.pool.members(codes[name]).astype(np.int64) for name in self.shares]
+        rest = np.setdiff1d(np.arange(len(self.pool), dtype=np.int64), np.concatenate(named))
+        self._members = [*named, rest]
+
+    def places(self, n: int, busy: Rows) -> list[tuple[Rows, int]]:
+        """Members and number of places of each part for a selection of n; `busy` rows (sorted) are not available.
+
+        Raises:
+            PoolError: fewer than n prompts are available in all parts that have a share.
+        """
+        shares = np.array([*self.shares.values(), max(1.0 - sum(self.shares.values()), 0.0)])
+        free = np.array([len(members) - int(np.isin(members, busy).sum()) for members in self._members])
+        exact = n * shares + self._carried
+        counts = np.minimum(np.maximum(np.floor(exact + 1e-9), 0), free).astype(np.int64)
+        while (missing := n - int(counts.sum())) > 0:
+            room = np.flatnonzero((counts < free) & (shares > 0))
+            if not len(room):
+                raise PoolError(
+                    f"asked for {n} prompts, but only {int(free[shares > 0].sum())} are available in the categories of the"
+                    " quota: observe or forget those in flight, or change the quota"
+                )
+            order = room[np.argsort(-(exact - counts)[room], kind="stable")]
+            counts[order[:missing]] += 1
+        while int(counts.sum()) > n:
+            counts[np.argmax(np.where(counts > 0, counts - exact, -np.inf))] -= 1
+        # What an exhausted category could not serve is not owed to it for ever.
+        self._carried = np.clip(exact - counts, -1.0, 1.0)
+        return list(zip(self._members, counts.tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"names": list(self.shares), "carried": self._carried.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if list(state["names"]) == list(self.shares):
+            self._carried = np.array(state["carried"], np.float64)

@@ -1,0 +1,28 @@
+"""Every Python block of README and docs runs."""
+
+import pytest
+
+from tests.docs.blocks import ROOT, blocks, run
+
+ELSEWHERE = {"adapters", "tasks"}
+"""Folders whose pages run in tests of their own, with the trainer, a stand-in or data."""
+PAGES = sorted(
+    page
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    if not ELSEWHERE & set(page.relative_to(ROOT).parts) and blocks(page)
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(page)
+
+
+def test_pages_link_to_files_that_exist():
+    import re
+
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target and not target.startswith("mailto:"):
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"

@@ -1,0 +1,96 @@
+import numpy as np
+
+from edgewise import Curriculum, PromptPool
+from edgewise.advice import ALARMS, HINTS
+
+
+def made(selector="uniform", size=600, categories=3, **options):
+    pool = PromptPool(range(size), [f"c{i % categories}" for i in range(size)])
+    return Curriculum(pool, selector, **{"rollouts": 8, **options})
+
+
+def train(curriculum, rate, steps=12, n=32, seed=0):
+    """`rate(rows)`: true success rates."""
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        batch = curriculum.select(n)
+        curriculum.observe(batch, rng.random((n, 8)) < np.asarray(rate(batch.rows))[:, None])
+    return {advice.rule: str(advice) for advice in curriculum.advice()}
+
+
+def test_a_run_that_works_needs_no_advice():
+    assert train(made(), lambda rows: np.full(len(rows), 0.5)) == {}
+
+
+def test_a_category_whose_grader_fails_is_named_with_what_to_do():
+    advice = train(made(), lambda rows: np.where(rows % 3 == 1, 0.0, 0.5))
+    assert list(advice) == ["grader"]
+    assert "'c1'" in advice["grader"]
+    assert "answer format" in advice["grader"]
+
+
+def test_no_success_at_all():
+    assert list(train(made(), lambda rows: np.zeros(len(rows)))) == ["no_success", "calibration"] or list(
+        train(made(), lambda rows: np.zeros(len(rows)))
+    ) == ["no_success"]
+
+
+def test_a_grader_that_accepts_everything():
+    assert "all_right" in train(made(), lambda rows: np.ones(len(rows)))
+
+
+def test_predictions_that_lag_are_an_alarm():
+    curriculum = made("mopps:decay=1.0", size=40)
+    train(curriculum, lambda rows: np.full(len(rows), 0.05), steps=60)
+    assert "calibration" in train(curriculum, lambda rows: np.full(len(rows), 0.95), steps=8)
+
+
+def test_prompts_that_are_given_up_are_counted():
+    curriculum = made()
+    for _ in range(6):
+        curriculum.forget(curriculum.select(20).take(np.arange(8)))
+        batch = curriculum.batch()
+        curriculum.observe(batch, np.tile([1.0, 0, 1, 0, 1, 0, 1, 0], (len(batch), 1)))
+    advice = {item.rule: item for item in curriculum.advice()}
+    assert advice["lost"].level == "alarm"
+    assert "48 of 120" in advice["lost"].text
+
+
+def test_a_clock_that_does_not_move_is_reported():
+    curriculum = made(size=2000)
+    curriculum.select(1)
+    for _ in range(140):
+        batch = curriculum.select(32)
+        curriculum.observe(batch, np.tile([1.0, 0, 1, 0, 1, 0, 1, 0], (32, 1)))
+    assert curriculum.steps == 1
+    assert "advance()" in next(item.text for item in curriculum.advice() if item.rule == "clock")
+
+
+def test_hints_are_shown_only_without_alarms():
+    hint = train(made(), lambda rows: np.where(rows % 2 == 0, 0.5, 0.005), steps=20)
+    assert "silent" not in hint or "too hard" in hint["silent"]
+    silent = train(made(), lambda rows: np.where(rows % 4 == 0, 0.5, 0.001), steps=20)
+    assert "too hard for groups of 8" in silent["silent"]
+    both = train(made(), lambda rows: np.where(rows % 3 == 1, 0.0, 0.001), steps=30)
+    assert not set(both) & set(HINTS)
+
+
+def test_selection_that_does_not_pay_is_said():
+    curriculum = made("uniform", random_share=0.3)
+    advice = train(curriculum, lambda rows: np.full(len(rows), 0.4), steps=20)
+    assert "selection does not pay" in advice["no_gain"]
+
+
+def test_a_starved_category_is_named():
+    curriculum = made(quota={"c0": 0.5, "c1": 0.5, "c2": 0.0})
+    assert "'c2'" in train(curriculum, lambda rows: np.full(len(rows), 0.5))["starved"]
+
+
+def test_every_rule_survives_an_empty_run_and_prompts_that_are_gone():
+    assert made().advice() == []
+    assert set(ALARMS).isdisjoint(HINTS)
+    curriculum = made(size=60)
+    train(curriculum, lambda rows: np.full(len(rows), 0.5), n=20)
+    other = Curriculum(PromptPool(range(30), [f"c{i % 2}" for i in range(30)]), "uniform", rollouts=8)
+    other.load_state_dict(curriculum.state_dict())
+    other.advice()
