@@ -20,9 +20,11 @@ import torch
 from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
+from edgewise.lab.evaluation.pictures import check_pictures
 from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
 from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy
+from edgewise.lab.model.vision import data_uri
 from edgewise.lab.run.config import claim
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.parallel import find_device
@@ -97,7 +99,8 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
     Returns:
         the content of evaluation.json: settings, `k` 1..samples, `slices` by property and value, each with `problems`,
         `strict` and `outcome` (`mean`, `low`, `high` over k), `reasons`, `nll` in nats a token of gold solution and the
-        `guessing_floor`; and `samples` one can read.
+        `guessing_floor`; `texts` one can read; and `pictures`, where problems have some: the accuracy on `problems` of them
+        with their pictures and, for comparison, with blank ones.
     """
     policy, device = Policy.load(find(config.base)), find_device(config.device)
     policy.model.to(device)
@@ -139,6 +142,12 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
         },
         "texts": texts,
     }
+    generator = torch.Generator(next(policy.model.parameters()).device).manual_seed(config.seed)
+    check = check_pictures(
+        policy, problems, config.max_new_tokens, config.temperature, min(config.samples, 4), generator
+    )
+    if check is not None:
+        result["pictures"] = check.to_json()
     if out is not None:
         _write_problems(out / "problems.jsonl", counts)
         write_json(out / "evaluation.json", result)
@@ -209,6 +218,7 @@ def _line(rows: npt.NDArray[np.int64], rolled: Rolled, config: ExamConfig) -> di
             "row": int(row),
             "category": rolled.problems[i * config.samples].category,
             "prompt": rolled.problems[i * config.samples].prompt,
+            "images": [data_uri(image) for image in rolled.problems[i * config.samples].images],
             "completion": rolled.completions[i * config.samples],
             "gold": rolled.problems[i * config.samples].solution,
             "reason": verdicts[i][0].reason,

@@ -52,10 +52,12 @@ class Roller:
         max_new_tokens: int,
         temperature: float = 1.0,
         here: World = ALONE,
+        *,
+        without_pictures: bool = False,
     ):
         self.policy, self.problems, self.here = policy, problems, here
         self.max_new_tokens, self.temperature = max_new_tokens, temperature
-        self.encoded = policy.encode(problems)
+        self.encoded = policy.encode(problems, without_pictures=without_pictures)
         longest = max(map(len, self.encoded))
         if longest + max_new_tokens > policy.model.config.max_position_embeddings:
             raise ConfigError(
