@@ -18,6 +18,9 @@ from edgewise.lab.model.vision import Vision
 ROPE_BLOCK = 4096
 """The table of rotations grows by multiples of this many positions."""
 
+JOINED = 512
+"""Projections are joined in models of a smaller hidden size; in larger ones the copies would cost memory and gain nothing."""
+
 
 class Cache:
     """Keys and values of every layer, allocated once for the longest sequence: (layers, 2, rows, kv heads, time, head)."""
@@ -92,13 +95,19 @@ class Attention(nn.Module):
         return torch.cat([part.weight for part in parts]), bias
 
     def project(
-        self, x: Tensor, joined: tuple[Tensor, Tensor | None], rope: tuple[Tensor, Tensor]
+        self, x: Tensor, rope: tuple[Tensor, Tensor], joined: tuple[Tensor, Tensor | None] | None = None
     ) -> tuple[Tensor, ...]:
         """Query, key (both rotated) and value heads of x (..., hidden): each (..., heads, size).
 
-        `rope` broadcasts against (..., heads, size).
+        `rope` broadcasts against (..., heads, size); `joined` is what `joined()` returned, if it is at hand.
         """
-        mixed = F.linear(x, *joined).unflatten(-1, (-1, self.size))
+        if joined is None and self.q_proj.in_features < JOINED:
+            joined = self.joined()
+        if joined is not None:
+            mixed = F.linear(x, *joined)
+        else:
+            mixed = torch.cat([self.q_proj(x), self.k_proj(x), self.v_proj(x)], -1)
+        mixed = mixed.unflatten(-1, (-1, self.size))
         turning = self.heads + self.kv_heads
         if self.normed:
             q, k = self.q_norm(mixed[..., : self.heads, :]), self.k_norm(mixed[..., self.heads : turning, :])
@@ -111,7 +120,7 @@ class Attention(nn.Module):
         self, x: Tensor, rope: tuple[Tensor, Tensor], past: Tensor | None, start: int, mask: Tensor | None
     ) -> Tensor:
         rows, time, _ = x.shape
-        q, k, v = (part.transpose(1, 2) for part in self.project(x, self.joined(), rope))
+        q, k, v = (part.transpose(1, 2) for part in self.project(x, rope))
         if past is not None:
             past[0, :, :, start : start + time] = k
             past[1, :, :, start : start + time] = v
