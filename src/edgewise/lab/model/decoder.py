@@ -293,10 +293,28 @@ class Decoder(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention of q (rows, heads, time, size) to k and v (rows, kv heads, keys, size); causal where there is no mask."""
+    """Attention of q (rows, heads, time, size) to k and v (rows, kv heads, keys, size); causal where there is no mask.
+
+    A mask is (rows or 1, 1, time, keys), or what `fold_mask` made of it.
+    """
     groups = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+    if mask is None:
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    # Query heads that share a key head stand one below the other, so that keys and values are not repeated.
+    time = q.shape[2]
+    if mask.dim() == 2:
+        mask = mask[None, None]
+    if mask.shape[2] == time:
+        mask = fold_mask(mask, groups)
+    folded = q.unflatten(1, (-1, groups)).flatten(2, 3)
+    out = F.scaled_dot_product_attention(folded, k, v, attn_mask=mask)
+    return out.unflatten(2, (groups, time)).flatten(1, 2)
+
+
+def fold_mask(mask: Tensor, groups: int) -> Tensor:
+    """The mask (rows, 1, time, keys) of `groups` query heads that stand one below the other: (rows, 1, groups * time, keys)."""
+    return mask.repeat(1, 1, groups, 1)
 
 
 def rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from edgewise.errors import ConfigError
-from edgewise.lab.model.decoder import Decoder, Layer, attend
+from edgewise.lab.model.decoder import Decoder, Layer, attend, fold_mask
 from edgewise.lab.model.vocabulary import token_logprobs
 
 SPREAD = 1.5
@@ -232,23 +232,32 @@ def hidden_states(model: Decoder, pack: GroupPack, recompute: bool = False) -> T
     turns = model.turns(int(pack.positions.max()) + 1)[:, pack.positions, None]
     rope = (turns[0], turns[1])
     x = model.embed(pack.tokens)
+    groups = model.config.num_attention_heads // model.config.num_key_value_heads
+    masks = [None if bucket.mask is None else fold_mask(bucket.mask.to(x.dtype), groups) for bucket in pack.buckets]
     *early, last = (cast(Layer, layer) for layer in model.model.layers)
     for layer in early:
         if recompute and torch.is_grad_enabled():
-            x = cast(Tensor, checkpoint(_layer, layer, x, pack, rope, None, use_reentrant=False))
+            x = cast(Tensor, checkpoint(_layer, layer, x, pack, rope, masks, None, use_reentrant=False))
         else:
-            x = _layer(layer, x, pack, rope, None)
+            x = _layer(layer, x, pack, rope, masks, None)
     # Nothing reads the other places of the last layer but its own attention.
-    return _layer(last, x, pack, rope, pack.read)
+    return _layer(last, x, pack, rope, masks, pack.read)
 
 
-def _layer(layer: Layer, x: Tensor, pack: GroupPack, rope: tuple[Tensor, Tensor], read: Tensor | None) -> Tensor:
+def _layer(
+    layer: Layer,
+    x: Tensor,
+    pack: GroupPack,
+    rope: tuple[Tensor, Tensor],
+    masks: list[Tensor | None],
+    read: Tensor | None,
+) -> Tensor:
     """One layer on x (N, hidden): its output at the places `read`, or at all."""
     attention = layer.self_attn
     q, k, v = attention.project(layer.input_layernorm(x), rope)
     v = v.to(q.dtype)
     outputs = []
-    for bucket in pack.buckets:
+    for bucket, mask in zip(pack.buckets, masks, strict=True):
         shape = bucket.queries.shape
         # (rows, heads, width, size)
         own = q.index_select(0, bucket.queries.flatten()).unflatten(0, shape).transpose(1, 2)
@@ -256,7 +265,7 @@ def _layer(layer: Layer, x: Tensor, pack: GroupPack, rope: tuple[Tensor, Tensor]
             part.index_select(0, bucket.keys.flatten()).unflatten(0, bucket.keys.shape).transpose(1, 2)
             for part in (k, v)
         )
-        mask = None if bucket.mask is None else bucket.mask.to(q.dtype)
+        mask = None if mask is None else mask.to(q.dtype)
         outputs.append(attend(own, keys, values, mask).transpose(1, 2).flatten(2).flatten(0, 1))
     gathered = pack.gathered if read is None else pack.gathered.index_select(0, read)
     x = x if read is None else x.index_select(0, read)
