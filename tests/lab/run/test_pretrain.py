@@ -269,7 +269,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         pretrain(PretrainConfig(difficulty={"op": {"1-2": 0.2, "3": 0.7}}), run)
     with pytest.raises(ConfigError, match="precision must be one of"):
         PretrainConfig(precision="fp8")
-    with pytest.raises(ConfigError, match="tokens must be at least 1"):
+    with pytest.raises(ConfigError, match="tokens must be a whole number of at least 1, got 0"):
         PretrainConfig(tokens=0)
     with pytest.raises(ConfigError, match="device must be"):
         pretrain(PretrainConfig(device="gpu"), run)
