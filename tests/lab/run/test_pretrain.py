@@ -78,7 +78,8 @@ def test_midtraining_goes_on_from_a_checkpoint(base: Path, tmp_path: Path) -> No
     assert lines(tmp_path)[0]["loss"] < 1.1 * lines(base.parent.parent)[-1]["loss"]
     assert Policy.load(after).task_spec == Policy.load(base).task_spec
     changed = [name for name, value in weights(after).items() if not torch.equal(value, weights(base)[name])]
-    assert len(changed) == len(weights(base))
+    # Where the file's family has a bias that the model lacks, it is a constant 0.
+    assert set(weights(base)) - set(changed) <= {f"model.layers.{i}.self_attn.o_proj.bias" for i in range(2)}
 
 
 def test_accumulated_packs_make_one_large_step(tmp_path: Path) -> None:
