@@ -198,7 +198,15 @@ def test_prompts_may_get_different_numbers_of_rollouts(base: Path, tmp_path: Pat
 
 
 def test_surplus_groups_of_a_gate_train_the_next_step(base: Path, tmp_path: Path) -> None:
-    config = rl_config(base, selector="uniform", gate="informative", steps=6, prompts=6, rollouts=8, save_every=1)
+    config = rl_config(
+        base,
+        selector="uniform",
+        gate="informative",
+        gate_options={"refill": "batch"},
+        steps=6,
+        prompts=6,
+        rollouts=8,
+    )
     trainer = Trainer(config, tmp_path)
     kept = []
     trainer.run(

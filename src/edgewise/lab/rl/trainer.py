@@ -147,7 +147,9 @@ class Trainer:
             rolled = self.roller.roll(batch.rows, batch.rollouts, self.generator)
             rewards = rolled.rewards(self.config.reward)
             clock = time.perf_counter()
-            feedback = self.curriculum.observe(batch, rewards, correct=rolled.correct)
+            feedback = self.curriculum.observe(
+                batch, rewards, correct=rolled.correct, lengths=rolled.tensors.lengths.cpu().numpy()
+            )
             selecting += time.perf_counter() - clock
             rounds.append(Round(batch, rolled, rewards))
             group = np.repeat(np.arange(len(batch)), batch.rollouts)
