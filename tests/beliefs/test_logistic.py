@@ -9,7 +9,9 @@ from scipy.special import expit
 
 from edgewise.beliefs import AbilityBelief, Belief, FeatureBelief
 from edgewise.distributions import LogitNormal, logit_posterior
+from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool
+from edgewise.selectors import EdgeSelector
 
 
 def logits(belief: Belief, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,3 +142,109 @@ def test_mean_and_spread_are_those_of_the_draws() -> None:
     drawn = belief.draw(rows, np.random.default_rng(0)).reshape(3, -1)
     np.testing.assert_allclose(belief.mean(np.arange(3)), drawn.mean(1), atol=0.01)
     np.testing.assert_allclose(belief.std(np.arange(3)), drawn.std(1), atol=0.01)
+
+
+def test_many_categories_cost_no_matrix_and_predict_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offsets independent given the global ability: exact without drift of the global ability, close with it."""
+    for drift, tolerance in ((0.0, 1e-6), (0.1, 0.02)):
+        rng = np.random.default_rng(0)
+        pool = PromptPool(range(400), [f"c{i % 40:02d}" for i in range(400)])
+        full = AbilityBelief(pool, drift=drift, offset=1.0)
+        monkeypatch.setattr("edgewise.beliefs.ability.EXACT", 10)
+        star = AbilityBelief(pool, drift=drift, offset=1.0)
+        assert star._covariance.shape == (2, 42)
+        truth = expit(np.linspace(-2, 2, 40)[np.arange(400) % 40] + 0.5 * rng.standard_normal(400))
+        for _ in range(40):
+            rows = rng.choice(400, 24, replace=False)
+            s = rng.binomial(8, truth[rows])
+            for belief, size in ((full, 256), (star, 10)):
+                monkeypatch.setattr("edgewise.beliefs.ability.EXACT", size)
+                belief.observe(rows, s, np.full(24, 8))
+                belief.advance()
+        monkeypatch.setattr("edgewise.beliefs.ability.EXACT", 10)
+        found, spread = star.mean(np.arange(400)), star.std(np.arange(400))
+        state = star.state_dict()
+        monkeypatch.setattr("edgewise.beliefs.ability.EXACT", 256)
+        np.testing.assert_allclose(found, full.mean(np.arange(400)), atol=tolerance)
+        np.testing.assert_allclose(spread, full.std(np.arange(400)), atol=tolerance)
+        # A state of either form is read by the other.
+        again = AbilityBelief(pool, drift=drift, offset=1.0)
+        again.load_state_dict(state)
+        np.testing.assert_allclose(again.mean(np.arange(400)), found, atol=1e-9)
+        monkeypatch.setattr("edgewise.beliefs.ability.EXACT", 10)
+        back = AbilityBelief(pool, drift=drift, offset=1.0)
+        back.load_state_dict(full.state_dict())
+        np.testing.assert_allclose(back.mean(np.arange(400)), full_mean(full, monkeypatch), atol=1e-9)
+        monkeypatch.setattr("edgewise.beliefs.ability.EXACT", 256)
+
+
+def full_mean(belief: AbilityBelief, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    with monkeypatch.context() as context:
+        context.setattr("edgewise.beliefs.ability.EXACT", 256)
+        return belief.mean(np.arange(len(belief.pool)))
+
+
+def test_thousands_of_categories_are_affordable() -> None:
+    pool = PromptPool(range(12_000), [f"c{i % 6000}" for i in range(12_000)])
+    belief = AbilityBelief(pool)
+    for _ in range(20):
+        belief.observe(np.arange(0, 640, 10), np.full(64, 7), np.full(64, 8))
+        belief.advance()
+    mean = belief.mean(np.array([0, 6000, 5, 11_999]))
+    assert mean[0] > mean[1] > mean[2] == mean[3] > 0.5
+    assert sum(value.nbytes for value in belief.state_dict().values() if isinstance(value, np.ndarray)) < 10**6
+
+
+def test_more_features_than_can_be_afforded_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"2000 features and 0 categories are more than 1024.*PCA"):
+        FeatureBelief(PromptPool(range(3), features=np.zeros((3, 2000))))
+
+
+def test_prompts_keep_what_their_rollouts_showed_where_labels_are_renamed(caplog: pytest.LogCaptureFixture) -> None:
+    truth = np.array([0.05, 0.3, 0.6, 0.95])[np.arange(60) % 4]
+    rng = np.random.default_rng(0)
+    pool = PromptPool(range(60), [f"level {i % 4}" for i in range(60)])
+    edge = EdgeSelector(pool, rollouts=8)
+    for _ in range(20):
+        rows = edge.select(8)
+        edge.observe(rows, rng.binomial(8, truth[rows]), 8)
+    edge.advance()
+    seen = edge.belief.seen.rows.astype(np.int64)
+    before = edge.predict(seen)
+    for labels, spelling in (
+        ([f"L{i % 4}" for i in range(60)], "the pool has 'L0', 'L1', 'L2'"),
+        (None, "the pool has none"),
+    ):
+        again = EdgeSelector(PromptPool(range(60), labels), rollouts=8)
+        again.load_state_dict(edge.state_dict())
+        assert [spelling in record.getMessage() for record in caplog.records] == [True], "one warning"
+        assert "'level 0', 'level 1', 'level 2'" in caplog.records[0].getMessage()
+        caplog.clear()
+        # One group or two weigh less against a wider prior, but they weigh.
+        np.testing.assert_allclose(again.predict(seen), before, atol=0.25)
+        easy, hard = seen % 4 == 3, seen % 4 == 0
+        assert again.predict(seen[easy]).min() > again.predict(seen[hard]).max()
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
+def test_a_state_from_a_pool_with_other_columns_is_refused_with_the_reason(before: bool, after: bool) -> None:
+    features = np.random.default_rng(0).normal(size=(20, 3))
+    one, other = (
+        EdgeSelector(PromptPool(range(20), features=features if given else None)) for given in (before, after)
+    )
+    with pytest.raises(CheckpointError, match=r"expected a (Ability|Feature)Belief.*categories and features as before"):
+        other.load_state_dict(one.state_dict())
+
+
+def test_many_features_are_learned_by_the_groups_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    pool = PromptPool(range(80), ["a", "b"] * 40, rng.normal(size=(80, 60)))
+    means = []
+    for small in (256, 10):
+        monkeypatch.setattr("edgewise.beliefs.features.SMALL", small)
+        belief, draws = FeatureBelief(pool), np.random.default_rng(1)
+        for _ in range(10):
+            belief.observe(draws.choice(80, 8, replace=False), draws.binomial(8, 0.4, 8), np.full(8, 8))
+            belief.advance()
+        means.append(np.stack([belief.mean(np.arange(80)), belief.std(np.arange(80))]))
+    np.testing.assert_allclose(means[0], means[1], atol=1e-9)

@@ -11,6 +11,9 @@ from edgewise.distributions import LogitNormal
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 
+EXACT = 256
+"""Most weights whose full covariance is kept: work a step grows with the cube of their number."""
+
 
 @beliefs.register("ability")
 class AbilityBelief(LogisticBelief):
@@ -20,6 +23,10 @@ class AbilityBelief(LogisticBelief):
     stationary process around 0. A category without data therefore follows the others. d_i ~ N(0, tau_c^2), with tau_c
     learned online: uninformative labels give a large tau, informative labels a small one. Rasch's model of item response
     theory, filtered online.
+
+    Up to 254 categories have their full covariance. With more, offsets are taken to be independent given the global ability,
+    so that work and memory grow with the number of categories; what the drift of the global ability adds to the covariance
+    of two offsets is dropped.
 
     Args:
         pool: the prompts; categories sharpen the belief, none are needed.
@@ -76,13 +83,62 @@ class AbilityBelief(LogisticBelief):
 
     def _abilities(self) -> tuple[Floats, Floats]:
         """Mean and variance of theta_c by category code, (C + 1,) each."""
-        variance = self._covariance.diagonal()
-        spread = variance[0] + 2.0 * self._covariance[0, 1:] + variance[1:]
+        with_global, variance = self._covariance if self._star else (self._covariance[0], self._covariance.diagonal())
+        spread = variance[0] + 2.0 * with_global[1:] + variance[1:]
         return self._mean[0] + self._mean[1:], np.maximum(spread, 0.0)
 
-    def _gathered(self, rows: Rows, weight: Floats, gradient: Floats) -> tuple[Floats, Floats]:
+    def _update(self, rows: Rows, precision: Floats, score: Floats) -> None:
         code, size = self.pool.category_index(rows), len(self._mean) - 1
-        each, score = np.bincount(code, weight, size), np.bincount(code, gradient, size)
+        each, gradient = np.bincount(code, precision, size), np.bincount(code, score, size)
+        if self._star:
+            self._condition_star(each, gradient)
+            return
         information = np.diag(np.concatenate([[each.sum()], each]))
         information[0, 1:] = information[1:, 0] = each
-        return information, np.concatenate([[score.sum()], score])
+        self._condition(information, np.concatenate([[gradient.sum()], gradient]))
+
+    # Many categories: of the covariance, the row of the global ability and the diagonal, (2, d). Given the global ability
+    # the offsets are independent, which evidence leaves true and drift of the global ability makes an approximation.
+
+    @property
+    def _star(self) -> bool:
+        return len(self._variance) > EXACT
+
+    def _prior_covariance(self) -> Floats:
+        if not self._star:
+            return super()._prior_covariance()
+        return np.stack([np.where(np.arange(len(self._variance)) == 0, self._variance, 0.0), self._variance])
+
+    def _drift_covariance(self, kept: Floats) -> None:
+        if not self._star:
+            super()._drift_covariance(kept)
+            return
+        self._covariance *= np.stack([kept[0] * kept, kept**2])
+        self._covariance[1] += self._drift
+        self._covariance[0, 0] += self._drift[0]
+
+    def _condition_star(self, precision: Floats, score: Floats) -> None:
+        """Evidence on theta_c = theta + u_c by category, with u_c = m_c + slope (theta - m) + e_c, Var e_c = rest."""
+        with_global, variance = self._covariance
+        slope = with_global[1:] / variance[0]
+        rest = np.maximum(variance[1:] - slope * with_global[1:], 0.0)
+        marginal = 1.0 + precision * rest
+        total = 1.0 / (1.0 / variance[0] + ((1.0 + slope) ** 2 * precision / marginal).sum())
+        moved = total * ((1.0 + slope) * score / marginal).sum()
+        rest = rest / marginal
+        slope = slope - rest * precision * (1.0 + slope)
+        self._mean = self._mean + np.concatenate([[moved], rest * score + slope * moved])
+        self._covariance = np.stack(
+            [np.concatenate([[total], slope * total]), np.concatenate([[total], rest + slope**2 * total])]
+        )
+
+    def _carry_covariance(self, saved: Floats, old: Rows, new: Rows) -> None:
+        if self._star:
+            star = np.stack([saved[0], saved.diagonal()]) if saved.shape[0] == saved.shape[1] else saved
+            self._covariance[:, new] = star[:, old]
+            return
+        if saved.shape[0] != saved.shape[1]:
+            full = np.outer(saved[0], saved[0]) / saved[0, 0]
+            np.fill_diagonal(full, saved[1])
+            saved = full
+        super()._carry_covariance(saved, old, new)

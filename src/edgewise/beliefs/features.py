@@ -14,7 +14,9 @@ from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool
 
 LARGEST = 1024
-"""Most weights, features and categories together: work a step grows with the cube of their number."""
+"""Most features and categories together: memory, and work for each prompt that is predicted, grow with their square."""
+SMALL = 256
+"""Most weights that are updated by solving with their whole covariance; more, by the groups of a step."""
 _BLOCK = 4096
 _SAMPLE = 65536
 
@@ -24,7 +26,7 @@ class FeatureBelief(LogisticBelief):
     """logit p_i = w_0(t) + x_i . w(t) + u_c(t) + b_i with x_i the prompt's features (embeddings, `hashed_features`).
 
     The level w_0 moves as a random walk, the other weights as stationary processes around 0, all with full covariance:
-    d^2 memory and d^3 work a step, d^2 a prompt that is predicted, d the features and categories together, at most 1,024.
+    d^2 memory, d^2 work a group observed and a prompt predicted, d the features and categories together, at most 1,024.
     Features are standardised once by mean and deviation over (an even sample of) the pool, so their scale does not matter;
     constant ones have no effect. The prior gives x_i . w the standard deviation `strength` for any number of features, which
     may exceed that of observations. Where prompts have categories too, each category has an offset u_c and its own tau, as
@@ -64,8 +66,8 @@ class FeatureBelief(LogisticBelief):
         count, categories = pool.features.shape[1], len(pool.category_names)
         if count + categories > LARGEST:
             raise ConfigError(
-                f"{count} features and {categories} categories are more than {LARGEST}: work a step grows with the cube of"
-                " their number. Reduce the features to a few hundred columns (PCA, or ew.features.hashed_features of the"
+                f"{count} features and {categories} categories are more than {LARGEST}: memory and work grow with the"
+                " square of their number. Reduce the features to a few hundred columns (PCA, or ew.features.hashed_features of the"
                 " texts), or merge categories"
             )
         sample = pool.features[:: -(-len(pool) // _SAMPLE)].astype(np.float64)
@@ -120,6 +122,14 @@ class FeatureBelief(LogisticBelief):
             variance[part] = np.einsum("nd,nd->n", design @ self._covariance, design)
         return mean, np.maximum(variance, 0.0)
 
-    def _gathered(self, rows: Rows, weight: Floats, gradient: Floats) -> tuple[Floats, Floats]:
+    def _update(self, rows: Rows, precision: Floats, score: Floats) -> None:
         design = self._design(rows)
-        return design.T @ (design * weight[:, None]), design.T @ gradient
+        if len(self._mean) <= SMALL or 2 * len(rows) > len(self._mean):
+            self._condition(design.T @ (design * precision[:, None]), design.T @ score)
+            return
+        # The same by the matrix inversion lemma: a system of as many equations as groups, not weights.
+        scaled = design * np.sqrt(precision)[:, None]
+        known = scaled @ self._covariance
+        self._covariance -= known.T @ np.linalg.solve(np.eye(len(rows)) + known @ scaled.T, known)
+        self._covariance = 0.5 * (self._covariance + self._covariance.T)
+        self._mean = self._mean + self._covariance @ (design.T @ score)

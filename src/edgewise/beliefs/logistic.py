@@ -107,8 +107,8 @@ class LogisticBelief(Belief):
         """Mean and variance of x_i . w, (n,) each."""
 
     @abstractmethod
-    def _gathered(self, rows: Rows, weight: Floats, gradient: Floats) -> tuple[Floats, Floats]:
-        """sum_i weight_i x_i x_i', (d, d), and sum_i gradient_i x_i, (d,)."""
+    def _update(self, rows: Rows, precision: Floats, score: Floats) -> None:
+        """Weights after evidence on x_i . w with this precision and score at the present mean, (n,) each."""
 
     def distribution(self, rows: Rows) -> LogitNormal:
         mean, variance = self._shared(rows)
@@ -158,8 +158,7 @@ class LogisticBelief(Belief):
             kept[0] = 1.0
             for _ in range(steps):
                 self._mean *= kept
-                self._covariance *= kept[:, None] * kept
-                self._covariance.flat[:: len(self._mean) + 1] += self._drift
+                self._drift_covariance(kept)
         super().advance(steps)
 
     def grow(self) -> None:
@@ -204,7 +203,7 @@ class LogisticBelief(Belief):
     def _start_weights(self) -> None:
         """Weights before any data: around 0, and around the mean logit of known rates where there are any."""
         self._variance, self._drift = self._prior_weights()
-        self._mean, self._covariance = np.zeros(len(self._variance)), np.diag(self._variance)
+        self._mean, self._covariance = np.zeros(len(self._variance)), self._prior_covariance()
         self.centre = np.zeros(len(self.pool.category_names) + 1)
         rates = self.pool.priors
         if rates is None or np.isnan(rates).all():
@@ -230,7 +229,7 @@ class LogisticBelief(Belief):
     def _carry_weights(self, mean: Floats, covariance: Floats, names: list[str]) -> None:
         """Take over weights whose offsets are numbered after `names`; those of new categories start afresh."""
         offsets, fixed = len(mean) - self.fixed, self.fixed
-        if offsets not in (0, len(names) + 1) or covariance.shape != (len(mean), len(mean)):
+        if mean.ndim != 1 or offsets not in (0, len(names) + 1):
             raise CheckpointError(
                 f"the saved weights have shape {mean.shape}, expected ({fixed + len(names) + 1},):"
                 " make the pool with as many features as before"
@@ -239,9 +238,18 @@ class LogisticBelief(Belief):
         old = np.concatenate([np.arange(fixed), fixed + source[source >= 0]])
         new = np.concatenate([np.arange(fixed), fixed + np.flatnonzero(source >= 0)])
         self._variance, self._drift = self._prior_weights()
-        self._mean, self._covariance = np.zeros(len(self._variance)), np.diag(self._variance)
+        self._mean, self._covariance = np.zeros(len(self._variance)), self._prior_covariance()
         self._mean[new] = mean[old]
-        self._covariance[np.ix_(new, new)] = covariance[np.ix_(old, old)]
+        self._carry_covariance(covariance, old, new)
+
+    def _prior_covariance(self) -> Floats:
+        return np.diag(self._variance)
+
+    def _carry_covariance(self, saved: Floats, old: Rows, new: Rows) -> None:
+        """Take over the covariance of weights `old` of a state as that of weights `new`."""
+        if saved.ndim != 2 or saved.shape[0] != saved.shape[1]:
+            raise CheckpointError(f"the saved covariance has shape {saved.shape}, expected a square")
+        self._covariance[np.ix_(new, new)] = saved[np.ix_(old, old)]
 
     def _relabel(self, state: Mapping[str, Any], remap: Rows | None, mean: Floats) -> None:
         """Keep what prompts' own rollouts showed of their logits where their category is called otherwise now.
@@ -301,8 +309,7 @@ class LogisticBelief(Belief):
         site = np.maximum(1.0 / left - 1.0 / width, 0.0)
         score = (after - centre) / left
         marginal = 1.0 + site * own_variance
-        information, gradient = self._gathered(rows, site / marginal, score / marginal)
-        self._update(information, gradient)
+        self._update(rows, site / marginal, score / marginal)
         first = seen["a"][slots] == 0
         if self.pool.priors is not None:
             first &= np.isnan(self.pool.priors[rows])
@@ -316,7 +323,12 @@ class LogisticBelief(Belief):
         seen["last"][slots] = outcomes(s, k)
         seen["successes"][slots] = seen["trials"][slots] = 0
 
-    def _update(self, information: Floats, gradient: Floats) -> None:
+    def _drift_covariance(self, kept: Floats) -> None:
+        """One step of drift, in which each weight keeps this share of its deviation from 0, (d,)."""
+        self._covariance *= kept[:, None] * kept
+        self._covariance.flat[:: len(self._mean) + 1] += self._drift
+
+    def _condition(self, information: Floats, gradient: Floats) -> None:
         """Weights after evidence with this precision matrix and score, (d, d) and (d,)."""
         identity = np.eye(len(self._mean))
         covariance = np.linalg.solve(identity + self._covariance @ information, self._covariance)

@@ -80,6 +80,8 @@ class EdgeSelector(BanditSelector):
         exploration: standard deviations by which untried prompts are valued above their expectation, >= 0.
         drift: how far the policy's ability moves in a step, in logits.
         retention: share of the evidence about a prompt's difficulty that survives a policy step.
+        candidate_factor: draw from a uniform sample of this many prompts for each one selected; None: from the whole pool.
+            With features, a selection predicts every prompt it draws from: of a large pool, a sample of 16 is enough.
         seed: seed of the draws.
 
     Example:
@@ -104,12 +106,20 @@ class EdgeSelector(BanditSelector):
         exploration: float = 0.5,
         drift: float = 0.1,
         retention: float = 0.998,
+        candidate_factor: float | None = None,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief
         belief: LogisticBelief = kind(pool, drift=drift, retention=retention)
         acquisition = CalibratedInformative(pool, belief, rollouts, exploration)
-        super().__init__(pool, belief, acquisition, Proportional(pool, sharpness=sharpness), seed=seed)
+        super().__init__(
+            pool,
+            belief,
+            acquisition,
+            Proportional(pool, sharpness=sharpness),
+            candidate_factor=candidate_factor,
+            seed=seed,
+        )
         self.calibration = self.add("calibration", OnlineCalibration(pool, len(Outcome)))
 
     def rates(self, rows: Rows) -> Floats:
