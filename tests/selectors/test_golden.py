@@ -1,0 +1,67 @@
+"""Golden selections: with equal seeds, selectors select the rows that version 0.1 selected."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edgewise as ew
+
+SIZE = 300
+CATEGORY = np.arange(SIZE) % 5
+TRUTH = 1 / (1 + np.exp(-(np.linspace(-2, 2, 5)[CATEGORY] + np.random.default_rng(9).normal(size=SIZE))))
+OPTIONS: dict[str, dict[str, Any]] = {
+    "e2h": {"steps": 20},
+    "mopps16": {"candidate_factor": 4.0},
+    "mopps-mean": {"by": "mean"},
+    "mopps-known": {"known_rates": TRUTH},
+}
+# Hash of the rows of 30 steps by selector and pool.
+GOLDEN = {
+    ("edge", "plain"): "c3df01d95744",
+    ("edge", "labels"): "f4ed02934d11",
+    ("edge", "features"): "2d396dd3d2aa",
+    ("edge", "both"): "3e4118e18218",
+    ("mopps", "plain"): "13f44d4e5566",
+    ("mopps16", "plain"): "50127e6883b1",
+    ("mopps-mean", "plain"): "ea108f4d0ac1",
+    ("mopps-known", "plain"): "b59debc1412f",
+    ("dps", "plain"): "5fcc88776567",
+    ("uniform", "plain"): "919643c5810e",
+    ("greso", "plain"): "56742a488658",
+    ("history_resampling", "plain"): "3ead4d2a99c7",
+    ("lze", "plain"): "30ecf4508f8d",
+    ("difficulty_pools", "plain"): "6bcb905c4e4d",
+    ("adarft", "labels"): "b4156b87cc8b",
+    ("dump", "labels"): "31fc4d953eee",
+    ("e2h", "labels"): "aafbe4b2cb0e",
+    ("sec", "labels"): "a2f79aefdffd",
+    ("static", "labels"): "ef79c998779a",
+    ("mopps", "labels"): "13f44d4e5566",
+    ("uniform", "labels"): "919643c5810e",
+}
+
+
+def make_pool(kind: str) -> ew.PromptPool:
+    labels = [str(code + 1) for code in CATEGORY] if kind in ("labels", "both") else None
+    features = np.random.default_rng(5).normal(size=(SIZE, 6)) if kind in ("features", "both") else None
+    return ew.PromptPool(range(SIZE), labels, features)
+
+
+def selected(name: str, kind: str) -> str:
+    """Hash of the rows of 30 steps of 16 prompts, every third with a refill, some prompts in flight."""
+    selector = ew.make_selector(name.split("16")[0].split("-")[0], make_pool(kind), seed=3, **OPTIONS.get(name, {}))
+    draws, rows = np.random.default_rng(1), []
+    for step in range(30):
+        busy = np.arange(step, SIZE, 41)
+        for n, new_step in ((16, True), (8, False)) if step % 3 == 0 else ((16, True),):
+            rows.append(selector.select(n, exclude=busy, new_step=new_step))
+            busy = np.union1d(busy, rows[-1])
+            selector.observe(rows[-1], draws.binomial(8, TRUTH[rows[-1]]), 8)
+    return hashlib.sha256(np.concatenate(rows).astype("<i8").tobytes()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize(("name", "kind"), GOLDEN)
+def test_selections_are_those_of_version_0_1(name: str, kind: str) -> None:
+    assert selected(name, kind) == GOLDEN[name, kind]
