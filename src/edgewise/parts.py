@@ -60,6 +60,8 @@ class Part:
         """Declare `part` under a name that the state and error messages use; returns it."""
         if name in self._parts or name in ("part", "now", "categories", *self.saved, *self.by_row, *self.by_category):
             raise ConfigError(f"{type(self).__name__} has two parts or attributes called '{name}'")
+        if part.pool is not self.pool:
+            raise ConfigError(f"the {name} of {type(self).__name__} was made for another pool; use the same PromptPool")
         self._parts[name] = part
         return part
 

@@ -81,6 +81,9 @@ class AbilityBelief(LogisticBelief):
         mean, variance = self._abilities()
         return mean[code], variance[code]
 
+    def _located(self, rows: Rows, weights: Floats) -> Floats:
+        return weights[0] + weights[1:][self.pool.category_index(rows)]
+
     def _abilities(self) -> tuple[Floats, Floats]:
         """Mean and variance of theta_c by category code, (C + 1,) each."""
         with_global, variance = self._covariance if self._star else (self._covariance[0], self._covariance.diagonal())

@@ -122,6 +122,11 @@ class FeatureBelief(LogisticBelief):
             variance[part] = np.einsum("nd,nd->n", design @ self._covariance, design)
         return mean, np.maximum(variance, 0.0)
 
+    def _located(self, rows: Rows, weights: Floats) -> Floats:
+        return np.concatenate(
+            [self._design(rows[i : i + _BLOCK]) @ weights for i in range(0, max(len(rows), 1), _BLOCK)]
+        )
+
     def _update(self, rows: Rows, precision: Floats, score: Floats) -> None:
         design = self._design(rows)
         if len(self._mean) <= SMALL or 2 * len(rows) > len(self._mean):

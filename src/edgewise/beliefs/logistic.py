@@ -23,6 +23,9 @@ from edgewise.outcomes import outcomes
 from edgewise.pool import PromptPool
 from edgewise.seen import SeenTable
 
+_SAMPLE = 8192
+"""Most prompts with known rates that feature weights start from."""
+
 
 class StepGroups(NamedTuple):
     """Groups of the present step in the order of rows, so that sums do not depend on the order of observations, (n,) each.
@@ -64,8 +67,9 @@ class LogisticBelief(Belief):
     tau^2 comes from first visits, whose residuals are draws from the prior whatever the selector prefers: it is right when
     E[b^2] after a visit is tau^2 on average (the fixed point of expectation maximisation), and moves by Fisher scoring.
 
-    Success rates known before the run (`pool.priors`) are evidence on the residuals worth `pool.prior_strength` rollouts,
-    relative to the category's mean known logit, from which the category's offset starts. Like all evidence it fades.
+    Success rates known before the run (`pool.priors`) are evidence worth `pool.prior_strength` rollouts: on each prompt's
+    residual, and on each category as much as on one prompt, since the rates may be those of another model. It fades like all
+    evidence.
 
     A late result counts retention ** age of its rollouts.
 
@@ -77,8 +81,8 @@ class LogisticBelief(Belief):
         offsets: whether the categories have offsets.
     """
 
-    # First visits by category: weighted excess of squared residuals, and the weights; mean logit of known rates.
-    by_category: ClassVar[Mapping[str, float]] = {"visits": 0.0, "centre": 0.0}
+    # First visits by category: weighted excess of squared residuals, and the weights.
+    by_category: ClassVar[Mapping[str, float]] = {"visits": 0.0}
 
     def __init__(self, pool: PromptPool, retention: float, residual: float, fixed: int, offsets: bool):
         super().__init__(pool)
@@ -105,6 +109,10 @@ class LogisticBelief(Belief):
     @abstractmethod
     def _shared(self, rows: Rows) -> tuple[Floats, Floats]:
         """Mean and variance of x_i . w, (n,) each."""
+
+    @abstractmethod
+    def _located(self, rows: Rows, weights: Floats) -> Floats:
+        """x_i . weights, (n,)."""
 
     @abstractmethod
     def _update(self, rows: Rows, precision: Floats, score: Floats) -> None:
@@ -165,7 +173,7 @@ class LogisticBelief(Belief):
         self._current = None
         names = self._categories
         super().grow()
-        self._carry_weights(self._mean, self._covariance, names)
+        self._carry_weights(self._mean, self._covariance, self._start, names)
 
     def tau(self) -> Floats:
         """Standard deviation of the residuals by category code, shrunk towards that over all categories, (C + 1,)."""
@@ -186,14 +194,16 @@ class LogisticBelief(Belief):
         self._visits, self._tau = value, None
 
     def state_dict(self) -> dict[str, Any]:
-        weights = {"mean": self._mean.copy(), "covariance": self._covariance.copy()}
+        start = None if self._start is None else self._start.copy()
+        weights = {"mean": self._mean.copy(), "covariance": self._covariance.copy(), "start": start}
         codes = self.pool.category_index(np.sort(self.seen.rows)).astype(np.int32)
         return {**super().state_dict(), **weights, "codes": codes if self.pool.has_categories else codes[:0]}
 
     def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
         super().restore(state, remap)
         mean, covariance = np.asarray(state["mean"], np.float64), np.asarray(state["covariance"], np.float64)
-        self._carry_weights(mean, covariance, state["categories"])
+        start = None if state["start"] is None else np.asarray(state["start"], np.float64)
+        self._carry_weights(mean, covariance, start, state["categories"])
         self._waiting, self._current = [np.flatnonzero(self.seen["trials"] > 0)], None
         self._relabel(state, remap, mean)
 
@@ -201,22 +211,26 @@ class LogisticBelief(Belief):
         return {**super().metrics(), "seen": float(len(self.seen)), "residual": float(self.tau().mean())}
 
     def _start_weights(self) -> None:
-        """Weights before any data: around 0, and around the mean logit of known rates where there are any."""
+        """Weights before any data: around 0, or where known rates put them, each category as certain as one known prompt."""
         self._variance, self._drift = self._prior_weights()
         self._mean, self._covariance = np.zeros(len(self._variance)), self._prior_covariance()
-        self.centre = np.zeros(len(self.pool.category_names) + 1)
+        self._start: Floats | None = None
         rates = self.pool.priors
         if rates is None or np.isnan(rates).all():
             return
         known = np.flatnonzero(~np.isnan(rates))
-        location, code = self._known_logits(known)[0], self.pool.category_index(known)
+        if self.fixed > 1:
+            known = known[:: -(-len(known) // _SAMPLE)]
+        location, precision = self._known_logits(known)
+        code, size = self.pool.category_index(known), len(self.pool.category_names) + 1
+        count = np.bincount(code, minlength=size)
         self._mean[0] = location.mean()
         if self.offsets:
-            size = np.bincount(code, minlength=len(self.centre))
             # As if four further prompts of each category had the pool's mean.
-            offset = np.bincount(code, location - self._mean[0], len(self.centre)) / (size + 4.0)
-            self._mean[self.fixed :] = offset
-        self.centre = self._mean[0] + (self._mean[self.fixed :] if self.offsets else np.zeros(len(self.centre)))
+            self._mean[self.fixed :] = np.bincount(code, location - self._mean[0], size) / (count + 4.0)
+        weight = precision / count[code]
+        self._update(known, weight, weight * (location - self._located(known, self._mean)))
+        self._start = self._mean.copy()
 
     def _known_logits(self, rows: Rows) -> tuple[Floats, Floats]:
         """Logit of each known success rate and its precision at the pool's strength, (n,) each; precision 0 where unknown."""
@@ -226,7 +240,7 @@ class LogisticBelief(Belief):
         precision = np.where(np.isnan(self.pool.priors[rows]), 0.0, strength * rates * (1.0 - rates))
         return logit(rates), precision
 
-    def _carry_weights(self, mean: Floats, covariance: Floats, names: list[str]) -> None:
+    def _carry_weights(self, mean: Floats, covariance: Floats, start: Floats | None, names: list[str]) -> None:
         """Take over weights whose offsets are numbered after `names`; those of new categories start afresh."""
         offsets, fixed = len(mean) - self.fixed, self.fixed
         if mean.ndim != 1 or offsets not in (0, len(names) + 1):
@@ -241,6 +255,9 @@ class LogisticBelief(Belief):
         self._mean, self._covariance = np.zeros(len(self._variance)), self._prior_covariance()
         self._mean[new] = mean[old]
         self._carry_covariance(covariance, old, new)
+        if start is not None:
+            self._start = np.zeros(len(self._mean))
+            self._start[new] = start[old]
 
     def _prior_covariance(self) -> Floats:
         return np.diag(self._variance)
@@ -266,7 +283,7 @@ class LogisticBelief(Belief):
         if not len(renamed):
             return
         old = mean[self.fixed :] if len(mean) > self.fixed else np.zeros(len(names) + 1)
-        new = self._mean[self.fixed :] if self.offsets else np.zeros(len(self.centre))
+        new = self._mean[self.fixed :] if self.offsets else np.zeros(len(self.pool.category_names) + 1)
         slots = self.seen.slots(rows[renamed])
         shift = old[codes[renamed]] - new[code[renamed]]
         self.seen["h"][slots] += self.seen["a"][slots] * shift
@@ -288,7 +305,8 @@ class LogisticBelief(Belief):
         if self.pool.priors is not None:
             location, known = self._known_logits(rows)
             known = known * self.retention**self.now
-            weighted, precision = known * (location - self.centre[code]), precision + known
+            start = np.zeros(len(self._mean)) if self._start is None else self._start
+            weighted, precision = known * (location - self._located(rows, start)), precision + known
         slots = self.seen.slots(rows)
         seen = slots >= 0
         mine = slots[seen]

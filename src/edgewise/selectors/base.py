@@ -212,7 +212,7 @@ class Selector(Part, ABC):
             raise PoolError(
                 f"{name}.choose returned row {twice[0]} (prompt {self._id(twice[0])}) twice; rows are distinct"
             )
-        refused = rows[~candidates.allow(rows)]
+        refused = rows[~candidates.allow(rows)] if candidates.exclude.size or not candidates.is_pool else rows[:0]
         if refused.size:
             why = "is excluded (in flight, say)" if candidates.is_pool else "is not among the candidates"
             raise PoolError(f"{name}.choose returned row {refused[0]} (prompt {self._id(refused[0])}), which {why}")
