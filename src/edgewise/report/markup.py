@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-VOID = frozenset({"img", "input", "meta"})
+VOID = frozenset({"meta", "input"})
 
 
 class Html(str):

@@ -60,13 +60,13 @@ def main(
         ConfigError: no log, or one that cannot be read.
     """
     reader = open_log(Path(path), columns=columns, success=success, scale=scale)
-    with _bar("reading") as show:
+    with reading_bar("reading") as show:
         reader.poll(show)
     log = reader.log
     count_waste(log)
     chosen = [name for name in dict.fromkeys(name.removesuffix("+ds") for name in methods) if name not in NOT_FOLLOWED]
     steps = len(log.starts[0])
-    with _bar("following the log") as show:
+    with reading_bar("following the log") as show:
         total = steps * max(len(chosen), 1)
         savings = estimate_savings(
             log,
@@ -81,7 +81,7 @@ def main(
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Progress | None]:
+def reading_bar(title: str) -> Iterator[Progress | None]:
     """A bar on a terminal, where rich is installed; nothing elsewhere."""
     if not sys.stderr.isatty() or importlib.util.find_spec("rich") is None:
         yield None

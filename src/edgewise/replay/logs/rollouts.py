@@ -50,7 +50,7 @@ class RolloutReader:
         *,
         whole: bool = False,
     ):
-        self.name, self.source, self._files, self._given, self._rule, self._whole = (
+        self.name, self.source, self.files, self._given, self._rule, self._whole = (
             name,
             source,
             files,
@@ -83,7 +83,7 @@ class RolloutReader:
             ConfigError: columns or rewards that do not fit; the file is named.
         """
         changed = False
-        files = self._files()
+        files = self.files()
         sizes = [_size(path) for path in files]
         done, total = 0, sum(sizes)
         for path, size in zip(files, sizes, strict=True):
@@ -101,7 +101,7 @@ class RolloutReader:
     @property
     def path(self) -> Path:
         """Folder of the run, to tell runs of one name apart."""
-        return self._files()[0].parent
+        return self.files()[0].parent
 
     @property
     def log(self) -> RunLog:

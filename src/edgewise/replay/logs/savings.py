@@ -188,10 +188,10 @@ def estimate_savings(
     sampling = _sampling(log, groups)
     scored = groups.random if sampling == "random share" else np.ones(len(groups.rows), bool)
     steps = len(groups.starts) - 1
-    uniform = _ratio(
+    uniform = share_interval(
         np.add.reduceat(groups.informative & scored, groups.starts[:-1]).astype(float),
         np.add.reduceat(scored, groups.starts[:-1]).astype(float),
-    )[0]
+    )
     if steps < FEWEST_STEPS:
         notes.append(f"The log holds {steps} steps; estimates for selectors need at least {FEWEST_STEPS}.")
         return Savings(log, waste, uniform, sampling, {}, notes)
@@ -326,32 +326,28 @@ class _Shadow:
         enough = scored >= (MATCHED if share is None else FEWEST_STEPS)
         effective, saved, saved_length = Interval(), Interval(), Interval()
         if enough:
-            effective = _ratio(sums[taken, 0], sums[taken, 1])[0]
+            effective = share_interval(sums[taken, 0], sums[taken, 1])
             # Rollouts for one informative group: with selection over without.
-            saved = _saved(sums[:, 1], sums[:, 0], base[:, 1], base[:, 0])
+            saved = saved_interval(sums[:, 1], sums[:, 0], base[:, 1], base[:, 0])
             if self.log.unit is not None:
-                saved_length = _saved(sums[:, 2], sums[:, 0], base[:, 2], base[:, 0])
+                saved_length = saved_interval(sums[:, 2], sums[:, 0], base[:, 2], base[:, 0])
         return Choice(share, effective, saved, saved_length, picks, scored / picks if picks else 0.0)
 
 
-def _ratio(above: Floats, below: Floats) -> tuple[Interval, float]:
+def share_interval(above: Floats, below: Floats) -> Interval:
     """Share sum(above) / sum(below) of sums by step, (T,), with Wilson's interval for its effective number of trials."""
     total = float(below.sum())
     if not total:
-        return Interval(), 0.0
+        return Interval()
     share = float(above.sum()) / total
-    variance = _variance(above - share * below) / total**2
-    binomial = share * (1 - share) / total
-    # Steps differ by chance at least about as much as picks do; a few equal steps are no proof of certainty.
-    n = (
-        total
-        if not binomial
-        else total * min(1.0, binomial / max(variance, 0.25 * binomial))
-        if variance > binomial
-        else (total * binomial / max(variance, 0.5 * binomial))
-    )
+    n = total
+    if 0 < share < 1:
+        binomial = share * (1 - share) / total
+        # Candidates that differ make steps differ less than independent trials would, at most by half: a few equal steps
+        # are no proof of certainty.
+        n *= binomial / max(_variance(above - share * below) / total**2, 0.5 * binomial)
     low, high = _wilson(share, n)
-    return Interval(share, low, high, LEVEL), n
+    return Interval(share, low, high, LEVEL)
 
 
 def _variance(residuals: Floats) -> float:
@@ -368,7 +364,7 @@ def _wilson(share: float, n: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _saved(cost: Floats, gain: Floats, base_cost: Floats, base_gain: Floats) -> Interval:
+def saved_interval(cost: Floats, gain: Floats, base_cost: Floats, base_gain: Floats) -> Interval:
     """1 - (cost / gain) / (base cost / base gain) with the delta method on the logarithm; sums by step, (T,)."""
     totals = [float(part.sum()) for part in (cost, gain, base_cost, base_gain)]
     if min(totals) <= 0:

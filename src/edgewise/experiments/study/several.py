@@ -1,4 +1,4 @@
-"""A stage of training on several GPUs: the command under torchrun, and progress from its journal."""
+"""A stage of training on several GPUs: torchrun does it as the command would, and is watched from here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 600
 """Seconds that a step in hand may take after a stop, before torchrun ends it."""
 
 
-def run_processes(
+def on_several(
     kind: str,
     config: Any,
     folder: Path,
@@ -39,7 +39,7 @@ def run_processes(
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *launcher, "-m", "edgewise.cli", kind, str(settings), str(folder)]
     environment = {**os.environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(PATIENCE)}
-    stopping = False
+    asked = False
     with (
         output.open("w") as log,
         subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment) as process,
@@ -50,11 +50,11 @@ def run_processes(
             lines = read(journal) if journal.exists() else []
             if lines:
                 report(lines[-1]["step"])
-            if stopped() and not stopping:
+            if stopped() and not asked:
                 # torchrun passes it on, and each process saves the step in hand.
                 process.send_signal(signal.SIGTERM)
-                stopping = True
-    if process.returncode and not stopping:
+                asked = True
+    if process.returncode and not asked:
         tail = " | ".join(output.read_text(errors="replace").split("\n")[-6:]).strip(" |")
         raise EdgewiseError(f"{kind} in {processes} processes failed, see {output}: {tail}")
     return process.returncode == 0

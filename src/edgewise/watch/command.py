@@ -1,0 +1,171 @@
+"""The `edgewise watch` command, without its command line."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgewise.checkpoint import write_atomic
+from edgewise.errors import ConfigError
+from edgewise.replay.logs import open_logs
+from edgewise.replay.logs.rollouts import Progress
+from edgewise.watch.page import embedded_prompts, page
+from edgewise.watch.prompts import history, row_of, search
+from edgewise.watch.watcher import Watcher
+
+
+def main(
+    paths: Sequence[Path],
+    *,
+    once: bool = False,
+    as_json: bool = False,
+    html: Path | None = None,
+    web: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str | None = None,
+    prompt: str | None = None,
+    every: float = 3.0,
+    columns: str | None = None,
+    success: float | None = None,
+    scale: tuple[float, float] | None = None,
+) -> None:
+    """Show runs from their logs, which are only read.
+
+    Args:
+        paths: logs of runs, see `edgewise.replay.logs.open_logs`; also folders of several runs.
+        once: print the view once, as text.
+        as_json: print it once, as JSON.
+        html: write it once, as one page that needs no server.
+        web: serve the page until Ctrl-C.
+        host, port, token: of the server, see `edgewise.watch.server.Server`.
+        prompt: id of a prompt whose groups and completions are printed instead.
+        every: seconds between two looks at the logs.
+        columns, success, scale: see `edgewise.replay.logs.open_logs`.
+
+    Raises:
+        ConfigError: no log, one that cannot be read, or options that exclude each other.
+    """
+    if not every > 0:
+        raise ConfigError(f"--every takes seconds above 0, got {every}")
+    if sum([once, as_json, html is not None, web, prompt is not None]) > 1:
+        raise ConfigError("choose one of --once, --json, --html, --web and --prompt")
+    readers = open_logs(paths, columns=columns, success=success, scale=scale)
+    watcher = Watcher(readers)
+    with _bar() as progress:
+        watcher.update(progress)
+    if as_json:
+        print(json.dumps({"runs": watcher.views}, indent=1, allow_nan=False))
+    elif html is not None:
+        _require_outside(html, paths)
+        text = page(watcher.views, prompts=embedded_prompts(readers))
+        # A completion may hold half a surrogate pair, which UTF-8 cannot write.
+        write_atomic(html, text.encode("utf-8", "replace"))
+        print(f"page: {html}")
+    elif prompt is not None:
+        _print_prompt(watcher, prompt)
+    elif web:
+        _serve(watcher, host, port, token, every)
+    elif once or not sys.stdout.isatty():
+        _print(watcher)
+    else:
+        _live(watcher, every)
+
+
+def _print(watcher: Watcher) -> None:
+    from edgewise.watch.terminal import render
+
+    console = _console()
+    console.print(render(watcher.views, console.width))
+
+
+def _print_prompt(watcher: Watcher, identifier: str) -> None:
+    from edgewise.watch.terminal import plain, prompt_text
+
+    for reader in watcher.readers:
+        row = row_of(reader.log, identifier)
+        if row is not None:
+            _console().print(prompt_text(history(reader, row)))
+            return
+    near = [plain(entry["id"], 60) for reader in watcher.readers for entry in search(reader.log, identifier, 5)]
+    hint = f"; prompts that contain it: {', '.join(near[:5])}" if near else ""
+    raise ConfigError(f"no prompt has the id '{plain(identifier, 80)}'{hint}")
+
+
+def _live(watcher: Watcher, every: float) -> None:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from edgewise.watch.terminal import render
+
+    console = _console()
+
+    def picture() -> Any:
+        shown = render(watcher.views, console.width, console.height)
+        return Group(shown, Text(f"\n  looks again every {every:g} s · Ctrl-C ends", style="dim"))
+
+    watcher.follow(every)
+    try:
+        with Live(picture(), console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+            seen, size = watcher.version, console.size
+            while True:
+                time.sleep(0.2)
+                if watcher.version != seen or console.size != size or int(time.time()) % 5 == 0:
+                    seen, size = watcher.version, console.size
+                    live.update(picture(), refresh=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        watcher.stop()
+    console.print(render(watcher.views, console.width))
+
+
+def _serve(watcher: Watcher, host: str, port: int, token: str | None, every: float) -> None:
+    from edgewise.watch.server import Server
+
+    server = Server(watcher, host, port, token, every)
+    server.start()
+    watcher.follow(every)
+    print(f"edgewise watch: {server.address}\nCtrl-C ends", flush=True)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        watcher.stop()
+        server.stop()
+
+
+def _require_outside(html: Path, paths: Sequence[Path]) -> None:
+    """Nothing is written into a run: a page in it could be taken for a file of the run."""
+    if not html.resolve().parent.is_dir():
+        raise ConfigError(f"there is no folder {html.parent} for the page; make it first")
+    for path in paths:
+        if path.is_file() and html.resolve() == path.resolve():
+            raise ConfigError(f"{html} is the log itself: give the page another name")
+
+
+def _console() -> Any:
+    if importlib.util.find_spec("rich") is None:
+        raise ConfigError("the terminal view needs rich: pip install 'edgewise[logs]' (--json works without)")
+    from rich.console import Console
+
+    columns = os.environ.get("COLUMNS", "")
+    return Console(width=int(columns) if columns.isdigit() and not sys.stdout.isatty() else None, highlight=False)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress | None]:
+    from edgewise.replay.logs.command import reading_bar
+
+    with reading_bar("reading") as show:
+        yield show

@@ -1,0 +1,157 @@
+"""Alarms and hints on a log: the rules of `edgewise.advice`, fed from the log, and rules on what only a log shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgewise.advice import Advice, advise
+from edgewise.pool import PromptPool
+from edgewise.replay.logs import RunLog
+from edgewise.step import PolicyStep, Totals
+
+RECENT = 2048
+"""Groups that a rule about the recent past looks at."""
+FEWEST = 64
+"""Groups that a rule needs."""
+TRUNCATED = 0.2
+"""Share of completions cut at the length limit that is an alarm."""
+SAME_LENGTH = 0.25
+"""Share of groups whose completions all have the greatest length seen, from which the length limit is doubted."""
+LARGER = 2
+"""Factor on the group size that a hint proposes."""
+GAIN = 1.4
+"""Factor on the share of groups with a gradient, from which a larger group is proposed."""
+SLOW_SELECTION = 0.1
+"""Share of a step's time that selection may take."""
+
+Rule = Callable[[RunLog], str | None]
+
+
+def _flat(log: RunLog) -> str | None:
+    """Every group without a gradient, although some rollouts succeed and others fail."""
+    silent, mixed = log.silent[-RECENT:], log.informative[-RECENT:]
+    if len(silent) < FEWEST or not silent.all() or not mixed.any():
+        return None
+    return (
+        f"all advantages of the last {len(silent)} groups are 0 although {mixed.mean():.0%} of them have both correct and wrong"
+        " rollouts: the loss does not see this reward; check reward weights and how advantages are scaled"
+    )
+
+
+def _truncated(log: RunLog) -> str | None:
+    cut, trials = log.truncated[-RECENT:], log.trials[-RECENT:]
+    if len(cut) < FEWEST or (cut < 0).any():
+        return None
+    share = cut.sum() / trials.sum()
+    if share < TRUNCATED:
+        return None
+    return (
+        f"{share:.0%} of the recent completions were cut at the length limit, and a cut answer counts as wrong: raise the limit,"
+        " or leave cut rollouts out of success"
+    )
+
+
+def _slow(log: RunLog) -> str | None:
+    if "select_seconds" not in log.numbers or "seconds" not in log.numbers:
+        return None
+    selecting, clock = log.numbers["select_seconds"][1], log.numbers["seconds"][1]
+    if len(clock) < 10 or len(selecting) != len(clock) or clock[-1] <= clock[0]:
+        return None
+    share = float(selecting[1:].sum() / (clock[-1] - clock[0]))
+    if share < SLOW_SELECTION:
+        return None
+    return f"selection takes {share:.0%} of a step: select in larger batches, or use a selector that does not visit the whole pool"
+
+
+def _group_size(log: RunLog) -> str | None:
+    """Larger groups would give more informative groups for the same number of rollouts."""
+    rates = log.successes[-RECENT:] / log.trials[-RECENT:]
+    k = float(np.median(log.trials[-RECENT:]))
+    silent = float(log.silent[-RECENT:].mean())
+    if len(rates) < 256 or silent < 0.5 or k < 2:
+        return None
+    # Beta-binomial moments of the success rates that these groups show; 1 - E[p^m] - E[(1 - p)^m] for groups of m.
+    mean, spread = float(rates.mean()), float(rates.var())
+    free = mean * (1 - mean)
+    if not free > 0 or (within := spread / free) >= 1:
+        return None
+    overlap = max((k * within - 1) / (k - 1), 1e-3)
+    a, b = mean * (1 / overlap - 1), (1 - mean) * (1 / overlap - 1)
+
+    def informative(m: int) -> float:
+        i = np.arange(m)
+        return float(1 - np.prod((a + i) / (a + b + i)) - np.prod((b + i) / (a + b + i)))
+
+    now, later = informative(round(k)), informative(round(LARGER * k))
+    if now <= 0 or later < GAIN * now:
+        return None
+    return (
+        f"groups of {round(k)} are small for this pool: {now:.0%} of them are expected to have a gradient, of groups of"
+        f" {round(LARGER * k)} {later:.0%}"
+    )
+
+
+ALARMS: dict[str, Rule] = {"flat": _flat, "truncated": _truncated, "slow_selection": _slow}
+HINTS: dict[str, Rule] = {"group_size": _group_size}
+
+
+def findings(log: RunLog) -> list[dict[str, str]]:
+    """All alarms that hold; the hints that hold if no alarm does. Each with its level, the name of its rule and its text."""
+    found = _advice(log)
+    alarms = [entry for entry in found if entry.level == "alarm"]
+    alarms += [Advice("alarm", name, text) for name, rule in ALARMS.items() if (text := rule(log))]
+    hints = [entry for entry in found if entry.level == "hint"]
+    hints += [Advice("hint", name, text) for name, rule in HINTS.items() if (text := rule(log))]
+    return [{"level": entry.level, "rule": entry.rule, "text": entry.text} for entry in alarms or hints]
+
+
+def _advice(log: RunLog) -> list[Advice]:
+    """What `curriculum.advice()` would say after the outcomes of this log."""
+    if not len(log):
+        return []
+    pool, rows = _pool(log)
+    recent = slice(max(0, len(log) - RECENT), None)
+    rates = log.successes[recent] / log.trials[recent]
+    predicted = log.predicted[recent]
+    columns = {
+        "row": rows[recent].astype(np.float64),
+        # A log without predictions has none that are off.
+        "predicted": np.where(np.isfinite(predicted), predicted, rates),
+        "successes": log.successes[recent].astype(np.float64),
+        "trials": log.trials[recent].astype(np.float64),
+        "random": log.random[recent].astype(np.float64),
+    }
+    found = advise(pool, columns, _totals(log, pool), step=PolicyStep(), manual=True)
+    # A log without the unseen prompts does not show how large a category is.
+    return [entry for entry in found if entry.rule != "starved" or log.pool_size == len(log.ids)]
+
+
+def _totals(log: RunLog, pool: PromptPool) -> Totals:
+    totals = Totals()
+    totals.rollouts, totals.groups = int(log.trials.sum()), len(log)
+    totals.successes, totals.informative = int(log.successes.sum()), int(log.informative.sum())
+    totals.wasted_rollouts = int(log.trials[log.silent].sum())
+    size = len(pool.category_names) + 1
+    # Rollouts of a category since its last success: those of the groups after it.
+    position = np.arange(len(log))
+    last = np.full(size, -1, np.int64)
+    right = log.successes > 0
+    np.maximum.at(last, log.codes[right], position[right])
+    after = position > last[log.codes]
+    dry = np.bincount(log.codes[after], log.trials[after], size).astype(np.int64)
+    totals.dry = np.zeros(size, np.int64)
+    totals.dry[np.append(0, 1 + np.argsort(np.argsort(log.category_names)))] = dry
+    return totals
+
+
+def _pool(log: RunLog) -> tuple[PromptPool, np.ndarray]:
+    """A pool with the log's categories, and the row of each group in it."""
+    names = log.category_names
+    if log.named:
+        labels = np.array([None, *names], object)[log.prompt_codes] if names else None
+        return PromptPool(np.arange(len(log.prompt_codes)), labels), log.rows
+    # Prompts are not named: one stands for each category.
+    labels = np.array([None, *names], object) if names else None
+    return PromptPool(np.arange(len(names) + 1), labels), log.codes

@@ -1,0 +1,300 @@
+"""Views of runs: states of the pool, comparison with random prompts, findings, search, in the terminal and as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+import edgewise as ew
+from edgewise.cli import main as command
+from edgewise.errors import ConfigError
+from edgewise.replay import Trace
+from edgewise.replay.logs import log_of_trace, open_log, read_log
+from edgewise.replay.logs.savings import count_waste
+from edgewise.watch import Watcher, view
+from edgewise.watch.findings import findings
+from edgewise.watch.prompts import history, row_of, search
+from edgewise.watch.states import STATES, state_of, states_over_time
+from edgewise.watch.terminal import plain, render, sparkline
+from tests.replay.logs.writing import HOSTILE, outcomes, write_lines, write_verl
+from tests.watch.runs import write_run
+
+pytest.importorskip("pyarrow")
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 7), st.integers(0, 3)),
+        min_size=1,
+        max_size=60,
+        unique_by=lambda x: x[:2],
+    )
+)
+def test_states_are_those_of_the_last_group_of_each_prompt(entries: list[tuple[int, int, int]]) -> None:
+    entries = sorted(entries)
+    steps, index = np.unique([e[0] for e in entries], return_inverse=True)
+    trace = Trace(
+        ew.PromptPool(range(10)), steps, index, [e[1] for e in entries], [e[2] for e in entries], [3] * len(entries)
+    )
+    shown, counts = states_over_time(log_of_trace(trace), points=100)
+    assert shown.tolist() == steps.tolist()
+    for step, row in zip(shown.tolist(), counts.tolist(), strict=True):
+        now = [
+            state_of(
+                *(
+                    np.array([v for t, p, s in entries if p == prompt and t <= step for v in ([s] if part else [3])])
+                    for part in (True, False)
+                )
+            )
+            for prompt in range(10)
+        ]
+        assert row == [now.count(state) for state in STATES]
+
+
+def test_a_selected_run_is_compared_with_its_random_prompts(tmp_path: Path) -> None:
+    log = read_log(write_run(tmp_path / "run", steps=80))
+    shown = view(log)
+    comparison = shown["comparison"]
+    chosen, random = ~log.random, log.random
+    assert comparison["effective"]["estimate"] == pytest.approx((~log.silent[chosen]).mean(), abs=1e-4)
+    assert comparison["uniform"]["estimate"] == pytest.approx((~log.silent[random]).mean(), abs=1e-4)
+    assert comparison["uniform"]["low"] < comparison["uniform"]["estimate"] < comparison["uniform"]["high"]
+    # As many groups with a gradient, at the ratio of the random prompts, cost this much more.
+    needed = (~log.silent[chosen]).sum() / (~log.silent[random]).mean() * 4
+    assert comparison["saved_rollouts"]["estimate"] == pytest.approx(needed - log.trials[chosen].sum(), abs=2)
+    assert shown["headline"]["kind"] == "gain"
+    assert "Selection works" in shown["headline"]["text"]
+    assert json.loads(json.dumps(shown, allow_nan=False)) == shown
+
+
+def test_runs_without_a_random_share_are_not_called_better(tmp_path: Path) -> None:
+    alone = view(read_log(write_run(tmp_path / "a", steps=20, random_share=0.0)))
+    assert alone["headline"]["kind"] == "alone"
+    assert "random_share" in alone["headline"]["text"]
+    folder = write_run(tmp_path / "b", "uniform", steps=20, random_share=0.0)
+    (folder / "config.yaml").write_text("task: x\nselector: uniform\n")
+    assert view(read_log(folder))["headline"]["kind"] == "uniform"
+    same = view(read_log(write_run(tmp_path / "c", "uniform", steps=40, random_share=0.3)))
+    assert same["headline"]["kind"] == "unclear"
+
+
+def test_a_category_whose_grader_is_broken_is_an_alarm_with_what_to_do(tmp_path: Path) -> None:
+    found = findings(read_log(write_run(tmp_path, "uniform", steps=80, broken="level 01")))
+    assert found[0]["level"] == "alarm"
+    assert found[0]["rule"] == "grader"
+    assert "'level 01'" in found[0]["text"]
+    assert "check that its grader reads the answer format" in found[0]["text"]
+    assert all(entry["level"] == "alarm" for entry in found)
+
+
+def test_findings_of_the_log_alone(tmp_path: Path) -> None:
+    lines = [
+        {"step": t, "prompt": f"q{p}", "reward": (p + j) % 2, "truncated": j == 0, "advantage": 0.0}
+        for t in range(10)
+        for p in range(10)
+        for j in range(3)
+    ]
+    found = {entry["rule"]: entry["text"] for entry in findings(read_log(write_lines(tmp_path / "log.jsonl", lines)))}
+    assert "all advantages of the last 100 groups are 0" in found["flat"]
+    assert "33% of the recent completions were cut" in found["truncated"]
+    rng = np.random.default_rng(0)
+    lines = [
+        {"step": t, "prompt": f"q{p}", "reward": int(rng.random() < 0.06)}
+        for t in range(20)
+        for p in range(40)
+        for _ in range(2)
+    ]
+    text = next(
+        e["text"] for e in findings(read_log(write_lines(tmp_path / "small.jsonl", lines))) if e["rule"] == "group_size"
+    )
+    now, later = map(float, re.findall(r"(\d+)%", text))
+    # 2 p (1 - p), and 1 - p^4 - (1 - p)^4.
+    assert now == pytest.approx(11.3, abs=3)
+    assert later == pytest.approx(21.9, abs=6)
+
+
+def test_prompts_are_found_by_id_and_category_the_newest_first(tmp_path: Path) -> None:
+    log = read_log(write_run(tmp_path, steps=20))
+    found = search(log, "", most=10)
+    assert [entry["last_step"] for entry in found] == sorted((entry["last_step"] for entry in found), reverse=True)
+    assert all(entry["category"] == "level 03" for entry in search(log, "LEVEL 03"))
+    some = found[0]["id"]
+    assert row_of(log, some) == found[0]["row"]
+    assert row_of(log, "absent") is None
+    assert any(entry["id"] == some for entry in search(log, some))
+
+
+def test_a_prompt_shows_its_groups_and_completions(tmp_path: Path) -> None:
+    reader = open_log(write_verl(tmp_path, outcomes()))
+    reader.poll()
+    row = int(reader.log.rows[-1])
+    entry = history(reader, row)
+    assert sum(group[1] for group in entry["groups"]) == int(reader.log.successes[reader.log.rows == row].sum())
+    assert entry["completions"][0]["step"] == entry["groups"][-1][0]
+    assert len(entry["completions"][0]["rollouts"]) == 4
+
+
+def test_hostile_text_has_no_control_characters_in_the_terminal(tmp_path: Path) -> None:
+    lines = [{"step": t, "prompt": f"{HOSTILE}{t % 3}", "reward": t % 2, "category": HOSTILE} for t in range(30)]
+    reader = open_log(write_lines(tmp_path / f"{HOSTILE[:5].replace('/', '')}.jsonl", lines))
+    reader.poll()
+    out = io.StringIO()
+    console = Console(file=out, width=100)
+    console.print(render([view(reader.log)], 100))
+    assert "\x1b" not in out.getvalue()
+    assert "\u2028" not in out.getvalue()
+    assert plain("a\x1b[31m\u202eb") == "a·[31m·b"
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=200), st.integers(1, 60))
+def test_a_sparkline_has_at_most_its_width(values: list[float | None], width: int) -> None:
+    assert len(sparkline(values, width, 1.0)) == min(width, len(values))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_no_line_of_the_terminal_view_is_wider_than_the_terminal(width: int, tmp_path: Path) -> None:
+    shown = view(read_log(write_run(tmp_path, steps=20, length=3.0)), time.time())
+    out = io.StringIO()
+    Console(file=out, width=width).print(render([shown, shown], width))
+    assert max(map(len, out.getvalue().splitlines())) <= width
+    assert "pool" in out.getvalue()
+
+
+def test_a_watcher_follows_a_run_and_keeps_its_view_when_the_log_breaks(tmp_path: Path) -> None:
+    rollouts = outcomes(steps=10)
+    folder = write_verl(tmp_path / "run", [r for r in rollouts if r["step"] <= 5])
+    watcher = Watcher([open_log(folder)])
+    assert watcher.update()
+    assert not watcher.update()
+    write_verl(folder, rollouts)
+    assert watcher.update()
+    assert watcher.views[0]["steps"] == [1, 10]
+    (folder / "11.jsonl").write_text('{"step": 11, "input": "q", "score": 7}\n')
+    watcher.update()
+    assert "go from 7 to 7, outside [0, 1]" in watcher.views[0]["notes"][0]
+    assert watcher.views[0]["rollouts"] == len(rollouts)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["edgewise", "watch", *arguments])
+    command()
+
+
+def test_the_command_prints_text_json_a_prompt_and_writes_nothing_into_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_run(tmp_path / "runs" / "edge", steps=20)
+    write_verl(tmp_path / "runs" / "other", outcomes())
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    run(monkeypatch, str(folder), "--once")
+    assert "Selection works" in capsys.readouterr().out
+    run(monkeypatch, str(tmp_path / "runs"), "--json")
+    shown = json.loads(capsys.readouterr().out)["runs"]
+    assert [entry["name"] for entry in shown] == ["edge", "other"]
+    some = str(read_log(folder).ids[0])
+    run(monkeypatch, str(folder), "--prompt", some)
+    assert "step" in capsys.readouterr().out
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("{tmp}/nothing",), "there is no"),
+        (("{tmp}/empty",), "holds no log"),
+        (("{tmp}/run", "--once", "--json"), "choose one of"),
+        (("{tmp}/run", "--prompt", "absent"), "no prompt has the id 'absent'"),
+        (("{tmp}/run", "--every", "0"), "seconds above 0"),
+        (("{tmp}/run", "--html", "{tmp}/missing/page.html"), "make it first"),
+        (("{tmp}/run/metrics.jsonl", "--html", "{tmp}/run/metrics.jsonl"), "is the log itself"),
+        (("{tmp}/run", "--web", "--host", "0.0.0.0"), "guard it with --token"),
+        (("{tmp}/run", "--web", "--token", "short"), "at least 16 letters"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty").mkdir()
+    write_run(tmp_path / "run", steps=2)
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, *(argument.replace("{tmp}", str(tmp_path)) for argument in arguments))
+    assert stop.value.code == 2
+    errors = capsys.readouterr().err
+    assert words in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_a_log_of_numbers_alone_says_so(tmp_path: Path) -> None:
+    path = write_lines(
+        tmp_path / "edgewise.jsonl",
+        [{"step": t, "effective_ratio": 0.5, "mean_effective_ratio": 0.4} for t in range(5)],
+    )
+    shown = view(read_log(path))
+    assert "The effective ratio is 40% at step 4" in shown["headline"]["text"]
+    Console(file=io.StringIO()).print(render([shown], 80))
+    log = read_log(path)
+    with pytest.raises(ConfigError, match="holds no groups"):
+        count_waste(log)
+
+
+def until(descriptor: int, words: str, seconds: float = 60.0) -> str:
+    """What a pseudo-terminal shows, until some words have come."""
+    shown, end = "", time.monotonic() + seconds
+    while words not in shown and time.monotonic() < end:
+        if select.select([descriptor], [], [], 0.2)[0]:
+            try:
+                shown += os.read(descriptor, 65536).decode("utf-8", "replace")
+            except OSError:
+                break
+    assert words in shown, shown[-2000:]
+    return shown
+
+
+def test_the_live_view_in_a_pseudo_terminal_updates_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    rollouts = outcomes(steps=12)
+    folder = write_verl(tmp_path / "run", [r for r in rollouts if r["step"] <= 6])
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "110", "LINES": "45"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgewise.cli", "watch", str(folder), "--every", "0.3"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        until(master, "steps 1–6")
+        write_verl(folder, rollouts)
+        # Half a line more: the writer is at work.
+        (folder / "13.jsonl").write_text('{"step": 13, "inp')
+        until(master, "steps 1–12")
+        process.send_signal(signal.SIGINT)
+        shown = until(master, "\x1b[?1049l")
+        assert process.wait(30) == 0
+        assert "Traceback" not in shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
