@@ -301,10 +301,11 @@ class Curriculum:
         ]
         return np.concatenate([np.empty(0, np.int64), *parts])
 
-    def rounds(self, n: int) -> Iterator[Batch]:
+    def rounds(self, n: int, *, multiple: int = 1) -> Iterator[Batch]:
         """Batches of one policy step of n groups: the first, then refills until the gates have admitted n of them.
 
-        Each batch is observed before the next is asked for. Without a gate that refills there is one batch.
+        Each batch is observed before the next is asked for. Without a gate that refills there is one batch. The size of each
+        is rounded up to a multiple of `multiple`, for trainers that divide a batch among processes.
 
         Example:
             >>> import numpy as np
@@ -315,13 +316,13 @@ class Curriculum:
             np.int64(8)
         """
         with self._lock:
-            batch = self._select(n, None if self._manual else True)
+            batch = self._select(-(-n // multiple) * multiple, None if self._manual else True)
         yield batch
         while self._step.shortfall:
             with self._lock:
                 free = len(self.pool) - len(self._flight)
                 wanted = n if self.gates.refill == "batch" else self._step.shortfall
-                batch = self._select(min(wanted, free), False)
+                batch = self._select(min(-(-wanted // multiple), free // multiple) * multiple, False)
             yield batch
 
     @_locked
@@ -340,8 +341,8 @@ class Curriculum:
 
         Args:
             prompts: a batch or a part of one (`Batch.take`); or ids, (n,), or rows where the pool's ids are text.
-            rewards: in [0, 1], grouped in the order of `prompts`: (sum of rollouts,), (n, k) or a list of n lists. Values
-                within 1e-6 of the range are clipped. Tensors are read.
+            rewards: in [0, 1], or any finite numbers if `correct` is given; grouped in the order of `prompts`: (sum of
+                rollouts,), (n, k) or a list of n lists. Values within 1e-6 of the range are clipped. Tensors are read.
             correct: correctness of each rollout apart from its reward, 0 or 1, as many as rewards; a reward of at least
                 `success_threshold` if None.
             lengths: tokens of each completion, as many as rewards; for the account of wasted tokens.
@@ -395,8 +396,12 @@ class Curriculum:
         """
         self._require_owner()
         positions = None if prompts is None else self._located(prompts, None)[1]
+        older = self._flight.stale(self._steps - 1)
         rows = self._flight.lose(positions)
         self.selector.forget(rows)
+        # A refill takes other prompts: those whose verifier is down would come back for ever.
+        fresh = rows[~np.isin(rows, older)]
+        self._step.observed(fresh, np.zeros(len(fresh), bool))
         self._totals.forgotten += len(rows)
         self._settle()
         return self._step.shortfall
@@ -415,6 +420,11 @@ class Curriculum:
             self._untold = True
             self._tick(int(steps))
             self._step = self._step.following(0)
+
+    @_locked
+    def expects(self, prompts: npt.ArrayLike) -> Flags:
+        """Whether a result of each prompt can be observed: it is in flight, or was forgotten, (n,). Ids or rows."""
+        return self._flight.find(self._rows(prompts)) >= 0
 
     def stale(self, steps: int) -> Rows:
         """Rows in flight that were selected at least `steps` policy steps ago."""

@@ -63,14 +63,16 @@ def read_rewards(
     if flat.dtype.kind not in "fiub":
         raise RewardError(f"rewards must be numbers in [0, 1], got {flat.dtype}")
     values = flat.astype(np.float64)
-    bad = np.flatnonzero(~((values >= -NOISE) & (values <= 1 + NOISE)))
+    fits = (values >= -NOISE) & (values <= 1 + NOISE) if correct is None else np.isfinite(values)
+    bad = np.flatnonzero(~fits)
     if bad.size:
         owner = np.repeat(ids, trials)[bad[0]]
         raise RewardError(
             f"prompt {owner.item()!r} has reward {values[bad[0]]}; rewards must lie in [0, 1] ({bad.size} of"
             f" {len(values)} do not). Scale them, give correctness apart (correct=), or leave unscored rollouts out"
         )
-    values = np.minimum(np.maximum(values, 0.0), 1.0)
+    if correct is None:
+        values = np.minimum(np.maximum(values, 0.0), 1.0)
     right = values >= threshold - NOISE if correct is None else _correct(correct, trials, ids)
     starts = np.cumsum(trials) - trials
     successes = np.add.reduceat(right, starts, dtype=np.int64) if len(trials) else np.empty(0, np.int64)
