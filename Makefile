@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fast fix check test-verl test-slow bench check-numbers clean
+.PHONY: help install demo test fast fix check test-trl test-verl test-slow bench check-numbers clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,21 @@ test-verl-%: .venv-verl-%/.ready
 	touch $@
 .PRECIOUS: .venv-verl-%/.ready
 
+test-trl: test-trl-1.10.0 test-trl-1.15.0 test-trl-1.16.0  ## The TRL adapter with its oldest and newest TRL, and Unsloth's newest
+
+# TRL alone differs: the environment lies on top of .venv, whose packages it takes.
+test-trl-%: .venv-trl-%/.ready
+	.venv-trl-$*/bin/python -c 'import trl; assert trl.__version__ == "$*", trl.__version__'
+	.venv-trl-$*/bin/python -m pytest -W default --disable-warnings tests/adapters -k "trl or unsloth" $(ARGS)
+
+.venv-trl-%/.ready: $(VENV)/.dev
+	$(BIN)/python -m venv .venv-trl-$*
+	.venv-trl-$*/bin/python -m pip install --quiet --no-deps trl==$*
+	$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
+		> $$(echo .venv-trl-$*/lib/python3*/site-packages)/below.pth
+	touch $@
+.PRECIOUS: .venv-trl-%/.ready
+
 test-slow: install  ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
@@ -71,4 +86,4 @@ check: install  ## ruff and mypy, without tests
 lint: check
 
 clean:  ## Remove the environment and caches; runs/ stays
-	rm -rf $(VENV) .venv-verl-* build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-trl-* .venv-verl-* build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -17,7 +17,7 @@ pool = ew.PromptPool(ids, categories=levels)
 curriculum = ew.Curriculum(pool, "edge", rollouts=8, random_share=0.05)
 
 for step in range(100):
-    batch = curriculum.select(64)  # what to roll out: batch.ids, 8 times each
+    batch = curriculum.select(64)  # to roll out: batch.ids, 8 times each
     rates = 1 / (1 + np.exp(difficulty[batch.rows] - ability))
     rewards = rng.random((64, 8)) < rates[:, None]  # yours: generate and verify; in [0, 1], grouped by prompt
     curriculum.observe(batch, rewards)

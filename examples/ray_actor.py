@@ -1,10 +1,9 @@
-"""One curriculum for several workers: a Ray actor that hands out prompts and takes rewards, and a worker that dies.
+"""One curriculum for several workers: a Ray actor that selects prompts and observes rewards, and a worker that dies.
 
     python examples/ray_actor.py
 
-Each worker asks for prompts, rolls them out at its own pace and tells what they brought, late or out of order. When one is
-lost with its batch, the driver has the batch forgotten, and its prompts can be picked again. Needs `pip install
-'edgewise[ray]'`.
+Each worker rolls out its prompts at its own pace; results come late or out of order. When a worker is lost with its batch,
+the driver has the curriculum forget the batch, and its prompts can be selected again. Needs `pip install 'edgewise[ray]'`.
 """
 
 import os
@@ -22,22 +21,23 @@ LEVELS = np.arange(PROMPTS) % 5
 
 @ray.remote
 class SharedCurriculum:
-    """Ray runs one call at a time, so the curriculum needs no lock."""
+    """Ids are all that travels; the curriculum itself holds what is in flight."""
 
     def __init__(self, ids, categories, **options):
         self.curriculum = ew.Curriculum(ew.PromptPool(ids, categories), **options)
-        self.batches = {}
+        self.curriculum.advance(0)  # prompts stay in flight across updates: the clock moves by `advance` alone
 
     def select(self, n):
-        batch = self.curriculum.select(n)
-        self.batches[batch.serial] = batch
-        return batch.serial, batch.ids
+        return self.curriculum.select(n).ids
 
-    def observe(self, serial, rewards):
-        self.curriculum.observe(self.batches.pop(serial), rewards)
+    def observe(self, ids, rewards):
+        self.curriculum.observe(ids, rewards)
 
-    def forget(self, serial):
-        self.curriculum.forget(self.batches.pop(serial))
+    def forget(self, ids):
+        self.curriculum.forget(ids)
+
+    def advance(self):
+        self.curriculum.advance()
 
     def in_flight(self):
         return self.curriculum.pool.ids[self.curriculum.in_flight].tolist()
@@ -66,15 +66,16 @@ def run(workers=3):
     end, noticed = BATCHES, 0
     while len(batches) < end or running:
         while len(batches) < end and len(running) < workers:
-            serial, ids = ray.get(curriculum.select.remote(BATCH))
-            running[roll_out.remote(len(batches), ids)] = serial, ids
+            ids = ray.get(curriculum.select.remote(BATCH))
+            running[roll_out.remote(len(batches), ids)] = ids
             batches.append(ids.tolist())
         (done,), _ = ray.wait(list(running))
-        serial, ids = running.pop(done)
+        ids = running.pop(done)
         try:
-            ray.get(curriculum.observe.remote(serial, ray.get(done)))
+            ray.get(curriculum.observe.remote(ids, ray.get(done)))
+            ray.get(curriculum.advance.remote())  # yours: after each update of the policy
         except ray.exceptions.WorkerCrashedError:
-            ray.get(curriculum.forget.remote(serial))
+            ray.get(curriculum.forget.remote(ids))
             lost += ids.tolist()
             # Ray may take its time to notice: the others went on meanwhile.
             noticed = len(batches)
@@ -87,6 +88,6 @@ if __name__ == "__main__":
     ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
     batches, lost, noticed, numbers = run()
     again = {prompt for batch in batches[noticed:] for prompt in batch} & set(lost)
-    print(f"{len(lost)} prompts were lost with a worker; {len(again)} of them were picked again")
+    print(f"{len(lost)} prompts were lost with a worker; {len(again)} of them were selected again")
     shown = ("steps", "rollouts", "mean_effective_ratio", "effective_ratio", "spearman")
     print(", ".join(f"{name} {numbers[name]:.2f}" for name in shown))

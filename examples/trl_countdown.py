@@ -5,7 +5,7 @@
 
 Runs on a CPU in minutes: the model is the laboratory's small countdown model, which solves some problems always, some
 never and some now and then (`edgewise pretrain configs/pretrain/countdown.yaml OUT` makes another, for `--base`). Under
-torchrun every process checks at each generation that all have picked the same prompts.
+torchrun every process checks at each generation that all have selected the same prompts.
 Needs `pip install 'edgewise[lab,trl]'`.
 """
 

@@ -47,7 +47,7 @@ def dataset() -> Any:
 
 @pytest.fixture
 def make(model_folder: Path, dataset: Any, tmp_path: Path) -> Callable[..., Any]:
-    """A trainer of 4 groups of 4 a step unless told otherwise; `settings` go to its config, the rest to the trainer."""
+    """A trainer of 4 groups of 4 a step by default; `settings` go to its config, the rest to the trainer."""
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
     from trl import GRPOConfig, RLOOConfig
 

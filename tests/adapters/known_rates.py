@@ -1,8 +1,9 @@
-"""Prompts with known success rates, and a curriculum that writes down what it is asked and told."""
+"""Prompts with known success rates, and a curriculum that records its selections and observations."""
 
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,26 +30,36 @@ def by_place(rate: list[float], **_: Any) -> list[float]:
 
 
 class Spy(Curriculum):
-    """Writes down what is asked and told, with the batches and their rewards."""
+    """Records selections and observations, with the batches, their rewards and their correctness."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.events: list[str] = []
         self.batches: list[Any] = []
-        self.told: list[Any] = []
+        self.observed: list[Any] = []
+        self.correct: list[Any] = []
+        self.lengths: list[Any] = []
+        self.saved: dict[str, int] = {}
+        """Number of batches selected until each checkpoint was saved, by the name of its folder."""
 
-    def select(self, n: int) -> Any:
-        batch = super().select(n)
-        self.events.append("select")
-        self.batches.append(batch)
-        return batch
+    def rounds(self, n: int, **options: Any) -> Any:
+        for batch in super().rounds(n, **options):
+            self.events.append("select")
+            self.batches.append(batch)
+            yield batch
 
-    def observe(self, batch: Any, rewards: Any) -> Any:
+    def observe(self, batch: Any, rewards: Any, **options: Any) -> Any:
         self.events.append("observe")
-        self.told.append((batch, np.asarray(rewards)))
-        return super().observe(batch, rewards)
+        self.observed.append((batch, np.asarray(rewards)))
+        self.correct.append(options.get("correct"))
+        self.lengths.append(options.get("lengths"))
+        return super().observe(batch, rewards, **options)
 
-    def picks(self) -> list[list[Any]]:
+    def save(self, path: Any) -> None:
+        super().save(path)
+        self.saved[Path(path).parent.name] = len(self.batches)
+
+    def selected(self) -> list[list[Any]]:
         return [batch.ids.tolist() for batch in self.batches]
 
 

@@ -1,4 +1,4 @@
-"""One rank of two: trains with a gate and writes what each rank picked, believes and trained on."""
+"""One rank of two: trains with a gate and writes what each rank selected, predicts and trained on."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main(model: Path, out: Path, generations: int, seeds: str) -> None:
         data,
         "edge",
         rollouts=generations,
-        gate=gates.make_gate("informative", max_rounds=30),
+        gates=gates.make_gate("informative", max_rounds=30),
         seed=rank if seeds == "different" else 0,
     )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(model, padding_side="left")
@@ -76,10 +76,10 @@ def main(model: Path, out: Path, generations: int, seeds: str) -> None:
         }
         for output in trainer.outputs
     ]
-    told = [[batch.ids.tolist(), np.asarray(rewards).tolist()] for batch, rewards in curriculum.told]
+    observed = [[batch.ids.tolist(), np.asarray(rewards).tolist()] for batch, rewards in curriculum.observed]
     result = {
-        "picks": curriculum.picks(),
-        "told": told,
+        "selected": curriculum.selected(),
+        "observed": observed,
         "beliefs": curriculum.selector.predict().tolist(),
         "metrics": curriculum.metrics(),
         "trained": trained,

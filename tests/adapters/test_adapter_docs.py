@@ -35,8 +35,9 @@ def test_recording_and_the_replay_of_what_was_recorded(tmp_path, monkeypatch, ca
     monkeypatch.setattr("sys.argv", [*command.split(), "--seeds", "1"])
     main()
     shown = capsys.readouterr().out
-    for selector in ("uniform", "mopps", "dps", "edge"):
-        assert re.search(rf"^{selector} +\S*\d", shown, re.MULTILINE)
+    assert re.search(r"^uniform \(this run\) +all +\d+%", shown, re.MULTILINE)
+    for selector in ("mopps", "dps", "edge"):
+        assert re.search(rf"^{selector} +best 1 of \d candidates +\d+%", shown, re.MULTILINE)
 
 
 @pytest.mark.filterwarnings("default")
@@ -49,8 +50,7 @@ def test_recording_in_trl(make, tmp_path):
     recorder = Recorder(curriculum.pool).attach(curriculum)
     make(curriculum=curriculum, trace=tmp_path / "by_trl.npz").train()
     attached, by_trl = recorder.trace(), Trace.load(tmp_path / "by_trl.npz")
-    # TRL's global steps count from 0, the curriculum's steps from 1.
-    assert (attached.steps - 1).tolist() == by_trl.steps.tolist() == [0, 1, 2]
+    assert attached.steps.tolist() == by_trl.steps.tolist() == [1, 2, 3]
     for name in ("rows", "successes", "trials"):
         assert getattr(attached, name).tolist() == getattr(by_trl, name).tolist()
 
@@ -63,7 +63,7 @@ def test_prime_rl(tmp_path):
         assert started.keywords["options"]["success"] == 1.0
         gated = run("prime_rl.md", 1, ew=ew, install=adapter.install)["curriculum"]
         tasks = [type("Task", (), {"key": f"t{i}"})() for i in range(5)]
-        assert adapter.CurriculumSampler(tasks, 16, gated).curriculum.gate is not None
+        assert adapter.CurriculumSampler(tasks, 16, gated).curriculum.gates.parts
 
 
 def test_openrlhf():
@@ -74,7 +74,7 @@ def test_openrlhf():
 
         assert ppo_trainer.started_with is adapter.CurriculumSamplesGenerator
         run("openrlhf.md", 2, ew=ew, install=adapter.install)
-        assert ppo_trainer.prepare_datasets.args[1]["curriculum"](ew.PromptPool([1, 2])).probe == 0.05
+        assert ppo_trainer.prepare_datasets.args[1]["curriculum"](ew.PromptPool([1, 2])).random_share == 0.05
 
 
 def test_slime():
@@ -84,7 +84,7 @@ def test_slime():
         for path in re.findall(r"edgewise\.adapters\.slime\.(\w+)", blocks("slime.md", "bash")[0]):
             assert callable(getattr(adapter, path))
         rich = run("slime.md", 1, ew=ew, CurriculumDataSource=adapter.CurriculumDataSource)["Source"]
-        assert rich.curriculum(None, ew.PromptPool([1, 2])).gate.max_rounds == 1
+        assert rich.curriculum(None, ew.PromptPool([1, 2])).gates.max_rounds == 1
         assert rich.success(None, type("Sample", (), {"reward": {"accuracy": 1}}))
 
 

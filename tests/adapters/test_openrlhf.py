@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_an_episode_has_as_many_prompts_as_the_dataset(openrlhf):
     assert len(trainer.prompts_dataloader) == trainer.max_steps == 60
 
 
-def test_filtered_groups_are_told_too_and_their_replacements_picked_at_once(openrlhf):
+def test_filtered_groups_are_observed_too_and_their_replacements_selected_at_once(openrlhf):
     calls = []
     trainer = trainer_of(openrlhf, engine(calls=calls), strategy_of(filtering=True))
     history = trainer.fit(3)
@@ -114,7 +115,7 @@ def test_filtered_groups_are_told_too_and_their_replacements_picked_at_once(open
     assert numbers["in_flight"] == 0
 
 
-def test_evaluation_is_not_told(openrlhf):
+def test_evaluation_is_not_observed(openrlhf):
     trainer = trainer_of(openrlhf, engine())
     trainer.samples_generator.generate_eval_samples()
     assert trainer.prompts_dataloader.metrics()["rollouts"] == 0
@@ -135,12 +136,12 @@ def test_lost_rollouts_and_an_engine_that_fails(openrlhf):
     trainer.samples_generator.generate_samples()
     numbers = trainer.prompts_dataloader.metrics()
     assert numbers["rollouts"] == 2 + 5 * K
-    assert numbers["lost_groups"] == 2
+    assert numbers["forgotten"] == 2
     assert numbers["in_flight"] == 0
     with pytest.raises(OSError, match="engine lost"):
         trainer.samples_generator.generate_samples()
     numbers = trainer.prompts_dataloader.metrics()
-    assert numbers["lost_groups"] == 2 + 8
+    assert numbers["forgotten"] == 2 + 8
     assert numbers["in_flight"] == 0
 
 
@@ -163,7 +164,7 @@ def test_exact_resume(openrlhf, steps):
 
 def test_checkpoints_that_do_not_fit(openrlhf):
     saved = copy.deepcopy(trainer_of(openrlhf, engine(), curriculum="mopps").fit(1)[0].state)
-    with pytest.raises(CheckpointError, match="selector mopps, this run has edge"):
+    with pytest.raises(CheckpointError, match="selector 'mopps', this curriculum has 'edge'"):
         trainer_of(openrlhf, engine()).fit(1, saved)
     with pytest.raises(CheckpointError, match="saved without a curriculum"):
         trainer_of(openrlhf, engine()).fit(1, {"_snapshot": {}})
@@ -171,7 +172,7 @@ def test_checkpoints_that_do_not_fit(openrlhf):
         trainer_of(openrlhf, engine(), strategy_of(rows_of(prefix="q")), curriculum="mopps").fit(1, saved)
 
 
-def test_ids_in_the_label_tell_equal_texts_apart(openrlhf):
+def test_ids_in_the_label_distinguish_equal_texts(openrlhf):
     rows = [{"input": "p2", "label": json.dumps({"id": f"r{i}", "answer": i})} for i in range(10)]
     strategy = strategy_of(rows, batch_size=5)
     with pytest.raises(ConfigError, match=r"rows 0 and 1 have the same id .*put an id into the label"):
@@ -181,7 +182,7 @@ def test_ids_in_the_label_tell_equal_texts_apart(openrlhf):
     ids = [json.loads(sample.labels[0])["id"] for step in history for sample in step.samples]
     assert set(ids) <= {f"r{i}" for i in range(10)}
     assert trainer.prompts_dataloader.metrics()["rollouts"] == 2 * 5 * K
-    assert trainer.prompts_dataloader.metrics()["lost_groups"] == 0
+    assert trainer.prompts_dataloader.metrics()["forgotten"] == 0
 
 
 def test_without_identify_the_prompt_is_hashed_and_that_is_said(openrlhf, caplog):
@@ -211,7 +212,7 @@ def test_success_is_the_users(openrlhf):
 def test_what_does_not_fit_is_named_at_once(openrlhf):
     with pytest.raises(ConfigError, match="a reward model's rewards come after generation"):
         trainer_of(openrlhf, engine(), strategy_of(remote_url=None))
-    gated = lambda pool: Curriculum(pool, gate=gates.make_gate("informative", max_rounds=1), rollouts=K)  # noqa: E731
+    gated = lambda pool: Curriculum(pool, gates=gates.make_gate("informative", max_rounds=1), rollouts=K)  # noqa: E731
     with pytest.raises(ConfigError, match="OpenRLHF filters groups itself"):
         trainer_of(openrlhf, engine(), curriculum=gated)
     with pytest.raises(ConfigError, match="make the curriculum with rollouts=4"):
@@ -239,8 +240,9 @@ def test_ray_takes_the_curriculum_to_the_trainers_actor(openrlhf, local_ray):
 
     threshold = 0.5
     openrlhf.install(success=lambda response: response["scores"] >= threshold)
+    paths = [str(FOLDER / "openrlhf"), str(FOLDER.parent), str(FOLDER.parents[2]), os.environ.get("PYTHONPATH", "")]
     trainer = ppo_trainer.PPOTrainer.options(
-        runtime_env={"env_vars": {"PYTHONPATH": f"{FOLDER / 'openrlhf'}:{FOLDER.parent}:{FOLDER.parents[2]}"}}
+        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, paths))}}
     ).remote(strategy_of(), engine())
     history = local_ray.get(trainer.fit.remote(2))
     assert history[-1].samples[0].info["edgewise_rollouts"].item() == 2 * 8 * K

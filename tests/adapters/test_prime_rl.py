@@ -46,7 +46,7 @@ def group_of(task, *rewards, env="math"):
     return [episode_of(task, trace_of(reward), env=env) for reward in rewards]
 
 
-def engine(seed=0, told=None):
+def engine(seed=0, reported=None):
     """Finishes one to three of the groups in flight, in any order, by the rates of their tasks."""
     rng = np.random.default_rng(seed)
 
@@ -60,18 +60,18 @@ def engine(seed=0, told=None):
             )
             for request in done
         ]
-        if told is not None:
-            told.extend(finished)
+        if reported is not None:
+            reported.extend(finished)
         return finished
 
     return roll_out
 
 
-def orchestrator(prime_rl, *envs, luck=0, told=None, **options):
+def orchestrator(prime_rl, *envs, luck=0, reported=None, **options):
     from prime_rl.orchestrator import orchestrator as module
 
     prime_rl.install(**options)
-    return module.Orchestrator(envs or [env_of()], engine(luck, told), batch_size=8, inflight=12)
+    return module.Orchestrator(envs or [env_of()], engine(luck, reported), batch_size=8, inflight=12)
 
 
 def share(batches):
@@ -95,33 +95,32 @@ def test_selection_pays(prime_rl):
     assert logged["curriculum/math/sampler/steps"] == 14
 
 
-def test_each_group_is_told_once_and_nothing_in_flight_is_drawn_again(prime_rl):
-    told = []
-    run = orchestrator(prime_rl, told=told)
+def test_each_group_is_observed_once_and_nothing_in_flight_is_selected_again(prime_rl):
+    reported = []
+    run = orchestrator(prime_rl, reported=reported)
     sampler = run.train_source.curricula["math"].sampler
-    drawn, original = [], sampler._in_flight.draw
+    drawn, original = [], sampler._in_flight.select
 
-    def draw(n, step):
+    def select(n, step):
         rows = original(n, step)
         assert not {sampler.tasks[rows[0]].key} & {request.task.key for request in run.groups}
         drawn.append(int(rows[0]))
         return rows
 
-    sampler._in_flight.draw = draw
+    sampler._in_flight.select = select
     run.run(5)
     numbers = sampler.metrics()
-    assert numbers["rollouts"] == K * len(told)
-    assert numbers["in_flight"] == len(run.groups) == len(drawn) - len(told)
-    assert numbers["mean_success_rate"] == np.mean([e.traces[0].reward for group in told for e in group])
+    assert numbers["rollouts"] == K * len(reported)
+    assert numbers["in_flight"] == len(run.groups) == len(drawn) - len(reported)
+    assert numbers["mean_success_rate"] == np.mean([e.traces[0].reward for group in reported for e in group])
 
 
 def test_a_gate_filters(prime_rl):
-    told = []
-    gated = lambda pool: Curriculum(pool, "uniform", gate=gates.make_gate("informative", max_rounds=1), rollouts=K)  # noqa: E731
-    run = orchestrator(prime_rl, told=told, curriculum=gated)
-    informative = {id(g[0].task) for g in told}
+    reported = []
+    gated = lambda pool: Curriculum(pool, "uniform", gates=gates.make_gate("informative", max_rounds=1), rollouts=K)  # noqa: E731
+    run = orchestrator(prime_rl, reported=reported, curriculum=gated)
     shipped = run.run(4)
-    informative = {g[0].task.key for g in told if 0 < sum(e.traces[0].reward for e in g) < K}
+    informative = {g[0].task.key for g in reported if 0 < sum(e.traces[0].reward for e in g) < K}
     assert {key for keys in shipped for key in keys} <= informative
     assert share(shipped) == 1
     run.train_source.load_state_dict(copy.deepcopy(run.train_source.state_dict()))
@@ -187,13 +186,37 @@ def test_groups_that_never_come_back(prime_rl):
         next(sampler)
     sampler.step = 4  # more than two steps after step 1
     assert next(sampler).key in {task.key for task in lost}
-    assert sampler.metrics()["lost_groups"] == 4
-    late = next(task for task in lost if task.key != sampler.tasks[sampler._in_flight.rows[-1]].key)
-    sampler.observe(group_of(late, 1.0, 0.0, 1.0, 1.0))
+    assert sampler.metrics()["forgotten"] == 4
+    late = next(task for task in lost if task.key != sampler.tasks[sampler.curriculum.in_flight[-1]].key)
+    row = sampler.curriculum.pool.rows([late.key])
+    before = sampler.curriculum.predict(row)
+    sampler.observe(group_of(late, 1.0, 1.0, 1.0, 1.0))
+    # Slow groups are often the hard ones: they are evidence, and without a gate they train.
     assert sampler.admitted
     assert sampler.metrics()["late_groups"] == 1
-    assert "rollouts" in sampler.metrics()
-    assert sampler.metrics()["rollouts"] == 0
+    assert sampler.metrics()["rollouts"] == K
+    assert sampler.curriculum.predict(row) > before
+    sampler.observe(group_of(late, 1.0, 1.0, 1.0, 1.0))
+    assert sampler.metrics()["unmatched_groups"] == 1
+    assert sampler.metrics()["rollouts"] == K
+
+
+def test_an_episode_whose_correctness_is_unknown_is_no_evidence(prime_rl):
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K, success=lambda episode: None)
+    sampler.observe(group_of(next(sampler), 1.0, 0.0, 0.0, 0.0))
+    numbers = sampler.metrics()
+    assert sampler.admitted
+    assert (numbers["rollouts"], numbers["unscored_rollouts"], numbers["in_flight"]) == (0, K, 0)
+
+
+def test_a_gate_by_reward_sees_the_reward_and_not_its_correctness(prime_rl):
+    gated = lambda pool: Curriculum(pool, gates=gates.Informative(by="reward", max_rounds=1), rollouts=K)  # noqa: E731
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K, gated, success=5.0)
+    sampler.observe(group_of(next(sampler), 1.0, 2.0, 1.0, 1.0))  # all wrong, and not all equal
+    assert sampler.admitted
+    assert sampler.metrics()["success_rate"] == 0
+    sampler.observe(group_of(next(sampler), 2.0, 2.0, 2.0, 2.0))
+    assert not sampler.admitted
 
 
 def test_episodes_with_errors_frozen_agents_and_several_traces(prime_rl):
@@ -213,7 +236,7 @@ def test_episodes_with_errors_frozen_agents_and_several_traces(prime_rl):
     failed = next(sampler)
     sampler.observe([episode_of(failed, trace_of(0.0, has_error=True))])
     assert not sampler.admitted
-    assert sampler.metrics()["lost_groups"] == 1
+    assert sampler.metrics()["forgotten"] == 1
     assert sampler.metrics()["in_flight"] == 0
 
 
@@ -229,7 +252,7 @@ def test_success_is_the_users(prime_rl):
         after((0.0, 1.5, 0.0, 0.0))
     with pytest.raises(RewardError, match="success must return 4 bools"):
         after((0.0, 1.0, 0.0, 0.0), success=lambda episode: episode.traces[0].reward)
-    with pytest.raises(RewardError, match="more rollouts than were handed out"):
+    with pytest.raises(RewardError, match="reports 5 rollouts, 4 were selected"):
         after((0.0, 1.0, 0.0, 0.0, 1.0))
 
 
@@ -242,7 +265,7 @@ def test_what_does_not_fit_is_named_at_once(prime_rl):
         orchestrator(prime_rl, env_of(sampler=DifficultyPoolSampler))
     with pytest.raises(ConfigError, match=r"rows 0 and 1 have the same id 't0' \(Task.key\).*property `key`"):
         orchestrator(prime_rl, env_of(tasks=tasks_of(1) * 2))
-    with pytest.raises(ConfigError, match="unknown selector 'edgy'"):
+    with pytest.raises(ConfigError, match="unknown method 'edgy'"):
         orchestrator(prime_rl, curriculum="edgy")
     with pytest.raises(ConfigError, match="patience"):
         orchestrator(prime_rl, patience=0)
@@ -250,7 +273,7 @@ def test_what_does_not_fit_is_named_at_once(prime_rl):
 
 def test_checkpoints_that_do_not_fit(prime_rl):
     saved = prime_rl.CurriculumSampler(tasks_of(), K, "mopps").state_dict()
-    with pytest.raises(CheckpointError, match="selector mopps, this run has edge"):
+    with pytest.raises(CheckpointError, match="selector 'mopps', this curriculum has 'edge'"):
         prime_rl.CurriculumSampler(tasks_of(), K).load_state_dict(saved)
     with pytest.raises(CheckpointError, match="saved without a curriculum"):
         prime_rl.CurriculumSampler(tasks_of(), K).load_state_dict({"cursor": 3})

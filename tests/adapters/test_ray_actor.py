@@ -12,14 +12,14 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_actor.py"
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_lost_workers_prompts_are_picked_again(local_ray):
+def test_a_lost_workers_prompts_are_selected_again(local_ray):
     example = runpy.run_path(str(EXAMPLE), run_name="ray_actor")
     batches, lost, noticed, numbers = example["run"]()
     size, rollouts = example["BATCH"], example["ROLLOUTS"]
     assert lost == batches[example["LOST"]]
     assert numbers["rollouts"] == (len(batches) - 1) * size * rollouts
     assert numbers["in_flight"] == 0
-    # Nobody else could pick them while they were out; afterwards they are prompts like any other.
+    # In flight they could not be selected; afterwards they are prompts like any other.
     meanwhile = {prompt for batch in batches[example["LOST"] + 1 : noticed] for prompt in batch}
     later = {prompt for batch in batches[noticed:] for prompt in batch}
     assert not meanwhile & set(lost)

@@ -56,9 +56,10 @@ def make_args(tmp_path, slime):
             "n_samples_per_prompt": K,
             "rollout_batch_size": 8,
             "over_sampling_batch_size": 12,
-            "dynamic_sampling_filter_path": "edgewise.adapters.slime.tell",
+            "dynamic_sampling_filter_path": "edgewise.adapters.slime.observe",
             "buffer_filter_path": None,
             "partial_rollout": False,
+            "custom_rollout_log_function_path": None,
             "reward_key": None,
             "save": str(tmp_path / "checkpoints"),
             "load": None,
@@ -84,8 +85,8 @@ def roll(source, args, rollouts, first=0):
     return trained
 
 
-def picks(source):
-    """Every id handed out from now on, as a list that grows."""
+def selected(source):
+    """Every id selected from now on, as a list that grows."""
     seen, original = [], source._group
 
     def spy(row):
@@ -115,10 +116,10 @@ def test_selection_pays(slime, make_args, partial):
     assert shares["edge"] > shares["uniform"] + 0.3
 
 
-def test_every_group_that_finishes_is_told_once_and_aborted_ones_are_lost(slime, make_args):
-    args, told = make_args(), []
+def test_every_group_that_finishes_is_observed_once_and_aborted_ones_are_forgotten(slime, make_args):
+    args, observed = make_args(), []
     source = source_of(slime)(args)
-    source._in_flight.curriculum.listeners.append(SimpleNamespace(observed=lambda *entry: told.append(entry)))
+    source._in_flight.curriculum.listeners.append(SimpleNamespace(observed=lambda *entry: observed.append(entry)))
     finished, original = [], args.finish
 
     def finish(rollout_id, pending):
@@ -129,13 +130,12 @@ def test_every_group_that_finishes_is_told_once_and_aborted_ones_are_lost(slime,
     args.finish = finish
     roll(source, args, 3)
     ids = source._in_flight.curriculum.pool.ids
-    assert [(ids[rows[0]], successes[0]) for _, rows, successes, _ in told] == finished
+    assert [(ids[rows[0]], successes[0]) for _, rows, successes, _ in observed] == finished
     handed = source.sample_group_index
-    in_flight = len(source._in_flight)
-    assert in_flight > 0
-    source.get_samples(1)  # the fourth rollout: what was aborted in the third can be picked again
-    assert source.metrics()["lost_groups"] == handed - len(finished)
-    assert len(source._in_flight) == 1
+    assert source.metrics()["in_flight"] > 0
+    source.get_samples(1)  # the fourth rollout: what was aborted in the third can be selected again
+    assert source.metrics()["forgotten"] == handed - len(finished)
+    assert source.metrics()["in_flight"] == 1
 
 
 def test_partial_rollouts_stay_in_flight_and_come_first(slime, make_args):
@@ -147,11 +147,11 @@ def test_partial_rollouts_stay_in_flight_and_come_first(slime, make_args):
     groups = source.get_samples(12)
     assert [group[0].metadata["id"] for group in groups[: len(waiting)]] == waiting
     assert len({group[0].metadata["id"] for group in groups}) == 12
-    assert source.metrics()["lost_groups"] == 0
+    assert source.metrics()["forgotten"] == 0
 
 
 def gated(self, pool):
-    return Curriculum(pool, "uniform", gate=gates.make_gate("informative", max_rounds=1), rollouts=K)
+    return Curriculum(pool, "uniform", gates=gates.make_gate("informative", max_rounds=1), rollouts=K)
 
 
 def test_a_gate_is_slimes_dynamic_sampling(slime, make_args):
@@ -175,13 +175,13 @@ def test_exact_resume(slime, make_args, partial):
     whole.save(3)
     waiting = [group[0].metadata["id"] for group in whole.buffer]
     args.finish = make_args(luck=9).finish
-    expected = picks(whole)
+    expected = selected(whole)
     roll(whole, args, 1, first=4)
 
     again = make_args(partial_rollout=partial, load=args.save, luck=9)
     resumed = cls(again)
     resumed.load(3)
-    seen = picks(resumed)
+    seen = selected(resumed)
     trained = roll(resumed, again, 1, first=4)
     # What waited in the buffer, which slime does not save, is rolled out from scratch.
     assert seen == waiting + expected
@@ -204,7 +204,7 @@ def test_checkpoints_that_do_not_fit(slime, make_args, tmp_path):
         source_of(slime)(make_args(load=args.save)).load(0)
     source_of(slime)(make_args(load=args.save)).load(-1)  # a fresh start from a converted model: nothing saved at all
     source_of(slime, curriculum="mopps")(args).save(0)
-    with pytest.raises(CheckpointError, match="selector mopps, this run has edge"):
+    with pytest.raises(CheckpointError, match="selector 'mopps', this curriculum has 'edge'"):
         source_of(slime)(make_args(load=args.save)).load(0)
     other = tmp_path / "other.jsonl"
     other.write_text(json.dumps({"text": "x", "metadata": {"id": "q"}}))
@@ -248,14 +248,14 @@ def test_rollouts_that_failed_and_those_that_fan_out(slime, make_args):
     second = copy(groups[2][0])
     second.reward = 0.2
     groups[2][0] = [groups[2][0], second]
-    assert [slime.tell(args, group).keep for group in groups] == [True, False, True]
+    assert [slime.observe(args, group).keep for group in groups] == [True, False, True]
     numbers = source.metrics()
     assert numbers["rollouts"] == 2 + 4
     assert numbers["success_rate"] == 2 / 6
-    assert numbers["lost_groups"] == 1
+    assert numbers["forgotten"] == 1
     # The same group once more: it is in flight no longer.
-    assert slime.tell(args, groups[0]).keep
-    assert source.metrics()["late_groups"] == 1
+    assert slime.observe(args, groups[0]).keep
+    assert source.metrics()["unmatched_groups"] == 1
     assert source.metrics()["rollouts"] == 6
 
 
@@ -263,9 +263,9 @@ def test_metrics_are_added_to_slimes(slime, make_args):
     args = make_args()
     source = source_of(slime)(args)
     roll(source, args, 2)
-    logged = {"rollout/x": 1.0}
+    logged, metrics = {"rollout/x": 1.0}, source.metrics()
     assert slime.log_rollout(1, args, [], logged, 0.5) is False
-    assert logged["edgewise/effective_ratio"] == source.metrics()["effective_ratio"]
+    assert logged["edgewise/effective_ratio"] == metrics["effective_ratio"]
     assert logged["rollout/x"] == 1.0
 
 
@@ -279,7 +279,11 @@ def test_without_an_id_the_prompt_is_hashed_and_that_is_said(slime, make_args, c
 @pytest.mark.parametrize(
     ("attributes", "changed", "message"),
     [
-        ({}, {"dynamic_sampling_filter_path": None}, "add --dynamic-sampling-filter-path edgewise.adapters.slime.tell"),
+        (
+            {},
+            {"dynamic_sampling_filter_path": None},
+            "add --dynamic-sampling-filter-path edgewise.adapters.slime.observe",
+        ),
         ({}, {"prompt_data": None}, "give --prompt-data"),
         (
             {"id_key": "uid"},
@@ -287,12 +291,12 @@ def test_without_an_id_the_prompt_is_hashed_and_that_is_said(slime, make_args, c
             r"prompt 0 has no 'uid' in its metadata, which id_key names \(it has id, level, rate\)",
         ),
         ({"id_key": "level"}, {}, "rows 0 and 5 have the same id 0"),
-        ({"curriculum": "edgy"}, {}, "unknown selector 'edgy'"),
+        ({"curriculum": "edgy"}, {}, "unknown method 'edgy'"),
         ({"curriculum": 3}, {}, "name of a selector or a function"),
         ({"curriculum": lambda self, pool: Curriculum(pool, rollouts=8)}, {}, "make the curriculum with rollouts=4"),
         ({"curriculum": lambda self, pool: Curriculum(PromptPool(["a"]), rollouts=K)}, {}, "over the pool it is given"),
         (
-            {"curriculum": lambda self, pool: Curriculum(pool, gate=gates.make_gate("informative"), rollouts=K)},
+            {"curriculum": lambda self, pool: Curriculum(pool, gates=gates.make_gate("informative"), rollouts=K)},
             {},
             "make the gate with max_rounds=1",
         ),
@@ -303,12 +307,12 @@ def test_what_does_not_fit_is_named_at_once(slime, make_args, attributes, change
         source_of(slime, **attributes)(make_args(**changed))
 
 
-def test_a_filter_that_tells_nothing_stops_the_run(slime, make_args):
+def test_a_filter_that_observes_nothing_stops_the_run(slime, make_args):
     args = make_args(dynamic_sampling_filter_path="tests.adapters.test_slime.keeps_all")
     source = source_of(slime)(args)
     roll(source, args, 1)
-    with pytest.raises(ConfigError, match="no reward reached the curriculum"):
-        roll(source, args, 1)
+    with pytest.raises(ConfigError, match="60 groups were handed out and no reward reached the curriculum"):
+        roll(source, args, 5)
 
 
 def keeps_all(args, group):
@@ -317,4 +321,4 @@ def keeps_all(args, group):
 
 def test_a_filter_without_a_data_source(slime):
     with pytest.raises(ConfigError, match=r"--data-source-path edgewise\.adapters\.slime\.CurriculumDataSource"):
-        slime.tell(None, [])
+        slime.observe(None, [])

@@ -1,4 +1,4 @@
-"""Two processes, as under torchrun: the same picks and beliefs on both, and batches that are whole across them."""
+"""Two processes, as under torchrun: the same selections and beliefs on both, and batches that are whole across them."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def run(model: Path, out: Path, generations: int, seeds: str = "same") -> list[d
 @pytest.mark.parametrize(
     "generations", [3, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
 )
-def test_ranks_pick_and_believe_the_same(model_folder, tmp_path, generations):
+def test_ranks_select_and_predict_the_same(model_folder, tmp_path, generations):
     """12 rollouts on 2 ranks: groups of 4 lie across the ranks, and groups of 3 are refilled in pairs."""
     first, second = run(model_folder, tmp_path, generations)
-    for part in ("picks", "told", "beliefs", "metrics"):
+    for part in ("selected", "observed", "beliefs", "metrics"):
         assert first[part] == second[part]
-    assert len(first["picks"]) > 8  # there were refills
+    assert len(first["selected"]) > 8  # there were refills
     groups = 12 // generations
     if generations == 3:
-        assert all(len(names) % 2 == 0 for names in first["picks"])
+        assert all(len(names) % 2 == 0 for names in first["selected"])
     data = table(OFTEN)
     rate_of = dict(zip(data["prompt"], data["rate"], strict=True))
     for left, right in zip(first["trained"], second["trained"], strict=True):
@@ -86,6 +86,6 @@ def test_ranks_pick_and_believe_the_same(model_folder, tmp_path, generations):
 
 
 @pytest.mark.slow
-def test_ranks_that_pick_differently_stop(model_folder, tmp_path):
+def test_ranks_that_select_differently_stop(model_folder, tmp_path):
     for result in run(model_folder, tmp_path, 4, "different"):
-        assert "the processes picked different prompts" in result["error"]
+        assert "the processes selected different prompts" in result["error"]

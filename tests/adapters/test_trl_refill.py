@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 class Outputs:
-    """Keeps what every generation hands to the trainer."""
+    """Keeps the output of every generation."""
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         output = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
@@ -35,7 +35,7 @@ class RLOO(Outputs, EdgewiseRLOOTrainer):
 
 
 def refilled(data: Any, selector: str = "uniform", **options: Any) -> Any:
-    return spy(data, selector, gate=gates.make_gate("informative", **options))
+    return spy(data, selector, gates=gates.make_gate("informative", **options))
 
 
 @pytest.mark.parametrize("cls", [GRPO, RLOO])
@@ -111,11 +111,11 @@ def test_an_exhausted_step_is_padded_with_groups_that_do_not_train(make):
 def test_a_rejected_group_does_not_train_though_its_rewards_differ(make, dataset, max_rounds):
     """The gate wants groups that are always right; those half right are padding and stay silent."""
     gate = gates.make_gate("band", low=0.9, high=1.0, max_rounds=max_rounds)
-    curriculum = spy(dataset, "uniform", gate=gate)
+    curriculum = spy(dataset, "uniform", gates=gate)
     trainer = make(cls=GRPO, curriculum=curriculum, reward_funcs=by_place)
     trainer.train()
     rate_of = dict(zip(dataset["name"], dataset["rate"], strict=True))
-    assert any(rate_of[name] == 0.5 for names in curriculum.picks() for name in names)
+    assert any(rate_of[name] == 0.5 for names in curriculum.selected() for name in names)
     for output in trainer.outputs:
         assert (output["advantages"] == 0).all()
 
@@ -125,7 +125,7 @@ def test_only_what_is_missing_is_rolled_out_again(make, dataset):
     make(curriculum=curriculum, reward_funcs=by_place).train()
     rate_of = dict(zip(dataset["name"], dataset["rate"], strict=True))
     missing = 0
-    for names in curriculum.picks():
+    for names in curriculum.selected():
         missing = missing or 4
         assert len(names) == missing
         missing -= sum(rate_of[name] == 0.5 for name in names)

@@ -1,4 +1,4 @@
-"""The curriculum inside the real TRL: what is generated, when it is learned from, how steps are counted and logged."""
+"""The curriculum inside the real TRL: what is generated, when it is observed, how steps are counted and logged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgewise.replay.trace import Trace
 pytestmark = pytest.mark.filterwarnings("default")
 
 
-def test_the_picked_prompts_are_generated_and_learned_from_before_the_next_pick(make, dataset):
+def test_selected_prompts_are_generated_and_observed_before_the_next_selection(make, dataset):
     seen = []
 
     def reward(prompts, completions, name, rate, **_):
@@ -37,7 +37,7 @@ def test_the_picked_prompts_are_generated_and_learned_from_before_the_next_pick(
 
 @pytest.mark.parametrize("rloo", [False, True])
 def test_selection_pays(make, dataset, rloo):
-    """Half of nothing, half of always: after a while only the prompts in between are picked."""
+    """A third never solved, a third always: after a while only the prompts in between are selected."""
     trainer = make({"max_steps": 24}, rloo, curriculum="edge", category_column="kind")
     trainer.train()
     ratios = [line["edgewise/effective_ratio"] for line in trainer.state.log_history if "edgewise/rounds" in line]
@@ -58,7 +58,9 @@ def test_selection_pays(make, dataset, rloo):
         (16, 1, 2, 1, 16),  # two generations a step
     ],
 )
-def test_one_pick_a_generation(make, dataset, per_device, steps_per_generation, accumulation, iterations, generations):
+def test_one_selection_a_generation(
+    make, dataset, per_device, steps_per_generation, accumulation, iterations, generations
+):
     settings = {
         "per_device_train_batch_size": per_device,
         "steps_per_generation": steps_per_generation,
@@ -74,11 +76,11 @@ def test_one_pick_a_generation(make, dataset, per_device, steps_per_generation, 
 
 
 def test_what_is_logged(make, dataset):
-    trainer = make({"logging_steps": 2, "max_steps": 6}, curriculum=spy(dataset, probe=0.5))
+    trainer = make({"logging_steps": 2, "max_steps": 6}, curriculum=spy(dataset, random_share=0.5))
     trainer.train()
     lines = [line for line in trainer.state.log_history if "edgewise/rounds" in line]
     assert [line["edgewise/rollouts"] for line in lines] == [32, 64, 96]
-    names = "effective_ratio success_rate spearman calibration_error probe_calibration_error unscored_rollouts"
+    names = "effective_ratio success_rate spearman calibration_error random_calibration_error unscored_rollouts"
     assert {f"edgewise/{name}" for name in names.split()} <= lines[-1].keys()
     # Averaged over the two steps between two lines, as TRL's own metrics are.
     mean = np.mean([line["edgewise/success_rate"] for line in lines])
@@ -86,7 +88,7 @@ def test_what_is_logged(make, dataset):
     assert mean == pytest.approx(np.mean([line["reward"] for line in lines]))
 
 
-def test_evaluation_is_not_selected_from_or_learned_from(make, dataset):
+def test_evaluation_is_neither_selected_nor_observed(make, dataset):
     seen = []
 
     def reward(name, **_):
@@ -127,8 +129,9 @@ def test_correct_is_what_success_says(make, dataset):
         {"reward_weights": [1.0, 0.1]}, curriculum=curriculum, reward_funcs=[by_place, length], success=success
     ).train()
     rate_of = dict(zip(dataset["name"], dataset["rate"], strict=True))
-    for batch, rewards in curriculum.told:
-        assert rewards.reshape(-1, 4).mean(axis=1).tolist() == [rate_of[name] for name in batch.ids]
+    for (batch, rewards), correct in zip(curriculum.observed, curriculum.correct, strict=True):
+        assert correct.reshape(-1, 4).mean(axis=1).tolist() == [rate_of[name] for name in batch.ids]
+        assert (rewards >= 1.0).all()  # gates see the reward itself
 
 
 def test_threshold_on_the_weighted_reward(make, dataset):
@@ -138,8 +141,10 @@ def test_threshold_on_the_weighted_reward(make, dataset):
         settings, curriculum=curriculum, reward_funcs=[by_place, lambda rate, **_: [-3.0] * len(rate)], success=1
     ).train()
     rate_of = dict(zip(dataset["name"], dataset["rate"], strict=True))
-    for batch, rewards in curriculum.told:  # 4 - 3 reaches 1, 0 - 3 does not
-        assert rewards.reshape(-1, 4).mean(axis=1).tolist() == [rate_of[name] for name in batch.ids]
+    for (batch, rewards), correct in zip(curriculum.observed, curriculum.correct, strict=True):
+        # 4 - 3 reaches 1, 0 - 3 does not
+        assert correct.reshape(-1, 4).mean(axis=1).tolist() == [rate_of[name] for name in batch.ids]
+        assert set(rewards.tolist()) <= {1.0, -3.0}
 
 
 def test_unscored_rollouts_are_no_failures(make, dataset):
@@ -151,8 +156,8 @@ def test_unscored_rollouts_are_no_failures(make, dataset):
     curriculum = spy(dataset, "uniform")
     trainer = make({"max_steps": 5}, curriculum=curriculum, reward_funcs=reward)
     trainer.train()
-    told = np.concatenate([batch.rollouts for batch, _ in curriculum.told])
-    assert set(told.tolist()) == {3}
+    observed = np.concatenate([batch.rollouts for batch, _ in curriculum.observed])
+    assert set(observed.tolist()) == {3}
     metrics = curriculum.metrics()
     assert metrics["mean_success_rate"] == 1
     assert metrics["in_flight"] == 0
@@ -171,21 +176,21 @@ def test_a_trainer_of_the_users_own(make, dataset):
     class Mine(EdgewiseMixin, Doubled):
         pass
 
-    curriculum = spy(dataset, success=0.4)
+    curriculum = spy(dataset, success_threshold=0.4)
     trainer = make(cls=Mine, curriculum=curriculum)
     trainer.train()
-    assert set(np.concatenate([rewards for _, rewards in curriculum.told]).tolist()) == {0.0, 0.5}
+    assert set(np.concatenate([rewards for _, rewards in curriculum.observed]).tolist()) == {0.0, 0.5}
     assert 0 < curriculum.metrics()["mean_success_rate"] < 1
 
 
 def test_trace(make, dataset, tmp_path):
-    curriculum = spy(dataset, "uniform", gate=gates.make_gate("informative", max_rounds=3))
+    curriculum = spy(dataset, "uniform", gates=gates.make_gate("informative", max_rounds=3))
     make(curriculum=curriculum, trace=tmp_path / "trace.npz").train()
     trace = Trace.load(tmp_path / "trace.npz")
-    assert trace.steps.tolist() == [0, 1, 2]
+    assert trace.steps.tolist() == [1, 2, 3]
     assert trace.trials.sum() == curriculum.metrics()["rollouts"]
-    told = np.concatenate([rewards for _, rewards in curriculum.told])
-    assert trace.successes.sum() == told.sum()
+    rewards = np.concatenate([rewards for _, rewards in curriculum.observed])
+    assert trace.successes.sum() == rewards.sum()
 
 
 def test_ids_decide_which_row_is_generated(make, dataset):
@@ -209,8 +214,8 @@ def test_columns_the_trainer_removes(make, dataset):
     make({"remove_unused_columns": True}, reward_funcs=reward).train()
 
 
-def test_a_lone_reward_in_the_unit_interval_is_told_as_it_is(make):
+def test_a_lone_reward_in_the_unit_interval_is_observed_as_it_is(make):
     data = table((0.5,))
     curriculum = spy(data)
     make(train_dataset=data, curriculum=curriculum, reward_funcs=lambda rate, **_: [0.25] * len(rate)).train()
-    assert set(np.concatenate([rewards for _, rewards in curriculum.told]).tolist()) == {0.25}
+    assert set(np.concatenate([rewards for _, rewards in curriculum.observed]).tolist()) == {0.25}

@@ -1,12 +1,9 @@
-"""Prompts that a trainer asks for piecemeal, and whose groups come back in any order, in part, or never.
-
-The trainers that generate asynchronously draw a few prompts at a time and report each group when it is finished. Here
-the curriculum's batches are kept by prompt until then, so that an adapter deals in rows and rewards alone. Left out:
-refill, which these trainers do themselves by drawing on.
-"""
+"""Curriculum for trainers that take prompts piecemeal, count policy steps themselves and report groups in any order, or never."""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,26 +11,31 @@ import numpy as np
 
 from edgewise.adapters.success import Floats
 from edgewise.allocation import Constant
-from edgewise.curriculum import Batch, Curriculum
+from edgewise.arrays import Counts, Rows
+from edgewise.curriculum import Curriculum
 from edgewise.errors import CheckpointError, ConfigError
-from edgewise.gates import Groups
-from edgewise.pool import PromptPool, Rows
+from edgewise.pool import PromptPool
+
+log = logging.getLogger("edgewise")
 
 CurriculumChoice = str | Callable[[PromptPool], Curriculum]
-"""A selector's name, or a function from the trainer's prompts to a curriculum over them."""
+"""Method in a word, or a function from the trainer's prompts to a curriculum over them."""
 
 
 class InFlight:
-    """A curriculum whose prompts are drawn and reported one by one.
+    """Curriculum behind a trainer's own loop; refill is the trainer's, which selects until its batch is full.
+
+    All methods may be called from several threads.
 
     Args:
         pool: the trainer's prompts.
-        curriculum: name of a selector, or a function that makes a `Curriculum` over this pool (for options, a probe, a
-            gate with `max_rounds=1`, a recorder).
+        curriculum: a method in a word, or a function that makes a `Curriculum` over this pool (for options, a random share,
+            gates with `max_rounds=1`, a recorder).
         rollouts: completions that the trainer rolls out for each prompt.
-        seed: for a curriculum given by name.
-        patience: policy steps after which a prompt whose group has not come back is forgotten, so that it can be picked
-            again; None waits for ever.
+        seed: seed of a curriculum given in a word.
+        patience: policy steps after which a prompt whose group has not come back is forgotten, so that it can be selected
+            again; its group is still evidence if it comes later. None waits for ever.
+        varied: whether the trainer can roll out different numbers of completions, `rollouts` on average.
 
     Raises:
         ConfigError: a curriculum that does not fit.
@@ -44,148 +46,140 @@ class InFlight:
         pool: PromptPool,
         curriculum: CurriculumChoice,
         rollouts: int,
+        *,
         seed: int = 0,
         patience: int | None = None,
+        varied: bool = False,
     ):
-        made = Curriculum(pool, curriculum, rollouts=rollouts, seed=seed) if isinstance(curriculum, str) else None
-        if made is None:
-            if not callable(curriculum):
-                raise ConfigError(
-                    "curriculum is the name of a selector or a function from a PromptPool to a Curriculum, got"
-                    f" {curriculum!r}"
-                )
-            made = curriculum(pool)
+        if not isinstance(curriculum, str) and not callable(curriculum):
+            raise ConfigError(
+                f"curriculum is the name of a selector or a function from a PromptPool to a Curriculum, got {curriculum!r}"
+            )
+        made = curriculum(pool) if callable(curriculum) else Curriculum(pool, curriculum, rollouts=rollouts, seed=seed)
         if not isinstance(made, Curriculum) or made.pool is not pool:
             raise ConfigError("curriculum= must return a Curriculum over the pool it is given")
-        if not isinstance(made.allocation, Constant) or made.allocation.mean != rollouts:
+        if made.allocation.mean != rollouts or not (varied or isinstance(made.allocation, Constant)):
             raise ConfigError(
-                f"the trainer rolls out {rollouts} completions for every prompt: make the curriculum with"
-                f" rollouts={rollouts}"
+                f"the trainer rolls out {rollouts} completions for every prompt: make the curriculum with rollouts={rollouts}"
             )
-        if made.gate is not None and made.gate.max_rounds != 1:
-            raise ConfigError("the trainer itself draws on until its batch is full: make the gate with max_rounds=1")
-        if patience is not None and patience < 1:
-            raise ConfigError(f"patience is a whole number of policy steps >= 1, got {patience}")
-        self.curriculum, self.patience = made, patience
-        # Drawn, not reported: batches of one prompt, and the trainer's step of their draw, by row, oldest first.
-        self._batches: dict[int, Batch] = {}
-        self._drawn_at: dict[int, int] = {}
+        if made.gates.max_rounds != 1:
+            raise ConfigError("the trainer itself selects until its batch is full: make the gate with max_rounds=1")
+        if patience is not None and patience < 0:
+            raise ConfigError(f"patience is a whole number of policy steps >= 0, got {patience}")
+        self.pool, self.curriculum, self.patience = pool, made, patience
+        self._lock = threading.RLock()
         # Rows to hand out before any others: they were in flight when the state was saved.
-        self._again: list[int] = []
+        self._replayed: Rows = np.empty(0, np.int64)
         self._step: int | None = None
-        self._lost = self._late = 0
+        self._counts = {"unscored_rollouts": 0, "unmatched_groups": 0}
 
-    def __len__(self) -> int:
-        """Prompts in flight."""
-        return len(self._batches)
+    def select(self, n: int, step: int) -> Rows:
+        """The next n rows to roll out, int64 (n,), none of them in flight; `step` is the trainer's policy step."""
+        with self._lock:
+            self.advance(step)
+            rows = self._replayed[:n]
+            if n > len(rows):
+                rows = np.concatenate([rows, self.curriculum.select(n - len(rows)).rows])
+            self._replayed = self._replayed[n:]
+            return rows
 
-    @property
-    def rows(self) -> Rows:
-        """Rows in flight, oldest first."""
-        return np.array(list(self._batches), np.int64)
+    def advance(self, step: int) -> None:
+        """Move the clock to the trainer's policy step, and forget what is overdue by then."""
+        with self._lock:
+            if self._step == step:
+                return
+            self.curriculum.advance(0 if self._step is None else max(step - self._step, 0))
+            self._step = step
+            if self.patience is not None:
+                self.forget(self.curriculum.stale(self.patience + 1))
 
-    def draw(self, n: int, step: int) -> Rows:
-        """The next n rows to roll out, int64 (n,), none of them in flight. A new `step` of the trainer ages beliefs."""
-        again, self._again = self._again[:n], self._again[n:]
-        self._drawn_at.update(dict.fromkeys(again, step))
-        if n > len(again):
-            begins, self._step = step != self._step, step
-            if begins and self.patience is not None:
-                self.lose([row for row, drawn in self._drawn_at.items() if drawn < step - self.patience])
-            select = self.curriculum.select if begins else self.curriculum.select_more
-            batch = select(n - len(again))
-            for place, row in enumerate(batch.rows.tolist()):
-                self._batches[row], self._drawn_at[row] = batch.take([place]), step
-            again = again + batch.rows.tolist()
-        return np.array(again, np.int64)
-
-    def report(self, row: int, rewards: Floats) -> bool:
-        """Tell what the group of a row brought; returns whether it trains the policy.
+    def observe(
+        self, rows: Rows, rewards: Floats, correct: Floats | None = None, lengths: Counts | None = None
+    ) -> Rows:
+        """Take in finished rollouts, of one group or many, in any order.
 
         Args:
-            row: of the prompt.
-            rewards: of its finished rollouts, in [0, 1]; fewer than were asked for where some were lost, none if all.
+            rows: row of each rollout's prompt, (n,); fewer rollouts than were selected where some were lost.
+            rewards: reward of each, (n,).
+            correct: 1, 0, or NaN where correctness is unknown, (n,), as `Success.read` returns it. A rollout that is not
+                known is counted and is no evidence.
+            lengths: tokens of each completion, (n,).
 
-        A group that was forgotten meanwhile is not told, and counted in `late_groups`.
+        Returns:
+            Rows of the groups that train the policy, sorted. Without a gate these are all of them.
         """
-        if not len(rewards):
-            self.lose([row] if row in self._batches else [])
-            return False
-        if row not in self._batches:
-            self._late += 1
-            return self._admits(rewards)
-        feedback = self.curriculum.observe(self._batches[row].take([0], len(rewards)), rewards)
-        self._drop(row)
-        return bool(feedback.admitted[0])
+        with self._lock:
+            known = np.ones(len(rows), bool) if correct is None else ~np.isnan(correct)
+            found, counts = np.unique(rows[known], return_counts=True)
+            expected = self.curriculum.expects(self.pool.ids[found])
+            chosen = np.flatnonzero(known & ~np.isin(rows, found[~expected]))
+            chosen = chosen[np.argsort(rows[chosen], kind="stable")]
+            feedback = self.curriculum.observe(
+                self.pool.ids[found[expected]],
+                rewards[chosen],
+                correct=None if correct is None else correct[chosen],
+                lengths=None if lengths is None else lengths[chosen],
+                rollouts=counts[expected],
+            )
+            self._counts["unscored_rollouts"] += int((~known).sum())
+            self._counts["unmatched_groups"] += int((~expected).sum())
+            if not expected.all():
+                log.warning(
+                    "%d groups were not in flight, such as that of prompt %r: they change no belief",
+                    (~expected).sum(),
+                    self.pool.ids[found[~expected][0]].item(),
+                )
+            self._replayed = self._replayed[~np.isin(self._replayed, found)]
+            # Rolled out, and nothing is known of them.
+            self.forget(np.setdiff1d(rows, found))
+            return found[expected][feedback.admitted] if self.curriculum.gates.parts else np.unique(rows)
 
-    def lose(self, rows: list[int]) -> None:
-        """The groups of these rows will never come; their prompts may be picked again."""
-        for row in rows:
-            self.curriculum.forget(self._batches[row])
-            self._drop(row)
-            self._lost += 1
+    def forget(self, rows: Rows) -> None:
+        """Give up those of `rows` that are in flight; their prompts may be selected again."""
+        with self._lock:
+            lost = np.intersect1d(rows, self.curriculum.in_flight)
+            self.curriculum.forget(self.pool.ids[lost])
+            self._replayed = self._replayed[~np.isin(self._replayed, lost)]
 
     def metrics(self) -> dict[str, float]:
-        """The curriculum's, and how many groups were lost or came too late so far."""
-        return {**self.curriculum.metrics(), "lost_groups": float(self._lost), "late_groups": float(self._late)}
+        """The curriculum's metrics, and the numbers of rollouts and groups that were no evidence."""
+        counts = {name: float(value) for name, value in self._counts.items()}
+        return {"forgotten": 0.0, "late_groups": 0.0, **counts, **self.curriculum.metrics()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Nested dicts of arrays and plain values; prompt ids included."""
-        selector, batches = self.curriculum.selector.spec, list(self._batches.values())
-        return {
-            "curriculum": self.curriculum.state_dict(),
-            "ids": self.curriculum.pool.ids,
-            "selector": selector["name"] if selector else None,
-            "serials": np.array([batch.serial for batch in batches], np.int64),
-            "rows": self.rows,
-            "predicted": np.array([batch.predicted[0] for batch in batches], np.float64),
-            "probe": np.array([batch.probe[0] for batch in batches], bool),
-            "step": self._step,
-            "lost": self._lost,
-            "late": self._late,
-        }
+        """Nested dicts of arrays and plain values."""
+        with self._lock:
+            return {
+                "curriculum": self.curriculum.state_dict(),
+                "trainer_step": self._step,
+                "counts": dict(self._counts),
+            }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore `state_dict`. What was in flight died with its process: the same prompts are handed out first again.
+    def load_state_dict(self, state: dict[str, Any], *, waiting: Rows | None = None) -> None:
+        """Restore `state_dict`. What was in flight died with its process: it is handed out again, first.
+
+        Args:
+            state: as `state_dict` returned it.
+            waiting: rows in flight that did not die, and whose groups will come; None: no such rows.
 
         Raises:
             CheckpointError: not such a state, or that of another selector. PoolError: of another dataset.
         """
-        if not {"curriculum", "ids", "selector", "rows"} <= set(state):
+        if "curriculum" not in state:
             raise CheckpointError(
                 "the checkpoint was saved without a curriculum: resume from another one, or start anew with its model"
             )
-        spec = self.curriculum.selector.spec
-        if state["selector"] and spec and state["selector"] != spec["name"]:
-            raise CheckpointError(
-                f"the checkpoint was saved with the selector {state['selector']}, this run has {spec['name']}"
-            )
-        self.curriculum.restore(state["curriculum"], np.asarray(state["ids"]))
-        pool, ids = self.curriculum.pool, np.asarray(state["ids"])[np.asarray(state["rows"], np.int64)]
-        self._batches, self._drawn_at = {}, {}
-        rollouts = self.curriculum.allocation.rollouts(np.asarray(state["predicted"], np.float64))
-        for place, row in enumerate(pool.find(ids).tolist() if len(ids) else []):
-            if row < 0:
-                continue
-            self._batches[row] = Batch(
-                int(state["serials"][place]),
-                np.array([row], np.int64),
-                pool.ids[[row]],
-                rollouts[[place]],
-                np.asarray(state["predicted"])[[place]],
-                np.asarray(state["probe"])[[place]],
-            )
-        self._again, self._step = list(self._batches), state["step"]
-        self._lost, self._late = int(state["lost"]), int(state["late"])
+        with self._lock:
+            self.curriculum.load_state_dict(state["curriculum"])
+            self._step = state["trainer_step"]
+            self._counts = {name: int(state["counts"][name]) for name in self._counts}
+            rows = self.curriculum.in_flight
+            self._replayed = rows if waiting is None else rows[~np.isin(rows, waiting)]
 
-    def _drop(self, row: int) -> None:
-        self._batches.pop(row)
-        self._drawn_at.pop(row, None)
-        if row in self._again:
-            self._again.remove(row)
 
-    def _admits(self, rewards: Floats) -> bool:
-        if self.curriculum.gate is None:
-            return True
-        correct = np.array([(rewards >= self.curriculum.success).sum()], np.int64)
-        return bool(self.curriculum.gate.admit(Groups(rewards, np.array([len(rewards)]), correct))[0])
+def total_lengths(parts: list[list[int | None]]) -> Counts | None:
+    """Tokens of each rollout, (n,), given those of its parts; None if one of them is not known."""
+    known = [[size for size in part if size is not None] for part in parts]
+    if [len(part) for part in known] != [len(part) for part in parts]:
+        return None
+    return np.array([sum(part) for part in known], np.int64)

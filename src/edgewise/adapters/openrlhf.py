@@ -1,8 +1,8 @@
-"""OpenRLHF: prompts in an order that a curriculum picks, told every response as it comes back from the engines.
+"""OpenRLHF: a prompt loader with selected prompts, and a samples generator that observes every response of the engines.
 
 OpenRLHF's samples generator draws prompts from a data loader, one by one, and replaces those that its dynamic filtering
 rejects. The adapter is that loader, and a generator that reads rewards off the responses, rejected ones included. No
-id travels with a response, so prompts are told apart by their text (and, if asked, by their label). Left out: the
+id travels with a response, so a prompt is identified by its text (or, with `identify=`, by its label). Left out: the
 curriculum's gates, as OpenRLHF filters by itself, and reward models, whose rewards come after generation.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import hashes, unique_pool
-from edgewise.adapters.success import Floats, outcomes, verdicts
+from edgewise.adapters.success import Rule, Success
 from edgewise.errors import CheckpointError, ConfigError
 
 require("openrlhf")
@@ -25,11 +25,9 @@ require("openrlhf")
 import torch  # noqa: E402
 from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator  # noqa: E402
 
-Success = float | Callable[[dict[str, Any]], bool]
-
 
 def install(**options: Any) -> None:
-    """Let OpenRLHF's PPO trainers, synchronous and asynchronous, take prompts from a curriculum.
+    """Let OpenRLHF's PPO trainers, synchronous and asynchronous, train on selected prompts.
 
     Call it before the trainer is created, in the process that creates it: Ray takes the change to the trainer's actor.
 
@@ -53,7 +51,7 @@ def _prepare_datasets(original: Callable[..., Any], options: dict[str, Any], str
 
 
 class CurriculumLoader:
-    """OpenRLHF's prompt data loader, with picked prompts: an episode has as many as the dataset, but not each once.
+    """OpenRLHF's prompt data loader, with selected prompts: an episode has as many as the dataset, but not each once.
 
     Categories are the dataset's `datasource`s, if there are several.
 
@@ -63,8 +61,9 @@ class CurriculumLoader:
         curriculum: name of a selector, or a function from the `PromptPool` of the dataset to a `Curriculum` over it.
         identify: unique id of a prompt from its text and label, such as
             `lambda prompt, label: json.loads(label)["id"]`. None: a hash of the text.
-        success: when a rollout counts as correct: a threshold on its score, or a function of OpenRLHF's response (a dict
-            with `scores`, `reward`, `label`, `extra_logs`, ...) that returns a bool. None: the score, in [0, 1], as it is.
+        success: correctness of a rollout: a threshold on its score, the name of an entry of `extra_logs`, or a function of
+            OpenRLHF's response (a dict with `scores`, `reward`, `label`, `extra_logs`, ...) that returns a bool, None where
+            it is unknown. None: the score, in [0, 1], as it is.
 
     Raises:
         ConfigError: arguments, a dataset or a curriculum that do not fit.
@@ -76,7 +75,7 @@ class CurriculumLoader:
         args: Any,
         curriculum: CurriculumChoice = "edge",
         identify: Callable[[str, str], Any] | None = None,
-        success: Success | None = None,
+        success: Rule = None,
     ):
         if not args.reward.remote_url:
             raise ConfigError(
@@ -89,19 +88,20 @@ class CurriculumLoader:
             ids = [identify(*pair) for pair in zip(dataset.prompts, dataset.labels, strict=True)]
             source = "what identify= returned"
         categories = dataset.datasources if len(set(dataset.datasources)) > 1 else None
-        way_out = "put an id into the label and read it with identify="
-        pool = unique_pool(ids, categories, source, way_out)
-        self.dataset, self._identify, self._success = dataset, identify, success
+        hint = "put an id into the label and read it with identify="
+        pool = unique_pool(ids, categories, source, hint)
+        self.dataset, self._identify, self._success = dataset, identify, Success(success, names=None)
         self._row_of_prompt = {prompt: row for row, prompt in enumerate(dataset.prompts)}
-        self._in_flight = InFlight(pool, curriculum, args.rollout.n_samples_per_prompt, args.train.seed)
+        self._in_flight = InFlight(pool, curriculum, args.rollout.n_samples_per_prompt, seed=args.train.seed)
         self.curriculum = self._in_flight.curriculum
-        if self.curriculum.gate is not None:
+        if self.curriculum.gates.parts:
             raise ConfigError(
                 "OpenRLHF filters groups itself: --algo.dynamic_filtering_enable, and a curriculum without gate"
             )
         # Prompts left in this episode, and whether the next iteration goes on with them.
         self._left, self._resumed = 0, False
-        self._step = 0
+        # Steps that have drawn prompts, and whether the present one has.
+        self._step, self._is_open = 0, False
         # Responses so far of the prompts in flight, by row.
         self._responses: dict[int, list[dict[str, Any]]] = {}
 
@@ -111,26 +111,26 @@ class CurriculumLoader:
     def __iter__(self) -> Iterator[tuple[list[Any], list[Any], list[Any], list[Any]]]:
         self._left, self._resumed = self._left if self._resumed else len(self.dataset), False
         while self._left:
-            self._left -= 1
-            row = int(self._in_flight.draw(1, self._step)[0])
+            self._left, self._is_open = self._left - 1, True
+            row = int(self._in_flight.select(1, self._step)[0])
             self._responses[row] = []
             yield tuple([value] for value in self.dataset[row])  # type: ignore[misc]
 
-    def collect(self, response: dict[str, Any]) -> None:
-        """One response of a prompt in flight; the curriculum is told when its group is complete."""
+    def observe(self, response: dict[str, Any]) -> None:
+        """Take in one response of a prompt in flight; the curriculum observes the group when it is complete."""
         if self._identify is None:
             row = self._row_of_prompt[response["prompt"]]
         else:
             row = int(self.curriculum.pool.rows([self._identify(response["prompt"], response["label"])])[0])
         self._responses[row].append(response)
         if len(self._responses[row]) == self.curriculum.allocation.mean:
-            self._report(row)
+            self._observe_group(row)
 
     def end_step(self) -> None:
-        """Everything has come back that will; groups that are incomplete are told as far as they go."""
+        """Everything has come back that will; incomplete groups are observed as far as they go."""
         for row in list(self._responses):
-            self._report(row)
-        self._step += 1
+            self._observe_group(row)
+        self._step, self._is_open = self._step + self._is_open, False
 
     def metrics(self) -> dict[str, float]:
         return self._in_flight.metrics()
@@ -146,25 +146,24 @@ class CurriculumLoader:
         self._in_flight.load_state_dict(state["edgewise"])
         self._left, self._step, self._resumed = int(state["left"]), int(state["step"]), True
 
-    def _report(self, row: int) -> None:
-        responses = [response for response in self._responses[row] if _score(response) is not None]
-        self._in_flight.report(row, self._outcomes(responses, row))
-        del self._responses[row]
-
-    def _outcomes(self, responses: list[dict[str, Any]], row: int) -> Floats:
-        """In [0, 1], of each response with a score."""
-        if callable(self._success):
-            return (
-                verdicts([self._success(response) for response in responses], len(responses))
-                if responses
-                else np.empty(0)
-            )
-        scores = np.array([float(np.asarray(_score(response)).item()) for response in responses], np.float64)
-        return outcomes(scores, self._success, self.curriculum.pool.ids[[row] * len(responses)])
+    def _observe_group(self, row: int) -> None:
+        responses = [response for response in self._responses.pop(row) if _score(response) is not None]
+        if not responses:
+            self._in_flight.forget(np.array([row]))
+            return
+        rows = np.full(len(responses), row)
+        scores = np.array([float(np.asarray(_score(response)).item()) for response in responses])
+        correct = self._success.read(
+            scores,
+            self.curriculum.pool.ids[rows],
+            evaluate=lambda rule: [rule(response) for response in responses],
+            score=lambda name: [response["extra_logs"].get(name) for response in responses],
+        )
+        self._in_flight.observe(rows, scores, correct)
 
 
 class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]
-    """OpenRLHF's generator, which shows its `CurriculumLoader` the responses to training prompts; evaluation is not touched."""
+    """OpenRLHF's generator, whose `CurriculumLoader` observes the responses to training prompts; evaluation is not touched."""
 
     _training = False
 
@@ -183,7 +182,7 @@ class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]
 
     def _process_response_into_experience(self, response: dict[str, Any], **generate_kwargs: Any) -> Any:
         if self._training:
-            self.prompts_dataloader.collect(response)
+            self.prompts_dataloader.observe(response)
         return super()._process_response_into_experience(response, **generate_kwargs)
 
 

@@ -1,8 +1,8 @@
-"""prime-rl: a task sampler that asks a curriculum, and an admission gate that passes on what its gate decided.
+"""prime-rl: a task sampler with selected tasks, and an admission gate that passes on the decision of the curriculum's gates.
 
 prime-rl draws one task at a time, keeps several groups in flight and reports each when it is finished; groups that it drops
 for their staleness are never reported. Its configuration names its own samplers only, so `install` puts the curriculum in
-where the orchestrator builds its train source. Refill is prime-rl's: it draws on until a batch is full.
+where the orchestrator builds its train source. Refill is prime-rl's: it draws until a batch is full.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import unique_pool
-from edgewise.adapters.success import Floats, outcomes, verdicts
+from edgewise.adapters.success import Rule, Success
 from edgewise.errors import ConfigError
 
 require("prime-rl")
@@ -24,7 +24,6 @@ require("prime-rl")
 from prime_rl.orchestrator.curriculum import AdmissionGate, StandardSampler, TaskSampler  # noqa: E402
 from prime_rl.orchestrator.train_source import TrainSource  # noqa: E402
 
-Success = float | Callable[[Any], bool]
 GATE = "edgewise"
 
 
@@ -41,7 +40,7 @@ def install(envs: Sequence[str] | None = None, **options: Any) -> None:
 
 
 class CurriculumTrainSource(TrainSource):  # type: ignore[misc]
-    """prime-rl's train source with a curriculum for each of `envs`, which it tells the step of every draw."""
+    """prime-rl's train source with a curriculum for each of `envs`; every draw carries the training step."""
 
     def __init__(self, train_envs: Any, envs: Sequence[str] | None = None, options: dict[str, Any] | None = None):
         super().__init__(train_envs)
@@ -73,24 +72,24 @@ class CurriculumTrainSource(TrainSource):  # type: ignore[misc]
             )
         sampler = CurriculumSampler(theirs.sampler.tasks, env.config.group_size, **options)
         theirs.sampler = sampler
-        if sampler.curriculum.gate is not None:
+        if sampler.curriculum.gates.parts:
             theirs.gates[GATE] = CurriculumGate(sampler)
         return sampler
 
 
 class CurriculumSampler(TaskSampler):  # type: ignore[misc]
-    """Draws the task that a curriculum picks now, and tells it every finished group.
+    """Draws the task that the curriculum selects, and observes every finished group.
 
     Args:
         tasks: a finite taskset with unique `Task.key`s, which are the prompts' ids.
         rollouts: episodes of a group (`group_size`).
         curriculum: name of a selector, or a function from the `PromptPool` of the tasks to a `Curriculum` over it.
         category: label of a task, a function such as `lambda task: task.data.level`; None: no categories.
-        success: when an episode counts as correct: a threshold on the mean reward of its trainable traces without error, or
-            a function of the episode that returns a bool. None: that reward, in [0, 1], as it is.
-        patience: training steps after which a group that has not been reported counts as lost. Larger than
-            `max_off_policy_steps`, after which prime-rl drops groups without a word.
-        seed: of a curriculum given by name.
+        success: correctness of an episode: a threshold on the mean reward of its trainable traces without error, or a
+            function of the episode that returns a bool, None where it is unknown. None: that reward, in [0, 1], as it is.
+        patience: training steps after which a group that has not been reported is forgotten. Larger than
+            `max_off_policy_steps`, after which prime-rl drops groups without a report.
+        seed: seed of a curriculum given by name.
 
     Raises:
         ConfigError: tasks or a curriculum that do not fit.
@@ -102,26 +101,43 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         rollouts: int,
         curriculum: CurriculumChoice = "edge",
         category: Callable[[Any], Any] | None = None,
-        success: Success | None = None,
+        success: Rule = None,
         patience: int = 16,
         seed: int = 0,
     ):
         self.tasks = tuple(tasks)
+        if patience < 1:
+            raise ConfigError(f"patience is a whole number of training steps >= 1, got {patience}")
         categories = None if category is None else [category(task) for task in self.tasks]
-        way_out = "give the tasks a property `key` that tells them apart"
-        pool = unique_pool([task.key for task in self.tasks], categories, "Task.key", way_out)
-        self.step, self.success = 0, success
+        hint = "give the tasks a property `key` that tells them apart"
+        pool = unique_pool([task.key for task in self.tasks], categories, "Task.key", hint)
+        self.step, self._success = 0, Success(success)
         # Whether the group that was observed last trains the policy.
         self.admitted = True
-        self._in_flight = InFlight(pool, curriculum, rollouts, seed, patience)
+        self._in_flight = InFlight(pool, curriculum, rollouts, seed=seed, patience=patience)
         self.curriculum = self._in_flight.curriculum
 
     def __next__(self) -> Any:
-        return self.tasks[int(self._in_flight.draw(1, self.step)[0])]
+        return self.tasks[int(self._in_flight.select(1, self.step)[0])]
 
     def observe(self, group: list[Any]) -> None:
-        row = int(self.curriculum.pool.rows([group[0].task.key])[0])
-        self.admitted = self._in_flight.report(row, self._outcomes(group))
+        (row,) = self.curriculum.pool.rows([group[0].task.key])
+        episodes, rewards = [], []
+        for episode in group:
+            traces = [trace for trace in episode.traces if not trace.has_error and trace.agent.trainable]
+            if traces:
+                episodes.append(episode)
+                rewards.append(float(np.mean([trace.reward for trace in traces])))
+        if not episodes:
+            # Nothing of it can train, whatever the gates would say.
+            self._in_flight.forget(np.array([row]))
+            self.admitted = False
+            return
+        rows, values = np.full(len(episodes), row), np.array(rewards)
+        correct = self._success.read(
+            values, self.curriculum.pool.ids[rows], evaluate=lambda rule: [rule(episode) for episode in episodes]
+        )
+        self.admitted = bool(row in self._in_flight.observe(rows, values, correct))
 
     def state_dict(self) -> dict[str, Any]:
         return self._in_flight.state_dict()
@@ -132,22 +148,9 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
     def metrics(self) -> dict[str, float]:
         return self._in_flight.metrics()
 
-    def _outcomes(self, group: list[Any]) -> Floats:
-        """In [0, 1], of each episode that has a trainable trace without error."""
-        episodes, rewards = [], []
-        for episode in group:
-            traces = [trace for trace in episode.traces if not trace.has_error and trace.agent.trainable]
-            if traces:
-                episodes.append(episode)
-                rewards.append(np.mean([trace.reward for trace in traces]))
-        if callable(self.success):
-            return verdicts([self.success(episode) for episode in episodes], len(episodes)) if episodes else np.empty(0)
-        ids = np.array([group[0].task.key] * len(episodes))
-        return outcomes(np.array(rewards, np.float64), self.success, ids)
-
 
 class CurriculumGate(AdmissionGate):  # type: ignore[misc]
-    """Passes on what the curriculum's gate decided when prime-rl showed the group to the sampler, which it does first."""
+    """Passes on the decision about the group that prime-rl has just shown to the sampler, which it does first."""
 
     def __init__(self, sampler: CurriculumSampler):
         self._sampler = sampler

@@ -1,14 +1,12 @@
-"""Prompt pools from what a trainer trains on."""
+"""Prompt pools of the datasets that trainers train on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
-
-import numpy as np
 
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
@@ -43,21 +41,41 @@ def make_pool(dataset: Any, id_column: str | None = None, category_column: str |
 
 
 def hashes(prompts: Iterable[Any], option: str) -> list[str]:
-    """Ids of prompts without any: a hash of what each says, str or messages, which survives reordering. Said in the log."""
+    """Ids of prompts without any: a hash of the content of each, str or messages, which survives reordering; logged."""
     log.warning("no %s given: a prompt's id is a hash of its content", option)
     return [digest(prompt) for prompt in prompts]
 
 
-def unique_pool(ids: Sequence[Any], categories: Sequence[Any] | None, source: str, way_out: str) -> PromptPool:
-    """The pool of these ids; `ConfigError` if one is repeated, which names `source` and says what to do (`way_out`)."""
+def unique_pool(ids: Sequence[Any], categories: Sequence[Any] | None, source: str, hint: str) -> PromptPool:
+    """Pool of these ids and labels.
+
+    Args:
+        ids: int or str, unique.
+        categories: one label a prompt.
+        source: where the ids come from, for messages.
+        hint: what to do about ids that do not fit, for messages.
+
+    Raises:
+        ConfigError: a repeated id, one that is neither int nor str, or a label with several parts.
+    """
     first: dict[Any, int] = {}
     for row, value in enumerate(ids):
+        if not isinstance(value, Hashable):
+            raise ConfigError(
+                f"row {row} has the {type(value).__name__} {value!r} as its id ({source}): ids are int or str; {hint}"
+            )
         if first.setdefault(value, row) != row:
             raise ConfigError(
                 f"rows {first[value]} and {row} have the same id {value!r} ({source}): beliefs need one row a prompt."
-                f" Remove the repetitions, or {way_out}"
+                f" Remove the repetitions, or {hint}"
             )
-    return PromptPool(ids, None if categories is None else np.array(categories, object))
+    for row, label in enumerate(() if categories is None else categories):
+        if isinstance(label, (list, tuple, dict, set)):
+            raise ConfigError(
+                f"row {row} has the {type(label).__name__} {label!r} as its category: a category is one label a prompt, str"
+                " or number; join its parts into a text, or name another column"
+            )
+    return PromptPool(ids, None if categories is None else list(categories))
 
 
 def _values(dataset: Any, column: str) -> Iterator[Any]:

@@ -1,47 +1,124 @@
-"""When a rollout counts as correct: by the reward itself, from a threshold on, or by a function of the user's."""
+"""Correctness of rollouts: by the reward itself, from a threshold on, by one named score, or by a function of the user's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.errors import RewardError
+from edgewise.errors import ConfigError, RewardError
+from edgewise.gates import NOISE
 
 Floats = npt.NDArray[np.float64]
+Rule = float | str | Callable[..., Any] | None
+"""Threshold, name of a score, function, or None for rewards in [0, 1] that the curriculum judges."""
 
 
-def outcomes(rewards: Floats, threshold: float | None, ids: np.ndarray) -> Floats:
-    """Rewards in [0, 1] that a curriculum can be told, (n,): 0 or 1 by the threshold, or as they are without one.
+class Success:
+    """Rule that decides which rollouts are correct; what it cannot decide is unknown, and never counted as wrong.
 
     Args:
-        rewards: of each rollout, (n,).
-        threshold: a reward of at least this is correct; None: the curriculum itself judges rewards in [0, 1].
-        ids: the prompt of each rollout, (n,), for messages.
+        rule: a threshold: a reward of at least this is correct, up to float noise. A name out of `names`: that score
+            decides, from 0.5 on. A function: see `read`. None: rewards in [0, 1] are left to the curriculum's threshold.
+        names: scores that can be named; None if the trainer reveals them only with the first rollouts.
 
     Raises:
-        RewardError: a reward that is no number, or outside [0, 1] without a threshold.
+        ConfigError: none of these, or a threshold that is not finite.
+
+    Example:
+        >>> Success(0.9).read(np.array([0.9, -2.0]), np.array(["a", "a"]))
+        array([1., 0.])
+        >>> Success(lambda rewards: [True, None]).read(np.array([1.0, 0.2]), np.array(["a", "a"]))
+        array([ 1., nan])
     """
-    if threshold is None:
-        bad, expected = np.flatnonzero(~((rewards >= 0) & (rewards <= 1))), "outside [0, 1]"
-    else:
-        bad, expected = np.flatnonzero(np.isnan(rewards)), "which is no number"
-    if bad.size:
-        raise RewardError(
-            f"prompt {ids[bad[0]].item()!r} has reward {rewards[bad[0]]}, {expected}: say when a rollout is correct with"
-            " success=, as a threshold or a function"
-        )
-    return rewards if threshold is None else (rewards >= threshold).astype(np.float64)
+
+    def __init__(self, rule: Rule = None, names: Collection[str] | None = ()):
+        number = isinstance(rule, (int, float, np.number)) and not isinstance(rule, bool)
+        if isinstance(rule, str) and names is not None and rule not in names:
+            known = f"the scores are {', '.join(sorted(names))}" if names else "this trainer names no scores"
+            raise ConfigError(f"success={rule!r} names no score: {known}. A threshold is a number, without quotes")
+        if not (rule is None or isinstance(rule, str) or callable(rule) or (number and np.isfinite(rule))):
+            raise ConfigError(
+                f"success is a finite threshold, the name of a score, or a function that returns bools, got {rule!r}"
+            )
+        self.rule = rule
+
+    def __repr__(self) -> str:
+        return f"Success({self.rule!r})"
+
+    @property
+    def needs_more(self) -> bool:
+        """Whether the rule reads more than the rewards."""
+        return isinstance(self.rule, str) or callable(self.rule)
+
+    def read(
+        self,
+        rewards: Floats,
+        ids: np.ndarray,
+        evaluate: Callable[[Callable[..., Any]], Any] | None = None,
+        score: Callable[[str], Any] | None = None,
+    ) -> Floats | None:
+        """Correctness of n rollouts.
+
+        Args:
+            rewards: reward of each rollout, (n,).
+            ids: id of each rollout's prompt, (n,), for messages.
+            evaluate: calls the rule's function on what the trainer has for it; None: on the rewards. It returns one bool a
+                rollout, or None or NaN where correctness is unknown.
+            score: values of a named score, (n,), None or NaN where there is none.
+
+        Returns:
+            1 where a rollout is correct, 0 where it is wrong, NaN where that is unknown, (n,); None where the curriculum
+            decides by its threshold.
+
+        Raises:
+            RewardError: a reward that the rule cannot judge, or a function that does not return n bools.
+        """
+        if isinstance(self.rule, str):
+            values = _floats(score(self.rule) if score is not None else [], self.rule, len(rewards))
+            return np.where(np.isnan(values), np.nan, values >= 0.5 - NOISE)
+        if callable(self.rule):
+            return _bools(evaluate(self.rule) if evaluate is not None else self.rule(rewards.copy()), len(rewards))
+        if self.rule is None:
+            bad, fault = np.flatnonzero(~((rewards >= -NOISE) & (rewards <= 1 + NOISE))), "outside [0, 1]"
+        else:
+            bad, fault = np.flatnonzero(np.isnan(rewards)), "which is no number"
+        if bad.size:
+            raise RewardError(
+                f"prompt {ids[bad[0]].item()!r} has reward {rewards[bad[0]]}, {fault}: say when a rollout is correct with"
+                " success=, as a threshold or a function"
+            )
+        return None if self.rule is None else (rewards >= float(self.rule) - NOISE).astype(np.float64)
 
 
-def verdicts(correct: Any, n: int) -> Floats:
-    """What a user's success function returned for n rollouts, as rewards 0 and 1, (n,).
+def _bools(given: Any, n: int) -> Floats:
+    """Bools, with None or NaN for unknown, as 1, 0 and NaN, (n,). A float array of 0, 1 and NaN is the same."""
+    values = given if isinstance(given, np.ndarray) else np.array([*given], object) if np.iterable(given) else given
+    array = np.asarray(values)
+    if array.shape == (n,):
+        if array.dtype == np.bool_:
+            return array.astype(np.float64)
+        if array.dtype.kind == "f" and (np.isnan(array) | (array == 0) | (array == 1)).all():
+            return array.astype(np.float64)
+        if array.dtype == object and all(_is_verdict(value) for value in array):
+            return np.array([np.nan if value is None else float(value) for value in array], np.float64)
+    raise RewardError(
+        f"success must return {n} bools, one a rollout, or None where correctness is unknown; got {array.dtype} of shape"
+        f" {array.shape}"
+    )
 
-    Raises:
-        RewardError: it is not n bools.
-    """
-    given = np.asarray(correct)
-    if given.shape != (n,) or given.dtype.kind != "b":
-        raise RewardError(f"success must return {n} bools, one a rollout; got {given.dtype} of shape {given.shape}")
-    return given.astype(np.float64)
+
+def _is_verdict(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, np.bool_)) or (isinstance(value, float) and np.isnan(value))
+
+
+def _floats(given: Any, name: str, n: int) -> Floats:
+    try:
+        values = np.array([np.nan if value is None else float(value) for value in given], np.float64)
+    except (TypeError, ValueError) as error:
+        raise RewardError(f"score '{name}', which success= names, is no number: {error}") from error
+    if values.shape != (n,):
+        raise RewardError(f"score '{name}', which success= names, has {len(values)} values for {n} rollouts")
+    return values

@@ -1,32 +1,34 @@
-"""TRL: GRPO and RLOO on prompts that a curriculum picks just before each generation.
+"""TRL: GRPO and RLOO on prompts that a curriculum selects just before each generation.
 
 A trainer of TRL draws a batch of rows, generates once, and trains on the completions for `steps_per_generation` x
-`num_iterations` steps. The adapter swaps the rows at the moment of generation and tells the curriculum the rewards before
-the next one, so beliefs never lag. Every process holds the same curriculum, sees the same gathered rewards and therefore
-picks the same prompts. Left out: numbers of rollouts that differ between prompts, which TRL's groups do not allow.
+`num_iterations` steps. The adapter swaps the rows at the moment of generation and observes the rewards before the next one,
+so beliefs never lag. Every process holds the same curriculum, sees the same gathered rewards and therefore selects the same
+prompts. Left out: numbers of rollouts that differ between prompts, which TRL's groups do not allow.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import math
 import os
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgewise.adapters.installed import require
+from edgewise.adapters.installed import missing_hooks, require, versions
 from edgewise.adapters.prompts import make_pool
-from edgewise.adapters.success import outcomes, verdicts
+from edgewise.adapters.success import Floats, Rule, Success
 from edgewise.allocation import Constant
+from edgewise.arrays import Counts, Flags, Rows
 from edgewise.checkpoint import load_state, save_state
 from edgewise.curriculum import Batch, Curriculum
-from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, RewardError
-from edgewise.pool import Rows
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, PoolError, RewardError
 from edgewise.replay import Recorder
 
 require("trl")
@@ -41,15 +43,35 @@ if TYPE_CHECKING:
 else:
     _Trainer = object
 
-Success = float | Callable[[npt.NDArray[np.float64]], Any]
 log = logging.getLogger("edgewise")
 
 CURRICULUM, STATE = "curriculum.npz", "edgewise.npz"
 """Files in each of the trainer's checkpoints."""
 PER_STEP = {"effective_ratio", "success_rate", "rounds"}
 """Metrics of one generation, averaged between two log lines; the others are running values."""
+METHODS = {
+    "_generate_and_score_completions": ("inputs",),
+    "_calculate_rewards": ("inputs", "prompts", "completions", "completion_ids_list"),
+    "_save_checkpoint": ("model", "trial"),
+    "_load_optimizer_and_scheduler": ("checkpoint",),
+    "_remove_unused_columns": ("dataset", "description"),
+    "_get_output_dir": ("trial",),
+}
+"""Hook points: methods of TRL's trainers and their arguments."""
+ATTRIBUTES = (
+    "reward_funcs",
+    "reward_func_names",
+    "reward_weights",
+    "num_generations",
+    "num_iterations",
+    "_step",
+    "_metrics",
+    "_tokenizer",
+)
+"""Attributes of TRL's trainers that are read."""
+_IMPORTED = {"GRPOTrainer": GRPOTrainer, "RLOOTrainer": RLOOTrainer}
 LEFT = {"prompt_ids", "prompt_mask"}
-"""What TRL pads on the left."""
+"""Tensors that TRL pads on the left."""
 
 
 class EdgewiseMixin(_Trainer):  # type: ignore[misc]
@@ -57,12 +79,13 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
 
     Args:
         curriculum: name of a selector, or a `Curriculum` over the prompts of `train_dataset` (`make_pool`) for a gate with
-            refill (dynamic sampling), options of the selector, or a probe.
+            refill (dynamic sampling), options of the selector, or a random share.
         id_column: unique ids in the dataset; None: a hash of each prompt's content.
         category_column: labels that prompts share, for a curriculum given by name.
-        success: when a rollout counts as correct: from this weighted reward on, or a function of the rewards
-            (rollouts, reward functions), NaN where a function returned None, that returns one bool a rollout. None: the
-            reward of the only reward function, in [0, 1], is judged by the curriculum itself.
+        success: correctness of a rollout: a threshold on the weighted reward; the name of the reward function that decides,
+            from 0.5 on, and whose None means unknown; or a function of the rewards (rollouts, reward functions), NaN where
+            a function returned None, that returns one bool a rollout, None or NaN where it is unknown. None: the reward of
+            the only reward function, in [0, 1], is judged by the curriculum itself.
         trace: file to record a trace in, for `edgewise.replay`.
 
     Everything else goes to the trainer as it is.
@@ -77,18 +100,20 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         curriculum: Curriculum | str = "edge",
         id_column: str | None = None,
         category_column: str | None = None,
-        success: Success | None = None,
+        success: Rule = None,
         trace: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
+        self._require_hooks()
         if not isinstance(curriculum, (Curriculum, str)):
             raise ConfigError(f"curriculum is a Curriculum or the name of a selector, got {curriculum!r}")
         if success is None and len(self.reward_funcs) > 1:
             raise ConfigError(
-                f"{len(self.reward_funcs)} reward functions: say when a rollout is correct with success=, as a threshold on"
-                " the weighted reward or a function such as `lambda rewards: rewards[:, 0] > 0.5`"
+                f"{len(self.reward_funcs)} reward functions: say when a rollout is correct with success=, as the name of one"
+                f" of them ({', '.join(self.reward_func_names)}), a threshold on the weighted reward, or a function of all"
             )
+        self._success = Success(success, self.reward_func_names)
         pool = make_pool(self.train_dataset, id_column, category_column)
         if isinstance(curriculum, str):
             seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -108,19 +133,38 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         if len(pool) > len(curriculum.pool):
             log.warning("%d prompts of the dataset are not in the curriculum's pool", len(pool) - len(curriculum.pool))
         self._check_settings()
-        self._success = success
         self._dataset = self._remove_unused_columns(self.train_dataset, description="training")
-        self._rewards: npt.NDArray[np.float64] = np.empty((0, len(self.reward_funcs)))
+        # TRL computes rewards deep inside a generation, so they are kept here until it is over: of all processes, (rollouts,
+        # reward functions), and the completions' tokens, (rollouts,).
+        self._rewards: Floats = np.empty((0, len(self.reward_funcs)))
+        self._lengths: Counts = np.empty(0, np.int64)
         # Prompts of the generation being trained on, and those of a generation that a checkpoint cut in two.
-        self._picked = self._unfinished = np.empty(0, np.int64)
+        self._selected = self._unfinished = np.empty(0, np.int64)
         self._recorder = None
         if trace is not None and self.accelerator.is_main_process:
-            self._recorder = Recorder(curriculum.pool, trace, about={"trainer": type(self).__name__})
-        self._recorded = False
+            self._recorder = Recorder(curriculum.pool, trace, about={"trainer": type(self).__name__}).attach(curriculum)
+
+    def _require_hooks(self) -> None:
+        """Refuse a trainer whose methods and attributes, which this adapter overrides and reads, are not what they were."""
+        base = type(self).__mro__[type(self).__mro__.index(EdgewiseMixin) + 1]
+        faults = missing_hooks(base, METHODS) + [f"attribute {name}" for name in ATTRIBUTES if not hasattr(self, name)]
+        if faults:
+            raise ConfigError(
+                f"{base.__module__}.{base.__name__} lacks what the adapter builds on: {', '.join(faults)}. Versions of TRL that"
+                f" work: {versions('trl')}"
+            )
+        for name, imported in _IMPORTED.items():
+            if (
+                "unsloth" in sys.modules
+                and getattr(sys.modules["trl"], name) is not imported
+                and isinstance(self, imported)
+            ):
+                raise ConfigError(
+                    f"unsloth has replaced trl.{name} since edgewise.adapters.trl was imported: import unsloth first"
+                )
 
     def _check_settings(self) -> None:
-        curriculum, gate = self.curriculum, self.curriculum.gate
-        allocation = curriculum.allocation
+        curriculum, allocation = self.curriculum, self.curriculum.allocation
         if not isinstance(allocation, Constant) or allocation.mean != self.num_generations:
             raise ConfigError(
                 f"TRL rolls out num_generations={self.num_generations} completions for every prompt:"
@@ -129,7 +173,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         size = self.args.generation_batch_size // self.num_generations
         if size > len(curriculum.pool):
             raise ConfigError(f"each generation takes {size} prompts, but the pool has {len(curriculum.pool)}")
-        if gate is None or gate.max_rounds == 1:
+        if curriculum.gates.max_rounds == 1:
             return
         for name, value in (
             ("scale_rewards", "batch"),
@@ -154,30 +198,27 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             return super()._generate_and_score_completions(inputs)
         size = len(inputs) * self.accelerator.num_processes // self.num_generations
         if len(self._unfinished):
-            return self._again(size)
-        # Nothing can be in flight here, unless an exception has cut a generation short.
+            return self._roll_out_again(size)
+        # Nothing can be in flight here, unless an exception has cut a generation short; TRL keeps no surplus.
         self.curriculum.forget()
-        batches: list[Batch] = []
-        outputs, verdicts = [], []
-        missing, unscored = size, 0
-        while missing:
-            # Every process takes the same number of rollouts.
-            multiple = self.accelerator.num_processes // math.gcd(self.accelerator.num_processes, self.num_generations)
-            batch = self.curriculum.select(-(-missing // multiple) * multiple)
-            self._agree(batch)
-            batches.append(batch)
-            outputs.append(self._roll_out(batch.rows))
-            values, scored = self._outcomes(batch)
-            admitted, missing = self._observe(batch, values, scored)
-            verdicts.append(admitted)
-            unscored += int((~scored).sum())
         self.curriculum.drop_surplus()
-        admitted = np.concatenate(verdicts)
+        outputs, rows, flags = [], [], []
+        unscored = 0
+        # Every process takes the same number of rollouts.
+        multiple = self.accelerator.num_processes // math.gcd(self.accelerator.num_processes, self.num_generations)
+        for batch in self.curriculum.rounds(size, multiple=multiple):
+            self._require_agreement(batch)
+            outputs.append(self._roll_out(batch.rows))
+            rows.append(batch.rows)
+            admitted_part, missing = self._observe(batch)
+            flags.append(admitted_part)
+            unscored += missing
+        admitted = np.concatenate(flags)
         # Admitted groups first; then, where the gate's rounds are exhausted, others that will not train.
         chosen = np.sort(np.argsort(~admitted, kind="stable")[:size])
         output = outputs[0] if len(outputs) == 1 else self._merge(outputs, chosen)
-        self._picked = np.concatenate([batch.rows for batch in batches])[chosen]
-        if self.curriculum.gate is not None:
+        self._selected = np.concatenate(rows)[chosen]
+        if self.curriculum.gates.parts:
             silent = np.repeat(~admitted[chosen], self.num_generations)[self._share(size * self.num_generations)]
             output["advantages"] = output["advantages"].masked_fill(
                 torch.from_numpy(silent).to(output["advantages"].device), 0.0
@@ -185,9 +226,14 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         self._log_curriculum(unscored, padded=int((~admitted[chosen]).sum()))
         return output
 
-    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        rewards = super()._calculate_rewards(*args, **kwargs)
-        self._rewards = rewards.double().cpu().numpy()
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[Any]
+    ) -> torch.Tensor:
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if self.model.training:
+            sizes = torch.tensor([len(ids) for ids in completion_ids_list], device=self.accelerator.device)
+            self._lengths = self.accelerator.gather(sizes).cpu().numpy()
+            self._rewards = rewards.double().cpu().numpy()
         return rewards
 
     def _roll_out(self, rows: Rows) -> dict[str, Any]:
@@ -204,51 +250,43 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         each, rank = rollouts // self.accelerator.num_processes, self.accelerator.process_index
         return slice(rank * each, (rank + 1) * each)
 
-    def _agree(self, batch: Batch) -> None:
-        """Stop if the processes picked different prompts: their groups and beliefs would silently be wrong."""
+    def _require_agreement(self, batch: Batch) -> None:
+        """Stop if the processes selected different prompts: their groups and beliefs would silently be wrong."""
         if self.accelerator.num_processes == 1:
             return
-        picks = gather_object([hashlib.sha256(batch.rows.tobytes()).hexdigest()])
-        if len(set(picks)) > 1:
+        digests = gather_object([hashlib.sha256(batch.rows.tobytes()).hexdigest()])
+        if len(set(digests)) > 1:
             raise EdgewiseError(
-                "the processes picked different prompts: build the curriculum from the same data and seed on each, and make"
+                "the processes selected different prompts: build the curriculum from the same data and seed on each, and make"
                 " reward and success functions give every process the same numbers"
             )
 
-    def _observe(
-        self, batch: Batch, values: npt.NDArray[np.float64], scored: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.bool_], int]:
-        """Tell the curriculum what `_outcomes` found; returns the groups it admits, and how many are still missing."""
-        counts = scored.sum(axis=1)
-        known = np.flatnonzero(counts)
-        lost = np.flatnonzero(counts == 0)
-        if lost.size:
-            self.curriculum.forget(batch.take(lost))
-        part = batch.take(known, counts[known])
-        feedback = self.curriculum.observe(part, values[scored])
-        if self._recorder is not None and len(part):
-            self._recorder.record_feedback(part, values[scored], self.state.global_step, self.curriculum.success)
-            self._recorded = True
-        admitted = np.zeros(len(batch), bool)
-        admitted[known] = feedback.admitted
-        if self.curriculum.gate is None:
-            admitted[:] = True
-        return admitted, feedback.shortfall
-
-    def _outcomes(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Reward in [0, 1] of every rollout, and whether any reward function scored it; both (prompts, rollouts)."""
-        rewards = self._rewards
-        shape = (len(batch), self.num_generations)
-        if len(rewards) != len(batch) * self.num_generations:
-            raise RewardError(f"expected rewards of {shape[0]} groups of {shape[1]}, got {len(rewards)} in all")
-        scored = ~np.isnan(rewards).all(axis=1)
-        if callable(self._success):
-            return verdicts(self._success(rewards.copy()), len(rewards)).reshape(shape), scored.reshape(shape)
-        weights = self.reward_weights.double().cpu().numpy()
-        values = np.nansum(rewards * weights, axis=1)
-        # Where nothing was scored, the sum of nothing is told to nobody.
-        values[scored] = outcomes(values[scored], self._success, np.repeat(batch.ids, self.num_generations)[scored])
-        return values.reshape(shape), scored.reshape(shape)
+    def _observe(self, batch: Batch) -> tuple[Flags, int]:
+        """Observe the rollouts of a batch; returns the groups that train, (n,), and the number of rollouts without a score."""
+        rewards, k = self._rewards, self.num_generations
+        if len(rewards) != len(batch) * k:
+            raise RewardError(f"expected rewards of {len(batch)} groups of {k}, got {len(rewards)} in all")
+        known: Flags = ~np.isnan(rewards).all(axis=1)
+        # TRL's own sum, in float32 as it is logged; where nothing was scored it is the sum of nothing.
+        values = np.nansum(rewards * self.reward_weights.double().cpu().numpy(), axis=1)
+        correct = self._success.read(
+            values[known],
+            np.repeat(batch.ids, k)[known],
+            evaluate=lambda rule: rule(rewards[known]),
+            score=lambda name: rewards[known, self.reward_func_names.index(name)],
+        )
+        if correct is not None:
+            decided = ~np.isnan(correct)
+            known[known] = decided
+            correct = correct[decided]
+        counts = known.reshape(-1, k).sum(axis=1)
+        self.curriculum.forget(batch.take(counts == 0))
+        feedback = self.curriculum.observe(
+            batch.take(counts > 0, counts[counts > 0]), values[known], correct=correct, lengths=self._lengths[known]
+        )
+        admitted = np.full(len(batch), not self.curriculum.gates.parts)
+        admitted[counts > 0] = feedback.admitted
+        return admitted, int((~known).sum())
 
     def _merge(self, outputs: list[dict[str, Any]], chosen: Rows) -> dict[str, Any]:
         """One generation output out of several: this process's share of the groups `chosen`, counted over all outputs."""
@@ -271,6 +309,9 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             if "tool_mask" in merged:
                 mask = mask * merged["tool_mask"]
             merged["num_items_in_batch"] = self.accelerator.gather(mask.sum()).sum()
+        if "max_left_pad" in merged:
+            # Unsloth's: the most padding in front of a prompt, which merging has changed, one number a sequence.
+            merged["max_left_pad"].fill_((merged["prompt_mask"] == 0).sum(dim=1).max())
         return merged
 
     @staticmethod
@@ -297,13 +338,13 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
                 metrics[f"edgewise/{name}"].append(value)
             else:
                 metrics[f"edgewise/{name}"] = [value]
-        if self.curriculum.gate is not None:
+        if self.curriculum.gates.parts:
             metrics["edgewise/padded_groups"].append(float(padded))
 
-    def _again(self, size: int) -> dict[str, Any]:
+    def _roll_out_again(self, size: int) -> dict[str, Any]:
         """A checkpoint lay between two steps on the same completions, which TRL does not save: roll out its prompts anew.
 
-        The curriculum has seen this generation's rewards already and is not told again.
+        The curriculum has observed this generation's rewards already.
         """
         rows, self._unfinished = self._unfinished, self._unfinished[:0]
         if len(rows) != size:
@@ -311,18 +352,18 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
                 f"the checkpoint lies inside a generation of {len(rows)} prompts, this run generates {size}:"
                 " resume it with the batch settings it was saved with"
             )
-        self._picked = rows
+        self._selected = rows
         return self._roll_out(rows)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # First of all: afterwards the trainer deletes old checkpoints, and the new one has to be whole by then.
+        if self.args.should_save:
+            with _made(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}") as folder:
+                self.curriculum.save(folder / CURRICULUM)
+                state = {"backward_passes": self._step, "selected": self.curriculum.pool.ids[self._selected]}
+                save_state(folder / STATE, "trl", state)
+            self._save_trace()
         super()._save_checkpoint(model, trial)
-        if not self.args.should_save:
-            return
-        folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-        self.curriculum.save(folder / CURRICULUM)
-        state = {"backward_passes": self._step, "picked": self.curriculum.pool.ids[self._picked]}
-        save_state(folder / STATE, "trl", {**state, "global_step": self.state.global_step})
-        self._save_trace()
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -334,29 +375,38 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
                 f"{folder} holds no {CURRICULUM}: it was saved without a curriculum, or cut short while it was saved."
                 " Resume from another checkpoint, or start anew with it as the model"
             )
-        saved, state = load_state(folder / CURRICULUM, "curriculum"), load_state(folder / STATE, "trl")
-        before, now = saved["parts"]["selector"], self.curriculum.selector.spec
-        if before and now and before["name"] != now["name"]:
-            raise CheckpointError(f"{folder} was saved with the selector {before['name']}, this run has {now['name']}")
-        self.curriculum.restore(saved["state"], saved["ids"])
+        self.curriculum.load(folder / CURRICULUM)
+        state = load_state(folder / STATE, "trl")
         # TRL counts from 0 again, which would shift the moments at which it generates.
         self._step = int(state["backward_passes"])
         if self._step % (self.args.steps_per_generation * self.num_iterations):
-            self._unfinished = self.curriculum.pool.rows(state["picked"])
-        if self._recorder is not None and self._recorder.path is not None and Path(self._recorder.path).exists():
-            self._recorder = Recorder.resume(self._recorder.path, self.curriculum.pool, before=state["global_step"])
+            self._unfinished = self.curriculum.pool.rows(state["selected"])
 
     def _save_trace(self) -> None:
-        if self._recorder is not None and self._recorded:
-            self._recorder.save()
+        if self._recorder is not None:
+            with contextlib.suppress(PoolError):  # nothing recorded yet
+                self._recorder.save()
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[Path]:
+    """A folder, which is left behind only if nothing fails: half a checkpoint would be resumed from."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        if is_new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 class EdgewiseGRPOTrainer(EdgewiseMixin, GRPOTrainer):  # type: ignore[misc]
-    """TRL's GRPOTrainer on prompts that a curriculum picks; see `EdgewiseMixin` for what it adds."""
+    """TRL's GRPOTrainer on selected prompts; see `EdgewiseMixin` for its arguments."""
 
 
 class EdgewiseRLOOTrainer(EdgewiseMixin, RLOOTrainer):  # type: ignore[misc]
-    """TRL's RLOOTrainer on prompts that a curriculum picks; see `EdgewiseMixin` for what it adds."""
+    """TRL's RLOOTrainer on selected prompts; see `EdgewiseMixin` for its arguments."""
 
 
 __all__ = ["EdgewiseGRPOTrainer", "EdgewiseMixin", "EdgewiseRLOOTrainer"]

@@ -23,9 +23,8 @@ def config(tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture
 def picker(config: Callable[..., Any]) -> Callable[..., Any]:
     """A picker that is told `DataProto`s, over verl's own dataset."""
-    from verl.utils.dataset.rl_dataset import RLHFDataset
-
     from edgewise.adapters.verl.reported import ReportedPicker
+    from verl.utils.dataset.rl_dataset import RLHFDataset
 
     def build(*overrides: str, **options: Any) -> Any:
         data = config(*overrides, **options).data

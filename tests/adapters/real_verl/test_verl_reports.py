@@ -179,7 +179,7 @@ def test_categories(picker):
     ("options", "message"),
     [
         (["+data.edgewise.selektor=edge"], "Did you mean 'selector'"),
-        (["+data.edgewise.selector=edgy"], "unknown selector 'edgy'"),
+        (["+data.edgewise.selector=edgy"], "unknown method 'edgy'"),
         (["+data.edgewise.selector=mopps", "+data.edgewise.selector_options.targt=1"], "Did you mean 'target'"),
         (["+data.edgewise.ids=name"], "'index' or 'prompt'"),
         (["+data.edgewise.success=[1]"], "a number, or path and name"),

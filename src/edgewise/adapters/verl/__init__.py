@@ -1,14 +1,14 @@
-"""verl: GRPO and its relatives on prompts that a curriculum picks. The curriculum lives in verl's driver process.
+"""verl: GRPO and its relatives on selected prompts. The curriculum lives in verl's driver process.
 
-Each generation of verl's trainers has its own door, and its own module here:
+Each generation of verl's trainers has its own entrance, and its own module here:
 
 - verl 0.7, `CurriculumSampler`: the sampler that `data.sampler` names;
 - verl 0.9, `trainer.use_v1=False`, `CurriculumDataset`: the dataset that `data.custom_cls` names;
 - verl 0.9, the default v1 trainer: the trainer modes `edgewise`, `edgewise_colocate_async` and `edgewise_separate_async`,
   which verl finds by itself (`edgewise.adapters.verl.modes`, an entry point of `verl.plugins`).
 
-Options are in `data.edgewise`, see `Options`. Left out: numbers of rollouts that differ between prompts, and gates: the v1
-trainer has dynamic sampling of its own (`algorithm.filter_groups`), whose refills the curriculum then picks.
+Options are in `data.edgewise`, see `Options`. Left out: gates, as the v1 trainer has dynamic sampling of its own
+(`algorithm.filter_groups`), whose refills the curriculum then selects.
 """
 
 from typing import Any

@@ -65,7 +65,7 @@ class DatasetPool:
         if category is None:
             return None
         labels = _column(frame, category)
-        # Every dataset of verl has data_source; whoever has no use for it was not asked for it.
+        # Every dataset of verl has data_source, so that its absence is no error unless it is asked for by name.
         if labels is None and category != Options.category:
             raise ConfigError(
                 f"the dataset has no column '{category}' (it has {', '.join(sorted(frame.column_names))});"
@@ -91,8 +91,8 @@ def _column(frame: Any, path: str) -> list[Any] | None:
 def _carried(columns: dict[str, Any], name: str) -> Any:
     if name not in columns:
         raise RewardError(
-            f"the batch carries no {name} (it has {', '.join(sorted(columns))}), so that nobody can tell which prompts its"
-            " rollouts belong to; keep it in the batch"
+            f"the batch carries no {name} (it has {', '.join(sorted(columns))}), so that the prompts of its rollouts are"
+            " unknown; keep it in the batch"
         )
     return columns[name]
 

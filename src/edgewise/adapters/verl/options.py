@@ -1,25 +1,20 @@
-"""What `data.edgewise` in verl's config says, and the curriculum it describes."""
+"""Options under `data.edgewise` in verl's config, and the curriculum they describe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
 
-from edgewise.adapters.success import outcomes, verdicts
+from edgewise.adapters.success import Success
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.pool import PromptPool
 from edgewise.replay import Recorder
-from edgewise.selectors import make_selector, selectors
-
-Floats = npt.NDArray[np.float64]
+from edgewise.selectors import make_selector
 
 
 @dataclass(frozen=True)
@@ -31,10 +26,11 @@ class Options:
         selector_options: its options by name.
         ids: "index": `extra_info.index` of each row, or a hash of the prompt where the data has none; "prompt": the hash.
         category: a column of labels that prompts share, dotted inside a struct (`extra_info.level`); null: none.
-        success: when a rollout counts as correct: from this score on, or a function (`path`, `name`) of the scores
-            (rollouts,) and of what else the reward function returned, by name, that returns one bool a rollout. null: scores
-            in [0, 1] are judged by the curriculum itself.
-        probe: share of each batch drawn uniformly, to judge the predictions, in [0, 1).
+        success: correctness of a rollout: a threshold on its score; the name of an entry of what else the reward function
+            returns (`acc`), correct from 0.5 on; or a function (`path`, `name`) of the scores (rollouts,) and of those
+            entries by name that returns one bool a rollout, None or NaN where it is unknown. null: scores in [0, 1] are
+            judged by the curriculum itself.
+        random_share: share of each batch drawn uniformly, to judge the predictions, in [0, 1).
         trace: file to record a trace in, for `edgewise replay`.
     """
 
@@ -43,7 +39,7 @@ class Options:
     ids: str = "index"
     category: str | None = "data_source"
     success: Any = None
-    probe: float = 0.0
+    random_share: float = 0.0
     trace: str | None = None
 
     @classmethod
@@ -64,45 +60,40 @@ class Options:
             raise ConfigError(f"data.edgewise.ids is 'index' or 'prompt', got {options.ids!r}")
         return options
 
-    def curriculum(self, pool: PromptPool, data_config: DictConfig) -> Curriculum:
-        """A curriculum over the pool, for groups of `actor_rollout_ref.rollout.n`."""
+    def rollouts(self, data_config: DictConfig) -> int:
+        """`actor_rollout_ref.rollout.n`, the rollouts of a prompt."""
         rollouts = setting(data_config, "actor_rollout_ref.rollout.n")
         if rollouts is None:
             raise ConfigError(
                 "the config has no actor_rollout_ref.rollout.n: hand over the whole config's `data` section"
             )
-        seed = int(data_config.get("seed") or 0)
-        known = selectors.accepted(self.selector, seed=seed, rollouts=int(rollouts))
-        selector = make_selector(self.selector, pool, **{**known, **self.selector_options})
-        return Curriculum(pool, selector, rollouts=int(rollouts), probe=self.probe, seed=seed)
+        return int(rollouts)
+
+    def curriculum(self, pool: PromptPool, data_config: DictConfig) -> Curriculum:
+        """The curriculum over the pool."""
+        rollouts, seed = self.rollouts(data_config), int(data_config.get("seed") or 0)
+        selector = make_selector(self.selector, pool, rollouts=rollouts, seed=seed, **self.selector_options)
+        return Curriculum(pool, selector, rollouts=rollouts, random_share=self.random_share, seed=seed)
 
     def recorder(self, curriculum: Curriculum) -> Recorder | None:
-        """What records the trace of this curriculum, if one is wanted."""
+        """Recorder of the trace of this curriculum, if one is wanted."""
         if self.trace is None:
             return None
         return Recorder(curriculum.pool, self.trace, every=10, about={"trainer": "verl"}).attach(curriculum)
 
-    @property
-    def asks_function(self) -> bool:
-        """Whether a function of the user's says which rollouts are correct."""
-        return isinstance(self.success, dict)
-
-    def judge(self) -> Callable[[Floats, dict[str, Any], np.ndarray], Floats]:
-        """What turns the scores of rollouts (n,), what else is known of them and their prompts' ids into rewards in [0, 1]."""
-        if self.asks_function:
+    def judge(self) -> Success:
+        """The rule that decides which rollouts are correct."""
+        given = self.success
+        if isinstance(given, dict) and set(given) == {"path", "name"}:
             from verl.utils.import_utils import load_extern_object
 
-            if set(self.success) != {"path", "name"}:
-                raise ConfigError(
-                    f"data.edgewise.success is a number, or path and name of a function; got {self.success}"
-                )
-            correct = load_extern_object(self.success["path"], self.success["name"])
-            return lambda scores, info, ids: verdicts(correct(scores.copy(), info), len(scores))
-        if not (self.success is None or isinstance(self.success, (int, float))):
+            given = load_extern_object(given["path"], given["name"])
+        elif not (given is None or isinstance(given, (int, float, str))):
             raise ConfigError(
-                f"data.edgewise.success is a number, or path and name of a function; got {self.success!r}"
+                "data.edgewise.success is a number, the name of a score, or path and name of a function; got"
+                f" {self.success!r}"
             )
-        return lambda scores, info, ids: outcomes(scores, self.success, ids)
+        return Success(given, names=None)
 
 
 def setting(data_config: DictConfig, key: str) -> Any:

@@ -7,12 +7,12 @@ from typing import Any
 
 from verl.experimental.dataset.sampler import AbstractCurriculumSampler
 
-from edgewise.adapters.verl.reported import ReportedPicker
+from edgewise.adapters.verl.dataproto import DataProtoSelection
 from edgewise.errors import ConfigError
 
 
 class CurriculumSampler(AbstractCurriculumSampler):  # type: ignore[misc]
-    """Draws the batches that a curriculum picks; verl tells it the rewards of each before it draws the next.
+    """Draws the batches that a curriculum selects; verl hands over the rewards of each before it draws the next.
 
     An epoch has as many steps as before, but does not visit every prompt once. The state travels in verl's `data.pt`.
 
@@ -25,7 +25,7 @@ class CurriculumSampler(AbstractCurriculumSampler):  # type: ignore[misc]
     """
 
     def __init__(self, data_source: Any, data_config: Any):
-        self.picker = ReportedPicker(data_source, data_config)
+        self.selection = DataProtoSelection(data_source, data_config)
         self.batch_size = int(data_config.get("gen_batch_size", None) or data_config.train_batch_size)
         if self.batch_size > len(data_source):
             raise ConfigError(f"each step takes {self.batch_size} prompts, but the dataset has {len(data_source)}")
@@ -40,19 +40,19 @@ class CurriculumSampler(AbstractCurriculumSampler):  # type: ignore[misc]
         self._drawn, self._begin = self._begin, 0
         # The last rows would not fill a batch, which verl drops.
         while self._drawn + self.batch_size <= self._length:
-            for row in self.picker.pick(self.batch_size).tolist():
+            for row in self.selection.next_batch(self.batch_size).tolist():
                 self._drawn += 1
                 yield row
 
     def update(self, batch: Any) -> None:
-        """Learn from a step's `DataProto`; see `ReportedPicker.update`."""
-        self.picker.update(batch)
+        """Observe a step's `DataProto`; see `DataProtoSelection.update`."""
+        self.selection.update(batch)
 
     def state_dict(self) -> dict[str, Any]:
         # After its last batch an epoch is over, although the loader has not asked for more: the resumed run begins the next.
         over = self._drawn + self.batch_size > self._length
-        return {**self.picker.state_dict(), "drawn": 0 if over else self._drawn}
+        return {**self.selection.state_dict(), "drawn": 0 if over else self._drawn}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.picker.load_state_dict(state)
+        self.selection.load_state_dict(state)
         self._begin = int(state["drawn"])

@@ -1,7 +1,7 @@
-"""Rewards that reach the curriculum after each step, in verl's `DataProto`: the samplers of 0.7, the datasets of v0.
+"""Rollouts that reach the curriculum after each step, in verl's `DataProto`: the sampler of 0.7, the dataset of v0.
 
-These trainers save a checkpoint before they tell the rewards of its step. The saved curriculum therefore still waits for
-them, and they are put beside it as soon as they come: a resumed run learns them first, and then picks what the
+These trainers save a checkpoint before they hand over the rewards of its step. The saved curriculum therefore still waits for
+them, and they are put beside it as soon as they come: a resumed run observes them first, and then selects what the
 uninterrupted one would have.
 """
 
@@ -17,19 +17,19 @@ import numpy as np
 import torch
 
 from edgewise.adapters.verl.options import resumes_from, saves_to
-from edgewise.adapters.verl.picker import Floats, Picker
+from edgewise.adapters.verl.selection import Selection
+from edgewise.arrays import Rows
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import ConfigError, PoolError, RewardError
-from edgewise.pool import Rows
 
 log = logging.getLogger("edgewise")
 
 
-class ReportedPicker(Picker):
-    """A picker that is told `DataProto`s, one a step, by a trainer whose steps follow each other.
+class DataProtoSelection(Selection):
+    """A selection that observes `DataProto`s, one a step, of a trainer whose steps follow each other.
 
     Raises:
-        ConfigError: as `Picker`, and dataloader workers, which would draw prompts ahead of the rewards.
+        ConfigError: as `Selection`, and dataloader workers, which would draw prompts ahead of the rewards.
     """
 
     def __init__(self, dataset: Any, data_config: Any):
@@ -45,11 +45,12 @@ class ReportedPicker(Picker):
         # Name of the state that was saved in the step under way.
         self._saved: str | None = None
 
-    def pick(self, n: int) -> Rows:
+    def next_batch(self, n: int) -> Rows:
+        """The next n rows, int64 (n,): a policy step begins."""
         if self._checkpoint is not None and not self._restored:
             # At the end of an epoch, verl 0.9 leaves the state that it saved unread.
             self.load_state_dict(_saved_state(self._checkpoint))
-        return super().pick(n)
+        return self.select(n, (self._step or 0) + 1)
 
     def update(self, batch: Any) -> None:
         """Take in a step's rollouts, in any order.
@@ -60,43 +61,48 @@ class ReportedPicker(Picker):
         Raises:
             RewardError: no scores, scores of another shape, or none that can be judged. PoolError: of other prompts.
         """
-        rows, rewards = self._read(batch)
+        rollouts = self._read(batch)
         if self._saved is not None:
-            self._save_rewards(self._saved, rows, rewards)
+            self._save_rollouts(self._saved, rollouts)
             self._saved = None
-        self._learn(rows, rewards)
+        self._observe_step(**rollouts)
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             with open(self._folder / "edgewise.jsonl", "a") as file:
                 file.write(json.dumps({"step": self.curriculum.steps, **self.metrics()}) + "\n")
 
     def state_dict(self) -> dict[str, Any]:
-        if self._out and self._saved is None:
+        if len(self.curriculum.in_flight) and self._saved is None:
             self._saved = uuid.uuid4().hex
         return {**super().state_dict(), "saved": self._saved}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
+    def load_state_dict(self, state: dict[str, Any], *, waiting: Rows | None = None) -> None:
+        super().load_state_dict(state, waiting=np.arange(len(self.pool)))
         self._saved, self._restored = None, True
-        if not self._out:
+        missing = self.curriculum.in_flight
+        if not len(missing):
             return
         late = None if self._checkpoint is None else self._checkpoint / _name(state["saved"])
         if late is None or not late.exists():
-            waiting = np.concatenate([batch.rows for batch in self._out])
-            log.warning("the run ended before the rewards of its last checkpoint's %d prompts came", len(waiting))
-            self.lose(waiting)
+            log.warning("the run ended before the rewards of its last checkpoint's %d prompts came", len(missing))
+            self.forget(missing)
             return
-        told = load_state(late, "verl rewards")
-        rows = self.prompts.pool.find(told["ids"])
-        self._learn(rows[rows >= 0], told["rewards"][rows >= 0])
+        saved = load_state(late, "verl rollouts")
+        rows = self.pool.find(saved.pop("ids"))
+        self._observe_step(rows[rows >= 0], **{name: values[rows >= 0] for name, values in saved.items()})
 
-    def _learn(self, rows: Rows, rewards: Floats) -> None:
-        overdue = self.overdue(rows)
-        self.tell(rows, rewards)
-        self.lose(overdue)
+    def _observe_step(self, rows: Rows, **rollouts: Any) -> None:
+        """Observe a step; what was selected with it or before, and did not come with it, is lost."""
+        age = 0
+        known = rows[np.isin(rows, self.curriculum.in_flight)]
+        while len(known) and np.isin(known, self.curriculum.stale(age + 1)).all():
+            age += 1
+        overdue = np.setdiff1d(self.curriculum.stale(age), rows) if len(known) else known
+        self.observe(rows, **rollouts)
+        self.forget(overdue)
 
-    def _read(self, batch: Any) -> tuple[Rows, Floats]:
-        """Row of the prompt and reward of every rollout."""
+    def _read(self, batch: Any) -> dict[str, Any]:
+        """Row of the prompt, reward, correctness and length of every rollout, as `observe` takes them."""
         if "token_level_scores" not in batch.batch:
             raise RewardError(
                 "the batch has no token_level_scores: nothing was scored, or the trainer is not verl's PPO"
@@ -105,21 +111,25 @@ class ReportedPicker(Picker):
         if scores.ndim != 2:
             raise RewardError(f"token_level_scores must have shape (rollouts, tokens), got {tuple(scores.shape)}")
         ids = np.asarray(self.prompts.ids_of(batch.non_tensor_batch))
-        rows = self.prompts.pool.find(ids)
+        rows = self.pool.find(ids)
         if (rows < 0).any():
             raise PoolError(
                 f"the batch has rollouts of prompts that the curriculum never saw, such as {ids[rows < 0][0].item()!r}: it"
                 " was made for another dataset"
             )
-        return rows, self.judge(scores.sum(-1).double().cpu().numpy(), batch.non_tensor_batch, ids)
+        rewards = scores.sum(-1).double().cpu().numpy()
+        rollouts = {"rows": rows, "rewards": rewards, "correct": self.correct(rows, rewards, batch.non_tensor_batch)}
+        if "response_mask" in batch.batch:
+            rollouts["lengths"] = batch.batch["response_mask"].sum(-1).long().cpu().numpy()
+        return {name: values for name, values in rollouts.items() if values is not None}
 
-    def _save_rewards(self, saved: str, rows: Rows, rewards: Floats) -> None:
+    def _save_rollouts(self, saved: str, rollouts: dict[str, Any]) -> None:
         """Put them beside the checkpoint that was written last, if verl wrote it: its data.pt is the youngest."""
         written = [] if self._folder is None else list(self._folder.glob("global_step_*/data.pt"))
         if written:
             folder = max(written, key=lambda path: path.stat().st_mtime_ns).parent
-            state = {"ids": self.prompts.pool.ids[rows], "rewards": rewards}
-            save_state(folder / _name(saved), "verl rewards", state)
+            values = {name: value for name, value in rollouts.items() if name != "rows"}
+            save_state(folder / _name(saved), "verl rollouts", {"ids": self.pool.ids[rollouts["rows"]], **values})
 
 
 def _name(saved: str) -> str:
@@ -127,7 +137,7 @@ def _name(saved: str) -> str:
 
 
 def _saved_state(checkpoint: Path) -> dict[str, Any]:
-    """The picker's state in one of verl's checkpoints; empty if there is none."""
+    """The selection's state in one of verl's checkpoints; empty if there is none."""
     path = checkpoint / "data.pt"
     # verl itself reads this file of its own in this way.
     parts = [torch.load(path, weights_only=False)] if path.exists() else []

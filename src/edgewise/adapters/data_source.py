@@ -1,0 +1,300 @@
+"""Data source and dynamic sampling filter of slime and miles, whose interfaces are alike; `slime.py` and `miles.py` bind it."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_lengths
+from edgewise.adapters.prompts import digest, hashes, unique_pool
+from edgewise.adapters.success import Rule, Success
+from edgewise.arrays import Rows
+from edgewise.checkpoint import load_state, save_state
+from edgewise.errors import CheckpointError, ConfigError
+
+_Base: Any = object
+if TYPE_CHECKING:
+    _Base = Any
+
+PATIENCE = 16
+"""Rollouts after which a group of a fully asynchronous run is forgotten."""
+
+
+class CurriculumSource(_Base):  # type: ignore[misc]
+    """Data source with selected prompts. To change a setting, subclass the trainer's `CurriculumDataSource`:
+
+        class Source(CurriculumDataSource):
+            id_key = "id"
+            success = 0.9
+
+    Attributes:
+        curriculum: name of a selector, or a method `curriculum(self, pool)` that returns a `Curriculum` over the pool.
+        id_key: key of the unique id in a sample's metadata; None: a hash of the prompt.
+        category_key: key in the metadata of a label that prompts share; None: no categories.
+        success: correctness of a rollout: a threshold on the reward (that of `--reward-key`), the key of an entry of a reward
+            that is a dict, or a method `success(self, sample)` that returns a bool, or None where it is unknown. None: the
+            reward, in [0, 1], as it is. Where one rollout has several samples, their mean reward counts, and `success` sees
+            the last of them.
+        patience: rollouts after which a group that has not come back is forgotten; None: 16 in fully asynchronous runs, and 0
+            in others, which abort at the end of a rollout what is unfinished. A late group is still evidence.
+        keep_when_insufficient: whether the trainer may fill a rollout with groups that the gates reject (slime#2250).
+
+    Raises:
+        ConfigError: arguments or a dataset that do not fit.
+    """
+
+    curriculum: CurriculumChoice = "edge"
+    id_key: str | None = None
+    category_key: str | None = None
+    success: Rule = None
+    patience: int | None = None
+    keep_when_insufficient: bool = False
+    trainer: ClassVar[str]
+    filters_asynchronously: ClassVar[bool]
+    """Whether every version's fully asynchronous rollout calls the filter."""
+    current: ClassVar[CurriculumSource | None] = None
+    """The data source of this process: the trainer calls the filter without it."""
+
+    def __init__(self, args: Any):
+        super().__init__(args)
+        module = f"edgewise.adapters.{self.trainer}"
+        if self.dataset is None:
+            raise ConfigError(
+                "a curriculum selects from a dataset: give --prompt-data, without --disable-rollout-global-dataset"
+            )
+        if args.dynamic_sampling_filter_path is None:
+            raise ConfigError(
+                f"rewards reach the curriculum through the filter: add --dynamic-sampling-filter-path {module}.observe (it"
+                " keeps every group unless the curriculum has a gate)"
+            )
+        asynchronous = _is_asynchronous(args)
+        if asynchronous and not self.filters_asynchronously and args.custom_rollout_log_function_path is None:
+            raise ConfigError(
+                "some versions' fully asynchronous rollout does not call the filter: add --custom-rollout-log-function-path"
+                f" {module}.log_rollout, which observes the groups that the filter has not seen"
+            )
+        # In the order of the file, whatever --rollout-shuffle does.
+        self._prompts = self.dataset.origin_samples
+        if self.id_key is None:
+            ids, source = hashes((sample.prompt for sample in self._prompts), "id_key"), "the hash of the prompt"
+        else:
+            ids, source = self._metadata(self.id_key, "id_key"), f"metadata '{self.id_key}'"
+        categories = None if self.category_key is None else self._metadata(self.category_key, "category_key")
+        pool = unique_pool(ids, categories, source, "name a unique id in the metadata with id_key")
+        self._in_flight = InFlight(pool, self.curriculum, args.n_samples_per_prompt, seed=args.rollout_seed)
+        self._success = Success(self.success, names=None)
+        self._patience = (PATIENCE if asynchronous else 0) if self.patience is None else self.patience
+        # Rollouts begun, and groups kept in the present one; whether the log function marks the end of each.
+        self._rollout = self._kept = 0
+        self._is_logged = asynchronous and args.custom_rollout_log_function_path is not None
+        # Groups that have to come back before a silent filter is a fault: what every mode keeps in flight, several times.
+        size = max(args.rollout_batch_size, getattr(args, "over_sampling_batch_size", None) or 0)
+        self._silence = 4 * size + (2 * _concurrency(args) if asynchronous else 0)
+        self._handed_out, self._has_results = 0, False
+        # Group indices that the filter kept and the log function has not seen yet.
+        self._filtered: dict[int, None] = {}
+        self._guard = threading.RLock()
+        next(
+            c for c in type(self).__mro__ if issubclass(c, CurriculumSource) and CurriculumSource in c.__bases__
+        ).current = self
+
+    def get_samples(self, num_samples: int) -> list[list[Any]]:
+        with self._guard:
+            if not self._has_results and self._handed_out > self._silence:
+                raise ConfigError(
+                    f"{self._handed_out} groups were handed out and no reward reached the curriculum:"
+                    f" --dynamic-sampling-filter-path must be edgewise.adapters.{self.trainer}.observe or call it; where the"
+                    " rollout function does not call the filter, --custom-rollout-log-function-path must be or call"
+                    f" edgewise.adapters.{self.trainer}.log_rollout"
+                )
+            if not self._is_logged and self._kept >= self.args.rollout_batch_size:
+                self._end_rollout()
+            groups: list[list[Any]] = self._get_samples_from_buffer(num_samples)
+            rows = self._in_flight.select(num_samples - len(groups), self._rollout)
+            self._handed_out += num_samples
+            return groups + [self._group(row) for row in rows.tolist()]
+
+    def add_samples(self, samples: list[list[Any]]) -> None:
+        with self._guard:
+            super().add_samples(samples)
+
+    def observe(self, group: list[Any]) -> bool:
+        """Take in a finished group; returns whether it trains the policy."""
+        with self._guard:
+            admitted = self._observe(group)
+            if admitted:
+                self._kept += 1
+                self._filtered[_first(group).group_index] = None
+                while len(self._filtered) > 8 * self._silence:
+                    self._filtered.pop(next(iter(self._filtered)))
+            return admitted
+
+    def end_rollout(self, samples: Iterable[Any]) -> dict[str, float]:
+        """Observe those groups of a finished rollout that the filter has not seen, and move the clock; returns metrics."""
+        groups: dict[int, list[Any]] = {}
+        for sample in _flat(samples):
+            groups.setdefault(sample.group_index, []).append(sample)
+        with self._guard:
+            for index, group in groups.items():
+                if self._filtered.pop(index, groups) is groups:
+                    self._observe(group)
+            metrics = self.metrics()
+            self._is_logged, self._kept = True, max(self._kept, 1)
+            self._end_rollout()
+            return metrics
+
+    def metrics(self) -> dict[str, float]:
+        return self._in_flight.metrics()
+
+    def save(self, rollout_id: int) -> None:
+        with self._guard:
+            super().save(rollout_id)
+            if not self._is_logged:
+                self._end_rollout()
+            save_state(self._state_file(self.args.save, rollout_id), self.trainer, self._state())
+
+    def load(self, rollout_id: int | None = None) -> None:
+        super().load(rollout_id)
+        if self.args.load is None:
+            return
+        path = self._state_file(self.args.load, rollout_id)
+        if path.exists():
+            self._restore(load_state(path, self.trainer))
+        elif any(path.parent.glob(f"*_{rollout_id}.pt")):
+            raise CheckpointError(
+                f"{path.parent} holds rollout {rollout_id}, but no {path.name}: it was saved without a curriculum. Resume from"
+                " another one, or start anew with its model"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """For versions whose data sources are saved in this way."""
+        with self._guard:
+            return {**super().state_dict(), "edgewise": self._state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict({name: value for name, value in state.items() if name != "edgewise"})
+        self._restore(state.get("edgewise", {"in_flight": {}}))
+
+    def _state(self) -> dict[str, Any]:
+        return {"in_flight": self._in_flight.state_dict(), "rollout": self._rollout, "kept": self._kept}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        with self._guard:
+            # What is in the buffer, where that is saved, comes from there.
+            self._in_flight.load_state_dict(state["in_flight"], waiting=self._buffered())
+            self._rollout, self._kept = int(state["rollout"]), int(state["kept"])
+
+    def _end_rollout(self) -> None:
+        """The next rollout begins if groups were kept; what is overdue, other than partial rollouts in the buffer, is lost."""
+        if self._kept:
+            self._rollout, self._kept = self._rollout + 1, 0
+        self._in_flight.advance(self._rollout)
+        overdue = self._in_flight.curriculum.stale(self._patience + 1)
+        self._in_flight.forget(np.setdiff1d(overdue, self._buffered()))
+
+    def _buffered(self) -> Rows:
+        return np.array([self._row(_first(group)) for group in self.buffer], np.int64)
+
+    def _row(self, sample: Any) -> int:
+        name = digest(sample.prompt) if self.id_key is None else sample.metadata[self.id_key]
+        return int(self._in_flight.pool.rows([name])[0])
+
+    def _group(self, row: int) -> list[Any]:
+        group = [copy.deepcopy(self._prompts[row]) for _ in range(self.args.n_samples_per_prompt)]
+        for sample in group:
+            sample.group_index, sample.index = self.sample_group_index, self.sample_index
+            self.sample_index += 1
+        self.sample_group_index += 1
+        return group
+
+    def _observe(self, group: list[Any]) -> bool:
+        self._has_results = True
+        row = self._row(_first(group))
+        rollouts = [rollout if isinstance(rollout, list) else [rollout] for rollout in group]
+        scored = [samples for samples in rollouts if all(sample.reward is not None for sample in samples)]
+        if not scored:
+            self._in_flight.forget(np.array([row]))
+            return False
+        rewards = np.array([np.mean([s.get_reward_value(self.args) for s in samples]) for samples in scored])
+        rows = np.full(len(scored), row)
+        last = [samples[-1] for samples in scored]
+        correct = self._success.read(
+            rewards,
+            self._in_flight.pool.ids[rows],
+            evaluate=lambda rule: [rule(sample) for sample in last],
+            score=lambda name: [sample.reward.get(name) for sample in last],
+        )
+        sizes = [[getattr(sample, "response_length", None) for sample in samples] for samples in scored]
+        return row in self._in_flight.observe(rows, rewards, correct, total_lengths(sizes))
+
+    def _metadata(self, key: str, option: str) -> list[Any]:
+        for row, sample in enumerate(self._prompts):
+            if key not in sample.metadata:
+                raise ConfigError(
+                    f"prompt {row} has no '{key}' in its metadata, which {option} names (it has"
+                    f" {', '.join(sorted(sample.metadata)) or 'nothing'}); --metadata-key says which column that is"
+                )
+        return [sample.metadata[key] for sample in self._prompts]
+
+    @staticmethod
+    def _state_file(folder: str, rollout_id: int | None) -> Path:
+        return Path(folder) / "rollout" / f"edgewise_{rollout_id}.npz"
+
+
+def make_hooks(
+    source: type[CurriculumSource], output: Callable[..., Any]
+) -> tuple[Callable[..., Any], Callable[..., bool]]:
+    """The trainer's dynamic sampling filter and rollout log function; `output` is its `DynamicFilterOutput`."""
+
+    def made() -> CurriculumSource:
+        if source.current is None:
+            raise ConfigError(
+                f"there is no curriculum yet: give --data-source-path {source.__module__}.{source.__name__}, or a subclass"
+            )
+        return source.current
+
+    def observe(args: Any, samples: list[Any], **_: Any) -> Any:
+        """Dynamic sampling filter: the curriculum observes the group, and its gates decide whether it is kept."""
+        keep = made().observe(samples)
+        fallback = {"keep_when_insufficient": True} if made().keep_when_insufficient and not keep else {}
+        return output(keep=keep, reason=None if keep else "edgewise_gate", **fallback)
+
+    def log_rollout(rollout_id: int, args: Any, samples: Any, rollout_extra_metrics: Any, rollout_time: float) -> bool:
+        """Rollout log function: observes what no filter has seen, and adds the curriculum's metrics to the rollout's."""
+        metrics = made().end_rollout(samples)
+        if rollout_extra_metrics is not None:
+            rollout_extra_metrics.update({f"edgewise/{name}": value for name, value in metrics.items()})
+        return False
+
+    return observe, log_rollout
+
+
+def _flat(samples: Any) -> Iterable[Any]:
+    for sample in samples:
+        if isinstance(sample, list):
+            yield from _flat(sample)
+        else:
+            yield sample
+
+
+def _first(group: list[Any]) -> Any:
+    """First sample of a group, which is a list of samples, or of lists where rollouts fan out into several."""
+    return group[0][0] if isinstance(group[0], list) else group[0]
+
+
+def _is_asynchronous(args: Any) -> bool:
+    path = str(getattr(args, "rollout_function_path", None) or "").lower().replace("_", "")
+    return bool(getattr(args, "fully_async", False)) or "fullyasync" in path
+
+
+def _concurrency(args: Any) -> int:
+    """Groups that a fully asynchronous worker keeps in flight at most."""
+    engines = max(
+        (getattr(args, "rollout_num_gpus", 0) or 0) // (getattr(args, "rollout_num_gpus_per_engine", 0) or 1), 1
+    )
+    return (getattr(args, "sglang_server_concurrency", 0) or 0) * engines
