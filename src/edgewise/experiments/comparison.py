@@ -65,6 +65,7 @@ class ComparisonConfig:
             selector=str(spec.selector),
             selector_options={**spec.options, **options},
             gate="informative" if spec.gated else None,
+            gate_options=dict(spec.gate_options),
             pool=dataclasses.replace(self.run.pool, seed=1000 + seed),
             evaluation=dataclasses.replace(self.run.evaluation, seed=2000 + seed),
             seed=seed,
