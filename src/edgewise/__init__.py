@@ -24,8 +24,9 @@ from edgewise import acquisition, allocation, beliefs, errors, gates, sampling, 
 from edgewise.acquisition import list_acquisitions
 from edgewise.advice import Advice
 from edgewise.allocation import make_allocation
+from edgewise.batch import Batch, Feedback
 from edgewise.beliefs import list_beliefs
-from edgewise.curriculum import Batch, Curriculum, Feedback
+from edgewise.curriculum import Curriculum
 from edgewise.errors import EdgewiseError
 from edgewise.features import hashed_features
 from edgewise.gates import list_gates, make_gate

@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
@@ -15,16 +14,18 @@ import numpy.typing as npt
 
 from edgewise.advice import Advice, advise
 from edgewise.allocation import Allocation, make_allocation
-from edgewise.arrays import Counts, Flags, Floats, Rows, as_array
+from edgewise.arrays import Counts, Floats, Rows, as_array
+from edgewise.batch import Batch, Feedback
 from edgewise.beliefs import monitor_belief
 from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
-from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, PoolError, RewardError
+from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 from edgewise.flight import FlightTable
 from edgewise.gates import Gate, GateStack, Groups
 from edgewise.method import Method
 from edgewise.pool import PromptPool
 from edgewise.predictions import PredictionMonitor
 from edgewise.quota import Quota
+from edgewise.resume import remapped, require_same_method
 from edgewise.rewards import read_rewards
 from edgewise.selectors import Selector
 from edgewise.step import PolicyStep, Totals
@@ -33,81 +34,6 @@ log = logging.getLogger("edgewise")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Prompts to roll out; everything by position, shape (n,).
-
-    Attributes:
-        rows: positions in the pool, int64.
-        ids: ids of the prompts.
-        rollouts: completions that each prompt gets; rewards are observed grouped in this order.
-        predicted: success rate predicted before the rollout, in [0, 1].
-        random: prompts drawn uniformly, to judge predictions honestly.
-        serial: number of the selection; never used twice, also not after a restart.
-    """
-
-    rows: Rows
-    ids: np.ndarray
-    rollouts: Counts
-    predicted: Floats
-    random: Flags
-    serial: int
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __repr__(self) -> str:
-        return f"Batch({len(self)} prompts, {int(self.rollouts.sum())} rollouts)"
-
-    def take(self, positions: npt.ArrayLike, rollouts: npt.ArrayLike | None = None) -> Batch:
-        """Part of the batch, for results that come piecemeal.
-
-        Args:
-            positions: integer positions, or one bool a prompt.
-            rollouts: completions reported of each, where some were lost.
-        """
-        where = as_array(positions)
-        if where.dtype == np.bool_:
-            if where.shape != (len(self),):
-                raise RewardError(f"a mask needs one bool for each of {len(self)} prompts, got shape {where.shape}")
-            where = np.flatnonzero(where)
-        if where.size == 0:
-            where = where.astype(np.int64)
-        if where.ndim != 1 or where.dtype.kind not in "iu":
-            raise RewardError(f"positions must be integers or a mask, got {where.dtype} of shape {where.shape}")
-        if where.size and (where.min() < -len(self) or where.max() >= len(self)):
-            raise RewardError(f"positions must lie in [0, {len(self)}), got {int(where.min())} to {int(where.max())}")
-        counts = self.rollouts[where]
-        if rollouts is not None:
-            counts = np.broadcast_to(np.asarray(rollouts, np.int64), counts.shape)
-        return Batch(self.rows[where], self.ids[where], counts, self.predicted[where], self.random[where], self.serial)
-
-
-@dataclass(frozen=True, eq=False)
-class Feedback:
-    """Results of the groups just observed, for the trainer; arrays (n,) in the order in which they were given.
-
-    Attributes:
-        admitted: groups that train the policy. A late group is evidence and never admitted.
-        successes: correct rollouts.
-        trials: rollouts.
-        informative: 0 < successes < trials.
-        late: groups that had been forgotten.
-        shortfall: groups still missing in this policy step; select again to refill. 0: train now.
-        surplus: admitted groups beyond what the step asked for; they count for the next step.
-        exhausted: the gates' cap on rounds was reached and the step stays short.
-    """
-
-    admitted: Flags
-    successes: Counts
-    trials: Counts
-    informative: Flags
-    late: Flags
-    shortfall: int
-    surplus: int
-    exhausted: bool
 
 
 class Listener(Protocol):
@@ -545,11 +471,10 @@ class Curriculum:
             PoolError: none of the prompts is in the pool.
         """
         try:
-            ids, names = np.asarray(state["ids"]), list(state["categories"])
-            self._require_same_method(state)
-            remap, changes = self._remap(ids)
+            require_same_method(state, self.method, self.gates.names)
+            remap, changes = remapped(self.pool, np.asarray(state["ids"]))
             step, totals = PolicyStep.restored(state["step"], remap), Totals.restored(state["totals"])
-            totals.match(self.pool.match_categories(names))
+            totals.match(self.pool.match_categories(list(state["categories"])))
             flight, predictions = FlightTable(), PredictionMonitor()
             flight.load_state_dict(state["flight"], remap)
             predictions.load_state_dict(state["predictions"], remap)
@@ -564,29 +489,21 @@ class Curriculum:
         self._steps, self._manual, self._untold = steps, manual, untold
         self._serial = _fresh_serial()
         self._notify("restored", self._steps)
-        if changes["added"] or changes["removed"]:
-            log.warning(
-                "the dataset has changed since the checkpoint: %(kept)d prompts kept, %(added)d added, %(removed)d removed",
-                changes,
-            )
         return changes
 
     def _load_parts(self, state: dict[str, Any], remap: Rows | None) -> None:
-        """Load selector, monitor, gates and quota; on an error all of them are as before."""
-        before = self.selector.state_dict()
-        gates, quota = self.gates.state_dict(), self.quota.state_dict() if self.quota is not None else None
+        """Load everything that has a state of its own; on an error all of them are as before."""
+        parts: list[tuple[str, Any]] = [("selector", self.selector), ("gates", self.gates)]
+        parts += [("monitor", self._monitor)] * (self._monitor is not None) + [("quota", self.quota)] * (
+            self.quota is not None and state["quota"] is not None
+        )
+        before = [part.state_dict() for _, part in parts]
         try:
-            self.selector.load_state_dict(state["selector"], remap)
-            self.gates.load_state_dict(state["gates"])
-            if self.quota is not None and state["quota"] is not None:
-                self.quota.load_state_dict(state["quota"])
-            if self._monitor is not None:
-                self._monitor.load_state_dict(state["monitor"], remap)
+            for name, part in parts:
+                part.load_state_dict(state[name], *([remap] if name in ("selector", "monitor") else []))
         except Exception:
-            self.selector.load_state_dict(before)
-            self.gates.load_state_dict(gates)
-            if self.quota is not None and quota is not None:
-                self.quota.load_state_dict(quota)
+            for (_, part), old in zip(parts, before, strict=True):
+                part.load_state_dict(old)
             raise
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -678,34 +595,6 @@ class Curriculum:
                 " diverge from the original's: select and observe in one process (num_workers=0)"
             )
 
-    def _require_same_method(self, state: dict[str, Any]) -> None:
-        saved, present = str(state["method"]), self.method
-        if saved.split(":")[0] != present.split(":")[0]:
-            raise CheckpointError(
-                f"the checkpoint was saved with selector '{saved}', this curriculum has '{present}':"
-                f" make it with selector='{saved}', or start without the checkpoint"
-            )
-        if saved != present:
-            log.warning("the checkpoint was saved with '%s'; the run continues with '%s'", saved, present)
-        gates = list(state["gates"]["names"])
-        if gates != self.gates.names:
-            raise CheckpointError(
-                f"the checkpoint was saved with gates {gates}, this curriculum has {self.gates.names}: make it the same way"
-            )
-
-    def _remap(self, ids: np.ndarray) -> tuple[Rows | None, dict[str, int]]:
-        """Present row of each saved prompt (None: the same), and how many were kept, added, removed."""
-        remap = self.pool.find(ids)
-        kept = int((remap >= 0).sum())
-        changes = {"kept": kept, "added": len(self.pool) - kept, "removed": len(ids) - kept}
-        if kept == 0:
-            raise PoolError(
-                f"the checkpoint is for another dataset: none of its {len(ids)} prompts (such as {ids[0].item()!r})"
-                f" is in the pool (such as {self.pool.ids[0].item()!r})"
-            )
-        same = len(ids) == len(self.pool) and bool((remap == np.arange(len(ids))).all())
-        return (None if same else remap), changes
-
     def _notify(self, event: str, *args: Any) -> None:
         """Call the listeners; one that fails is an extra and does not end the run."""
         for listener in self.listeners:
@@ -736,6 +625,3 @@ def _unavailable(n: int, size: int, busy: int) -> str:
 def _fresh_serial() -> int:
     """A start for serials that no earlier life of the same run has used."""
     return int.from_bytes(os.urandom(5), "big") << 20
-
-
-__all__ = ["Batch", "Curriculum", "EdgewiseError", "Feedback", "Listener"]

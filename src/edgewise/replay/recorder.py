@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.arrays import Rows
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, PoolError, RewardError
-from edgewise.pool import PromptPool, Rows
+from edgewise.pool import PromptPool
 from edgewise.replay.trace import Counts, Trace
 
 

@@ -20,10 +20,11 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import Rows
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError
 from edgewise.method import Method
-from edgewise.pool import PromptPool, Rows
+from edgewise.pool import PromptPool
 from edgewise.replay.comparison import Comparison, Run, compare
 from edgewise.replay.methods import known_pool
 from edgewise.replay.scores import Scores
@@ -255,7 +256,7 @@ def _trained(policy: Policy, curriculum: Curriculum, seed: int, steps: int, batc
             scores.prediction("probe", predicted_sample, rates[sample])
         scores.choice(rates[picks[0].rows], rates, curriculum.allocation.mean)
         trained, waiting = waiting[:, :batch], waiting[:, batch:]
-        policy.train(*trained, batch)
+        policy.train(trained[0], trained[1], trained[2], batch)
         scores.put(
             effective_ratio=float(np.concatenate(informative).mean()),
             accuracy=float(policy.rates().mean()),
