@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,7 @@ from edgewise.step import PolicyStep, Totals
 
 log = logging.getLogger("edgewise")
 
-P = ParamSpec("P")
-T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Listener(Protocol):
@@ -46,17 +45,15 @@ class Listener(Protocol):
         """A state saved in policy step `step` was loaded; 0: before the first."""
 
 
-def _locked(
-    method: Callable[Concatenate[Curriculum, P], T],
-) -> Callable[Concatenate[Curriculum, P], T]:
+def _locked(method: F) -> F:
     """One thread at a time."""
 
     @functools.wraps(method)
-    def call(self: Curriculum, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: Curriculum, *args: Any, **kwargs: Any) -> Any:
         with self._lock:
             return method(self, *args, **kwargs)
 
-    return call
+    return cast(F, call)
 
 
 class Curriculum:

@@ -317,10 +317,9 @@ def _encode(categories: Any, n: int, names: list[str]) -> tuple[npt.NDArray[np.i
             found = [_label(value) for value in unique.tolist()]
             missing = np.array([label is None for label in found], bool)[inverse]
             return _numbered(np.array([label or "" for label in found], str)[inverse], missing, n, names)
-        values = values.tolist()
+        labels = [_label(value) for value in values.tolist()]
     else:
-        values = list(categories)
-    labels = [_label(value) for value in values]
+        labels = [_label(value) for value in categories]
     missing = np.array([label is None for label in labels], bool)
     return _numbered(np.array([label or "" for label in labels], str), missing, n, names)
 

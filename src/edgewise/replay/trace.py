@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import Rows
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, PoolError, RewardError
-from edgewise.pool import PromptPool, Rows
+from edgewise.pool import PromptPool
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

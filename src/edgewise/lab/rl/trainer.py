@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from edgewise.checkpoint import load_state
-from edgewise.curriculum import Batch, Curriculum
+from edgewise.batch import Batch
+from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.gates import make_gate
 from edgewise.lab.evaluation.rollouts import Roller, evaluate, sorted_labels
