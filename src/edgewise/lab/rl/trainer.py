@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgewise.checkpoint import load_state
 from edgewise.batch import Batch
+from edgewise.checkpoint import load_state
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.gates import make_gate
