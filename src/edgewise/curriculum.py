@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edgewise.advice import Advice, advise
 from edgewise.allocation import Allocation, make_allocation
-from edgewise.arrays import Counts, Floats, Rows, as_array
+from edgewise.arrays import Counts, Flags, Floats, Rows, as_array
 from edgewise.batch import Batch, Feedback
 from edgewise.beliefs import monitor_belief
 from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
