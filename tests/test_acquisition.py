@@ -38,9 +38,9 @@ def test_worths_by_hand() -> None:
 
 @pytest.mark.parametrize("name", acquisitions.names())
 def test_every_acquisition_judges_plain_rates(name: str) -> None:
-    worth = acquisitions.make(name).value(np.linspace(0, 1, 101))
-    assert worth.shape == (101,)
-    assert np.isfinite(worth).all()
+    value = acquisitions.make(name).value(np.linspace(0, 1, 101))
+    assert value.shape == (101,)
+    assert np.isfinite(value).all()
 
 
 @pytest.mark.parametrize("name", acquisitions.names())
@@ -83,9 +83,9 @@ def test_information_gain_of_one_rollout_under_a_flat_belief() -> None:
 def test_information_gain_grows_with_doubt_and_never_fails() -> None:
     gain = InformationGain(8)
     spread = np.linspace(0, 0.5, 40)
-    worth = gain.gain(np.full(40, 0.4), spread)
-    assert worth[0] == pytest.approx(0.0, abs=1e-4)
-    assert (np.diff(worth[:30]) > 0).all()
+    value = gain.gain(np.full(40, 0.4), spread)
+    assert value[0] == pytest.approx(0.0, abs=1e-4)
+    assert (np.diff(value[:30]) > 0).all()
     mean, spread = (grid.ravel() for grid in np.meshgrid(np.linspace(0, 1, 21), np.linspace(0, 1, 21)))
     every = gain.gain(mean, spread)
     assert np.isfinite(every).all()
@@ -94,17 +94,17 @@ def test_information_gain_grows_with_doubt_and_never_fails() -> None:
 
 def test_optimism_takes_the_best_rate_in_reach() -> None:
     mean, spread = np.array([0.2, 0.2, 0.9]), np.array([0.0, 0.1, 0.5])
-    worth = optimistic(Closest(0.5), mean, spread)
-    np.testing.assert_allclose(worth, [-0.09, -0.04, 0], atol=2e-3)
+    value = optimistic(Closest(0.5), mean, spread)
+    np.testing.assert_allclose(value, [-0.09, -0.04, 0], atol=2e-3)
     np.testing.assert_allclose(optimistic(Closest(0.5), mean, spread, 2.0)[1], -0.01, atol=1e-12)
 
 
 def test_top_takes_the_highest_and_breaks_ties_fairly() -> None:
     rng = np.random.default_rng(0)
-    worth = np.array([3.0, 1.0, 2.0, 2.0, 2.0, 0.0])
+    value = np.array([3.0, 1.0, 2.0, 2.0, 2.0, 0.0])
     counts = np.zeros(6)
     for _ in range(600):
-        chosen = top(worth, 3, rng)
+        chosen = top(value, 3, rng)
         assert len(set(chosen.tolist())) == 3
         counts[chosen] += 1
     assert counts[0] == 600

@@ -133,7 +133,7 @@ class Part:
         """`load_state_dict` without its guarantee: an error may leave the state half restored."""
         if state["part"] != type(self).__name__:
             raise CheckpointError(
-                f"the checkpoint holds a {state['part']}, expected a {type(self).__name__}: make the same selector"
+                f"the checkpoint holds the state of {state['part']}, expected {type(self).__name__}: make the same selector"
                 " with the same options, over a pool that has categories and features as before"
             )
         self.now = int(state["now"])

@@ -18,8 +18,8 @@ def parameters(belief: AnchoredBelief) -> tuple[np.ndarray, np.ndarray]:
 def test_one_step_by_hand() -> None:
     pool = PromptPool(range(3))
     belief = AnchoredBelief(pool, [0.2, 0.0, 0.4], [0.6, 0.8, 1.0], retention=0.9, balance=0.25, rollouts=8)
-    everyone = np.arange(3)
-    np.testing.assert_allclose(belief.mean(everyone), 0.5)
+    every = np.arange(3)
+    np.testing.assert_allclose(belief.mean(every), 0.5)
     belief.observe(np.array([0, 1]), np.array([2, 4]), np.array([8, 8]))
     alpha, beta = parameters(belief)
     np.testing.assert_allclose([alpha, beta], [[3, 5, 1], [7, 5, 1]])

@@ -83,7 +83,7 @@ def test_posteriors_stay_proper(steps, retention, decay, shared):
 @modest
 @given(history, step, share, st.randoms())
 def test_the_order_within_a_step_does_not_matter(steps, last, decay, random):
-    """Nor does it matter in how many parts the step is told: several processes may observe their shares in any order."""
+    """Nor does it matter in how many parts the step is observed: several processes may observe their shares in any order."""
     pool = PromptPool(range(SIZE))
     states = []
     for _ in range(3):

@@ -43,7 +43,7 @@ def one(decay: float = 0.5) -> MarkovBelief:
     return MarkovBelief(PromptPool(["a", "b"]), retention=decay)
 
 
-def tell(belief: MarkovBelief, rows: list[int], successes: list[int], trials: int = 8) -> None:
+def observe(belief: MarkovBelief, rows: list[int], successes: list[int], trials: int = 8) -> None:
     belief.observe(np.array(rows), np.array(successes), np.full(len(rows), trials))
 
 
@@ -51,12 +51,12 @@ def test_two_steps_by_hand() -> None:
     belief = one(0.5)
     row = np.array([0])
     assert belief.states(row)[:, 0] == pytest.approx([1 / 3] * 3)
-    tell(belief, [0], [3])
+    observe(belief, [0], [3])
     assert belief.states(row)[:, 0] == pytest.approx([0, 1, 0])
     belief.advance()
     # Counts stay 1 under decay; row "partial" gains (1/3, 1/3, 1/3). From partial: (1, 4/3, 1) / (10/3).
     assert belief.states(row)[:, 0] == pytest.approx([0.3, 0.4, 0.3])
-    tell(belief, [0], [8])
+    observe(belief, [0], [8])
     belief.advance()
     # Before: the prompt was partial for certain, so the move is partial -> right: A[right, partial] gains 1.
     # Counts: decay (1 + gain) + (1 - decay): row partial 1 + 1/6, then + 1 at [right, partial].
@@ -72,7 +72,7 @@ def test_two_steps_by_hand() -> None:
 
 def test_rates_of_the_states() -> None:
     belief = one()
-    tell(belief, [0], [8])
+    observe(belief, [0], [8])
     rows = np.array([0, 1])
     assert belief.mean(rows) == pytest.approx([1.0, 0.5])
     assert belief.std(rows) == pytest.approx([0.0, np.sqrt(1 / 3 + 1 / 9 - 1 / 4)])
@@ -85,29 +85,29 @@ def test_rates_of_the_states() -> None:
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.7, 1.0])
 @pytest.mark.parametrize("transitions", [1.0, "progress", "stability", "local"])
 def test_lazy_equals_stepwise(decay: float, transitions: Any) -> None:
-    n, everyone = 5, np.arange(5)
+    n, every = 5, np.arange(5)
     pool = PromptPool(range(n))
-    asked, silent = (MarkovBelief(pool, retention=decay, transitions=transitions) for _ in range(2))
-    eager = Eager(n, decay, asked.prior)
+    read, unread = (MarkovBelief(pool, retention=decay, transitions=transitions) for _ in range(2))
+    eager = Eager(n, decay, read.prior)
     rng = np.random.default_rng(0)
     for step in range(100):
-        np.testing.assert_allclose(asked.states(everyone), eager.predicted.T, atol=1e-6)
+        np.testing.assert_allclose(read.states(every), eager.predicted.T, atol=1e-6)
         rows = rng.choice(n, 2, replace=False) if step < 20 or step > 90 else NOBODY
         shown = rng.integers(0, 3, len(rows))
-        for belief in (asked, silent):
+        for belief in (read, unread):
             belief.observe(rows, shown, np.full(len(rows), 2))
             belief.advance()
         eager.step(dict(zip(rows.tolist(), shown.tolist(), strict=True)))
-    np.testing.assert_allclose(silent.states(everyone), eager.predicted.T, atol=1e-6)
+    np.testing.assert_allclose(unread.states(every), eager.predicted.T, atol=1e-6)
 
 
 def test_a_group_in_pieces_is_one_group() -> None:
     whole, pieces = one(), one()
-    tell(whole, [0, 1], [4, 0])
-    tell(pieces, [0], [4], 4)
+    observe(whole, [0, 1], [4, 0])
+    observe(pieces, [0], [4], 4)
     assert pieces.states(np.array([0]))[:, 0] == pytest.approx([0, 0, 1])
-    tell(pieces, [1], [0])
-    tell(pieces, [0], [0], 4)
+    observe(pieces, [1], [0])
+    observe(pieces, [0], [0], 4)
     rows = np.array([0, 1])
     for _ in range(3):
         np.testing.assert_array_equal(whole.states(rows), pieces.states(rows))
@@ -117,7 +117,7 @@ def test_a_group_in_pieces_is_one_group() -> None:
 
 def test_a_solved_prompt_comes_back() -> None:
     belief = one(0.5)
-    tell(belief, [0], [8])
+    observe(belief, [0], [8])
     belief.advance()
     first = belief.partial(np.array([0]))[0]
     for _ in range(60):

@@ -232,7 +232,7 @@ def test_a_state_from_a_pool_with_other_columns_is_refused_with_the_reason(befor
     one, other = (
         EdgeSelector(PromptPool(range(20), features=features if given else None)) for given in (before, after)
     )
-    with pytest.raises(CheckpointError, match=r"expected a (Ability|Feature)Belief.*categories and features as before"):
+    with pytest.raises(CheckpointError, match=r"expected (Ability|Feature)Belief.*categories and features as before"):
         other.load_state_dict(one.state_dict())
 
 

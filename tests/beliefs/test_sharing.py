@@ -50,7 +50,7 @@ def test_labels_rank_unseen_prompts() -> None:
     assert rank["ability"] > 0.75
     assert np.isnan(rank["beta"])
     assert error["ability"] < 0.6 * error["beta"]
-    # Labels that tell nothing cost next to nothing.
+    # Uninformative labels cost next to nothing.
     assert error["shuffled"] < error["none"] + 0.01
     assert error["shuffled"] < error["beta"]
     tau = {name: belief.metrics()["residual"] for name, belief in beliefs.items() if isinstance(belief, AbilityBelief)}

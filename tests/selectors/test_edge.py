@@ -88,15 +88,15 @@ def test_many_prompts_are_drawn_alike_by_both_paths() -> None:
     pool = ew.PromptPool(range(90), [str(i % 3) for i in range(90)])
     edge = warmed(pool, seen=45, seed=2)
     exclude = np.array([1, 5, 44, 45, 80])
-    everyone = np.arange(90)
+    every = np.arange(90)
     counts = np.zeros((2, 90))
     for _ in range(1500):
-        for path, candidates in enumerate((None, everyone)):
+        for path, candidates in enumerate((None, every)):
             rows = edge.select(20, candidates, exclude, new_step=False)
             assert len(np.unique(rows)) == 20
             counts[path, rows] += 1
     assert (counts[:, exclude] == 0).all()
-    free = np.delete(everyone, exclude)
+    free = np.delete(every, exclude)
     a, b = counts[:, free]
     # Each row is in a draw or not: the difference of two binomials.
     share = (a + b) / 3000
@@ -142,9 +142,9 @@ def test_features_rank_prompts_that_were_never_seen() -> None:
     edge.advance()
     unseen = np.flatnonzero(~seen)
     assert ew.statistics.spearman(edge.predict(unseen), rates[unseen]) > 0.9
-    worth = 1 - rates**8 - (1 - rates) ** 8
+    value = 1 - rates**8 - (1 - rates) ** 8
     picks = np.concatenate([edge.select(16, new_step=False) for _ in range(20)])
-    assert worth[picks].mean() > worth.mean() + 0.1
+    assert value[picks].mean() > value.mean() + 0.1
 
 
 def test_categories_and_features_together_beat_either() -> None:

@@ -92,7 +92,7 @@ class AbilityBelief(LogisticBelief):
 
     def _update(self, rows: Rows, precision: Floats, score: Floats) -> None:
         code, size = self.pool.category_index(rows), len(self._mean) - 1
-        each, gradient = np.bincount(code, precision, size), np.bincount(code, score, size)
+        each, gradient = (np.asarray(np.bincount(code, part, size), np.float64) for part in (precision, score))
         if self._star:
             self._condition_star(each, gradient)
             return

@@ -72,7 +72,7 @@ class FeatureBelief(LogisticBelief):
             )
         sample = pool.features[:: -(-len(pool) // _SAMPLE)].astype(np.float64)
         self._feature_mean, scale = sample.mean(0), sample.std(0)
-        # Below float32's resolution a column is constant, whatever rounding says.
+        # Below float32's resolution a column is constant but for rounding.
         varies = scale > 1e-6 * np.abs(self._feature_mean)
         self._scale = np.where(varies & (scale > 0), 1.0 / np.where(scale > 0, scale, 1.0), 0.0)
         self.drift, self.strength = float(drift), float(strength)

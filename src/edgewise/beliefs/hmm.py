@@ -180,9 +180,9 @@ class MarkovBelief(Belief):
         """Bring beliefs about prompts that were not rolled out up to the present step."""
         seen = self.seen
         reached = seen["reached"][slots]
-        everyone = slots[reached < self.now]
-        for start in range(0, len(everyone), _BLOCK):
-            slots = everyone[start : start + _BLOCK]
+        late = slots[reached < self.now]
+        for start in range(0, len(late), _BLOCK):
+            slots = late[start : start + _BLOCK]
             reached = seen["reached"][slots].astype(np.int64)
             counts, predicted, age = self._counts(slots), self._stored("m", slots), reached - seen["folded"][slots]
             left = self.now - 1 - reached

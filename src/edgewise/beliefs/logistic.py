@@ -4,7 +4,7 @@
 
 w is Gaussian with full covariance and moves a little every policy step. b_i is Gaussian around 0 with variance tau^2,
 learned online; it is kept as evidence (precision and precision-weighted mean beyond the prior) that fades every step, so
-that an unobserved prompt returns to what the shared part says, exactly and without a pass over the pool.
+that an unobserved prompt returns to the shared part, exactly and without a pass over the pool.
 """
 
 from __future__ import annotations
