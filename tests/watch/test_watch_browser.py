@@ -275,7 +275,7 @@ def test_the_command_serves_until_it_is_interrupted_and_writes_a_page(
         assert process.wait(20) == 0
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     monkeypatch.setattr(sys, "argv", ["edgewise", "watch", str(folder), "--html", str(tmp_path / "page.html")])
     command()
     text = html.unescape((tmp_path / "page.html").read_text())
