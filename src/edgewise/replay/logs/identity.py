@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,20 @@ class PromptIndex:
         if category is not None and not self._codes[row]:
             self._codes[row] = self.code(category)
         return row
+
+    def rows(self, identifiers: Sequence[Any]) -> list[int]:
+        """Rows of int or str ids, new ones where they have not come before."""
+        known = self._rows
+        found = [known.get(identifier, -1) for identifier in identifiers]
+        if -1 in found:
+            found = [self.row(key if isinstance(key, (int, str)) else str(key)) for key in identifiers]
+        return found
+
+    def categories(self, names: Sequence[Any]) -> list[int]:
+        """Codes of categories, new ones where they have not come before."""
+        known = self._names
+        found = [known.get(name, 0) for name in names]
+        return found if 0 not in found else [self.code(name) for name in names]
 
     def code(self, category: Any) -> int:
         """Code of a category, from 1 on; 0 for none."""

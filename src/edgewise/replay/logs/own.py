@@ -98,23 +98,15 @@ class JournalReader:
             return None
         if (successes < 0).any() or (successes > trials).any() or (trials < 1).any():
             return None
-        categories = line.get("categories")
-        if isinstance(categories, list):
-            cache: dict[Any, int] = {}
-            codes = np.empty(n, np.int32)
-            for i, name in enumerate(categories):
-                key = name if isinstance(name, (str, int, float, type(None))) else str(name)
-                code = cache.get(key)
-                if code is None:
-                    code = cache[key] = self._prompts.code(key)
-                codes[i] = code
-        else:
-            codes = np.zeros(n, np.int32)
         named = line.get("ids") if isinstance(line.get("ids"), list) else line.get("rows")
-        rows = np.full(n, -1, np.int32)
-        if isinstance(named, list):
-            for i, key in enumerate(named):
-                rows[i] = self._prompts.row(key if isinstance(key, (int, str)) else str(key))
+        categories = line.get("categories")
+        try:
+            codes = np.array(
+                self._prompts.categories(categories) if isinstance(categories, list) else [0] * n, np.int32
+            )
+            rows = np.array(self._prompts.rows(named) if isinstance(named, list) else [-1] * n, np.int32)
+        except TypeError:
+            return None
         return {
             "step": np.full(n, step, np.int64),
             "row": rows,
