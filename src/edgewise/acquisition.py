@@ -34,6 +34,10 @@ class Acquisition(ABC):
     rollouts: int | None = None
     """Rollouts of a group that the value depends on, where it does."""
 
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value}" for name, value in vars(self).items() if isinstance(value, (int, float)))
+        return f"{type(self).__name__}({options})"
+
     @abstractmethod
     def value(self, rates: Floats) -> Floats:
         """Value of known success rates in [0, 1], any real numbers of the same shape."""

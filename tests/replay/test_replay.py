@@ -214,7 +214,7 @@ def test_knowing_what_was_not_recorded_is_an_error():
 def test_options_reach_the_selector():
     pool = ew.PromptPool(np.arange(4))
     made = Method.parse("mopps:decay=0.25:by=mean:prior=[2, 6]").make(pool, seed=7)
-    assert made.spec["options"] == {"decay": 0.25, "by": "mean", "prior": [2, 6], "seed": 7}
+    assert (made.belief.decay, type(made.draw).__name__) == (0.25, "Top")
     assert made.predict().tolist() == [0.25] * 4
     assert Method.parse("ds").gated
     assert Method.parse("edge+ds").gated

@@ -56,7 +56,6 @@ class Selector(Part, ABC):
 
     permute: ClassVar[bool] = True
     """Whether `select` puts the rows in random order, so that mini-batches cut from a batch in turn are alike."""
-    spec: dict[str, Any] | None = None
     rollouts: int | None = None
     """Rollouts of a prompt that the rule counts on, where it does."""
 
@@ -244,9 +243,7 @@ def make_selector(name: str, pool: PromptPool, *, rollouts: int = 8, seed: int =
         BanditSelector(10 prompts, belief=BetaBelief, draw=Thompson)
     """
     known = selectors.accepted(name, rollouts=rollouts, seed=seed)
-    selector = selectors.make(name, pool, **{**known, **options})
-    selector.spec = {"name": name, "options": {**known, **options}}
-    return selector
+    return selectors.make(name, pool, **{**known, **options})
 
 
 def list_selectors() -> list[str]:

@@ -196,7 +196,7 @@ def test_options_that_do_not_fit(picker, options, message):
 
 def test_the_selector_knows_its_options_and_the_group_size(picker):
     here = picker("+data.edgewise.selector=mopps", "+data.edgewise.selector_options.target=0.3")
-    assert here.curriculum.selector.spec["options"]["target"] == 0.3
+    assert here.curriculum.selector.acquisition.peak == 0.3
     assert here.curriculum.allocation.mean == GROUP
 
 
