@@ -118,7 +118,7 @@ def make_allocation(name: str, **options: Any) -> Allocation:
 
     Example:
         >>> make_allocation("knapsack", rollouts=8).rollouts(np.array([0.02, 0.3, 0.95]))
-        array([12, 10,  2])
+        array([ 8, 14,  2])
     """
     return allocations.make(name, **options)
 

@@ -11,7 +11,7 @@ from edgewise.beliefs.hmm import MarkovBelief
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 
-NOBODY = np.empty(0, np.int64)
+NONE = np.empty(0, np.int64)
 
 
 class Eager:
@@ -92,7 +92,7 @@ def test_lazy_equals_stepwise(decay: float, transitions: Any) -> None:
     rng = np.random.default_rng(0)
     for step in range(100):
         np.testing.assert_allclose(read.states(every), eager.predicted.T, atol=1e-6)
-        rows = rng.choice(n, 2, replace=False) if step < 20 or step > 90 else NOBODY
+        rows = rng.choice(n, 2, replace=False) if step < 20 or step > 90 else NONE
         shown = rng.integers(0, 3, len(rows))
         for belief in (read, unread):
             belief.observe(rows, shown, np.full(len(rows), 2))
