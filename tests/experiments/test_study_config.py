@@ -150,8 +150,8 @@ def only(**claim: Any) -> dict[str, Any]:
             only(metric="picked", where="hard", at_least=0.1),
             "cannot hold whatever comes out: its measure lies between 0",
         ),
-        (only(metric="success_rate", arm="base", at_most=0.5), "asks for success_rate, but the arm base has no RL"),
-        (only(metric="picked", minus="base", at_least=0.5), "asks for picked, but the arm base has no RL"),
+        (only(metric="success_rate", arm="base", at_most=0.5), "needs success_rate, but the arm base has no RL"),
+        (only(metric="picked", minus="base", at_least=0.5), "needs picked, but the arm base has no RL"),
         (
             {
                 "regions": {"easy": {"op": [1, 2], "context": "A"}, "hard": {"op": [3, 4]}},

@@ -131,6 +131,21 @@ def test_a_folder_without_a_comparison_is_refused(tmp_path: Path) -> None:
         summarise(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"methods: [uniform]\nseeds: [0]\nrun: {base: x", "not valid YAML"),
+        (b"methods: [uniform]\nseeds: [0]\nrun: {base: x}\n", r"incomplete \('pool'\)"),
+        (b"\xff\x00", "not valid YAML"),
+        (b"[1]\n", "must hold a mapping"),
+    ],
+)
+def test_a_damaged_config_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"config\.yaml.*{said}"):
+        summarise(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["metrics.jsonl", "evals.jsonl"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "binary", "line"])
 def test_a_damaged_journal_of_a_finished_run_is_named(folder: Path, name: str, damage: str) -> None:

@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from edgewise.errors import EdgewiseError
 from edgewise.experiments.summary import Summary
+from edgewise.lab.model.vision import data_uri
 from edgewise.report import build_report, table, write
 
 Make = Callable[..., Path]
@@ -195,6 +197,28 @@ def test_long_completions_are_cut_and_said_to_be(make_folder: Make) -> None:
     page = Page(build_report(folder).read_text())
     assert "x" * 1500 + " … (3,500 more characters)" in page.text
     assert "✗ wrong" in page.text
+
+
+def test_pictures_of_prompts_are_shown_and_nothing_is_loaded_from_elsewhere(make_folder: Make) -> None:
+    folder = make_folder(("edge",), seeds=1)
+    good = data_uri(np.zeros((4, 4), np.uint8))
+    others = [
+        "https://example.org/a.png",
+        "data:text/html;base64,AAAA",
+        'data:image/png;base64,AA"onerror="x',
+        7,
+        good[:40] + "é",
+    ]
+    sample = {"step": 9, "category": "a", "prompt": "p", "completion": "c", "correct": False, "images": [*others, good]}
+    (folder / "edge/seed_0/samples.jsonl").write_text(
+        json.dumps(sample) + "\n" + json.dumps({**sample, "images": "x"}) + "\n"
+    )
+    html = build_report(folder).read_text()
+    assert html.count("<img ") == 1
+    assert f'<img src="{good}" alt="Picture of the prompt" class="picture">' in html
+    assert "example.org" not in html
+    assert 'onerror="x' not in html
+    assert "onerror=&quot;x" not in html
 
 
 def test_the_terminal_table_says_the_same(make_folder: Make) -> None:

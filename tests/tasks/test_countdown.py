@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from edgewise.errors import TaskError
 from edgewise.tasks import Countdown, Problem, held_out
 from edgewise.tasks.countdown import evaluate, parse
+from edgewise.tasks.countdown_solutions import count_solutions
+from edgewise.tasks.hostile import hostile_texts
 
 FIXED = settings(derandomize=True, max_examples=100, deadline=None)
 BY_HAND = Problem("3 7 9 -> 30 :", "", "", "3 numbers")
@@ -35,6 +38,11 @@ def reason(answer: str, problem: Problem = BY_HAND) -> str:
         ("9 + 7 \u00d7 3", RIGHT),
         ("\n ((9)) + (((7 * 3)))\t", RIGHT),
         ("03 * 7 + 9", RIGHT),
+        ("$3 \\times 7 + 9$", RIGHT),
+        ("3 \\cdot 7 + 9.", RIGHT),
+        ("\\left( 3 * 7 \\right) + 9", RIGHT),
+        ("$3 * 7 + 9", NOT),
+        ("\\frac{3}{7} + 9", NOT),
         ("9 + 3 * 7 = 30", NOT),
         ("3 * (7 + 9)", VALUE),
         ("9 - 3 * 7", VALUE),
@@ -287,6 +295,51 @@ def test_the_vocabulary_grows_with_the_largest_number() -> None:
 def test_impossible_difficulties_are_named(difficulty: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message):
         Countdown().problems(500, 0, **difficulty)
+
+
+def values_of(numbers: list[Fraction]) -> list[Fraction]:
+    """Values of all expression trees of the numbers, one by one."""
+    if len(numbers) == 1:
+        return numbers
+    found = []
+    for chosen in range(1, 2 ** len(numbers) - 1, 2):
+        left = values_of([number for i, number in enumerate(numbers) if chosen >> i & 1])
+        right = values_of([number for i, number in enumerate(numbers) if not chosen >> i & 1])
+        for a, b in itertools.product(left, right):
+            found += [a + b, a - b, b - a, a * b, *([a / b] if b else []), *([b / a] if a else [])]
+    return found
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(numbers=st.lists(st.integers(1, 12), min_size=1, max_size=4), target=st.integers(-5, 40))
+def test_solutions_are_counted_as_by_enumeration(numbers: list[int], target: int) -> None:
+    values = values_of([Fraction(number) for number in numbers])
+    whole = [value for value in values if value.denominator == 1]
+    for aim in (target, 0, int(whole[target % len(whole)]) if whole else 1):
+        assert count_solutions(numbers, aim) == values.count(aim)
+
+
+def test_the_number_of_solutions_is_metadata_on_request() -> None:
+    plain, counted = (Countdown(solutions=solutions).problems(30, 0, count=(3, 5)) for solutions in (False, True))
+    assert plain == counted
+    assert "solutions" not in plain[0].meta
+    assert all(problem.meta["solutions"] >= 1 for problem in counted)
+    assert len({problem.meta["solutions"] for problem in counted}) > 5
+    with pytest.raises(TaskError, match="limited size"):
+        count_solutions([9999] * 6, 9999)
+
+
+def test_six_numbers_are_generated_and_solved() -> None:
+    problems = Countdown().problems(50, 0, count=(6, 6), numbers=(1, 20), target=(10, 99))
+    assert all(
+        len(problem.prompt.split()) == 9 and Countdown().verify(problem, problem.solution).correct
+        for problem in problems
+    )
+
+
+@pytest.mark.parametrize("name", hostile_texts())
+def test_hostile_completions_are_wrong(name: str) -> None:
+    assert not Countdown().verify(BY_HAND, hostile_texts()[name]).correct
 
 
 def test_impossible_options_are_named() -> None:

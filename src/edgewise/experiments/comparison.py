@@ -10,6 +10,7 @@ from typing import Any
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, unknown_name
+from edgewise.experiments.folders import writing
 from edgewise.experiments.runs import Event, run_all
 from edgewise.experiments.summary import PLACEBO, Summary, arms, summarise
 from edgewise.lab.model.checkpoints import find
@@ -133,5 +134,6 @@ def compare(
     claim(out, config)
     run_all(config.runs(), out, workers, on_event)
     summary = summarise(out)
-    write_json(out / "summary.json", summary.to_json())
+    with writing(out):
+        write_json(out / "summary.json", summary.to_json())
     return summary

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.run.journal import read
 
 Floats = npt.NDArray[np.float64]
@@ -153,12 +155,37 @@ def read_run(folder: Path) -> Run:
     )
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Files are written inside: a full disk or a folder without write access is an `EdgewiseError` that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise EdgewiseError(
+            f"cannot write to {folder}: {error.strerror}; make room or give write access, and the same command goes on"
+        ) from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object of a file; `ConfigError` names it if it is damaged."""
     try:
         return parse(path.read_bytes().decode(), str(path))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not JSON: {error}") from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings in config.yaml; empty without the file."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return {}
+    try:
+        found = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} must hold a mapping of settings")
+    return found
 
 
 def _lines(path: Path) -> list[Line]:

@@ -12,6 +12,7 @@ import numpy as np
 from edgewise.checkpoint import write_atomic
 from edgewise.errors import unknown_name
 from edgewise.experiments.comparison import ComparisonConfig, compare, preset
+from edgewise.experiments.folders import writing
 from edgewise.experiments.runs import Event
 from edgewise.experiments.summary import Spread, Summary, arms
 from edgewise.statistics import mean_interval
@@ -45,12 +46,13 @@ def pool_study(
         if name not in POOLS:
             raise unknown_name("pool", name, POOLS)
     for name in names:
-        tell = None if on_event is None else (lambda event, name=name: on_event(name, event))
+        handle = None if on_event is None else (lambda event, name=name: on_event(name, event))
         config = _config(name, methods, seeds, placebo)
-        summary = compare(config, out / name, workers, tell)
+        summary = compare(config, out / name, workers, handle)
         lines += [_line(name, method, summary) for method in arms(methods, placebo)]
     table = "\n".join(lines) + "\n"
-    write_atomic(out / "pools.md", table.encode())
+    with writing(out):
+        write_atomic(out / "pools.md", table.encode())
     return table
 
 

@@ -1,4 +1,4 @@
-"""Many RL runs spread over the cores; finished ones are kept."""
+"""RL runs on all cores; finished ones are kept."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from edgewise.checkpoint import write_json
-from edgewise.experiments.workers import Event, Interrupted, Job, Tell, run_jobs, send, stopped
+from edgewise.experiments.folders import writing
+from edgewise.experiments.workers import Event, EventHandler, Interrupted, Job, run_jobs, send, stopped
 from edgewise.lab.rl.trainer import RLConfig
 
 
-def run_all(runs: dict[str, RLConfig], out: Path, workers: int | None = None, on_event: Tell | None = None) -> None:
+def run_all(
+    runs: dict[str, RLConfig], out: Path, workers: int | None = None, on_event: EventHandler | None = None
+) -> None:
     """Do every run that has no summary.json yet, `workers` at a time (default: one a core)."""
-    tell = on_event or (lambda event: None)
+    handle = on_event or (lambda event: None)
     waiting = []
     for name, config in runs.items():
         if finished(out / name):
-            tell(Event(name, "kept", {"step": config.steps, "steps": config.steps}))
+            handle(Event(name, "kept", {"step": config.steps, "steps": config.steps}))
         else:
             waiting.append(Job(name, _run, (config, str(out / name))))
-    run_jobs(waiting, workers, tell)
+    run_jobs(waiting, workers, handle)
 
 
 def finished(folder: Path) -> bool:
@@ -48,7 +51,8 @@ def _run(name: str, config: RLConfig, folder: str) -> bool:
     except _Stop:
         trainer.save()
         return False
-    write_json(Path(folder) / "summary.json", summary)
+    with writing(Path(folder)):
+        write_json(Path(folder) / "summary.json", summary)
     return True
 
 

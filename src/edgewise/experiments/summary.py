@@ -23,10 +23,10 @@ from edgewise.experiments.folders import (
     mapping,
     number,
     numbers,
+    read_config,
     read_run,
     strings,
 )
-from edgewise.lab.run.config import read_yaml
 from edgewise.statistics import mean_interval, median_interval, median_ratio, spearman
 
 SHARES = ("effective_ratio", "final_accuracy", "selection_share")
@@ -237,7 +237,7 @@ def summarise(folder: Path) -> Summary:
         ConfigError: the folder holds no comparison.
         CheckpointError: a finished run is damaged; the message names the file.
     """
-    config = read_yaml(folder / "config.yaml")
+    config = read_config(folder)
     if "methods" not in config or "seeds" not in config or "run" not in config:
         raise ConfigError(f"{folder} does not hold a comparison: its config.yaml lists no methods and seeds")
     seeds = config["seeds"]
@@ -265,6 +265,10 @@ def summarise(folder: Path) -> Summary:
         if other in table
     }
     starts = [row["before"] for row in uniform if "before" in row]
+    try:
+        setting = _setting(config["run"], table, [run for row in runs.values() for run in row if run])
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{folder / 'config.yaml'} is incomplete ({error}): restore it") from error
     return Summary(
         str(config["run"]["base"]),
         tuple(map(str, seeds)),
@@ -272,7 +276,7 @@ def summarise(folder: Path) -> Summary:
         ratios,
         float(np.mean(starts)) + gain if starts else math.nan,
         _recovered(ratios.get("speedup_vs_uniform", {})),
-        _setting(config["run"], table, [run for row in runs.values() for run in row if run]),
+        setting,
     )
 
 

@@ -44,10 +44,10 @@ class Job:
     after: tuple[str, ...] = ()
 
 
-Tell = Callable[[Event], None]
+EventHandler = Callable[[Event], None]
 
 
-def run_jobs(jobs: Sequence[Job], workers: int | None, tell: Tell) -> None:
+def run_jobs(jobs: Sequence[Job], workers: int | None, on_event: EventHandler) -> None:
     """Do every job, `workers` at a time (default: one a core), those given first before others.
 
     Raises:
@@ -65,7 +65,7 @@ def run_jobs(jobs: Sequence[Job], workers: int | None, tell: Tell) -> None:
     news, stop = context.Queue(), context.Event()
     with ProcessPoolExecutor(min(workers, len(jobs)), context, _prepare, (news, stop)) as pool, _on_interrupt(stop):
         try:
-            _follow(list(jobs), pool, news, stop, tell)
+            _follow(list(jobs), pool, news, stop, on_event)
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -74,7 +74,7 @@ def run_jobs(jobs: Sequence[Job], workers: int | None, tell: Tell) -> None:
         raise Interrupted("stopped; what was done is kept")
 
 
-def _follow(waiting: list[Job], pool: ProcessPoolExecutor, news: Any, stop: Any, tell: Tell) -> None:
+def _follow(waiting: list[Job], pool: ProcessPoolExecutor, news: Any, stop: Any, on_event: EventHandler) -> None:
     left: dict[Future[bool], str] = {}
     done: set[str] = {name for job in waiting for name in job.after} - {job.name for job in waiting}
     while waiting or left:
@@ -83,7 +83,7 @@ def _follow(waiting: list[Job], pool: ProcessPoolExecutor, news: Any, stop: Any,
         for job in ready:
             left[pool.submit(_work, job.call, job.name, *job.arguments)] = job.name
         finished, _ = wait(left, timeout=0.1, return_when=FIRST_COMPLETED)
-        _drain(news, tell)
+        _drain(news, on_event)
         if stop.is_set():
             waiting = []
             for future in left:
@@ -95,18 +95,18 @@ def _follow(waiting: list[Job], pool: ProcessPoolExecutor, news: Any, stop: Any,
             try:
                 if future.result():
                     done.add(name)
-                    tell(Event(name, "finished", {}))
+                    on_event(Event(name, "finished", {}))
             except BrokenProcessPool as error:
                 raise EdgewiseError(
                     f"the process of run {name} died (killed, or out of memory); the same command goes on"
                 ) from error
-    _drain(news, tell)
+    _drain(news, on_event)
 
 
-def _drain(news: Any, tell: Tell) -> None:
+def _drain(news: Any, on_event: EventHandler) -> None:
     while True:
         try:
-            tell(Event(*news.get_nowait()))
+            on_event(Event(*news.get_nowait()))
         except queue.Empty:
             return
 

@@ -52,6 +52,12 @@ def report(result: dict[str, Any], ks: Sequence[int], width: int) -> Group:
     modes = sorted(overall.items(), key=lambda item: -item[1])
     words = ["  ".join(f"{reason} {count / total:.1%}" for reason, count in modes)]
     words += [f"\n{t['prompt']}\n{t['completion']}\n({t['reason']}; gold: {t['gold']})" for t in result["texts"][:1]]
+    if "pictures" in result:
+        check = result["pictures"]
+        words.append(
+            f"\nPictures: accuracy {check['accuracy']:.3f} on {check['problems']} of the problems,"
+            f" {check['accuracy_without_pictures']:.3f} with blank pictures."
+        )
     level = f"{100 * result['level']:g}%"
     brackets = f"In brackets: {level} intervals over problems." if fits else "A wider terminal shows intervals too."
     words.append(f"\n{brackets} nll: nats a token of gold solution.")

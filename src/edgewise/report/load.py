@@ -8,10 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from edgewise.errors import ConfigError
-from edgewise.experiments.folders import Run, numbers, read_json, read_run
+from edgewise.experiments.folders import Run, numbers, read_config, read_json, read_run
 from edgewise.experiments.summary import PLACEBO, Ratio, Spread, Summary, summarise_run
 
 BASELINES = ("uniform", PLACEBO, "ds")
@@ -136,20 +134,6 @@ def load_comparison(folder: Path) -> Comparison:
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a single RL run."""
     return (folder / "metrics.jsonl").exists()
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The settings in config.yaml; empty without the file."""
-    path = folder / "config.yaml"
-    if not path.exists():
-        return {}
-    try:
-        found = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} must hold a mapping of settings")
-    return found
 
 
 def method_of(config: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-VOID = frozenset({"meta", "input"})
+VOID = frozenset({"img", "input", "meta"})
 
 
 class Html(str):

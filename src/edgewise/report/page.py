@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edgewise.checkpoint import write_atomic, write_json
-from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.errors import ConfigError
+from edgewise.experiments.folders import read_config, writing
 from edgewise.experiments.summary import summarise
 from edgewise.report import curves, heatmaps
-from edgewise.report.load import Comparison, is_run, load_comparison, read_config, title
+from edgewise.report.load import Comparison, is_run, load_comparison, title
 from edgewise.report.markup import Html, data_script, h, join, section, swatch
 from edgewise.report.plots import styles
 from edgewise.report.sections import cards, results, samples
@@ -35,7 +36,7 @@ def write(folder: str | Path) -> Path:
         EdgewiseError: the folder cannot be written.
     """
     folder = Path(folder)
-    try:
+    with writing(folder):
         if is_run(folder):
             comparison = load_comparison(folder)
             run = next(run for runs in comparison.runs.values() for run in runs)
@@ -51,8 +52,6 @@ def write(folder: str | Path) -> Path:
         elif folder.is_dir():
             raise ConfigError(f"{folder} holds neither a comparison nor an RL run: it has no config.yaml")
         return build_report(folder)
-    except OSError as error:
-        raise EdgewiseError(f"cannot write to {folder}: {error.strerror}; make room or give write access") from error
 
 
 def build_report(folder: str | Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +17,9 @@ from edgewise.report.words import LABELS, MEASURES, RATIO, number, outcome, sent
 
 EACH = 3
 LONGEST = 1500
+PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
+LARGEST_PICTURE = 200_000
+"""Characters of a picture in a record."""
 
 
 def cards(comparison: Comparison) -> Html | None:
@@ -194,9 +198,24 @@ def _sample(sample: dict[str, Any]) -> Html:
     return h(
         "article",
         h("header", h("strong", verdict, class_="good" if correct else "bad"), h("span", where, class_="muted")),
+        *map(_picture, _pictures(sample)),
         h("pre", _shortened(sample.get("prompt")), class_="prompt"),
         h("pre", _shortened(sample.get("completion"))),
     )
+
+
+def _pictures(sample: dict[str, Any]) -> list[str]:
+    """The pictures of a sample's prompt: PNGs inside the record, at most four, nothing that would be loaded from elsewhere."""
+    images = sample.get("images")
+    return [
+        image
+        for image in (images if isinstance(images, list) else [])
+        if isinstance(image, str) and len(image) <= LARGEST_PICTURE and PICTURE.fullmatch(image)
+    ][:4]
+
+
+def _picture(address: str) -> Html:
+    return h("img", src=address, alt="Picture of the prompt", class_="picture")
 
 
 def _shortened(text: Any) -> str:

@@ -1,8 +1,10 @@
 """Countdown: combine every given number exactly once, by + - * /, into an expression that equals the target.
 
 The prompt `3 7 9 -> 30 :` asks for such an expression; the solution works it out, one operation at a time, and then
-answers: `7 * 3 = 21 21 + 9 = 30 <answer> ( 7 * 3 ) + 9 </answer>`. Only the last answer counts, not the steps before it:
-any expression that uses the right numbers and reaches the target is correct.
+answers: `7 * 3 = 21 21 + 9 = 30 <answer> ( 7 * 3 ) + 9 </answer>`. Only the last answer is graded, not the steps before it:
+any expression that uses the right numbers and reaches the target is correct. The published reward (arXiv 2507.04632's code; 0 without an
+answer, 0.1 for a wrong one, 1 for a right one) is `Verdict.score`, the binary one `Verdict.correct`: `make_reward("score")` and
+`make_reward("strict")`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 from edgewise.errors import TaskError
 from edgewise.tasks.base import (
     Problem,
+    Split,
     TextWorld,
     Verdict,
     check_difficulty,
@@ -28,6 +31,7 @@ from edgewise.tasks.base import (
     stream,
     tasks,
 )
+from edgewise.tasks.countdown_solutions import count_solutions
 
 OPEN, END = "<answer>", "</answer>"
 OPERATIONS = "+-*/"
@@ -42,6 +46,8 @@ LONGEST_ANSWER = 500
 TOLERANCE = Fraction(1, 100_000)
 ALLOWED = re.compile(r"[0-9+\-\u2212*x\u00d7/\u00f7()\s]+")
 TOKEN = re.compile(r"[0-9]+|[^0-9\s]")
+LATEX_SIGNS = {"\\times": "*", "\\cdot": "*", "\\div": "/", "\\left": "", "\\right": ""}
+LATEX = re.compile("|".join(map(re.escape, LATEX_SIGNS)))
 SPELLINGS = str.maketrans("\u2212x\u00d7\u00f7", "-**/")
 
 
@@ -51,7 +57,8 @@ class Countdown(TextWorld):
 
     Args:
         largest: no number, target or intermediate value of generated problems and solutions is larger, 2..9999; the
-            vocabulary grows with it. What a policy writes is judged without this limit.
+            vocabulary grows with it. Completions are verified without this limit.
+        solutions: count the solutions of each problem, as `meta["solutions"]`: 5 ms for 4 numbers, half a second for 6.
 
     Difficulty (of `problems` and `demonstrations`):
         count: (first, last) how many numbers are given, 2..6; the category of a problem.
@@ -66,27 +73,35 @@ class Countdown(TextWorld):
     name = "countdown"
     end = END
 
-    def __init__(self, largest: int = 99):
+    def __init__(self, largest: int = 99, solutions: bool = False):
         if not 2 <= largest <= 9999:
             raise TaskError(f"largest must lie in 2..9999, got {largest}")
-        self.largest = largest
+        self.largest, self.solutions = largest, solutions
 
     def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
         return self._source(seed, 0.0, difficulty)
 
-    def verify(self, problem: Problem, completion: str) -> Verdict:
-        """Correct: 1. An answer that is wrong: 0.1. No answer: 0.
+    def problems(self, n: int, seed: int, *, split: Split = "train", **difficulty: Any) -> list[Problem]:
+        problems = super().problems(n, seed, split=split, **difficulty)
+        if self.solutions:
+            for problem in problems:
+                *given, _, target, _ = problem.prompt.split()
+                problem.meta["solutions"] = count_solutions([*map(int, given)], int(target))
+        return problems
 
-        The answer stands between the last `</answer>` and the `<answer>` before it. It is an expression of unsigned decimal
-        numbers, + - * / (also x × ÷) between two operands, and parentheses, at most 500 characters. A minus is never a
-        sign: `- 3 + 10` is written `10 - 3`.
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        r"""Score 1 for a right answer, 0.1 for a wrong one, 0 for none.
+
+        The answer is between the last `</answer>` and the `<answer>` before it: an expression of unsigned decimal numbers,
+        + - * / (also x × ÷ \times \cdot \div) between two operands, and parentheses, at most 500 characters; dollar signs around it
+        and a full stop behind it are ignored. A minus is never a sign: `- 3 + 10` is written `10 - 3`.
         """
         before, closed, _ = completion.rpartition(END)
         _, opened, answer = before.rpartition(OPEN)
         if not (closed and opened):
             return Verdict(False, 0.0, reason="no answer")
         *given, _, target, _ = problem.prompt.split()
-        postfix = parse(answer)
+        postfix = parse(_tidy(answer))
         if postfix is None:
             return Verdict(False, 0.1, reason="not an expression")
         if sorted(word for word in postfix if isinstance(word, int)) != sorted(map(int, given)):
@@ -194,6 +209,14 @@ class Countdown(TextWorld):
             value[rows, i], node[rows, i] = result, size + step
             value[rows, j], node[rows, j] = value[:, last], node[:, last]
         return steps, valid
+
+
+def _tidy(answer: str) -> str:
+    """An answer without LaTeX commands for signs and brackets, dollar signs around it and a full stop behind it."""
+    if len(answer) > 2 * LONGEST_ANSWER:
+        return answer
+    text = LATEX.sub(lambda found: LATEX_SIGNS[found[0]], answer).strip().rstrip(".").strip()
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] == "$" else text
 
 
 def parse(text: str) -> list[int | str] | None:

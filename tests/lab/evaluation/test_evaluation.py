@@ -120,5 +120,5 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         ExamConfig(samples=4, k=(1, 8))
     with pytest.raises(ConfigError, match="range ID must be"):
         ExamConfig(ranges={"ID": (5, 2)})
-    with pytest.raises(ConfigError, match="problems must be at least 1"):
+    with pytest.raises(ConfigError, match="problems must be a whole number of at least 1, got 0"):
         ExamConfig(problems=0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from edgewise.lab.model.generate import generate
 from edgewise.lab.model.groups import GroupPack, completion_logprobs
 from edgewise.lab.model.packed import Pack, token_losses
 from edgewise.lab.model.policy import Policy
-from edgewise.lab.model.vision import Gallery, PictureFormat, blank, grey
+from edgewise.lab.model.vision import Gallery, PictureFormat, blank, data_uri, grey
 from edgewise.lab.run.corpus import Corpus
 from edgewise.tasks import Problem, make_task
 
@@ -201,3 +203,12 @@ def test_other_kinds_of_pictures_become_grey_squares() -> None:
     assert (grey(Image.new("1", (3, 3), 1)) == 255).all()
     with pytest.raises(TaskError, match="a picture must be"):
         grey(np.zeros((2, 2)))
+
+
+def test_pictures_are_written_as_png() -> None:
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 5), np.uint8)
+    address = data_uri(pixels)
+    decoded = Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/png;base64,"))))
+    assert (np.asarray(decoded) == pixels).all()

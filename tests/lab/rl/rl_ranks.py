@@ -14,8 +14,10 @@ from tests.small import rl_config
 from edgewise.errors import EdgewiseError
 from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model.policy import Policy
+from edgewise.lab.rl.algorithms import Algorithm
+from edgewise.lab.rl.batch import RolloutBatch
 from edgewise.lab.rl.trainer import RLConfig, Trainer
-from edgewise.lab.rl.update import Sample, update
+from edgewise.lab.rl.update import Learner, UpdateSettings
 from edgewise.lab.run.interrupts import stopping
 from edgewise.lab.run.parallel import World, world
 
@@ -33,31 +35,49 @@ def roller(policy: Policy, here: World) -> Roller:
     return Roller(policy, policy.task.problems(8, 0, op=(1, 3)), 6, here=here)
 
 
+ALGORITHMS = {
+    "plain": "dr_grpo",
+    "references": {"like": "grpo", "entropy": 0.01, "kl_in_reward": 0.01},
+    "critic head": {"like": "ppo", "kl_in_reward": 0.1},
+    "own critic": {"like": "ppo", "critic": {"network": "own"}},
+    "mini-batches": "gspo",
+}
+
+
 def updates(policy: Policy, here: World) -> dict[str, Any]:
-    """Weights and statistics after one update on the same rollouts, whoever computes it."""
+    """Weights and statistics after one update of each kind on the same rollouts, in one process or in several."""
     # Drawn by each process alone: the same in all.
     alone = dataclasses.replace(here, rank=0, size=1)
-    rolled = roller(policy, alone).roll(np.arange(5), np.full(5, 4), torch.Generator().manual_seed(0))
-    samples = []
-    for group in range(5):
-        part = range(4 * group, 4 * group + 4)
-        lengths = [int(rolled.tensors.lengths[i]) for i in part]
-        tokens = [rolled.tensors.tokens[i, :n].tolist() for i, n in zip(part, lengths, strict=True)]
-        logprobs = [rolled.tensors.logprobs[i, :n].tolist() for i, n in zip(part, lengths, strict=True)]
-        samples.append(Sample(rolled.prompts[4 * group], tokens, logprobs, np.zeros(4)))
-    advantages = np.random.default_rng(0).normal(size=(5, 4))
-    advantages[2] = 0.0
-    one = np.zeros((5, 4))
-    one[3, 1] = 1.0
-    poisoned = copy.deepcopy(samples)
-    poisoned[0].logprobs[0][0] = float("nan")
-    results = {}
-    for name, batch, weights in (("many", samples, advantages), ("one", samples, one), ("nan", poisoned, advantages)):
+    counts = np.array([4, 3, 5, 4, 2])
+    rolled = roller(policy, alone).roll(np.arange(5), counts, torch.Generator().manual_seed(0))
+    rewards = np.random.default_rng(0).random(counts.sum())
+    rewards[7:12] = 0.5  # a group without an advantage
+    batch = RolloutBatch.of(rolled.prompts, rolled.tensors, rewards, np.repeat(np.arange(5), counts))
+    one = batch.with_rewards((torch.arange(len(batch)) == 3).double())
+    poisoned = dataclasses.replace(batch, logprobs=batch.logprobs.clone())
+    poisoned.logprobs[0][poisoned.mask[0] > 0] = float("nan")
+    cases = {name: (algorithm, batch) for name, algorithm in ALGORITHMS.items()}
+    results: dict[str, Any] = {}
+    for name, (algorithm, part) in {**cases, "one group": ("dr_grpo", one), "nan": ("dr_grpo", poisoned)}.items():
         model = copy.deepcopy(policy.model)
+        mini_batches = 3 if name == "mini-batches" else 1
+        settings = UpdateSettings(0.3, 6, epochs=2, mini_batches=mini_batches, temperature=0.9)
+        reference = copy.deepcopy(policy.model)
+        torch.nn.init.normal_(reference.model.norm.weight, 1.0, 0.05, generator=torch.Generator().manual_seed(3))
+        learner = Learner(model, Algorithm.parse(algorithm), settings, here, reference)
         # Plain descent: differences of the weights are those of the gradients.
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
-        stats = update(model, optimizer, batch, weights, (0.2, 0.28), 1.0, 2, 0.9, here)
-        results[name] = {"weights": model.state_dict(), "stats": stats}
+        learner.optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+        if learner.critic is not None:
+            learner.critic_optimizer = torch.optim.SGD(learner.critic.parameters(), lr=0.3)
+        try:
+            stats: Any = learner.update(part, torch.Generator().manual_seed(5))
+        except EdgewiseError as error:
+            stats = str(error)
+        critic = {} if learner.critic is None else learner.critic.state_dict()
+        results[name] = {
+            "weights": {**model.state_dict(), **{f"critic.{k}": v for k, v in critic.items()}},
+            "stats": stats,
+        }
     return results
 
 
@@ -77,7 +97,7 @@ def main(base: Path, out: Path) -> None:
         result["weights"] = trainer.policy.model.state_dict()
 
         trainer = Trainer(settings, out / "stopped", here)
-        step = trainer._train_step
+        step = trainer.train_step
 
         def signalled() -> dict[str, Any]:
             line = step()
@@ -85,7 +105,7 @@ def main(base: Path, out: Path) -> None:
                 signal.raise_signal(signal.SIGTERM)
             return line
 
-        trainer._train_step = signalled
+        trainer.train_step = signalled
         try:
             with stopping() as stop:
                 trainer.run(stop=stop)

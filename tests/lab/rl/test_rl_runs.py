@@ -75,7 +75,7 @@ def test_the_newest_whole_checkpoint_is_used(base: Path, tmp_path: Path) -> None
     train(config, tmp_path)
     (tmp_path / "checkpoints/step_000007/curriculum.npz").write_bytes(b"cut short")
     trainer = Trainer(config, tmp_path)
-    trainer._resume()
+    trainer.resume()
     assert trainer.step == 6
     for folder in (tmp_path / "checkpoints").iterdir():
         (folder / "model.safetensors").write_bytes(b"")
@@ -113,7 +113,8 @@ def test_shuffled_labels_keep_the_mix_but_not_the_meaning(base: Path) -> None:
     assert bare.categories is None
     assert sorted(shuffled.categories) == sorted(pool.categories)
     assert (shuffled.categories != pool.categories).mean() > 0.3
-    assert [pool.category_names[c] for c in pool.categories] == [p.category for p in problems]
+    names = [None, *pool.category_names]
+    assert [names[c] for c in pool.categories] == [p.category for p in problems]
 
 
 def test_evaluation_counts_each_problem_once(base: Path) -> None:
@@ -132,21 +133,36 @@ def test_evaluation_counts_each_problem_once(base: Path) -> None:
 def test_settings_are_checked_by_name_and_type() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'selector'"):
         from_dict(RLConfig, {"selctor": "edge"})
-    with pytest.raises(ConfigError, match="steps must be int"):
+    with pytest.raises(ConfigError, match="steps must be a whole number, got 'many'"):
         from_dict(RLConfig, {"steps": "many"})
     with pytest.raises(ConfigError, match=r"setting in pool 'siz'"):
         from_dict(RLConfig, {"pool": {"siz": 3}})
     with pytest.raises(ConfigError, match="algorithm"):
         from_dict(RLConfig, {"algorithm": "gprpo"})
-    assert from_dict(RLConfig, {"clip": [0.1, 0.3], "learning_rate": 1}).clip == (0.1, 0.3)
+    with pytest.raises(ConfigError, match="setting clip of RLConfig is now the algorithm's"):
+        from_dict(RLConfig, {"clip": [0.1, 0.3]})
+    assert from_dict(RLConfig, {"learning_rate": 1}).learning_rate == 1.0
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgewise.lab.rl import trainer
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoints(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgewise.lab.rl.advantages import OUTCOME
 
-    monkeypatch.setattr(trainer, "update", lambda *a, **k: {"loss": float("nan"), "grad_norm": 0.0, "clipped": 0.0})
-    with pytest.raises(EdgewiseError, match="loss became nan at step 1"):
-        train(rl_config(base), tmp_path)
+    config = rl_config(base, selector="uniform", save_every=1, steps=6)
+    trainer = Trainer(config, tmp_path)
+    grpo, calls = OUTCOME["grpo"], []
+
+    def broken(batch):
+        calls.append(1)
+        return grpo(batch) * (float("nan") if len(calls) > 2 else 1.0)
+
+    monkeypatch.setitem(OUTCOME, "grpo", broken)
+    with pytest.raises(EdgewiseError, match="the loss became nan"):
+        trainer.run()
+    kept = sorted((tmp_path / "checkpoints").iterdir())
+    assert [path.name for path in kept] == ["step_000001", "step_000002"]
+    assert all(torch.isfinite(value).all() for path in kept for value in load_file(path / "model.safetensors").values())
 
 
 def test_the_folder_of_a_run_is_no_checkpoint_but_names_its_newest(base: Path, tmp_path: Path) -> None:

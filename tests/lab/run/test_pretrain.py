@@ -78,7 +78,8 @@ def test_midtraining_goes_on_from_a_checkpoint(base: Path, tmp_path: Path) -> No
     assert lines(tmp_path)[0]["loss"] < 1.1 * lines(base.parent.parent)[-1]["loss"]
     assert Policy.load(after).task_spec == Policy.load(base).task_spec
     changed = [name for name, value in weights(after).items() if not torch.equal(value, weights(base)[name])]
-    assert len(changed) == len(weights(base))
+    # Where the file's family has a bias that the model lacks, it is a constant 0.
+    assert set(weights(base)) - set(changed) <= {f"model.layers.{i}.self_attn.o_proj.bias" for i in range(2)}
 
 
 def test_accumulated_packs_make_one_large_step(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_both_processes_hold_the_same_weights(tmp_path: Path) -> None:
     ranks = [torch.load(tmp_path / f"rank_{rank}.pt", weights_only=True) for rank in range(2)]
     assert all(torch.equal(ranks[0][name], ranks[1][name]) for name in ranks[0])
     saved = weights(tmp_path / "run/checkpoints/step_000006")
-    assert all(torch.equal(ranks[0][name], saved[name]) for name in saved)
+    assert all(torch.equal(ranks[0][name], saved[name]) for name in ranks[0])
 
 
 def test_packs_that_processes_cannot_share_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +270,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         pretrain(PretrainConfig(difficulty={"op": {"1-2": 0.2, "3": 0.7}}), run)
     with pytest.raises(ConfigError, match="precision must be one of"):
         PretrainConfig(precision="fp8")
-    with pytest.raises(ConfigError, match="tokens must be at least 1"):
+    with pytest.raises(ConfigError, match="tokens must be a whole number of at least 1, got 0"):
         PretrainConfig(tokens=0)
     with pytest.raises(ConfigError, match="device must be"):
         pretrain(PretrainConfig(device="gpu"), run)

@@ -7,9 +7,8 @@ counts, `at_least: 0.02`: only such a claim can also be refuted where there is n
 it.
 
 A claim is not decided by arithmetic. Where no arm solves a region, it is out of reach; where every arm solves it, or the arm
-that is taken off leaves less room than the threshold asks for, there is no room. Neither speaks for or against the claim.
-A condition ("needs") asks whether the claims can be tested at all, with a base that is not at its ceiling, say; there the mean
-decides.
+that is taken off leaves less room than the threshold needs, there is no room. Neither speaks for or against the claim.
+A condition ("needs") says when the claims can be tested at all, for example with a base below its ceiling; there the mean decides.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class Claim:
         if self.k is None and self.metric not in TRAINING:
             raise unknown_name("metric", self.metric, [*TRAINING, "pass@1", f"pass@{samples}"])
         if self.k is not None and not 1 <= self.k <= samples:
-            raise ConfigError(f"the claim '{self.say}' asks for {self.metric}, but the exam draws {samples} rollouts")
+            raise ConfigError(f"the claim '{self.say}' needs {self.metric}, but the exam draws {samples} rollouts")
         if (self.k is not None or self.metric == "picked") and self.where not in regions:
             raise unknown_name("region", self.where, regions)
         if self.minus and self.at_least == 0:

@@ -9,13 +9,13 @@ from typing import Any
 
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.experiments.study.plan import Unit, run_unit
-from edgewise.experiments.workers import Event, Interrupted, Tell
+from edgewise.experiments.workers import Event, EventHandler, Interrupted
 
 STOP = "stop"
-"""A file of this name in the study's folder asks all actors to stop after the step in hand."""
+"""Name of a file in the study's folder: while it is there, actors stop after the step in hand."""
 
 
-def run_on_ray(units: list[Unit], root: Path, out: Path, tell: Tell) -> None:
+def run_on_ray(units: list[Unit], root: Path, out: Path, on_event: EventHandler) -> None:
     """Do these units on the cluster that RAY_ADDRESS names, or on a local one that is started and stopped here.
 
     An actor is started when the unit it builds on is finished, so that nothing that waits holds a GPU.
@@ -36,17 +36,17 @@ def run_on_ray(units: list[Unit], root: Path, out: Path, tell: Tell) -> None:
     stop = out / STOP
     stop.unlink(missing_ok=True)
     news = Queue()
-    actor = ray.remote(Arm)
+    actor = ray.remote(UnitActor)
     try:
-        _follow(ray, actor, units, root.resolve(), stop.resolve(), news, tell)
+        _follow(ray, actor, units, root.resolve(), stop.resolve(), news, on_event)
     finally:
         stop.unlink(missing_ok=True)
         if ours:
             ray.shutdown()
 
 
-class Arm:
-    """In a process of the cluster: does one unit."""
+class UnitActor:
+    """Process of the cluster that does one unit."""
 
     def __init__(self, cpus: float) -> None:
         import torch
@@ -61,7 +61,7 @@ class Arm:
 
 
 def resources(unit: Unit) -> dict[str, float]:
-    """What an actor asks for: the most that any of its stages does."""
+    """CPUs and GPUs of an actor: the most that any of its stages needs."""
     wanted = [unit.resources.get(stage.kind, {}) for stage in unit.stages]
     return {
         "num_cpus": max([part.get("cpus", 1.0) for part in wanted]),
@@ -69,7 +69,7 @@ def resources(unit: Unit) -> dict[str, float]:
     }
 
 
-def _follow(ray: Any, actor: Any, units: list[Unit], root: Path, stop: Path, news: Any, tell: Tell) -> None:
+def _follow(ray: Any, actor: Any, units: list[Unit], root: Path, stop: Path, news: Any, on_event: EventHandler) -> None:
     waiting = list(units)
     running: dict[Any, tuple[Unit, Any]] = {}
     done = {unit.after for unit in units} - {unit.name for unit in units}
@@ -84,7 +84,7 @@ def _follow(ray: Any, actor: Any, units: list[Unit], root: Path, stop: Path, new
                 running[worker.run.remote(unit, str(root), str(stop), news)] = (unit, worker)
             ready, _ = ray.wait(list(running), timeout=0.2)
             while not news.empty():
-                tell(Event(*news.get()))
+                on_event(Event(*news.get()))
             for reference in ready:
                 unit, _ = running.pop(reference)
                 try:
@@ -99,7 +99,7 @@ def _follow(ray: Any, actor: Any, units: list[Unit], root: Path, stop: Path, new
                         f"the actor of {unit.name} died (killed, or out of memory); the same command goes on"
                     ) from error
                 done.add(unit.name)
-                tell(Event(unit.name, "finished", {}))
+                on_event(Event(unit.name, "finished", {}))
     except KeyboardInterrupt:
         _stop(ray, running, stop)
         raise Interrupted("stopped; what was done is kept") from None
@@ -109,7 +109,7 @@ def _follow(ray: Any, actor: Any, units: list[Unit], root: Path, stop: Path, new
 
 
 def _stop(ray: Any, running: dict[Any, Any], stop: Path, patience: float = 60.0) -> None:
-    """Ask the actors to stop, and give them time to save."""
+    """Stop the actors, with time to save."""
     stop.touch()
     end = time.monotonic() + patience
     left = list(running)

@@ -1,4 +1,4 @@
-"""Which work a study is: units of stages that the same arms need, each to be done once, after the unit it builds on."""
+"""Units of work of a study: stages that the same arms need, each done once, after the unit it builds on."""
 
 from __future__ import annotations
 

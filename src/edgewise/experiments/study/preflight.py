@@ -91,7 +91,7 @@ def _measurable(claim: Claim, study: Study) -> None:
     if claim.metric in TRAINING:
         for arm in filter(None, (claim.arm, claim.minus)):
             if not any(stage.kind == "rl" for stage in study.chain(arm, study.seeds[0])):
-                raise ConfigError(f"the claim '{claim.say}' asks for {claim.metric}, but the arm {arm} has no RL")
+                raise ConfigError(f"the claim '{claim.say}' needs {claim.metric}, but the arm {arm} has no RL")
     if claim.metric == "picked" and study.regions[claim.where].context:
         raise ConfigError(
             f"the claim '{claim.say}': prompts are counted by op alone; name a region without a context, not {claim.where}"
@@ -223,7 +223,7 @@ class Rules:
 
 
 def _sign(claim: Claim) -> float:
-    """-1 for claims that ask for much: linear programs ask for little."""
+    """-1 for lower limits: a linear program has upper ones."""
     return -1.0 if claim.bound in ("at_least", "above") else 1.0
 
 

@@ -8,16 +8,15 @@ from typing import Any
 
 from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError, unknown_name
-from edgewise.experiments.folders import read_json
+from edgewise.experiments.folders import read_json, writing
 from edgewise.experiments.study import tables
 from edgewise.experiments.study.cluster import run_on_ray
 from edgewise.experiments.study.config import Study, study_of
 from edgewise.experiments.study.figures import op_figure, pass_figure
-from edgewise.experiments.study.local import run_here
-from edgewise.experiments.study.plan import unfinished, units
+from edgewise.experiments.study.plan import Unit, run_unit, unfinished, units
 from edgewise.experiments.study.preflight import check
 from edgewise.experiments.study.results import StudyResults
-from edgewise.experiments.workers import Event
+from edgewise.experiments.workers import Event, EventHandler, Job, run_jobs, send, stopped
 from edgewise.lab.run.config import claim, to_dict
 
 ENGINES = ("local", "ray")
@@ -53,23 +52,38 @@ def run_study(
     claim(out, study)
     plan = units(study)
     waiting = unfinished(plan, root)
-    tell = on_event or (lambda event: None)
+    handle = on_event or (lambda event: None)
     for unit in plan:
         if unit not in waiting:
-            tell(Event(unit.name, "kept", {}))
+            handle(Event(unit.name, "kept", {}))
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot write to {root}: {error.strerror}; choose another --stages") from error
     if engine == "ray":
-        run_on_ray(waiting, root, out, tell)
+        run_on_ray(waiting, root, out, handle)
     else:
-        run_here(waiting, root, workers, tell)
+        run_here(waiting, root, workers, handle)
     summary = StudyResults(study, root).summary()
-    write_json(out / "summary.json", summary)
-    # From the file: the page can be made again from it alone.
-    write_page(study, read_json(out / "summary.json"), out)
+    with writing(out):
+        write_json(out / "summary.json", summary)
+        # From the file: the page can be made again from it alone.
+        write_page(study, read_json(out / "summary.json"), out)
     return summary
+
+
+def run_here(units: list[Unit], root: Path, workers: int | None, on_event: EventHandler) -> None:
+    """Do these units, `workers` at a time (default: one a core); raises as `run_jobs` does."""
+    run_jobs(
+        [Job(unit.name, _run, (unit, str(root)), (unit.after,) if unit.after else ()) for unit in units],
+        workers,
+        on_event,
+    )
+
+
+def _run(name: str, unit: Unit, root: str) -> bool:
+    """In a worker process."""
+    return run_unit(unit, Path(root), lambda line: send(name, line), stopped)
 
 
 def stages_of(out: Path, stages: Path | None) -> Path:

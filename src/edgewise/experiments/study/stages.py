@@ -18,7 +18,7 @@ from typing import Any
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, ConfigError
-from edgewise.experiments.study.several import on_several
+from edgewise.experiments.study.torchrun import run_processes
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
 from edgewise.lab.rl.trainer import RLConfig, train
 from edgewise.lab.run.config import from_dict, to_dict
@@ -173,7 +173,7 @@ def _do(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool], p
     def progress(step: int) -> None:
         report({"kind": stage.kind, "stage": stage.name, "step": step, "steps": stage.steps})
 
-    return on_several(stage.kind, stage.config(root), root / stage.name, processes, progress, stopped)
+    return run_processes(stage.kind, stage.config(root), root / stage.name, processes, progress, stopped)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A study in Markdown: what was asked, what came out, what the paper found, and the verdict with its rule."""
+"""A study in Markdown: question, results, published finding, and the verdict with its rule."""
 
 from __future__ import annotations
 

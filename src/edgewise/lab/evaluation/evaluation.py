@@ -9,29 +9,33 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from edgewise.checkpoint import write_atomic, write_json
-from edgewise.errors import ConfigError
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
+from edgewise.lab.evaluation.pictures import check_pictures
 from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
-from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy
-from edgewise.lab.run.config import claim
+from edgewise.lab.model.vision import data_uri
+from edgewise.lab.run.config import Count, NotNegative, Range, Seed, Size, validate
+from edgewise.lab.run.folder import load_policy, run_folder
 from edgewise.lab.run.journal import Journal, read
-from edgewise.lab.run.parallel import find_device
+from edgewise.lab.run.parallel import World, find_device
 from edgewise.statistics import pass_curve
 from edgewise.tasks import Problem
 from edgewise.tasks.base import check_difficulty, guessing_floor
 
 Progress = Callable[[int, int], None]
 KINDS = ("strict", "outcome")
+Level = Annotated[float, Range(0.5, 0.9999)]
 
 
 @dataclass(frozen=True)
@@ -41,38 +45,44 @@ class ExamConfig:
     base: str = ""
     """The checkpoint: a folder, or the name of a shipped one."""
     difficulty: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the task's `make`."""
-    problems: int = 500
-    samples: int = 16
+    """Difficulty settings of the task."""
+    problems: Count = 500
+    samples: Count = 16
     """Rollouts of each problem; pass@k is estimated for k = 1 .. samples."""
-    k: tuple[int, ...] = (1, 4, 16)
+    k: tuple[Count, ...] = (1, 4, 16)
     """Values of k that tables show."""
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Named ranges of op, both ends included: {ID: [2, 10], edge: [11, 14], hard: [15, 20]}."""
     by: tuple[str, ...] = ("op", "context", "mode")
     """Properties of problems to slice by; those that a task does not have are left out."""
-    temperature: float = 1.0
-    max_new_tokens: int = 32
-    seed: int = 1
-    chunk: int = 1024
+    temperature: NotNegative = 1.0
+    """0: the most likely tokens, of which one rollout a problem is all there is."""
+    max_new_tokens: Count = 32
+    seed: Seed = 1
+    chunk: Count = 1024
     """Completions at a time."""
-    level: float = 0.95
-    """Coverage of intervals over problems."""
-    readable: int = 12
+    draws: Count = 2000
+    """Bootstrap resamples of the problems."""
+    level: Level = 0.95
+    readable: Size = 12
     """Rollouts kept as text."""
-    device: str = "cpu"
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
     """"cpu", "cuda" or "auto": the GPU if there is one. Small models are faster on a CPU."""
 
     def __post_init__(self) -> None:
-        for name in ("problems", "samples", "max_new_tokens", "chunk"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.k or any(not 1 <= value <= self.samples for value in self.k):
-            given = ", ".join(map(str, self.k))
+        validate(self)
+        check_difficulty(self.difficulty)
+        if not self.k or any(value > self.samples for value in self.k):
+            given = ", ".join(map(str, self.k)) or "none"
             raise ConfigError(f"every k must lie between 1 and samples ({self.samples}), got {given}")
-        for name, ends in self.ranges.items():
-            if len(ends) != 2 or not all(isinstance(end, int) for end in ends) or ends[0] > ends[1]:
-                raise ConfigError(f"the range {name} must be [first, last] op, got {list(ends)}")
+        if self.temperature == 0 and self.samples > 1:
+            raise ConfigError(
+                f"samples must be 1 at temperature 0, got {self.samples}: greedy rollouts of a problem are all equal, and pass@k"
+                " of them is pass@1; set samples: 1 and k: [1], or a temperature above 0"
+            )
+        for name, (first, last) in self.ranges.items():
+            if first > last:
+                raise ConfigError(f"the range {name} must be [first, last] op, got [{first}, {last}]")
 
 
 @dataclass(frozen=True)
@@ -97,26 +107,38 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
     Returns:
         the content of evaluation.json: settings, `k` 1..samples, `slices` by property and value, each with `problems`,
         `strict` and `outcome` (`mean`, `low`, `high` over k), `reasons`, `nll` in nats a token of gold solution and the
-        `guessing_floor`; and `samples` one can read.
+        `guessing_floor`; `texts` one can read; and `pictures`, where problems have some: the accuracy on `problems` of them
+        with their pictures and, for comparison, with blank ones.
     """
-    policy, device = Policy.load(find(config.base)), find_device(config.device)
+    policy, device = load_policy(config.base), find_device(config.device)
     policy.model.to(device)
-    check_difficulty(config.difficulty)
     problems = policy.task.problems(config.problems, config.seed, split="eval", **config.difficulty)
     slices = _slices(problems, config)
-    roller = Roller(policy, problems, config.max_new_tokens, config.temperature)
-    journal = None
+    roller = Roller(policy, problems, config.max_new_tokens, config.temperature, World(0, 1, device))
+    with run_folder(out, config, config.base) if out is not None else nullcontext():
+        return _evaluate(config, policy, problems, slices, roller, out, progress)
+
+
+def _evaluate(
+    config: ExamConfig,
+    policy: Policy,
+    problems: list[Problem],
+    slices: dict[str, dict[str, npt.NDArray[np.int64]]],
+    roller: Roller,
+    out: Path | None,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    journal, done = None, {}
     if out is not None:
-        claim(out, config)
         journal = Journal(out / "rollouts.jsonl")
         journal.rewind(len(problems))
-    done = {line["step"]: line for line in read(journal.path)} if journal and journal.path.exists() else {}
+        done = {line["step"]: line for line in read(journal.path)} if journal.path.exists() else {}
     lines = []
     for number, rows in _chunks(roller, config):
         line = done.get(number)
         if line is None:
             # A chunk draws from a generator of its own: where a run was stopped does not show in its result.
-            generator = torch.Generator(device).manual_seed(1_000_003 * (config.seed + 1) + number)
+            generator = torch.Generator(roller.here.device).manual_seed(1_000_003 * (config.seed + 1) + number)
             rolled = roller.roll(rows, np.full(len(rows), config.samples), generator)
             line = {"step": number, **_line(rows, rolled, config)}
             if journal is not None:
@@ -139,9 +161,20 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
         },
         "texts": texts,
     }
+    generator = torch.Generator(next(policy.model.parameters()).device).manual_seed(config.seed)
+    check = check_pictures(
+        policy, problems, config.max_new_tokens, config.temperature, min(config.samples, 4), generator
+    )
+    if check is not None:
+        result["pictures"] = check.to_json()
     if out is not None:
-        _write_problems(out / "problems.jsonl", counts)
-        write_json(out / "evaluation.json", result)
+        try:
+            _write_problems(out / "problems.jsonl", counts)
+            write_json(out / "evaluation.json", result)
+        except OSError as error:
+            raise EdgewiseError(
+                f"cannot write the results to {out}: {error.strerror}; make room, and the same command goes on from the rollouts"
+            ) from error
     return result
 
 
@@ -209,6 +242,7 @@ def _line(rows: npt.NDArray[np.int64], rolled: Rolled, config: ExamConfig) -> di
             "row": int(row),
             "category": rolled.problems[i * config.samples].category,
             "prompt": rolled.problems[i * config.samples].prompt,
+            "images": [data_uri(image) for image in rolled.problems[i * config.samples].images],
             "completion": rolled.completions[i * config.samples],
             "gold": rolled.problems[i * config.samples].solution,
             "reason": verdicts[i][0].reason,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edgewise.errors import ConfigError
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.model.generate import Rollouts, generate
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.run.parallel import ALONE, World
@@ -52,10 +52,12 @@ class Roller:
         max_new_tokens: int,
         temperature: float = 1.0,
         here: World = ALONE,
+        *,
+        without_pictures: bool = False,
     ):
         self.policy, self.problems, self.here = policy, problems, here
         self.max_new_tokens, self.temperature = max_new_tokens, temperature
-        self.encoded = policy.encode(problems)
+        self.encoded = policy.encode(problems, without_pictures=without_pictures)
         longest = max(map(len, self.encoded))
         if longest + max_new_tokens > policy.model.config.max_position_embeddings:
             raise ConfigError(
@@ -83,6 +85,11 @@ class Roller:
         )
         parts = (part[: len(mine)] for part in (own.tokens, own.lengths, own.logprobs))
         tensors = Rollouts(*(self.here.gather(part, owner) for part in parts))
+        if not bool(torch.isfinite(tensors.logprobs).all()):
+            raise EdgewiseError(
+                "the policy's probabilities are not numbers any more: its weights have diverged; go back to a checkpoint before"
+                " that, with a lower learning_rate"
+            )
         completions = self.policy.decode(tensors.tokens.cpu().numpy(), tensors.lengths.cpu().numpy())
         task = self.policy.task
         verdicts = [task.verify(problem, text) for problem, text in zip(problems, completions, strict=True)]

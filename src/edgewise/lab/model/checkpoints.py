@@ -8,20 +8,15 @@ curriculum.npz                                 RL only
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from edgewise.checkpoint import write_json
-from edgewise.errors import CheckpointError, EdgewiseError
+from edgewise.errors import CheckpointError
 from edgewise.lab.model.hugging_face import read_json
-from edgewise.lab.model.policy import Policy
 from edgewise.lab.model.pretrained import IMPORTED
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -47,7 +42,7 @@ def find(base: str) -> Path:
             raise CheckpointError(f"{imported} does not exist; import the model first: edgewise model smollm2")
         return shipped(base)
     # The newest of a run may be another one tomorrow, and what was begun on this one could not go on.
-    steps = RunFolder(folder).steps()
+    steps = sorted(folder.glob("checkpoints/step_*"))
     if steps:
         raise CheckpointError(f"{base} is the folder of a run; name one of its checkpoints, such as {steps[-1]}")
     return folder
@@ -58,70 +53,6 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is missing or damaged: {error}") from error
-
-
-class RunFolder:
-    """The checkpoints of one run: step_000100, step_000200, ...; only the newest `keep` stay."""
-
-    def __init__(self, root: Path, keep: int = 2):
-        self.root, self.keep = root / "checkpoints", keep
-
-    def steps(self) -> list[Path]:
-        """Complete checkpoints, oldest first."""
-        return sorted(p for p in self.root.glob("step_*") if re.fullmatch(r"step_\d+", p.name))
-
-    def save(
-        self,
-        step: int,
-        policy: Policy,
-        optimizer: torch.optim.Optimizer | None,
-        state: dict[str, Any],
-        extra: Any = None,
-    ) -> Path:
-        """Write a checkpoint under a temporary name and rename it. `extra(folder)` may add files.
-
-        Raises:
-            CheckpointError: the disk is full, or the folder cannot be written; checkpoints written before stay.
-        """
-        target, temporary = self.root / f"step_{step:06d}", self.root / f".step_{step:06d}.tmp"
-        try:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            policy.save(temporary)
-            if optimizer is not None:
-                save_file(optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
-            write_json(temporary / "state.json", {**state, "step": step})
-            if extra is not None:
-                extra(temporary)
-            for path in temporary.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-            shutil.rmtree(target, ignore_errors=True)
-            temporary.rename(target)
-        except (OSError, SafetensorError) as error:
-            # What is half-written would fill the disk that is full already.
-            shutil.rmtree(temporary, ignore_errors=True)
-            kept = self.steps()
-            before = f"{kept[-1]} is whole" if kept else "there is none before it"
-            raise CheckpointError(
-                f"cannot write the checkpoint of step {step} to {self.root}: {error}; {before}."
-                " Make room or fix the folder; the same command goes on from there"
-            ) from error
-        for old in self.steps()[: -self.keep]:
-            shutil.rmtree(old)
-        return target
-
-    def latest(self, load: Any) -> Any | None:
-        """What `load(folder)` makes of the newest checkpoint that is whole; None if there is none."""
-        problems = []
-        for folder in reversed(self.steps()):
-            try:
-                return load(folder)
-            except EdgewiseError as error:
-                problems.append(str(error))
-        if problems:
-            raise CheckpointError(f"no checkpoint under {self.root} can be read: {problems[0]}")
-        return None
 
 
 def read_state(folder: Path) -> dict[str, Any]:

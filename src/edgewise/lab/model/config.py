@@ -24,15 +24,15 @@ class ModelConfig:
     num_hidden_layers: int = 3
     num_attention_heads: int = 4
     num_key_value_heads: int = 2
-    head_dim: int = 0
-    """Size of one attention head, even; 0: hidden_size / num_attention_heads."""
     max_position_embeddings: int = 128
     rope_theta: float = 10000.0
-    rope_scaling: dict[str, Any] | None = None
-    """Scaling of the rotary embedding for long contexts: `rope_type` "linear" or "llama3" with its numbers."""
     rms_norm_eps: float = 1e-6
     initializer_range: float = 0.1
     """Standard deviation of the embeddings at the start; 0.02 does not learn at these sizes."""
+    head_dim: int = 0
+    """Size of one attention head, even; 0: hidden_size / num_attention_heads."""
+    rope_scaling: dict[str, Any] | None = None
+    """Scaling of the rotary embedding for long contexts: `rope_type` "linear" or "llama3" with its numbers."""
     attention_bias: bool = True
     """Biases on the projections of q, k and v (Qwen2)."""
     output_bias: bool = False

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgewise.lab.model.decoder import Cache, Decoder, Layer
+from edgewise.lab.model.decoder import JOINED, Cache, Decoder, Layer
 
 
 class Stepper:
@@ -41,20 +41,27 @@ class Stepper:
         x = self.model.embed(tokens)
         for joined, store in zip(self.layers, self.cache.store, strict=True):
             layer = joined.layer
-            q, k, v = layer.self_attn.project(layer.input_layernorm(x), joined.qkv, rope)
+            q, k, v = layer.self_attn.project(layer.input_layernorm(x), rope, joined.qkv)
             store[0, :, :, column], store[1, :, :, column] = k, v
             # Query heads that share a key head are the rows of one small matrix product.
             query = q.reshape(rows, kv_heads, -1, size) * size**-0.5
             scores = query @ store[0, :, :, : column + 1].transpose(2, 3)
             mixed = (scores + blocked).softmax(-1) @ store[1, :, :, : column + 1]
             x = x + layer.self_attn.o_proj(mixed.view(rows, -1))
-            gate, up = F.linear(layer.post_attention_layernorm(x), joined.gate_up).chunk(2, -1)
-            x = x + layer.mlp.down_proj(F.silu(gate) * up)
+            x = x + joined.mlp(layer.post_attention_layernorm(x))
         return self.model.model.norm(x)
 
 
 class _Joined:
     def __init__(self, layer: Layer):
         self.layer = layer
-        self.qkv = layer.self_attn.joined()
-        self.gate_up = torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight])
+        self.qkv = self.gate_up = None
+        if layer.self_attn.q_proj.in_features < JOINED:
+            self.qkv = layer.self_attn.joined()
+            self.gate_up = torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight])
+
+    def mlp(self, x: Tensor) -> Tensor:
+        if self.gate_up is None:
+            return self.layer.mlp(x)
+        gate, up = F.linear(x, self.gate_up).chunk(2, -1)
+        return self.layer.mlp.down_proj(F.silu(gate) * up)

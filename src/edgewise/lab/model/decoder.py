@@ -18,6 +18,9 @@ from edgewise.lab.model.vision import Vision
 ROPE_BLOCK = 4096
 """The table of rotations grows by multiples of this many positions."""
 
+JOINED = 512
+"""Projections are joined in models of a smaller hidden size; in larger ones the copies would cost memory and gain nothing."""
+
 
 class Cache:
     """Keys and values of every layer, allocated once for the longest sequence: (layers, 2, rows, kv heads, time, head)."""
@@ -92,13 +95,19 @@ class Attention(nn.Module):
         return torch.cat([part.weight for part in parts]), bias
 
     def project(
-        self, x: Tensor, joined: tuple[Tensor, Tensor | None], rope: tuple[Tensor, Tensor]
+        self, x: Tensor, rope: tuple[Tensor, Tensor], joined: tuple[Tensor, Tensor | None] | None = None
     ) -> tuple[Tensor, ...]:
         """Query, key (both rotated) and value heads of x (..., hidden): each (..., heads, size).
 
-        `rope` broadcasts against (..., heads, size).
+        `rope` broadcasts against (..., heads, size); `joined` is what `joined()` returned, if it is at hand.
         """
-        mixed = F.linear(x, *joined).unflatten(-1, (-1, self.size))
+        if joined is None and self.q_proj.in_features < JOINED:
+            joined = self.joined()
+        if joined is not None:
+            mixed = F.linear(x, *joined)
+        else:
+            mixed = torch.cat([self.q_proj(x), self.k_proj(x), self.v_proj(x)], -1)
+        mixed = mixed.unflatten(-1, (-1, self.size))
         turning = self.heads + self.kv_heads
         if self.normed:
             q, k = self.q_norm(mixed[..., : self.heads, :]), self.k_norm(mixed[..., self.heads : turning, :])
@@ -111,7 +120,7 @@ class Attention(nn.Module):
         self, x: Tensor, rope: tuple[Tensor, Tensor], past: Tensor | None, start: int, mask: Tensor | None
     ) -> Tensor:
         rows, time, _ = x.shape
-        q, k, v = (part.transpose(1, 2) for part in self.project(x, self.joined(), rope))
+        q, k, v = (part.transpose(1, 2) for part in self.project(x, rope))
         if past is not None:
             past[0, :, :, start : start + time] = k
             past[1, :, :, start : start + time] = v
@@ -284,10 +293,28 @@ class Decoder(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention of q (rows, heads, time, size) to k and v (rows, kv heads, keys, size); causal where there is no mask."""
+    """Attention of q (rows, heads, time, size) to k and v (rows, kv heads, keys, size); causal where there is no mask.
+
+    A mask is (rows or 1, 1, time, keys), or what `fold_mask` made of it.
+    """
     groups = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+    if mask is None:
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    # Query heads that share a key head stand one below the other, so that keys and values are not repeated.
+    time = q.shape[2]
+    if mask.dim() == 2:
+        mask = mask[None, None]
+    if mask.shape[2] == time:
+        mask = fold_mask(mask, groups)
+    folded = q.unflatten(1, (-1, groups)).flatten(2, 3)
+    out = F.scaled_dot_product_attention(folded, k, v, attn_mask=mask)
+    return out.unflatten(2, (groups, time)).flatten(1, 2)
+
+
+def fold_mask(mask: Tensor, groups: int) -> Tensor:
+    """The mask (rows, 1, time, keys) of `groups` query heads that stand one below the other: (rows, 1, groups * time, keys)."""
+    return mask.repeat(1, 1, groups, 1)
 
 
 def rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:

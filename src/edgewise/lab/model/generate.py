@@ -107,11 +107,15 @@ def _sample(scores: Tensor, temperature: float, generator: torch.Generator | Non
     if temperature == 0:
         token = scores.argmax(-1)
         return token, torch.zeros_like(scores[:, 0])
-    logprobs = (scores / temperature).log_softmax(-1)
-    # Gumbel-max: one pass, and the same draw on every batch layout of one row.
-    noise = torch.rand(scores.shape, device=scores.device, generator=generator).clamp_min_(1e-20)
-    token = (logprobs - (-noise.log()).log()).argmax(-1)
-    return token, logprobs.gather(1, token[:, None])[:, 0]
+    # Inversion of the cumulated probabilities: one exponential a token of the vocabulary, one random number a row.
+    scores = scores / temperature
+    top = scores.max(-1, keepdim=True).values
+    cumulated = (scores - top).exp_().cumsum(-1, dtype=torch.float64)
+    total = cumulated[:, -1:]
+    point = torch.rand(total.shape, dtype=torch.float64, device=scores.device, generator=generator) * total
+    token = torch.searchsorted(cumulated, point, right=True).clamp_max_(scores.shape[1] - 1)
+    logprob = scores.gather(1, token) - top - total.log().float()
+    return token[:, 0], logprob[:, 0]
 
 
 def sequence_logprobs(model: Decoder, sequences: Tensor, temperature: float = 1.0) -> Tensor:

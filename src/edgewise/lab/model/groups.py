@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from edgewise.errors import ConfigError
-from edgewise.lab.model.decoder import Decoder, Layer, attend
+from edgewise.lab.model.decoder import Decoder, Layer, attend, fold_mask
 from edgewise.lab.model.vocabulary import token_logprobs
 
 SPREAD = 1.5
@@ -110,26 +110,6 @@ class GroupPack:
         parts: list[Any] = [*map(torch.from_numpy, arrays), tuple(buckets)]
         return cls(*parts)
 
-    @classmethod
-    def split(
-        cls, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[Sequence[int]]], tokens: int
-    ) -> Iterator[tuple[list[int], GroupPack]]:
-        """Packs of whole groups of at most about `tokens` tokens each (one group at least), with the groups in each.
-
-        Groups of like length stand together. The sum of the packs' losses has the gradient of the whole.
-        """
-        sizes = [len(p) + sum(len(c) - 1 for c in group) for p, group in zip(prompts, completions, strict=True)]
-        part: list[int] = []
-        count = 0
-        for index in np.argsort(sizes, kind="stable").tolist():
-            if part and count + sizes[index] > tokens:
-                yield part, cls.of([prompts[i] for i in part], [completions[i] for i in part])
-                part, count = [], 0
-            part.append(index)
-            count += sizes[index]
-        if part:
-            yield part, cls.of([prompts[i] for i in part], [completions[i] for i in part])
-
     def to(self, device: torch.device) -> GroupPack:
         """The same on a device."""
 
@@ -140,6 +120,92 @@ class GroupPack:
             }
 
         return replace(self, **move(self), buckets=tuple(_Bucket(**move(bucket)) for bucket in self.buckets))
+
+
+def micro_batches(
+    prompts: npt.ArrayLike, completions: npt.ArrayLike, group: npt.ArrayLike, tokens: int
+) -> list[npt.NDArray[np.int64]]:
+    """Completions in parts of at most about `tokens` tokens, groups whole where they fit; the losses of the parts add up.
+
+    Args:
+        prompts: tokens of the prompt of each completion, (n,) int.
+        completions: tokens of each completion, (n,) int.
+        group: which prompt each completion belongs to, (n,) int.
+        tokens: tokens of a part, a shared prompt counted once; a single completion may be longer.
+
+    Returns:
+        Positions of the completions of each part; groups of like size stand together.
+
+    Example:
+        >>> from edgewise.lab.model.groups import micro_batches
+        >>> [part.tolist() for part in micro_batches([5, 5, 9, 9], [3, 3, 4, 4], [0, 0, 1, 1], tokens=16)]
+        [[0, 1], [2, 3]]
+    """
+    head, tail, names = (np.asarray(values, np.int64) for values in (prompts, completions, group))
+    found = [(names == name).nonzero()[0] for name in np.unique(names)]
+    found.sort(key=lambda rows: head[rows[0]] + (tail[rows] - 1).sum())
+    parts: list[list[int]] = [[]]
+    count = 0
+    for rows in found:
+        size = head[rows[0]] + (tail[rows] - 1).sum()
+        if parts[-1] and count + size > tokens:
+            parts.append([])
+            count = 0
+        if size <= tokens:
+            parts[-1] += rows.tolist()
+            count += size
+            continue
+        # A group that does not fit is cut, and its prompt computed in every part.
+        count = head[rows[0]]
+        for row in rows.tolist():
+            if parts[-1] and count + tail[row] - 1 > tokens:
+                parts.append([])
+                count = head[row]
+            parts[-1].append(row)
+            count += tail[row] - 1
+    return [np.array(part, np.int64) for part in parts if part]
+
+
+def batch_logprobs(
+    model: Decoder, tokens: Tensor, mask: Tensor, group: Tensor, temperature: float = 1.0, recompute: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of completion tokens and entropies of their distributions, from padded sequences of groups.
+
+    Args:
+        model: the policy.
+        tokens: left-aligned sequences, (n, t) int64; those of one group begin with the same prompt.
+        mask: (n, t - 1), not 0 where the predicted token was written by the policy.
+        group: which prompt each sequence belongs to, (n,) int64.
+        temperature: of the distribution, > 0.
+        recompute: activation checkpointing, see `completion_logprobs`.
+
+    Returns:
+        (n, t - 1) and (n, t - 1) float32, 0 where `mask` is 0.
+
+    Raises:
+        ConfigError: a sequence has no written token.
+    """
+    written = mask.detach().cpu().numpy() != 0
+    if not written.any(1).all():
+        raise ConfigError("every sequence needs at least one written token")
+    head = written.argmax(1) + 1
+    total = written.shape[1] + 1 - written[:, ::-1].argmax(1)
+    rows = tokens.tolist()
+    order = torch.unique(group, return_inverse=True)[1].argsort(stable=True).cpu().numpy()
+    sequences: dict[int, list[int]] = {}
+    for row, name in zip(order.tolist(), group.cpu().numpy()[order].tolist(), strict=True):
+        sequences.setdefault(name, []).append(row)
+    prompts = [rows[members[0]][: head[members[0]]] for members in sequences.values()]
+    completions = [[rows[row][head[row] : total[row]] for row in members] for members in sequences.values()]
+    pack = GroupPack.of(prompts, completions)
+    width = total[order] - head[order]
+    inside = np.arange(width.sum()) - np.repeat(np.cumsum(width) - width, width)
+    slots = torch.from_numpy(np.repeat(order * mask.shape[1] + head[order] - 1, width) + inside).to(tokens.device)
+    found = completion_logprobs(model, pack.to(tokens.device), temperature, recompute)
+    zeros = found[0].new_zeros(mask.numel())
+    kept = mask != 0
+    logprobs, entropies = (zeros.index_copy(0, slots, flat).view(mask.shape) * kept for flat in found)
+    return logprobs, entropies
 
 
 def completion_logprobs(
@@ -166,23 +232,32 @@ def hidden_states(model: Decoder, pack: GroupPack, recompute: bool = False) -> T
     turns = model.turns(int(pack.positions.max()) + 1)[:, pack.positions, None]
     rope = (turns[0], turns[1])
     x = model.embed(pack.tokens)
+    groups = model.config.num_attention_heads // model.config.num_key_value_heads
+    masks = [None if bucket.mask is None else fold_mask(bucket.mask.to(x.dtype), groups) for bucket in pack.buckets]
     *early, last = (cast(Layer, layer) for layer in model.model.layers)
     for layer in early:
         if recompute and torch.is_grad_enabled():
-            x = cast(Tensor, checkpoint(_layer, layer, x, pack, rope, None, use_reentrant=False))
+            x = cast(Tensor, checkpoint(_layer, layer, x, pack, rope, masks, None, use_reentrant=False))
         else:
-            x = _layer(layer, x, pack, rope, None)
+            x = _layer(layer, x, pack, rope, masks, None)
     # Nothing reads the other places of the last layer but its own attention.
-    return _layer(last, x, pack, rope, pack.read)
+    return _layer(last, x, pack, rope, masks, pack.read)
 
 
-def _layer(layer: Layer, x: Tensor, pack: GroupPack, rope: tuple[Tensor, Tensor], read: Tensor | None) -> Tensor:
+def _layer(
+    layer: Layer,
+    x: Tensor,
+    pack: GroupPack,
+    rope: tuple[Tensor, Tensor],
+    masks: list[Tensor | None],
+    read: Tensor | None,
+) -> Tensor:
     """One layer on x (N, hidden): its output at the places `read`, or at all."""
     attention = layer.self_attn
-    q, k, v = attention.project(layer.input_layernorm(x), attention.joined(), rope)
+    q, k, v = attention.project(layer.input_layernorm(x), rope)
     v = v.to(q.dtype)
     outputs = []
-    for bucket in pack.buckets:
+    for bucket, mask in zip(pack.buckets, masks, strict=True):
         shape = bucket.queries.shape
         # (rows, heads, width, size)
         own = q.index_select(0, bucket.queries.flatten()).unflatten(0, shape).transpose(1, 2)
@@ -190,7 +265,7 @@ def _layer(layer: Layer, x: Tensor, pack: GroupPack, rope: tuple[Tensor, Tensor]
             part.index_select(0, bucket.keys.flatten()).unflatten(0, bucket.keys.shape).transpose(1, 2)
             for part in (k, v)
         )
-        mask = None if bucket.mask is None else bucket.mask.to(q.dtype)
+        mask = None if mask is None else mask.to(q.dtype)
         outputs.append(attend(own, keys, values, mask).transpose(1, 2).flatten(2).flatten(0, 1))
     gathered = pack.gathered if read is None else pack.gathered.index_select(0, read)
     x = x if read is None else x.index_select(0, read)

@@ -134,7 +134,7 @@ def hidden_states(model: Decoder, pack: Pack) -> Tensor:
 def _layer(layer: Layer, x: Tensor, kept: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], gathered: Tensor) -> Tensor:
     """One layer on x (N, hidden), whose output is computed for the places of `kept` alone, found in slots `gathered`."""
     attention = layer.self_attn
-    parts = attention.project(layer.input_layernorm(x), attention.joined(), rope)
+    parts = attention.project(layer.input_layernorm(x), rope)
     out = _attend(parts, pack)
     kept = kept + attention.o_proj(out.index_select(0, gathered))
     return kept + layer.mlp(layer.post_attention_layernorm(kept))

@@ -8,7 +8,10 @@ pictures under the same words are two different prompts.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,6 +151,21 @@ def grey(image: Any) -> npt.NDArray[np.uint8]:
 def blank(image: Any) -> npt.NDArray[np.uint8]:
     """A white picture of the same size."""
     return np.full(grey(image).shape, 255, np.uint8)
+
+
+def data_uri(image: Any) -> str:
+    """A picture as the address of a PNG of its grey levels, for reports: data:image/png;base64,..."""
+    pixels = grey(image)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    # 8 bits a pixel, one channel; each line begins with its filter, which is none.
+    head = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 0)
+    lines = np.pad(pixels, ((0, 0), (1, 0))).tobytes()
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b"")
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n" + parts).decode()
+    return f"data:image/png;base64,{png}"
 
 
 def _fitted(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:

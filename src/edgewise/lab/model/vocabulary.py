@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK_LOGITS = 1 << 24
-"""Logits computed at once: 64 MB in float32."""
+CHUNK_LOGITS = 1 << 23
+"""Logits computed at once: 32 MB in float32."""
 
 
 def token_logprobs(

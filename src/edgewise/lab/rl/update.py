@@ -1,111 +1,310 @@
-"""One clipped policy-gradient update from finished groups."""
+"""Updates of the policy, and of the critic where there is one: epochs x mini-batches x ranks over one batch of rollouts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from edgewise.errors import CheckpointError, EdgewiseError
+from edgewise.lab.model.checkpoints import optimizer_tensors, restore_optimizer
 from edgewise.lab.model.decoder import Decoder
-from edgewise.lab.model.generate import sequence_logprobs
+from edgewise.lab.rl import losses
+from edgewise.lab.rl.algorithms import Algorithm
+from edgewise.lab.rl.batch import RolloutBatch
+from edgewise.lab.rl.critic import ValueModel
 from edgewise.lab.run.parallel import ALONE, World
 
 CHUNK = 32
 """Sequences computed at once."""
+BETAS = (0.9, 0.99)
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What the update needs of one group: k completions of one prompt, each array-like of length k."""
+class UpdateSettings:
+    """What an update needs besides the algorithm.
 
-    prompt: list[int]
-    completions: list[list[int]]
-    logprobs: list[list[float]]
-    rewards: npt.NDArray[np.float64]
+    Attributes:
+        learning_rate: of AdamW.
+        longest: tokens of the longest completion allowed.
+        epochs: passes over a batch.
+        mini_batches: optimiser steps of a pass.
+        max_grad_norm: largest norm of a gradient.
+        temperature: of the sampling distribution.
+    """
+
+    learning_rate: float
+    longest: int
+    epochs: int = 1
+    mini_batches: int = 1
+    max_grad_norm: float = 1.0
+    temperature: float = 1.0
 
 
-def clipped_loss(
-    new: Tensor, old: Tensor, advantages: Tensor, counted: Tensor, low: float, high: float, tokens: int
-) -> Tensor:
-    """Token-mean clipped surrogate, DAPO's form of GRPO (arXiv 2503.14476, eq. 8 and 12), without a KL term.
+@dataclass(frozen=True)
+class _Chunk:
+    """Sequences of like length: tokens (n, t), the rest (n, t - 1), `weight` (n, 1) or None and `advantage` (n, 1) or (n, t - 1)."""
+
+    tokens: Tensor
+    mask: Tensor
+    old: Tensor
+    advantage: Tensor
+    weight: Tensor | None
+    ref: Tensor | None
+    values: Tensor | None
+    targets: Tensor | None
+
+
+class Learner:
+    """Policy, critic and reference with their optimisers.
 
     Args:
-        new, old: log-probabilities now and when sampled, (rows, time).
-        advantages: (rows,).
-        counted: 1 for completion tokens, (rows, time).
-        low, high: the ratio is clipped to [1 - low, 1 + high].
-        tokens: completion tokens of the whole batch, which the sum is divided by.
+        policy: trained in place.
+        algorithm: of the update.
+        settings: of the update.
+        here: the processes that share every update; all of them hold the same weights before and after it.
+        reference: the policy that the KL penalty refers to; default: a copy of `policy` as it is now, where one is needed.
     """
-    ratio = ((new - old) * counted).exp()
-    weight = advantages[:, None]
-    surrogate = torch.minimum(ratio * weight, ratio.clamp(1 - low, 1 + high) * weight)
-    return -(surrogate * counted).sum() / tokens
+
+    def __init__(
+        self,
+        policy: Decoder,
+        algorithm: Algorithm,
+        settings: UpdateSettings,
+        here: World = ALONE,
+        reference: Decoder | None = None,
+    ):
+        self.policy, self.algorithm, self.settings, self.here = policy, algorithm, settings, here
+        self.optimizer = _adamw(policy, settings.learning_rate)
+        self.reference = (
+            (reference or copy.deepcopy(policy)).requires_grad_(False) if algorithm.needs_reference else None
+        )
+        self.critic: ValueModel | None = None
+        self.critic_optimizer: torch.optim.Optimizer | None = None
+        if algorithm.critic is not None:
+            self.critic = ValueModel(policy, algorithm.critic.network)
+            self.critic_optimizer = _adamw(self.critic, algorithm.critic.learning_rate or settings.learning_rate)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """What exact resume needs besides the policy: moments of the optimisers, and the critic."""
+        parts = {"optimizer": optimizer_tensors(self.optimizer)}
+        if self.critic is not None and self.critic_optimizer is not None:
+            parts["critic"] = {name: v.detach().cpu().contiguous() for name, v in self.critic.state_dict().items()}
+            parts["critic_optimizer"] = optimizer_tensors(self.critic_optimizer)
+        return parts
+
+    def load_tensors(self, parts: dict[str, dict[str, Tensor]]) -> None:
+        """Take back what `tensors` gave.
+
+        Raises:
+            CheckpointError: a part is missing or does not fit; nothing has changed then.
+        """
+        missing = sorted(self.tensors().keys() - parts.keys())
+        if missing:
+            raise CheckpointError(f"the checkpoint lacks {', '.join(missing)}; it is of a run with another algorithm")
+        if self.critic is not None and self.critic_optimizer is not None:
+            try:
+                self.critic.load_state_dict(parts["critic"])
+            except RuntimeError as error:
+                raise CheckpointError(f"the critic of the checkpoint does not fit: {error}") from error
+            restore_optimizer(self.critic_optimizer, parts["critic_optimizer"])
+        restore_optimizer(self.optimizer, parts["optimizer"])
+
+    def update(self, batch: RolloutBatch, generator: torch.Generator | None = None) -> dict[str, float]:
+        """Train on one batch and return the statistics of the last pass.
+
+        Args:
+            batch: equal in all processes, without values and reference log-probabilities.
+            generator: shuffles groups over the mini-batches, equal in all processes; only used if there are several.
+
+        Returns:
+            `loss`, `grad_norm` before clipping, `clipped` (share of tokens whose ratio is outside the clip range), and, where
+            the algorithm has them, `reference_kl`, `entropy`, `value_loss`, `explained_variance`.
+
+        Raises:
+            EdgewiseError: the loss or a gradient is not finite; weights and optimisers are those before the step in question.
+        """
+        stats = {"loss": 0.0, "grad_norm": 0.0, "clipped": 0.0}
+        if not len(batch):
+            return stats
+        batch = self.algorithm.shaped(self.prepared(batch), self.settings.longest)
+        advantages, targets = self.algorithm.advantages(batch)
+        parts = [
+            self._chunks(batch, advantages, targets, rows)
+            for rows in mini_batches(batch.group, self.settings.mini_batches, generator)
+        ]
+        for _ in range(self.settings.epochs):
+            lines = [self._step(chunks, tokens, divisor) for chunks, tokens, divisor, any_row in parts if any_row]
+            if lines:
+                stats = {name: sum(line[name] for line in lines) / len(lines) for name in lines[0]}
+        if targets is not None and batch.values is not None:
+            stats["explained_variance"] = _explained(batch.values, targets, batch.mask)
+        return stats
+
+    @torch.no_grad()
+    def prepared(self, batch: RolloutBatch) -> RolloutBatch:
+        """The batch with V_old and log pi_ref, as far as the algorithm uses them; processes share the work."""
+        if self.reference is None and self.critic is None:
+            return batch
+        order = _totals(batch.mask).argsort(stable=True)
+        owner = np.empty(len(batch), np.int64)
+        owner[order.cpu().numpy()] = np.arange(len(batch)) % self.here.size
+        place = torch.from_numpy(np.cumsum(owner == self.here.rank) - 1).to(order.device)
+        own = torch.zeros(int((owner == self.here.rank).sum()), 2, batch.mask.shape[1], device=order.device)
+        for rows in order[self.here.rank :: self.here.size].split(4 * CHUNK):
+            tokens = batch.tokens[rows, : int(_totals(batch.mask[rows]).max())]
+            width = tokens.shape[1] - 1
+            if self.reference is not None:
+                own[place[rows], 0, :width] = _forward(self.reference, tokens, self.settings.temperature)[0]
+            if self.critic is not None:
+                hidden = self.policy.hidden(tokens[:, :-1]) if self.critic.body is None else None
+                own[place[rows], 1, :width] = self.critic(tokens[:, :-1], hidden)
+        every = self.here.gather(own, owner) * batch.mask[:, None]
+        return replace(
+            batch,
+            ref_logprobs=every[:, 0] if self.reference is not None else None,
+            values=every[:, 1] if self.critic is not None else None,
+        )
+
+    def _chunks(
+        self, batch: RolloutBatch, advantages: Tensor, targets: Tensor | None, rows: Tensor
+    ) -> tuple[list[_Chunk], float, float, bool]:
+        """This process's sequences of a mini-batch; tokens and divisor of the whole mini-batch; whether it has a gradient."""
+        lengths = batch.lengths[rows]
+        weight, divisor = losses.AVERAGES[self.algorithm.average](lengths, self.settings.longest)
+        totals = _totals(batch.mask[rows])
+        # Short sequences first: little of a chunk is padding, and every size-th makes a share like the others.
+        order = totals.argsort(stable=True)
+        if self.algorithm.skips_zero_advantages:
+            order = order[((advantages[rows] * batch.mask[rows]) != 0).any(1)[order]]
+        chunks = []
+        for inside in order[self.here.rank :: self.here.size].split(CHUNK):
+            if not len(inside):
+                break
+            index, time = rows[inside], int(totals[inside].max())
+
+            def cut(column: Tensor | None, index: Tensor = index, width: int = time - 1) -> Tensor | None:
+                return None if column is None else column[index, :width].float()
+
+            own = cut(advantages) if advantages.shape[1] > 1 else advantages[index].float()
+            chunks.append(
+                _Chunk(
+                    batch.tokens[index, :time],
+                    batch.mask[index, : time - 1],
+                    batch.logprobs[index, : time - 1],
+                    own if own is not None else advantages,
+                    None if weight is None else weight[inside, None],
+                    cut(batch.ref_logprobs),
+                    cut(batch.values),
+                    cut(targets),
+                )
+            )
+        return chunks, max(float(lengths.sum()), 1.0), divisor, len(order) > 0
+
+    def _step(self, chunks: list[_Chunk], tokens: float, divisor: float) -> dict[str, float]:
+        """One optimiser step on a mini-batch of `tokens` written tokens."""
+        modules: dict[nn.Module, torch.optim.Optimizer] = {self.policy: self.optimizer}
+        if self.critic is not None and self.critic_optimizer is not None:
+            modules[self.critic] = self.critic_optimizer
+        for optimizer in modules.values():
+            optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {"loss": 0.0, "clipped": 0.0, **self._extras()}
+        for chunk in chunks:
+            loss, parts = self._loss(chunk, tokens, divisor)
+            loss.backward()
+            sums["loss"] += loss.item()
+            for name, value in parts.items():
+                sums[name] += float(value)
+        for module in modules:
+            self.here.sum_gradients(module)
+        norms = {m: torch.nn.utils.clip_grad_norm_(m.parameters(), self.settings.max_grad_norm).item() for m in modules}
+        totals = dict(zip(sums, self.here.sum(list(sums.values())), strict=True))
+        stats = {"loss": totals.pop("loss"), "grad_norm": norms[self.policy], **totals}
+        if not all(map(math.isfinite, [stats["loss"], *norms.values()])):
+            raise EdgewiseError(
+                f"the loss became {stats['loss']} and the norm of the gradient {max(norms.values(), key=_badness)};"
+                " a lower learning_rate or max_grad_norm may help"
+            )
+        for optimizer in modules.values():
+            optimizer.step()
+        return stats
+
+    def _extras(self) -> dict[str, float]:
+        names = {
+            "reference_kl": self.algorithm.kl > 0,
+            "entropy": self.algorithm.entropy != 0,
+            "value_loss": self.critic is not None,
+        }
+        return {name: 0.0 for name, there in names.items() if there}
+
+    def _loss(self, chunk: _Chunk, tokens: float, divisor: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """This chunk's part of the mini-batch's loss, and of its statistics."""
+        a = self.algorithm
+        new, hidden, scores = _forward(self.policy, chunk.tokens, self.settings.temperature)
+        surrogate, ratio = a.policy_loss(new, chunk.old, chunk.advantage, chunk.mask)
+        parts: dict[str, Tensor] = {}
+        if a.kl and chunk.ref is not None:
+            divergence = losses.kl(new, chunk.ref, a.kl_estimator)
+            surrogate = surrogate + a.kl * divergence
+            parts["reference_kl"] = (divergence.detach() * chunk.mask).sum() / tokens
+        weighted = surrogate * chunk.mask
+        loss = (weighted if chunk.weight is None else weighted * chunk.weight).sum() / divisor
+        if a.entropy:
+            entropy = (losses.entropy(scores) * chunk.mask).sum() / tokens
+            loss, parts["entropy"] = loss - a.entropy * entropy, entropy.detach()
+        if self.critic is not None and a.critic is not None and chunk.values is not None and chunk.targets is not None:
+            values = self.critic(chunk.tokens[:, :-1], hidden)
+            error = (losses.value_loss(values, chunk.values, chunk.targets, a.critic.clip) * chunk.mask).sum() / tokens
+            loss, parts["value_loss"] = loss + a.critic.coefficient * error, error.detach()
+        with torch.no_grad():
+            low, high = a.clip or (math.inf, math.inf)
+            outside = ((ratio < 1 - low) | (ratio > 1 + high)) & chunk.mask.bool()
+            parts["clipped"] = outside.sum() / tokens
+        return loss, parts
 
 
-def update(
-    model: Decoder,
-    optimizer: torch.optim.Optimizer,
-    samples: list[Sample],
-    advantages: npt.NDArray[np.float64],
-    clip: tuple[float, float],
-    max_grad_norm: float,
-    epochs: int = 1,
-    temperature: float = 1.0,
-    here: World = ALONE,
-) -> dict[str, float]:
-    """`epochs` optimiser steps on one batch; `advantages` is (groups, rollouts).
-
-    Groups without advantage have no gradient: they count in the mean over tokens but are not computed. Processes that are
-    given the same batch share its sequences out and end with the same weights.
-    """
-    tokens = sum(len(c) for sample in samples for c in sample.completions)
-    flat = [
-        (sample.prompt, c, lp, float(a))
-        for sample, row in zip(samples, advantages, strict=True)
-        for c, lp, a in zip(sample.completions, sample.logprobs, row, strict=True)
-        if a != 0
-    ]
-    if not flat:
-        return {"loss": 0.0, "grad_norm": 0.0, "clipped": 0.0}
-    # Short sequences first, in chunks: little of a chunk is padding, and every size-th makes a share like the others.
-    flat.sort(key=lambda item: len(item[0]) + len(item[1]))
-    mine = flat[here.rank :: here.size]
-    device = next(model.parameters()).device
-    chunks = [[part.to(device) for part in _pack(mine[begin : begin + CHUNK])] for begin in range(0, len(mine), CHUNK)]
-    loss = clipped = 0.0
-    norm = torch.zeros(())
-    for _ in range(epochs):
-        optimizer.zero_grad(set_to_none=True)
-        loss = clipped = 0.0
-        for sequences, old, counted, weights in chunks:
-            new = sequence_logprobs(model, sequences, temperature)
-            part = clipped_loss(new, old, weights, counted, *clip, tokens)
-            part.backward()
-            loss += part.item()
-            with torch.no_grad():
-                ratio = (new - old).exp()
-                outside = ((ratio < 1 - clip[0]) | (ratio > 1 + clip[1])) & counted.bool()
-                clipped += float(outside.sum()) / tokens
-        here.sum_gradients(model)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-        optimizer.step()
-    loss, clipped = here.sum([loss, clipped])
-    return {"loss": loss, "grad_norm": norm.item(), "clipped": clipped}
+def mini_batches(group: Tensor, count: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+    """Rows of `count` mini-batches of whole groups, shuffled if there are several; (n,) int64 each, none empty."""
+    if count == 1:
+        yield torch.arange(len(group), device=group.device)
+        return
+    names, place = torch.unique(group, return_inverse=True)
+    device = "cpu" if generator is None else generator.device
+    shuffled = torch.randperm(len(names), generator=generator, device=device).to(group.device)
+    for part in shuffled.tensor_split(min(count, len(names))):
+        yield torch.isin(place, part).nonzero()[:, 0]
 
 
-def _pack(flat: list[tuple[list[int], list[int], list[float], float]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Left-aligned sequences (rows, time), old log-probabilities and completion mask (rows, time - 1), advantages (rows,)."""
-    time = max(len(prompt) + len(completion) for prompt, completion, *_ in flat)
-    sequences = np.zeros((len(flat), time), np.int64)
-    old = np.zeros((len(flat), time - 1), np.float32)
-    counted = np.zeros((len(flat), time - 1), np.float32)
-    for i, (prompt, completion, logprobs, _) in enumerate(flat):
-        begin, end = len(prompt), len(prompt) + len(completion)
-        sequences[i, :begin], sequences[i, begin:end] = prompt, completion
-        old[i, begin - 1 : end - 1] = logprobs
-        counted[i, begin - 1 : end - 1] = 1.0
-    advantages = torch.tensor([advantage for *_, advantage in flat])
-    return torch.from_numpy(sequences), torch.from_numpy(old), torch.from_numpy(counted), advantages
+def _forward(model: Decoder, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probabilities of tokens[:, 1:] (n, t - 1), hidden states and scaled logits of the places before them."""
+    hidden = model.hidden(tokens[:, :-1])
+    scores = model.logits(hidden) / temperature
+    nats = F.cross_entropy(scores.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    return -nats.view(len(tokens), -1), hidden, scores
+
+
+def _totals(mask: Tensor) -> Tensor:
+    """Tokens of each sequence up to the last written one, (N,) int64, from the mask (N, T - 1)."""
+    return mask.shape[1] + 1 - mask.flip(1).argmax(1)
+
+
+def _adamw(module: nn.Module, rate: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(module.parameters(), lr=rate, betas=BETAS, weight_decay=0.0, fused=True)
+
+
+def _explained(values: Tensor, targets: Tensor, mask: Tensor) -> float:
+    """1 - Var(R - V) / Var(R) over the written tokens; 0 where R does not vary."""
+    inside = mask.bool()
+    target, value = targets[inside].double(), values[inside].double()
+    spread = target.var(correction=0)
+    return float(1 - (target - value).var(correction=0) / spread) if spread > 1e-12 else 0.0
+
+
+def _badness(value: float) -> float:
+    return math.inf if math.isnan(value) else value

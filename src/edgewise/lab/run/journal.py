@@ -1,8 +1,9 @@
-"""metrics.jsonl and its kin: one JSON object a line, cut back to the checkpoint on resume."""
+"""Journals of a run (metrics.jsonl and its kin): one JSON object a line, cut back to the checkpoint on resume."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,25 @@ from edgewise.errors import CheckpointError, EdgewiseError
 
 
 class Journal:
-    """Appends lines; each line carries the `step` it belongs to."""
+    """Lines appended to a file; each carries the `step` it belongs to."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def append(self, values: dict[str, Any]) -> None:
-        line = json.dumps(values, allow_nan=False) + "\n"
+        """Add one line.
+
+        Raises:
+            EdgewiseError: the file cannot be written, or a value is not a finite number.
+        """
+        try:
+            line = json.dumps(values, allow_nan=False) + "\n"
+        except ValueError as error:
+            bad = sorted(name for name, value in values.items() if not _is_json(value))
+            raise EdgewiseError(
+                f"a line of {self.path.name} at step {values.get('step')} has values that are no finite numbers:"
+                f" {', '.join(bad)}; the run has diverged, and checkpoints before this step are kept"
+            ) from error
         try:
             with self.path.open("a") as file:
                 file.write(line)
@@ -27,11 +40,40 @@ class Journal:
                 " from the last checkpoint"
             ) from error
 
-    def rewind(self, step: int) -> None:
-        """Forget lines after `step`, and a last line that a kill left half-written."""
+    def sync(self) -> None:
+        """Flush to disk: what a checkpoint relies on must not be lost where the checkpoint is not."""
         if self.path.exists():
-            kept = [json.dumps(line) for line in read(self.path) if line["step"] <= step]
-            write_atomic(self.path, "".join(line + "\n" for line in kept).encode())
+            with self.path.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def rewind(self, step: int, every: int = 0) -> None:
+        """Cut lines after `step`, and a last line that a kill left half-written.
+
+        Args:
+            step: of the checkpoint that the run goes on from.
+            every: steps between lines; 0: unknown. The lines up to `step` must then be there.
+
+        Raises:
+            CheckpointError: a line before the last is damaged, or lines are missing.
+        """
+        lines = read(self.path) if self.path.exists() else []
+        if not all(isinstance(line.get("step"), int) for line in lines):
+            raise CheckpointError(
+                f"{self.path} has lines without a step; restore the file, or start anew in another folder"
+            )
+        kept = [line for line in lines if line["step"] <= step]
+        last = kept[-1]["step"] if kept else 0
+        if every and step - last >= every:
+            raise CheckpointError(
+                f"{self.path} ends at step {last}, the newest checkpoint is of step {step}; restore the file, or start anew in"
+                " another folder"
+            )
+        if len(kept) < len(lines) or (self.path.exists() and not _whole(self.path)):
+            write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+    def clear(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -41,7 +83,10 @@ def read(path: Path) -> list[dict[str, Any]]:
         CheckpointError: an earlier line is damaged; the message names the file and the line.
     """
     lines = []
-    *whole, last = path.read_bytes().split(b"\n")
+    try:
+        *whole, last = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     for number, line in enumerate(whole, start=1):
         value = _object(line)
         if value is None:
@@ -61,3 +106,20 @@ def _object(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _whole(path: Path) -> bool:
+    """Whether the file ends with a line's end."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(-1, os.SEEK_END)
+        return not size or file.read(1) == b"\n"
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True

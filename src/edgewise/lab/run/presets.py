@@ -35,8 +35,12 @@ def read_stage(kind: type[T], path: Path) -> T:
         if not isinstance(name, str):
             raise ConfigError(f"preset must be one of {', '.join(names())}, got {name!r}")
         before = preset(name)
+        sizes = before.pop("model")
         # A base has its own sizes.
-        sizes = {} if values.get("base") else {**before.pop("model"), **values.pop("model", {})}
-        before.pop("model", None)
-        values = {**before, **({"model": sizes} if sizes else {}), **values}
+        if not values.get("base"):
+            own = values.pop("model", {})
+            if not isinstance(own, dict):
+                raise ConfigError(f"model must be a mapping of sizes, got {own!r}")
+            before["model"] = {**sizes, **own}
+        values = {**before, **values}
     return from_dict(kind, values)

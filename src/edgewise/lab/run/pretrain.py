@@ -13,19 +13,22 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.model import ModelConfig
-from edgewise.lab.model.checkpoints import RunFolder, find, read_state, read_tensors, restore_optimizer
+from edgewise.lab.model.checkpoints import optimizer_tensors, read_state, read_tensors, restore_optimizer
 from edgewise.lab.model.packed import Objective, Pack
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.model.tokenizer import Tokenizer
-from edgewise.lab.run.config import claim
-from edgewise.lab.run.corpus import LOSSES, Corpus, packs
+from edgewise.lab.run.config import Above, Count, Fraction, NotNegative, Seed, Size, validate
+from edgewise.lab.run.corpus import Corpus, packs
+from edgewise.lab.run.folder import RunCheckpoints, load_policy, require_finite, run_folder
 from edgewise.lab.run.interrupts import stopping
 from edgewise.lab.run.journal import Journal
 from edgewise.lab.run.parallel import World, world
@@ -50,39 +53,43 @@ class PretrainConfig:
     """Arguments of the task's `demonstrations`: ranges, contexts, mixtures."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Sizes of a fresh model."""
-    loss: str = "completion"
+    loss: Literal["completion", "text"] = "completion"
     """"completion": only completions count; "text": prompts too."""
-    steps: int = 3000
-    tokens: int = 2048
+    steps: Count = 3000
+    tokens: Count = 2048
     """Tokens of a pack: what is computed at once."""
-    accumulate: int = 1
+    accumulate: Count = 1
     """Packs of a step, over all processes; a step trains on tokens x accumulate."""
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-4
-    warmup: float = 0.05
+    learning_rate: Above = 1e-3
+    final_learning_rate: NotNegative = 1e-4
+    warmup: Fraction = 0.05
     """Share of the steps."""
-    weight_decay: float = 0.01
-    clip: float = 1.0
+    weight_decay: NotNegative = 0.01
+    clip: Above = 1.0
     """Largest norm of the gradient."""
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     """"auto": the GPU if there is one; "cpu"; "cuda"."""
-    precision: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """"float32"; "bfloat16": autocast, the weights stay float32; "auto": bfloat16 on a GPU."""
-    compile: str = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
     """"on" or "off"; "auto": on a GPU."""
-    data_workers: int = 0
+    data_workers: Size = 0
     """Processes that make text ahead; 0: none."""
-    seed: int = 0
-    save_every: int = 500
+    seed: Seed = 0
+    save_every: Count = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "tokens", "accumulate", "save_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        choices = {"loss": LOSSES, "precision": ("auto", "float32", "bfloat16"), "compile": ("auto", "on", "off")}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} must be one of {', '.join(allowed)}, got '{getattr(self, name)}'")
+        validate(self)
+        if self.model.vocab_size:
+            raise ConfigError("model.vocab_size follows from the task's vocabulary; leave it out")
+        if not self.task:
+            if not self.base:
+                raise ConfigError("task is empty, and there is no base whose task could be taken; name a task")
+            if self.task_options:
+                raise ConfigError(
+                    "task_options are given, but no task: the base's task is taken with its own options; name the task, or leave"
+                    " the options out"
+                )
 
     @property
     def planned_tokens(self) -> int:
@@ -151,11 +158,7 @@ class _Stage:
             config.seed,
             self.policy.pictures,
         )
-        # Claimed only now: settings that do not work leave no folder behind.
-        if here.leads:
-            claim(out, config)
-        here.wait()
-        self.folder, self.journal = RunFolder(out), Journal(out / "metrics.jsonl")
+        self.checkpoints, self.journal = RunCheckpoints(out), Journal(out / "metrics.jsonl")
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=config.learning_rate,
@@ -169,14 +172,22 @@ class _Stage:
         if config.compile == "on" or (config.compile == "auto" and gpu):
             objective.compile()
         self.objective = here.wrap(objective)
-        self.step = self.folder.latest(self._load) or 0
+        self.step = 0
 
     def run(self, progress: Progress | None) -> Path:
+        """Train to the end, from the newest checkpoint if there is one."""
+        # Claimed only now: settings that do not work leave no folder behind.
+        with run_folder(self.out, self.config, self.config.base, self.here.leads):
+            self.here.wait()
+            self.step = self.checkpoints.latest(self._load) or 0
+            return self._run(progress)
+
+    def _run(self, progress: Progress | None) -> Path:
         config, here = self.config, self.here
         if here.leads:
-            self.journal.rewind(self.step)
+            self._rewind()
         if self.step >= config.steps:
-            return self.folder.steps()[-1]
+            return self.checkpoints.steps()[-1]
         mine = [
             step * config.accumulate + part
             for step in range(self.step, config.steps)
@@ -210,13 +221,14 @@ class _Stage:
                     if progress is not None:
                         progress({**line, "steps": config.steps})
                 if here.leads and (self.step % config.save_every == 0 or last or stopped):
-                    self.folder.save(self.step, self.policy, self.optimizer, {})
+                    self.journal.sync()
+                    self.checkpoints.save(self.step, self._write)
                 if stopped and not last:
                     # torchrun ends all processes once one has left: not before the step is on disk.
                     here.wait()
                     raise KeyboardInterrupt
         here.wait()
-        return self.folder.steps()[-1]
+        return self.checkpoints.steps()[-1]
 
     def _update(self, parts: list[Pack], rate: float, stop: bool) -> tuple[float, float, bool]:
         """One optimiser step: loss a token, norm of the gradient, whether any process was asked to stop."""
@@ -239,7 +251,7 @@ class _Stage:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip).item()
         loss_mean = total / max(counted, 1.0)
         if not (math.isfinite(loss_mean) and math.isfinite(norm)):
-            kept = self.folder.steps()
+            kept = self.checkpoints.steps()
             where = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was written before it"
             raise EdgewiseError(
                 f"the loss became {loss_mean} (norm of the gradient {norm}) at step {self.step + 1}; {where};"
@@ -251,6 +263,18 @@ class _Stage:
     def _loss(self, part: Pack) -> Tensor:
         with torch.autocast(self.here.device.type, torch.bfloat16, enabled=self.half):
             return self.objective(part)
+
+    def _rewind(self) -> None:
+        if self.step == 0:
+            self.journal.clear()
+        else:
+            self.journal.rewind(self.step, every=LOG_EVERY)
+
+    def _write(self, folder: Path) -> None:
+        require_finite(self.model, f"step {self.step} of {self.out}")
+        self.policy.save(folder)
+        save_file(optimizer_tensors(self.optimizer), folder / "optimizer.safetensors")
+        write_json(folder / "state.json", {"step": self.step})
 
     def _load(self, path: Path) -> int:
         # Everything is read before anything changes: a damaged part must not leave half a state.
@@ -269,7 +293,7 @@ def starting_policy(config: PretrainConfig) -> Policy:
     sizes = {f.name: getattr(config.model, f.name) for f in fields(ModelConfig) if f.name != "vocab_size"}
     if not config.base:
         return Policy.fresh({"name": config.task, "options": config.task_options}, sizes, config.seed)
-    base = Policy.load(find(config.base))
+    base = load_policy(config.base)
     if config.model != ModelConfig():
         own = base.model.config
         other = [

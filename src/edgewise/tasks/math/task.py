@@ -22,8 +22,8 @@ from edgewise.tasks.base import (
     sample_distinct,
     tasks,
 )
+from edgewise.tasks.bounded import MEMORY, SECONDS, Worker, shared_worker
 from edgewise.tasks.math.compare import Comparison, compare
-from edgewise.tasks.math.grader import MEMORY, SECONDS, shared_worker
 from edgewise.tasks.math.records import (
     COLUMNS,
     LoadReport,
@@ -37,6 +37,7 @@ from edgewise.tasks.math.records import (
 from edgewise.tasks.quantities import clean, read_quantity
 
 PROMPT = "{problem}\n\nReason step by step, and put the final answer within \\boxed{}."
+EXPRESSIONS = Path(__file__).with_name("expressions.py")
 SETTINGS = ("level", "subject")
 Category = Literal["level", "subject", "level and subject", "none"]
 Unparsed = Literal["keep", "exclude", "refuse"]
@@ -110,7 +111,7 @@ class Math(Task):
         if "{problem}" not in prompt:
             raise ConfigError(f"the prompt must contain {{problem}} where the text goes, got {prompt!r}")
         self.prompt, self.category, self.grader = prompt, category, grader
-        self._worker = shared_worker(seconds, memory) if grader == "math-verify" else None
+        self._worker = math_worker(seconds, memory) if grader == "math-verify" else None
         self._unparsed, self._conflicts = unparsed, conflicts
         self._compare = lru_cache(maxsize=100_000)(self._compare_now)
         given = {"problem": problem, "answer": answer, "solution": solution, "level": level, "subject": subject}
@@ -262,6 +263,11 @@ class Math(Task):
             return False
         reply = self._worker.ask({"gold": gold, "answer": answer})
         return None if reply.get("error") in ("limit", "worker") else bool(reply.get("correct"))
+
+
+def math_worker(seconds: float = SECONDS, memory: int = MEMORY) -> Worker:
+    """The worker of this process that compares expressions by math-verify."""
+    return shared_worker(EXPRESSIONS, "math_verify", "math", seconds, memory)
 
 
 def _number(level: str) -> float | None:

@@ -1,4 +1,4 @@
-"""A stage of training on several GPUs: torchrun does it as the command would, and is watched from here."""
+"""A stage of training on several GPUs: the command under torchrun, and progress from its journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 600
 """Seconds that a step in hand may take after a stop, before torchrun ends it."""
 
 
-def on_several(
+def run_processes(
     kind: str,
     config: Any,
     folder: Path,
@@ -39,7 +39,7 @@ def on_several(
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *launcher, "-m", "edgewise.cli", kind, str(settings), str(folder)]
     environment = {**os.environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(PATIENCE)}
-    asked = False
+    stopping = False
     with (
         output.open("w") as log,
         subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment) as process,
@@ -50,11 +50,11 @@ def on_several(
             lines = read(journal) if journal.exists() else []
             if lines:
                 report(lines[-1]["step"])
-            if stopped() and not asked:
+            if stopped() and not stopping:
                 # torchrun passes it on, and each process saves the step in hand.
                 process.send_signal(signal.SIGTERM)
-                asked = True
-    if process.returncode and not asked:
+                stopping = True
+    if process.returncode and not stopping:
         tail = " | ".join(output.read_text(errors="replace").split("\n")[-6:]).strip(" |")
         raise EdgewiseError(f"{kind} in {processes} processes failed, see {output}: {tail}")
     return process.returncode == 0

@@ -1,4 +1,4 @@
-"""Equality of two expressions by math-verify in a worker process of bounded time and memory."""
+"""Requests to a worker process of bounded time and memory, which is replaced when it hangs."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from typing import Any
 
 from edgewise.errors import ConfigError, TaskError
 
-SCRIPT = Path(__file__).with_name("worker.py")
+SCRIPT = Path(__file__).with_name("bounded_process.py")
 SECONDS = 2.0
 MEMORY = 1 << 30
-"""Bytes that one comparison may use beyond what the worker uses idle."""
+"""Bytes of one request beyond those of the idle process."""
 START = 120.0
-"""Seconds for the first import of math-verify on a busy machine."""
+"""Seconds for the first import of the package on a busy machine."""
 MARGIN = 10.0
 
 
 class Worker:
-    """Process that compares expressions; started at the first request, replaced when it fails.
+    """Process that answers requests; started at the first one, replaced when it fails.
 
     Safe to use from several threads; a forked process starts a worker of its own.
 
     Args:
-        seconds: wall-clock time of one comparison, > 0.
-        memory: bytes of one comparison, > 0.
+        computation: file with `prepare()` and `compute(request)`, loaded by the process without this package.
+        package: package that it imports.
+        extra: extra of this package that installs it.
+        seconds: processor time of one request, > 0; the wall-clock time is limited to five times that.
+        memory: bytes of one request beyond those of the idle process, > 0.
 
     Raises:
-        ConfigError: math-verify is not installed.
+        ConfigError: the package is not installed, or a limit is not above 0.
     """
 
-    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY):
-        if importlib.util.find_spec("math_verify") is None:
-            raise ConfigError(
-                "grading of expressions needs math-verify: pip install 'edgewise[math]', or grader='plain' for a data set"
-                " whose answers are plain numbers"
-            )
+    def __init__(self, computation: Path, package: str, extra: str, *, seconds: float = SECONDS, memory: int = MEMORY):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"{package} is not installed: pip install 'edgewise[{extra}]'")
         if not (seconds > 0 and memory > 0):
-            raise ConfigError(f"the limits of the grader must be above 0, got {seconds} seconds and {memory} bytes")
-        self.seconds, self.memory = seconds, memory
+            raise ConfigError(f"the limits of a worker must be above 0, got {seconds} seconds and {memory} bytes")
+        self.computation, self.seconds, self.memory = computation, seconds, memory
         self.failures = 0
-        """Comparisons that exceeded the limits."""
+        """Requests that exceeded the limits."""
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._lock = threading.Lock()
@@ -67,14 +67,14 @@ class Worker:
                 try:
                     process.stdin.write(line)
                     process.stdin.flush()
-                    answer = json.loads(self._line(self.seconds + MARGIN))
+                    answer = json.loads(self._line(5 * self.seconds + MARGIN))
                 except (OSError, ValueError):
                     self.close()
                     continue
                 self.failures += answer.get("error") == "limit"
                 return answer
         self.failures += 1
-        return {"correct": False, "parsed": False, "error": "worker"}
+        return {"error": "worker"}
 
     def close(self) -> None:
         """End the process."""
@@ -93,7 +93,7 @@ class Worker:
             self.close()
             self._buffer, self._owner = b"", os.getpid()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", str(SCRIPT), str(self.seconds), str(self.memory)],
+                [sys.executable, "-P", str(SCRIPT), str(self.computation), str(self.seconds), str(self.memory)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -104,7 +104,7 @@ class Worker:
                 self._line(START)
             except OSError as error:
                 self.close()
-                raise TaskError(f"the worker that grades with math-verify did not start: {error}") from error
+                raise TaskError(f"the process of {self.computation.name} did not start: {error}") from error
         return self._process
 
     def _line(self, seconds: float) -> bytes:
@@ -122,12 +122,16 @@ class Worker:
         return line
 
     def __repr__(self) -> str:
-        return f"Worker(seconds={self.seconds}, memory={self.memory}, failures={self.failures})"
+        return (
+            f"Worker({self.computation.name}, seconds={self.seconds}, memory={self.memory}, failures={self.failures})"
+        )
 
 
-@lru_cache(maxsize=8)
-def shared_worker(seconds: float = SECONDS, memory: int = MEMORY) -> Worker:
-    """The worker of this process with these limits: all tasks use one."""
-    worker = Worker(seconds, memory)
+@lru_cache(maxsize=16)
+def shared_worker(
+    computation: Path, package: str, extra: str, seconds: float = SECONDS, memory: int = MEMORY
+) -> Worker:
+    """The worker of this process with these settings, ended with the process; all tasks use one."""
+    worker = Worker(computation, package, extra, seconds=seconds, memory=memory)
     atexit.register(worker.close)
     return worker

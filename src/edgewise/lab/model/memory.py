@@ -1,0 +1,140 @@
+"""Memory that an RL step needs, estimated before it starts, and the smaller setting that fits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from edgewise.errors import ConfigError
+from edgewise.lab.model.config import ModelConfig
+from edgewise.lab.model.decoder import Decoder
+from edgewise.lab.model.vocabulary import CHUNK_LOGITS
+
+PROCESS = 350 << 20
+"""Python, torch and their libraries."""
+ADAM, FLOAT = 2, 4
+KEPT_PER_LAYER = 4
+"""Activations of a layer that the backward pass reads, in units of hidden_size, besides those of attention and MLP."""
+
+
+@dataclass(frozen=True)
+class StepSize:
+    """Sizes of an RL step that decide its memory.
+
+    Args:
+        rows: completions that are sampled at once.
+        longest: tokens of the longest sequence, prompt and completion.
+        micro_tokens: tokens whose activations are held at once in the update.
+        copies: copies of the model besides the policy: a reference, a critic with its own network.
+        recompute: activation checkpointing.
+    """
+
+    rows: int
+    longest: int
+    micro_tokens: int
+    copies: int = 0
+    recompute: bool = False
+
+
+def parameters_count(config: ModelConfig) -> int:
+    """Number of parameters of a decoder, without making one."""
+    with torch.device("meta"):
+        return Decoder(config, None).parameters_count
+
+
+def step_bytes(config: ModelConfig, size: StepSize) -> dict[str, int]:
+    """Bytes of each part of a step in float32: what stays, and the larger of sampling and update.
+
+    The estimate is meant to be within a third of the peak; it holds for plain AdamW.
+    """
+    weights = FLOAT * parameters_count(config)
+    heads = (config.num_attention_heads + 2 * config.num_key_value_heads) * config.head_dim
+    cache = (
+        2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * size.rows * size.longest * FLOAT
+    )
+    # Scores, their exponentials and the cumulated probabilities in float64.
+    sampling = cache + 4 * size.rows * config.vocab_size * FLOAT
+    layer = KEPT_PER_LAYER * config.hidden_size + 2 * heads + 4 * config.intermediate_size
+    kept = config.num_hidden_layers * config.hidden_size + layer if size.recompute else config.num_hidden_layers * layer
+    chunk = min(CHUNK_LOGITS, size.micro_tokens * config.vocab_size)
+    # The gradients of the embeddings and of the head are each as large as the matrix before they are added up.
+    table = 2 * config.vocab_size * config.hidden_size
+    update = weights + FLOAT * (size.micro_tokens * kept + 3 * chunk + table)
+    return {
+        "process": PROCESS,
+        "parameters": (1 + size.copies) * weights,
+        "optimizer": ADAM * weights,
+        "step": max(sampling, update),
+    }
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Memory that is free for this process: of the GPU, or of the machine and its control group; None where unknown."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    found = [_meminfo(), _control_group()]
+    known = [value for value in found if value is not None]
+    return min(known) if known else None
+
+
+def check_memory(config: ModelConfig, size: StepSize, device: torch.device, available: int | None = None) -> None:
+    """Refuse a step that does not fit.
+
+    Args:
+        config: the model.
+        size: the step.
+        device: where it runs.
+        available: bytes; by default what `available_bytes` finds.
+
+    Raises:
+        ConfigError: the estimate is above what is available; the message has both numbers and a setting that fits.
+    """
+    free = available_bytes(device) if available is None else available
+    needed = sum(step_bytes(config, size).values())
+    if free is None or needed <= free:
+        return
+    parts = ", ".join(f"{name} {_gigabytes(value)}" for name, value in step_bytes(config, size).items())
+    raise ConfigError(
+        f"a step needs about {_gigabytes(needed)} of memory ({parts}), {_gigabytes(free)} are free; {_smaller(config, size, free)}"
+    )
+
+
+def _smaller(config: ModelConfig, size: StepSize, free: int) -> str:
+    """The first setting that fits, of those that cost little to those that cost most."""
+    from dataclasses import replace
+
+    fewer = [replace(size, micro_tokens=max(size.micro_tokens // cut, 1)) for cut in (2, 4, 8, 16)]
+    fewer += [replace(smaller, recompute=True) for smaller in (size, *fewer)]
+    fewer += [replace(fewer[-1], rows=max(size.rows // cut, 1)) for cut in (2, 4, 8, 16)]
+    for smaller in fewer:
+        if sum(step_bytes(config, smaller).values()) <= free:
+            words = [f"micro_batch_tokens: {smaller.micro_tokens}"] if smaller.micro_tokens != size.micro_tokens else []
+            words += ["recompute: true"] if smaller.recompute and not size.recompute else []
+            words += [f"prompts x rollouts of at most {smaller.rows}"] if smaller.rows != size.rows else []
+            return f"{' with '.join(words)} would fit"
+    return "no setting fits: use a smaller model or a larger machine"
+
+
+def _meminfo() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None)
+
+
+def _control_group() -> int | None:
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        inactive = Path("/sys/fs/cgroup/memory.stat").read_text().split("inactive_file ")[1].split()[0]
+    except (OSError, ValueError, IndexError):
+        return None
+    return None if limit == "max" else max(int(limit) - used + int(inactive), 0)
+
+
+def _gigabytes(value: int) -> str:
+    return f"{value / 1e9:.1f} GB"

@@ -1,0 +1,112 @@
+"""Settings of RL runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from edgewise.allocation import Allocation, make_allocation
+from edgewise.errors import ConfigError
+from edgewise.lab.rl.algorithms import ALGORITHMS, Algorithm
+from edgewise.lab.run.config import Above, Count, Seed, Size, validate
+from edgewise.tasks import make_reward
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """The prompts that can be selected."""
+
+    size: Count = 1000
+    seed: Seed = 0
+    difficulty: dict[str, Any] = field(default_factory=dict)
+    """Difficulty settings of the task."""
+    labels: Literal["task", "shuffled", "none"] = "task"
+    """"task": the problems' own categories; "shuffled": the same labels on the wrong prompts; "none"."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Held-out problems, and a fixed sample of the pool on which predictions are judged (its results are never observed)."""
+
+    problems: Count = 300
+    samples: Count = 2
+    """Rollouts of each held-out problem."""
+    seed: Seed = 1
+    every: Count = 10
+    """Steps between evaluations; the first is before training, the last after it."""
+    probe: Size = 128
+    """Prompts of the sample of the pool."""
+    probe_samples: Count = 8
+    """Rollouts of each of them."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class RLConfig:
+    """Settings of an RL run.
+
+    Example:
+        >>> RLConfig(algorithm=Algorithm.parse("ppo"), rollouts=1).algorithm.like
+        'ppo'
+    """
+
+    MOVED: ClassVar[dict[str, str]] = {"clip": "the algorithm's, such as algorithm: {like: dapo, clip: [0.2, 0.28]}"}
+
+    base: str = "opgraph"
+    """The checkpoint to start from: a folder, or the name of a shipped one."""
+    selector: str = "edge"
+    selector_options: dict[str, Any] = field(default_factory=dict)
+    gate: str | None = None
+    """"informative" with the uniform selector is dynamic sampling."""
+    gate_options: dict[str, Any] = field(default_factory=dict)
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    evaluation: EvalConfig = field(default_factory=EvalConfig)
+    steps: Count = 100
+    prompts: Count = 16
+    """Prompts a step."""
+    rollouts: Count = 8
+    """Rollouts a prompt; their mean where `allocation` gives each prompt its own number."""
+    allocation: str = "constant"
+    allocation_options: dict[str, Any] = field(default_factory=dict)
+    algorithm: Algorithm = field(default_factory=lambda: Algorithm.parse({"like": "dapo", "overlong": None}))
+    """A name of `edgewise.lab.rl.algorithms.ALGORITHMS`, or {like: NAME, ...} with what differs."""
+    reward: str = "strict"
+    """What a rollout is paid for: a kind of `tasks.rewards`, such as "outcome" or "process:0.2"."""
+    learning_rate: Above = 3e-4
+    epochs: Count = 1
+    """Passes over each batch."""
+    mini_batches: Count = 1
+    """Optimiser steps of a pass, each on its own share of the groups."""
+    max_grad_norm: Above = 1.0
+    temperature: Above = 1.0
+    max_new_tokens: Count = 32
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    """"cpu", "cuda" or "auto": the GPU if there is one. Small models are faster on a CPU."""
+    seed: Seed = 0
+    save_every: Count = 25
+
+    def __post_init__(self) -> None:
+        validate(self)
+        make_reward(self.reward)
+        if self.rollouts < 2 and self.algorithm.needs_groups:
+            single = ", ".join(name for name, row in ALGORITHMS.items() if not row.needs_groups)
+            raise ConfigError(
+                f"rollouts must be at least 2 with algorithm '{self.algorithm.like}', whose baseline is the mean of a group, got"
+                f" {self.rollouts}; with one rollout a prompt use one of {single}"
+            )
+        if self.prompts > self.pool.size:
+            raise ConfigError(
+                f"prompts must be at most the pool's size, got {self.prompts} prompts a step of {self.pool.size}"
+            )
+        if self.gate_options and self.gate is None:
+            raise ConfigError("gate_options are given, but no gate; name the gate or leave them out")
+        self.make_allocation()
+
+    def make_allocation(self) -> Allocation:
+        """How many rollouts each prompt of a batch gets."""
+        return make_allocation(self.allocation, **{"rollouts": self.rollouts, **self.allocation_options})

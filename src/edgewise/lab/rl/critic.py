@@ -1,0 +1,36 @@
+"""Value functions over the tokens of a completion."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from edgewise.lab.model.decoder import Decoder
+
+
+class ValueModel(nn.Module):
+    """V(s_t) of every prefix of a sequence: a linear head, on the policy's hidden states or on a network of its own.
+
+    Args:
+        policy: the decoder whose states are read ("head"), or whose weights the critic's network begins with ("own").
+        network: "head" or "own".
+    """
+
+    def __init__(self, policy: Decoder, network: Literal["head", "own"]):
+        super().__init__()
+        self.body = copy.deepcopy(policy) if network == "own" else None
+        weight = policy.model.embed_tokens.weight
+        self.head = nn.Linear(policy.config.hidden_size, 1, device=weight.device)
+        with torch.no_grad():
+            # Values of 0 at the start: the first advantages are returns.
+            self.head.weight.zero_()
+            self.head.bias.zero_()
+
+    def forward(self, prefixes: Tensor, hidden: Tensor | None) -> Tensor:
+        """Values (rows, time) of left-aligned tokens (rows, time); a head reads the policy's states (rows, time, hidden)."""
+        states = hidden if self.body is None else self.body.hidden(prefixes)
+        assert states is not None
+        return self.head(states.float())[..., 0]

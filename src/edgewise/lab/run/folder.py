@@ -1,0 +1,264 @@
+"""Run folders: claimed by one configuration, worked on by one process at a time, checkpoints complete, checksummed or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+
+from edgewise.checkpoint import write_json
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
+from edgewise.lab.model.checkpoints import find
+from edgewise.lab.model.policy import Policy
+from edgewise.lab.run.config import claim
+
+T = TypeVar("T")
+LOCK, ORIGIN, CHECKSUMS = ".lock", "origin.json", "checksums.json"
+CLAIMED = (LOCK, ORIGIN, "config.yaml")
+"""Files of a run that has no result yet."""
+
+
+@contextmanager
+def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> Iterator[None]:
+    """Claim and lock `out` for a run of `config`; an error before the first result leaves nothing behind.
+
+    Args:
+        out: made if it does not exist.
+        config: written to config.yaml, or compared with the one there.
+        base: the checkpoint that the run starts from; its weights must be those the run began with.
+        leads: whether this process writes the run's files; the others do nothing here.
+
+    Raises:
+        ConfigError: another process works there, or the folder holds results of another configuration or of other weights.
+    """
+    if not leads:
+        yield
+        return
+    new = not out.exists()
+    with _locked(out):
+        if new or not results(out):
+            # A claim without a result binds nobody: the file may have been corrected since.
+            for name in CLAIMED[1:]:
+                (out / name).unlink(missing_ok=True)
+        try:
+            claim(out, config)
+            if base:
+                _same_weights(out, base)
+            yield
+        except BaseException:
+            if not results(out):
+                for name in CLAIMED[1:]:
+                    (out / name).unlink(missing_ok=True)
+            raise
+        finally:
+            (out / LOCK).unlink(missing_ok=True)
+            if new and not any(out.iterdir()):
+                out.rmdir()
+
+
+def results(out: Path) -> bool:
+    """Whether a folder holds anything but a claim."""
+    return out.is_dir() and any(path.name not in CLAIMED for path in out.iterdir())
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Hold the lock of a folder; the system frees the lock of a process that dies."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = _acquire(out / LOCK)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {out}: {error.strerror}; choose another folder") from error
+    with file:
+        yield
+
+
+def _acquire(path: Path) -> Any:
+    if os.name != "posix":
+        return contextlib.nullcontext()
+    import fcntl
+
+    while True:
+        file = path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read(200).strip() or "another process"
+            file.close()
+            raise ConfigError(
+                f"{holder} works in {path.parent}; wait for its end, stop it, or choose another folder"
+            ) from error
+        # The holder before may have removed the file between opening and locking it: then the lock is on nothing.
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            file.truncate(0)
+            file.write(
+                f"process {os.getpid()} on {socket.gethostname()} (since {time.strftime('%Y-%m-%d %H:%M:%S')})\n"
+            )
+            file.flush()
+            return file
+        file.close()
+
+
+def _same_weights(out: Path, base: str) -> None:
+    origin, now = out / ORIGIN, {"base": base, "weights": fingerprint(find(base))}
+    if not origin.exists():
+        write_json(origin, now)
+        return
+    before = _read_json(origin)
+    if before.get("weights") != now["weights"]:
+        raise ConfigError(
+            f"{out} holds results of other weights: the checkpoint {base} has changed since; choose another folder or delete"
+            " this one"
+        )
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of a checkpoint's model: weights, architecture, tokenizer and task."""
+    digest = hashlib.sha256()
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "task.json"):
+        path = folder / name
+        if path.exists():
+            digest.update(f"{name} {_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def load_policy(base: str) -> Policy:
+    """The policy of a checkpoint, by folder or by the name of a shipped one, with its checksums and weights verified.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, a file is damaged, or a weight is not finite.
+    """
+    folder = find(base)
+    if (folder / CHECKSUMS).exists():
+        verify(folder)
+    policy = Policy.load(folder)
+    require_finite(policy.model, f"the checkpoint {folder}")
+    return policy
+
+
+def require_finite(module: torch.nn.Module, what: str) -> None:
+    """Refuse weights that are not numbers.
+
+    Raises:
+        CheckpointError: it names the first such tensor.
+    """
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f"{what} has weights that are not finite numbers, first in {name}; restore or train it anew"
+            )
+
+
+def verify(folder: Path) -> None:
+    """Compare the files of a checkpoint with its checksums.
+
+    Raises:
+        CheckpointError: a file is missing or differs, or there are no checksums.
+    """
+    if not (folder / CHECKSUMS).exists():
+        raise CheckpointError(f"{folder} is incomplete: it has no {CHECKSUMS}")
+    for name, expected in _read_json(folder / CHECKSUMS).items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(f"{path} is missing; restore it or start anew")
+        if _sha256(path) != expected:
+            raise CheckpointError(f"{path} is damaged: its checksum does not match; restore it or start anew")
+
+
+class RunCheckpoints:
+    """The checkpoints of one run: step_000100, step_000200, ...; only the newest `keep` stay."""
+
+    def __init__(self, root: Path, keep: int = 2):
+        self.root, self.keep = root / "checkpoints", keep
+
+    def steps(self) -> list[Path]:
+        """Checkpoints, oldest first."""
+        return sorted(p for p in self.root.glob("step_*") if re.fullmatch(r"step_\d+", p.name))
+
+    def save(self, step: int, write: Callable[[Path], None]) -> Path:
+        """Let `write(folder)` fill a temporary folder, add checksums, flush to disk and rename.
+
+        Raises:
+            CheckpointError: the disk is full, or the folder cannot be written; checkpoints written before stay.
+        """
+        target, temporary = self.root / f"step_{step:06d}", self.root / f".step_{step:06d}.tmp"
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            write(temporary)
+            write_json(
+                temporary / CHECKSUMS, {p.name: _sha256(p) for p in sorted(temporary.iterdir()) if p.name != CHECKSUMS}
+            )
+            for path in temporary.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            self._remove(target)
+            temporary.rename(target)
+        except (OSError, SafetensorError) as error:
+            # What is half-written would fill the disk that is full already.
+            shutil.rmtree(temporary, ignore_errors=True)
+            kept = self.steps()
+            before = f"{kept[-1]} is whole" if kept else "there is none before it"
+            raise CheckpointError(
+                f"cannot write the checkpoint of step {step} to {self.root}: {error}; {before}."
+                " Make room or fix the folder; the same command goes on from there"
+            ) from error
+        for old in self.steps()[: -self.keep]:
+            self._remove(old)
+        return target
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a checkpoint; under another name first, so that a kill in between leaves no half of it in the list."""
+        if folder.exists():
+            grave = folder.with_name(f".{folder.name}.old")
+            shutil.rmtree(grave, ignore_errors=True)
+            folder.rename(grave)
+            shutil.rmtree(grave)
+
+    def latest(self, load: Callable[[Path], T]) -> T | None:
+        """What `load(folder)` makes of the newest checkpoint that is whole; None if there is none.
+
+        Raises:
+            CheckpointError: there are checkpoints, but none can be read.
+        """
+        if self.root.is_dir():
+            for rest in self.root.glob(".step_*"):
+                shutil.rmtree(rest, ignore_errors=True)
+        problems = []
+        for folder in reversed(self.steps()):
+            try:
+                verify(folder)
+                return load(folder)
+            except (EdgewiseError, ValueError, KeyError, TypeError) as error:
+                problems.append(str(error) if isinstance(error, EdgewiseError) else f"{folder} is damaged ({error!r})")
+        if problems:
+            raise CheckpointError(f"no checkpoint under {self.root} can be read: {problems[0]}")
+        return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is missing or damaged: {error}; restore it or start anew") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} does not hold a JSON object; restore it or start anew")
+    return value

@@ -1,0 +1,37 @@
+"""Equality of expressions by math-verify; run by `bounded_process` in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def prepare() -> None:
+    """Build the parser's tables before the first fork."""
+    from math_verify import parse
+
+    parse("$\\frac{1}{2}$", parsing_timeout=None)
+
+
+def compute(request: dict[str, Any]) -> dict[str, Any]:
+    """Verdict on {"gold", "answer"}, or whether {"parse"} is an expression."""
+    from math_verify import parse, verify
+
+    def read(text: str) -> Any:
+        return parse(f"${text}$", fallback_mode="no_fallback", parsing_timeout=None)
+
+    if "parse" in request:
+        return {"parsed": bool(read(request["parse"]))}
+    gold, answer = read(request["gold"]), read(request["answer"])
+    correct = bool(gold and answer) and verify(gold, answer, allow_set_relation_comp=True, timeout_seconds=None)
+    if correct and far(gold[0], answer[0]):
+        correct = False
+    return {"correct": bool(correct), "gold_parsed": bool(gold), "parsed": bool(answer)}
+
+
+def far(gold: Any, answer: Any) -> bool:
+    """Whether two numbers differ by more than a millionth; math-verify rounds to six decimals, whatever the size."""
+    try:
+        x, y = complex(gold), complex(answer)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return False
+    return abs(x - y) > 1e-6 * max(abs(x), abs(y))
