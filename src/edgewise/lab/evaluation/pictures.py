@@ -32,6 +32,16 @@ class PictureCheck:
         return asdict(self)
 
 
+def blank_roller(held_out: Roller) -> Roller | None:
+    """A roller of up to 128 of the same problems, evenly spaced, with blank pictures; None if they have no pictures."""
+    chosen = _spread(held_out.problems)
+    if not chosen:
+        return None
+    return Roller(
+        held_out.policy, chosen, held_out.max_new_tokens, held_out.temperature, held_out.here, without_pictures=True
+    )
+
+
 def check_pictures(
     policy: Policy,
     problems: list[Problem],
@@ -51,11 +61,9 @@ def check_pictures(
         generator: source of the samples.
         here: the process.
     """
-    pictured = [problem for problem in problems if problem.images]
-    if not pictured:
+    chosen = _spread(problems)
+    if not chosen:
         return None
-    rows = np.unique(np.linspace(0, len(pictured) - 1, MOST).astype(int)).tolist()
-    chosen = [pictured[row] for row in rows]
     seen, blank = (
         evaluate(
             Roller(policy, chosen, max_new_tokens, temperature, here, without_pictures=without), samples, generator
@@ -63,3 +71,10 @@ def check_pictures(
         for without in (False, True)
     )
     return PictureCheck(len(chosen), seen, blank)
+
+
+def _spread(problems: list[Problem]) -> list[Problem]:
+    """Up to 128 of the problems that have pictures, evenly spaced."""
+    pictured = [problem for problem in problems if problem.images]
+    rows = np.unique(np.linspace(0, len(pictured) - 1, MOST).astype(int)).tolist() if pictured else []
+    return [pictured[row] for row in rows]

@@ -14,7 +14,9 @@ import torch
 from edgewise.batch import Batch
 from edgewise.curriculum import Curriculum
 from edgewise.errors import CheckpointError
+from edgewise.lab.evaluation.pictures import blank_roller
 from edgewise.lab.evaluation.rollouts import Rolled, Roller, evaluate, sorted_labels
+from edgewise.lab.model.vision import data_uri
 from edgewise.lab.rl.config import EvalConfig
 from edgewise.lab.run.journal import Journal, read
 from edgewise.tasks import Problem
@@ -58,6 +60,7 @@ class Monitor:
         self.config, self.problems = config, problems
         self.held_out, self.calibration, self.calibration_rows = held_out, calibration, calibration_rows
         self.here = held_out.here
+        self.blank = blank_roller(held_out)
         self.labels = np.array([problem.category for problem in problems])
         self.metrics, self.evals, self.samples = (
             Journal(out / f"{name}.jsonl") for name in ("metrics", "evals", "samples")
@@ -144,6 +147,7 @@ class Monitor:
         judged = evaluate(self.calibration, config.probe_samples, generator) if self.calibration is not None else None
         rows = np.arange(0, len(self.held_out.problems), max(len(self.held_out.problems) // TEXTS, 1))
         rolled = self.held_out.roll(rows, np.ones(len(rows), np.int64), generator)
+        blank = None if self.blank is None else evaluate(self.blank, 1, generator)
         if not self.here.leads:
             return
         predicted = curriculum.predict()
@@ -153,6 +157,7 @@ class Monitor:
                     "step": step,
                     "category": problem.category,
                     "prompt": problem.prompt,
+                    **({"images": [data_uri(image) for image in problem.images]} if problem.images else {}),
                     "completion": text,
                     "correct": verdict.correct,
                     "reason": verdict.reason,
@@ -163,6 +168,7 @@ class Monitor:
                 "step": step,
                 "rollouts": int(curriculum.metrics()["rollouts"]),
                 "accuracy": result.accuracy(),
+                **({} if blank is None else {"accuracy_without_pictures": blank.accuracy()}),
                 "by_category": result.by_category(),
                 "reasons": result.reasons,
                 "believed": (np.histogram(predicted, BINS, (0.0, 1.0))[0] / len(predicted)).round(5).tolist(),

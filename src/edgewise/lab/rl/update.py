@@ -285,7 +285,9 @@ def _forward(model: Decoder, tokens: Tensor, temperature: float) -> tuple[Tensor
     """Log-probabilities of tokens[:, 1:] (n, t - 1), hidden states and scaled logits of the places before them."""
     hidden = model.hidden(tokens[:, :-1])
     scores = model.logits(hidden) / temperature
-    nats = F.cross_entropy(scores.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    # Patches of pictures are no words; they stand in prompts, whose places do not count.
+    targets = tokens[:, 1:].clamp_max(model.config.vocab_size - 1)
+    nats = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
     return -nats.view(len(tokens), -1), hidden, scores
 
 
