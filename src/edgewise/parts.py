@@ -21,7 +21,8 @@ class Part:
     attributes, and the base saves, restores, grows and renumbers it:
 
         saved: attributes that are numbers, text, None, lists of them, or arrays.
-        by_row: float64 arrays (pool,), NaN where unknown (or None); they follow the ids into another pool.
+        by_row: name -> value for a new prompt, of float64 arrays (pool,), or None; they follow the ids into another pool. NaN:
+            what the object was made with, else unknown.
         by_category: name -> value for a new category, of float64 arrays (.., C + 1) whose last axis is the category code.
 
     `now` counts the policy steps that `advance` was called with: the only clock.
@@ -44,7 +45,7 @@ class Part:
     """
 
     saved: ClassVar[tuple[str, ...]] = ()
-    by_row: ClassVar[tuple[str, ...]] = ()
+    by_row: ClassVar[Mapping[str, float]] = {}
     by_category: ClassVar[Mapping[str, float]] = {}
 
     def __init__(self, pool: PromptPool):
@@ -91,10 +92,10 @@ class Part:
 
     def grow(self) -> None:
         """The pool has been extended: make room for new rows, and renumber categories."""
-        for name in self.by_row:
+        for name, fresh in self.by_row.items():
             values = getattr(self, name)
             if values is not None:
-                setattr(self, name, np.concatenate([values, np.full(len(self.pool) - len(values), np.nan)]))
+                setattr(self, name, np.concatenate([values, np.full(len(self.pool) - len(values), fresh)]))
         if self.by_category:
             self._carry_categories({name: getattr(self, name) for name in self.by_category}, self._categories)
         for part in self._parts.values():
@@ -139,8 +140,8 @@ class Part:
         self.now = int(state["now"])
         for name in self.saved:
             setattr(self, name, _like(name, getattr(self, name), state[name]))
-        for name in self.by_row:
-            setattr(self, name, _moved(name, state[name], getattr(self, name), len(self.pool), remap))
+        for name, fresh in self.by_row.items():
+            setattr(self, name, _moved(name, state[name], getattr(self, name), np.full(len(self.pool), fresh), remap))
         if self.by_category:
             self._carry_categories({name: state[name] for name in self.by_category}, state["categories"])
         for name, part in self._parts.items():
@@ -159,16 +160,16 @@ class Part:
         self._categories = self.pool.category_names
 
 
-def _moved(name: str, saved: Any, given: Floats | None, size: int, remap: Rows | None) -> Floats | None:
-    """Values by row of a state, moved into the present pool; prompts that are new keep what the object was made with."""
+def _moved(name: str, saved: Any, given: Floats | None, fresh: Floats, remap: Rows | None) -> Floats | None:
+    """Values by row of a state, moved into the present pool; new prompts have `fresh`, or what was given where that is NaN."""
     if saved is None:
         return given
     values = np.asarray(saved, np.float64)
     if remap is None:
-        if values.shape != (size,):
-            raise CheckpointError(f"the saved {name} has shape {values.shape}, expected ({size},)")
+        if values.shape != fresh.shape:
+            raise CheckpointError(f"the saved {name} has shape {values.shape}, expected {fresh.shape}")
         return values.copy()
-    result = np.full(size, np.nan) if given is None else given.copy()
+    result = fresh if given is None else np.where(np.isnan(fresh), given, fresh)
     result[remap[remap >= 0]] = values[remap >= 0]
     return result
 

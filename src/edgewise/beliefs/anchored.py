@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +55,7 @@ class AnchoredBelief(Belief):
     """
 
     saved = ("ability", "_steps", "_abilities")
-    by_row = ("weak", "strong")
+    by_row: ClassVar[Mapping[str, float]] = {"weak": np.nan, "strong": np.nan}
 
     def __init__(
         self,

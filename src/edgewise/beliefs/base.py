@@ -41,7 +41,7 @@ class Belief(Part, ABC):
         >>> from edgewise.distributions import Beta
         >>> class Counter(Belief):
         ...     "Beta(1 + successes, 1 + failures)."
-        ...     by_row = ("wins", "losses")
+        ...     by_row = {"wins": 0.0, "losses": 0.0}
         ...     def __init__(self, pool):
         ...         super().__init__(pool)
         ...         self.wins, self.losses = np.zeros(len(pool)), np.zeros(len(pool))

@@ -175,7 +175,7 @@ class KnownRates(Part):
         [[2.0, 0.0], [6.0, 0.0]]
     """
 
-    by_row = ("given",)
+    by_row: ClassVar[Mapping[str, float]] = {"given": np.nan}
 
     def __init__(self, pool: PromptPool, rates: npt.ArrayLike | None = None, strength: float | None = None):
         super().__init__(pool)

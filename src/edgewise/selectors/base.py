@@ -39,7 +39,7 @@ class Selector(Part, ABC):
         >>> import edgewise as ew
         >>> class Fewest(ew.Selector):
         ...     "The prompts with the fewest rollouts so far."
-        ...     by_row = ("seen",)
+        ...     by_row = {"seen": 0.0}
         ...     def __init__(self, pool, *, seed=0):
         ...         super().__init__(pool, seed=seed)
         ...         self.seen = np.zeros(len(pool))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ class OfflineDifficulty(Part):
         bounds: difficulty of the easiest and of the hardest possible prompt.
     """
 
-    by_row = ("given",)
+    by_row: ClassVar[Mapping[str, float]] = {"given": np.nan}
 
     def __init__(
         self,
