@@ -29,6 +29,8 @@ class Acquisition(ABC):
     """The rate of the highest value, where the value depends on the distance to it alone and strictly falls; else None."""
     positive = False
     """Whether no value is below 0, so that prompts can be drawn in proportion to it."""
+    highest: float = np.inf
+    """Bound that no value exceeds, where there is one: proportional draws then need not value every prompt."""
     certain = True
     """Whether a known success rate has a value; False where only what is unknown about it counts."""
     rollouts: int | None = None
@@ -105,6 +107,7 @@ class Learnability(Acquisition):
 
     peak = 0.5
     positive = True
+    highest = 1.0
 
     def value(self, rates: Floats) -> Floats:
         return rates * (1.0 - rates)
@@ -134,6 +137,7 @@ class PInformative(Acquisition):
 
     peak = 0.5
     positive = True
+    highest = 1.0
 
     rollouts: int
 

@@ -35,6 +35,9 @@ class SeenTable(Part):
         self._rows = np.empty(0, np.int32)
         self._columns: dict[str, np.ndarray] = {name: np.empty(0, dtype) for name, dtype in columns.items()}
         self._count = 0
+        # The rows in ascending order, merged with those that came since when next needed.
+        self._sorted: Rows = np.empty(0, np.int64)
+        self._recent: list[Rows] = []
         # Rows seen by category code, (C + 1,), counted when first needed.
         self._by_code: Rows | None = None
 
@@ -45,6 +48,14 @@ class SeenTable(Part):
     def rows(self) -> npt.NDArray[np.int32]:
         """Rows seen, in the order of their first observation, (len,)."""
         return self._rows[: self._count]
+
+    def sorted_rows(self) -> Rows:
+        """Rows seen in ascending order, int64 (len,); not to be written."""
+        if self._recent:
+            recent = np.sort(np.concatenate(self._recent))
+            self._sorted = np.insert(self._sorted, np.searchsorted(self._sorted, recent), recent)
+            self._recent = []
+        return self._sorted
 
     def __getitem__(self, column: str) -> np.ndarray:
         """A column by slot, (len,): a view, to be written in place."""
@@ -68,6 +79,7 @@ class SeenTable(Part):
             for column in self._columns.values():
                 column[self._count : end] = 0
             self._count = end
+            self._recent.append(fresh.astype(np.int64))
             if self._by_code is not None:
                 self._by_code += np.bincount(self.pool.category_index(fresh), minlength=len(self._by_code))
         return slots, new
@@ -134,7 +146,7 @@ class SeenTable(Part):
             raise CheckpointError("the saved table of seen prompts does not fit the pool")
         self._slot.fill(-1)
         self._count = 0
-        self._by_code = None
+        self._sorted, self._recent, self._by_code = np.empty(0, np.int64), [], None
         self.insert(rows)
         for name, column in columns.items():
             self[name][:] = column[kept]

@@ -26,8 +26,9 @@ from edgewise.adapters.prompts import make_pool
 from edgewise.adapters.success import Floats, Rule, Success
 from edgewise.allocation import Constant
 from edgewise.arrays import Counts, Flags, Rows
+from edgewise.batch import Batch
 from edgewise.checkpoint import load_state, save_state
-from edgewise.curriculum import Batch, Curriculum
+from edgewise.curriculum import Curriculum
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, PoolError, RewardError
 from edgewise.replay import Recorder
 

@@ -58,8 +58,7 @@ class Proportional(Draw):
         self, n: int, unseen: Unseen, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
     ) -> Rows:
         rows, left = unseen.seen_rows(), unseen.sizes
-        log_times = np.log(rng.exponential(size=len(rows)))
-        log_times -= self.log_weight(acquisition.of(belief.distribution(rows), rows))
+        waits = rng.exponential(size=len(rows))
         classes = np.flatnonzero(left)
         # The i-th shortest of m exponential times is a sum of gaps with rates m, m - 1, ..: (classes, n).
         ranks, size = np.arange(min(n, int(left.max(initial=0)))), left[classes, None]
@@ -67,8 +66,36 @@ class Proportional(Draw):
         weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
         shortest = np.log(np.cumsum(gaps, axis=1)) - weight[:, None]
         exists = ranks < size
-        log_times = np.concatenate([log_times, shortest[exists]])
-        owner = np.concatenate([np.full(len(rows), -1), np.repeat(classes, exists.sum(1))])
+        near, times = self._shortest(n, rows, waits, shortest[exists], belief, acquisition)
+        owner = np.concatenate([np.full(len(near), -1), np.repeat(classes, exists.sum(1))])
+        log_times = np.concatenate([times, shortest[exists]])
         chosen = np.argpartition(log_times, n - 1)[:n] if 0 < n < len(log_times) else np.arange(len(log_times))[:n]
         fresh = owner[chosen]
-        return np.concatenate([rows[chosen[fresh < 0]], unseen.sample(fresh[fresh >= 0], rng)])
+        return np.concatenate([near[chosen[fresh < 0]], unseen.sample(fresh[fresh >= 0], rng)])
+
+    def _shortest(
+        self, n: int, rows: Rows, waits: Floats, others: Floats, belief: Belief, acquisition: Acquisition
+    ) -> tuple[Rows, Floats]:
+        """Rows whose time wait / weight may be among the n shortest, ascending, and the logarithms of these times.
+
+        No weight exceeds that of `Acquisition.highest`, so a row whose wait would be too long even with it cannot be
+        chosen, and its weight need not be computed: the draw is the same as if all weights were.
+
+        Args:
+            n: number of rows to choose.
+            rows: rows, (m,).
+            waits: unit exponential waits, (m,).
+            others: log times of the prompts never observed.
+        """
+        bounded = np.isfinite(acquisition.highest) and len(rows) > 16 * n
+        largest = acquisition.highest**self.sharpness if bounded else 1.0
+        limit = 8.0 * n / len(rows) if bounded else np.inf
+        while True:
+            inside = np.flatnonzero(waits <= limit)
+            near = rows[inside]
+            times = np.log(waits[inside]) - self.log_weight(acquisition.of(belief.distribution(near), near))
+            found = np.concatenate([times, others])
+            last = largest * np.exp(np.partition(found, n - 1)[n - 1]) if 0 < n <= len(found) else np.inf
+            if n == 0 or len(inside) == len(rows) or last <= limit:
+                return near, times
+            limit = min(last, 4.0 * limit)

@@ -17,6 +17,9 @@ from edgewise.sampling.nearest import AllDraws, ExchangeableDraws, PartialDraws,
 from edgewise.sampling.unseen import Unseen
 from edgewise.sampling.window_index import WindowIndex
 
+PLAIN = 4096
+"""Prompts seen up to which a draw for every one of them takes less time than the index."""
+
 
 @draws.register("thompson")
 class Thompson(Draw):
@@ -73,7 +76,7 @@ class Thompson(Draw):
         self, n: int, target: float, unseen: Unseen, belief: Belief, exclude: Rows, rng: np.random.Generator
     ) -> Rows:
         seen: PartialDraws
-        if belief.static and len(unseen.seen) > 4 * target_count(n):
+        if belief.static and len(unseen.seen) > max(4 * target_count(n), PLAIN):
             if self._saved:
                 self._index, self._saved = WindowIndex.restored(belief, unseen.seen, self._saved), {}
             if self._index is None or self._index.target != target:

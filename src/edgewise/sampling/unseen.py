@@ -32,7 +32,7 @@ class Unseen:
 
     def seen_rows(self) -> Rows:
         """Prompts observed that may be chosen, sorted."""
-        return without(np.sort(self.seen.rows), self._exclude).astype(np.int64)
+        return without(self.seen.sorted_rows(), self._exclude)
 
     def sample(self, classes: Rows, rng: np.random.Generator) -> Rows:
         """A distinct row of each of `classes`, uniformly, in the order of classes."""

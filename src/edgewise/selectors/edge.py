@@ -31,6 +31,7 @@ class CalibratedInformative(Part, Acquisition):
     """
 
     positive = True
+    highest = 1.0
 
     def __init__(self, pool: PromptPool, belief: LogisticBelief, rollouts: int, exploration: float):
         super().__init__(pool)
