@@ -17,6 +17,7 @@ from edgewise.tasks.geometry import Geometry
 from edgewise.tasks.gsm_infinite import GsmInfinite
 from edgewise.tasks.math import Math
 from edgewise.tasks.opgraph import OpGraph
+from edgewise.tasks.reasoning_gym import ReasoningGym
 from edgewise.tasks.rewards import make_reward
 from edgewise.tasks.school import School
 
@@ -27,6 +28,7 @@ __all__ = [
     "Math",
     "OpGraph",
     "Problem",
+    "ReasoningGym",
     "School",
     "Split",
     "Task",

@@ -1,0 +1,97 @@
+"""Scores of reasoning-gym's own graders; run by `bounded_process` in a process of its own.
+
+Some graders pass the answer to `eval` or to sympy's `parse_expr`. Here these names are literal parsing and a parser that accepts
+numbers, signs and a few function names only, so that no model text is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from functools import lru_cache
+from typing import Any
+
+EVALUATED = ("algorithmic.string_insertion", "algorithmic.spiral_matrix", "algorithmic.number_sorting", "algorithmic.binary_matrix", "games.n_queens")  # fmt: skip
+"""Modules of the package whose graders evaluate the answer."""
+CHARACTERS = re.compile(r"[0-9A-Za-z_+\-*/^(). ,=]{1,500}")
+NAMES = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "sec",
+        "csc",
+        "cot",
+        "sinh",
+        "cosh",
+        "tanh",
+        "asin",
+        "acos",
+        "atan",
+        "exp",
+        "log",
+        "ln",
+        "sqrt",
+        "pi",
+        "e",
+        "E",
+        "C",
+        "Abs",
+        "abs",
+    ]
+)
+IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+LARGE_POWER = re.compile(r"(?:\*\*|\^)\s*\(?\s*-?\s*[0-9(]{3,}|(?:\*\*|\^)[^+\-/]*(?:\*\*|\^)")
+ATTRIBUTE = re.compile(r"\.\s*[A-Za-z_]|[A-Za-z_)]\s*\.")
+
+
+def prepare() -> None:
+    import reasoning_gym
+    import sympy
+    from sympy.parsing import sympy_parser
+
+    original = sympy_parser.parse_expr
+
+    def parse_expr(text: str, *arguments: Any, **options: Any) -> Any:
+        check_expression(text)
+        return original(text, *arguments, **options)
+
+    package = reasoning_gym.__name__
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{package}.") and getattr(module, "parse_expr", None) is original:
+            module.parse_expr = parse_expr  # type: ignore[attr-defined]
+        if name.removeprefix(f"{package}.") in EVALUATED:
+            module.eval = ast.literal_eval  # type: ignore[attr-defined]
+    sympy.parse_expr = parse_expr
+
+
+def check_expression(text: str) -> None:
+    """`ValueError` unless a text is arithmetic in numbers, single letters and known functions, of bounded size."""
+    names = IDENTIFIER.findall(text)
+    if (
+        not CHARACTERS.fullmatch(text)
+        or "__" in text
+        or ATTRIBUTE.search(text)
+        or LARGE_POWER.search(text)
+        or not all(len(name) == 1 or name in NAMES for name in names)
+    ):
+        raise ValueError("not an expression")
+
+
+@lru_cache(maxsize=256)
+def entry_of(name: str, config: str, seed: int, size: int, index: int) -> tuple[Any, dict[str, Any]]:
+    """(data set, entry) that the task generated."""
+    import json
+
+    import reasoning_gym
+
+    dataset = reasoning_gym.create_dataset(name, seed=seed, size=size, **json.loads(config))
+    return dataset, dataset[index]
+
+
+def compute(request: dict[str, Any]) -> dict[str, Any]:
+    """Score in [0, 1] of {"answer"} for the entry {"dataset", "config", "seed", "size", "index"}."""
+    place = (request[key] for key in ("dataset", "config", "seed", "size", "index"))
+    dataset, entry = entry_of(*place)
+    return {"score": float(dataset.score_answer(request["answer"], entry))}
