@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from edgewise.errors import CheckpointError, EdgewiseError, PoolError, RewardErr
 from edgewise.gates import Gate, Groups
 from edgewise.pool import PromptPool
 from edgewise.selectors.base import Selector
+
+if TYPE_CHECKING:
+    from edgewise.tasks import Task
 
 MakeSelector = Callable[..., Selector]
 MakeBelief = Callable[[PromptPool], Belief]
@@ -111,6 +114,30 @@ def check_gate(factory: Callable[[], Gate]) -> None:
         second = factory()
         second.load_state_dict(_through_a_file({"state": first.state_dict()})["state"])
     assert all(isinstance(value, (int, float)) for value in first.metrics().values()), "metrics are numbers by name"
+
+
+def check_task(factory: Callable[[], Task], *, n: int = 40, **difficulty: Any) -> None:
+    """Check that tasks keep the contract: problems and their split, verdicts on any text, demonstrations of a TextWorld.
+
+    Hostile completions, of up to a megabyte, are among the texts; a verdict may take a minute at most.
+
+    Args:
+        factory: makes the task anew, always with the same options.
+        n: number of problems that are drawn; the task must have that many training and n / 4 evaluation problems.
+        difficulty: settings of `problems` (and of `demonstrations`) under which it is checked.
+
+    Raises:
+        AssertionError: names the broken rule.
+
+    Example:
+        >>> from edgewise.tasks import OpGraph
+        >>> check_task(OpGraph, n=10, op=(1, 3))
+    """
+    # Imported here: the core does not depend on tasks.
+    from edgewise.tasks.contract import TASK_LAWS, Setting
+
+    for law in TASK_LAWS:
+        law(Setting(factory, difficulty, n))
 
 
 def success_rates(ids: np.ndarray) -> np.ndarray:

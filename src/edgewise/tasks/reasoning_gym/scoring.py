@@ -42,7 +42,7 @@ NAMES = frozenset(
     ]
 )
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
-LARGE_POWER = re.compile(r"(?:\*\*|\^)\s*\(?\s*-?\s*[0-9(]{3,}|(?:\*\*|\^)[^+\-/]*(?:\*\*|\^)")
+LARGE_POWER = re.compile(r"(?:\*\*|\^)\s*\(?\s*-?\s*[0-9(]{3,}|(?:\*\*|\^)\s*\(?\s*[0-9A-Za-z.]+\s*\)?\s*(?:\*\*|\^)")
 ATTRIBUTE = re.compile(r"\.\s*[A-Za-z_]|[A-Za-z_)]\s*\.")
 
 
