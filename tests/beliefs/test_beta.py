@@ -129,7 +129,8 @@ def test_saving_at_any_point_changes_nothing_that_follows(steps, point, decay, r
 
 @pytest.mark.parametrize("name", ["mopps", "edge"])
 @pytest.mark.parametrize("load_before_select", [True, False])
-def test_resume_is_exact_through_the_window(name, load_before_select):
+def test_resume_is_exact_through_the_window(monkeypatch, name, load_before_select):
+    monkeypatch.setattr("edgewise.sampling.thompson.PLAIN", 0)
     """3,000 prompts and small selects: MoPPS's index is in use, and touched but not yet settled when saved."""
     pool = PromptPool(range(3000), [str(i % 5) for i in range(3000)])
     rng = np.random.default_rng(0)
@@ -157,7 +158,8 @@ def test_resume_is_exact_through_the_window(name, load_before_select):
 
 
 @pytest.mark.parametrize("name", ["mopps", "edge"])
-def test_processes_that_observe_in_another_order_choose_the_same(name):
+def test_processes_that_observe_in_another_order_choose_the_same(monkeypatch, name):
+    monkeypatch.setattr("edgewise.sampling.thompson.PLAIN", 0)
     pool = PromptPool(range(4000), [str(i % 5) for i in range(4000)])
     ranks = [make_selector(name, pool, seed=3) for _ in range(3)]
     orders, truth = np.random.default_rng(0), np.random.default_rng(1).random(4000)
