@@ -214,3 +214,29 @@ def test_surplus_groups_of_a_gate_train_the_next_step(base: Path, tmp_path: Path
     )
     assert all(trained <= 6 for trained, _ in kept)
     assert any(left for _, left in kept), "some round brought more groups than the step needs"
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_groups_computed_with_their_prompt_once_have_the_loss_and_gradient_of_rows_side_by_side(name: str) -> None:
+    model, reference = small(), small()
+    torch.nn.init.normal_(reference.model.norm.weight, 1.0, 0.1, generator=torch.Generator().manual_seed(1))
+    batch = rolled(model, [1.0, 0.0, 0.5, 1.0, 0.25, 0.0], [0, 0, 0, 1, 1, 2])
+    batch = dataclasses.replace(batch, logprobs=batch.logprobs * 1.05)
+    results = []
+    for grouped in (False, True):
+        mine = copy.deepcopy(model)
+        settings = UpdateSettings(0.0001, 4, max_grad_norm=1e9, temperature=0.8, grouped=grouped)
+        learner = Learner(mine, Algorithm.parse(VARIANTS[name]), settings, reference=copy.deepcopy(reference))
+        if learner.critic is not None:
+            torch.nn.init.normal_(learner.critic.head.weight, 0.0, 0.3, generator=torch.Generator().manual_seed(2))
+        learner.optimizer = torch.optim.SGD(mine.parameters(), lr=0.0)
+        stats = learner.update(batch)
+        parts = list(mine.parameters()) + ([] if learner.critic is None else list(learner.critic.parameters()))
+        results.append((stats, [p.grad for p in parts]))
+    (one, gradients), (other, grouped_gradients) = results
+    assert one == pytest.approx(other, abs=1e-5)
+    for expected, given in zip(gradients, grouped_gradients, strict=True):
+        if expected is None or given is None:
+            assert expected is given
+        else:
+            torch.testing.assert_close(given, expected, atol=1e-5, rtol=1e-4)

@@ -29,8 +29,6 @@ class ValueModel(nn.Module):
             self.head.weight.zero_()
             self.head.bias.zero_()
 
-    def forward(self, prefixes: Tensor, hidden: Tensor | None) -> Tensor:
-        """Values (rows, time) of left-aligned tokens (rows, time); a head reads the policy's states (rows, time, hidden)."""
-        states = hidden if self.body is None else self.body.hidden(prefixes)
-        assert states is not None
-        return self.head(states.float())[..., 0]
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Values (...) of hidden states (..., hidden): the policy's, or those of `body` where there is one."""
+        return self.head(hidden.float())[..., 0]

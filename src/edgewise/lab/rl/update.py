@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from edgewise.errors import CheckpointError, EdgewiseError
 from edgewise.lab.model.checkpoints import optimizer_tensors, restore_optimizer
 from edgewise.lab.model.decoder import Decoder
+from edgewise.lab.model.groups import GroupPack, hidden_states
+from edgewise.lab.model.vocabulary import token_logprobs
 from edgewise.lab.rl import losses
 from edgewise.lab.rl.algorithms import Algorithm
 from edgewise.lab.rl.batch import RolloutBatch
@@ -22,7 +24,11 @@ from edgewise.lab.rl.critic import ValueModel
 from edgewise.lab.run.parallel import ALONE, World
 
 CHUNK = 32
-"""Sequences computed at once."""
+"""Sequences computed at once, side by side."""
+LARGE_VOCABULARY = 4096
+"""From this number of tokens on, groups are computed with their prompt once and logits in parts (`lab.model.groups`)."""
+GROUP_TOKENS = 8192
+"""Tokens of groups computed at once, about."""
 BETAS = (0.9, 0.99)
 
 
@@ -37,6 +43,8 @@ class UpdateSettings:
         mini_batches: optimiser steps of a pass.
         max_grad_norm: largest norm of a gradient.
         temperature: of the sampling distribution.
+        grouped: whether a prompt is computed once for its whole group; None: where the vocabulary is large. Small models are
+            faster side by side.
     """
 
     learning_rate: float
@@ -45,11 +53,12 @@ class UpdateSettings:
     mini_batches: int = 1
     max_grad_norm: float = 1.0
     temperature: float = 1.0
+    grouped: bool | None = None
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Sequences of like length: tokens (n, t), the rest (n, t - 1), `weight` (n, 1) or None and `advantage` (n, 1) or (n, t - 1)."""
+    """Sequences computed at once: tokens (n, t), the rest (n, t - 1), `weight` (n, 1) or None, `advantage` (n, 1) or (n, t - 1)."""
 
     tokens: Tensor
     mask: Tensor
@@ -59,6 +68,16 @@ class _Chunk:
     ref: Tensor | None
     values: Tensor | None
     targets: Tensor | None
+    group: Tensor
+
+
+@dataclass(frozen=True)
+class _Output:
+    """Of each written token: log-probability and value (n, t - 1), 0 elsewhere if computed by groups; entropy on demand."""
+
+    logprobs: Tensor
+    values: Tensor | None
+    entropy: Callable[[], Tensor]
 
 
 class Learner:
@@ -81,6 +100,8 @@ class Learner:
         reference: Decoder | None = None,
     ):
         self.policy, self.algorithm, self.settings, self.here = policy, algorithm, settings, here
+        large = policy.config.vocab_size >= LARGE_VOCABULARY
+        self.grouped = large if settings.grouped is None else settings.grouped
         self.optimizer = _adamw(policy, settings.learning_rate)
         self.reference = (
             (reference or copy.deepcopy(policy)).requires_grad_(False) if algorithm.needs_reference else None
@@ -152,19 +173,22 @@ class Learner:
         """The batch with V_old and log pi_ref, as far as the algorithm uses them; processes share the work."""
         if self.reference is None and self.critic is None:
             return batch
-        order = _totals(batch.mask).argsort(stable=True)
+        parts = self._parts(batch, torch.arange(len(batch), device=batch.tokens.device), 4)
         owner = np.empty(len(batch), np.int64)
-        owner[order.cpu().numpy()] = np.arange(len(batch)) % self.here.size
-        place = torch.from_numpy(np.cumsum(owner == self.here.rank) - 1).to(order.device)
-        own = torch.zeros(int((owner == self.here.rank).sum()), 2, batch.mask.shape[1], device=order.device)
-        for rows in order[self.here.rank :: self.here.size].split(4 * CHUNK):
-            tokens = batch.tokens[rows, : int(_totals(batch.mask[rows]).max())]
-            width = tokens.shape[1] - 1
+        for rank, shares in enumerate(parts):
+            for rows in shares:
+                owner[rows.cpu().numpy()] = rank
+        mine = owner == self.here.rank
+        place = torch.from_numpy(np.cumsum(mine) - 1).to(batch.tokens.device)
+        own = torch.zeros(int(mine.sum()), 2, batch.mask.shape[1], device=batch.tokens.device)
+        for rows in parts[self.here.rank]:
+            width = int(_totals(batch.mask[rows]).max()) - 1
+            tokens, mask = batch.tokens[rows, : width + 1], batch.mask[rows, :width]
             if self.reference is not None:
-                own[place[rows], 0, :width] = _forward(self.reference, tokens, self.settings.temperature)[0]
+                own[place[rows], 0, :width] = self._forward(self.reference, tokens, mask, batch.group[rows]).logprobs
             if self.critic is not None:
-                hidden = self.policy.hidden(tokens[:, :-1]) if self.critic.body is None else None
-                own[place[rows], 1, :width] = self.critic(tokens[:, :-1], hidden)
+                values = self._forward(self.policy, tokens, mask, batch.group[rows], self.critic).values
+                own[place[rows], 1, :width] = values if values is not None else 0.0
         every = self.here.gather(own, owner) * batch.mask[:, None]
         return replace(
             batch,
@@ -178,16 +202,13 @@ class Learner:
         """This process's sequences of a mini-batch; tokens and divisor of the whole mini-batch; whether it has a gradient."""
         lengths = batch.lengths[rows]
         weight, divisor = losses.AVERAGES[self.algorithm.average](lengths, self.settings.longest)
-        totals = _totals(batch.mask[rows])
-        # Short sequences first: little of a chunk is padding, and every size-th makes a share like the others.
-        order = totals.argsort(stable=True)
+        kept = torch.arange(len(rows), device=rows.device)
         if self.algorithm.skips_zero_advantages:
-            order = order[((advantages[rows] * batch.mask[rows]) != 0).any(1)[order]]
+            kept = kept[((advantages[rows] * batch.mask[rows]) != 0).any(1)]
         chunks = []
-        for inside in order[self.here.rank :: self.here.size].split(CHUNK):
-            if not len(inside):
-                break
-            index, time = rows[inside], int(totals[inside].max())
+        for inside in self._parts(batch.take(rows) if len(rows) < len(batch) else batch, kept, 1)[self.here.rank]:
+            index = rows[inside]
+            time = int(_totals(batch.mask[index]).max())
 
             def cut(column: Tensor | None, index: Tensor = index, width: int = time - 1) -> Tensor | None:
                 return None if column is None else column[index, :width].float()
@@ -203,9 +224,23 @@ class Learner:
                     cut(batch.ref_logprobs),
                     cut(batch.values),
                     cut(targets),
+                    batch.group[index],
                 )
             )
-        return chunks, max(float(lengths.sum()), 1.0), divisor, len(order) > 0
+        return chunks, max(float(lengths.sum()), 1.0), divisor, len(kept) > 0
+
+    def _parts(self, batch: RolloutBatch, rows: Tensor, scale: int) -> list[list[Tensor]]:
+        """Rows that are computed at once, (n,) int64 each, in turn, of each process."""
+        totals = _totals(batch.mask[rows])
+        # Short sequences first: little of a chunk is padding, and every size-th makes a share like the others.
+        order = rows[totals.argsort(stable=True)]
+        ranks = range(self.here.size)
+        if not self.grouped:
+            shares = [order[rank :: self.here.size] for rank in ranks]
+            return [list(share.split(scale * CHUNK)) if len(share) else [] for share in shares]
+        lengths = _totals(batch.mask)
+        groups = [rows[batch.group[rows] == name] for name in dict.fromkeys(batch.group[order].tolist())]
+        return [_filled(groups[rank :: self.here.size], lengths, scale * GROUP_TOKENS) for rank in ranks]
 
     def _step(self, chunks: list[_Chunk], tokens: float, divisor: float) -> dict[str, float]:
         """One optimiser step on a mini-batch of `tokens` written tokens."""
@@ -246,7 +281,8 @@ class Learner:
     def _loss(self, chunk: _Chunk, tokens: float, divisor: float) -> tuple[Tensor, dict[str, Tensor]]:
         """This chunk's part of the mini-batch's loss, and of its statistics."""
         a = self.algorithm
-        new, hidden, scores = _forward(self.policy, chunk.tokens, self.settings.temperature)
+        output = self._forward(self.policy, chunk.tokens, chunk.mask, chunk.group, self.critic)
+        new = output.logprobs
         surrogate, ratio = a.policy_loss(new, chunk.old, chunk.advantage, chunk.mask)
         parts: dict[str, Tensor] = {}
         if a.kl and chunk.ref is not None:
@@ -256,17 +292,53 @@ class Learner:
         weighted = surrogate * chunk.mask
         loss = (weighted if chunk.weight is None else weighted * chunk.weight).sum() / divisor
         if a.entropy:
-            entropy = (losses.entropy(scores) * chunk.mask).sum() / tokens
+            entropy = (output.entropy() * chunk.mask).sum() / tokens
             loss, parts["entropy"] = loss - a.entropy * entropy, entropy.detach()
-        if self.critic is not None and a.critic is not None and chunk.values is not None and chunk.targets is not None:
-            values = self.critic(chunk.tokens[:, :-1], hidden)
-            error = (losses.value_loss(values, chunk.values, chunk.targets, a.critic.clip) * chunk.mask).sum() / tokens
+        if (
+            a.critic is not None
+            and output.values is not None
+            and chunk.values is not None
+            and chunk.targets is not None
+        ):
+            error = (
+                losses.value_loss(output.values, chunk.values, chunk.targets, a.critic.clip) * chunk.mask
+            ).sum() / tokens
             loss, parts["value_loss"] = loss + a.critic.coefficient * error, error.detach()
         with torch.no_grad():
             low, high = a.clip or (math.inf, math.inf)
             outside = ((ratio < 1 - low) | (ratio > 1 + high)) & chunk.mask.bool()
             parts["clipped"] = outside.sum() / tokens
         return loss, parts
+
+    def _forward(
+        self, model: Decoder, tokens: Tensor, mask: Tensor, group: Tensor, critic: ValueModel | None = None
+    ) -> _Output:
+        """Log-probabilities under a model, and values, of tokens (n, t) at the places of a mask (n, t - 1)."""
+        temperature = self.settings.temperature
+        if not self.grouped:
+            hidden = model.hidden(tokens[:, :-1])
+            scores = model.logits(hidden) / temperature
+            # Patches of pictures are no words; their places are in the prompt and count nowhere.
+            targets = tokens[:, 1:].clamp_max(model.config.vocab_size - 1)
+            nats = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view(len(tokens), -1)
+            values = (
+                None
+                if critic is None
+                else critic(hidden if critic.body is None else critic.body.hidden(tokens[:, :-1]))
+            )
+            return _Output(-nats, values, lambda: losses.entropy(scores))
+        pack, inside = _packed(tokens, mask, group), mask.bool()
+
+        def spread(values: Tensor) -> Tensor:
+            return torch.zeros_like(mask).masked_scatter(inside, values)
+
+        states = model.model.norm(hidden_states(model, pack))
+        logprobs, entropies = token_logprobs(states, model.head, pack.places, pack.targets, temperature)
+        values = None
+        if critic is not None:
+            own = states if critic.body is None else critic.body.model.norm(hidden_states(critic.body, pack))
+            values = spread(critic(own)[pack.places])
+        return _Output(spread(logprobs), values, lambda: spread(entropies))
 
 
 def mini_batches(group: Tensor, count: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
@@ -281,14 +353,33 @@ def mini_batches(group: Tensor, count: int, generator: torch.Generator | None = 
         yield torch.isin(place, part).nonzero()[:, 0]
 
 
-def _forward(model: Decoder, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probabilities of tokens[:, 1:] (n, t - 1), hidden states and scaled logits of the places before them."""
-    hidden = model.hidden(tokens[:, :-1])
-    scores = model.logits(hidden) / temperature
-    # Patches of pictures are no words; they stand in prompts, whose places do not count.
-    targets = tokens[:, 1:].clamp_max(model.config.vocab_size - 1)
-    nats = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
-    return -nats.view(len(tokens), -1), hidden, scores
+def _packed(tokens: Tensor, mask: Tensor, group: Tensor) -> GroupPack:
+    """Rows as groups that share their prompt; the rows of a group stand together."""
+    begins = (mask.argmax(1) + 1).tolist()
+    ends = _totals(mask).tolist()
+    rows, names = tokens.tolist(), group.tolist()
+    prompts: list[list[int]] = []
+    completions: list[list[list[int]]] = []
+    for index, (row, begin, end) in enumerate(zip(rows, begins, ends, strict=True)):
+        if not index or names[index] != names[index - 1]:
+            prompts.append(row[:begin])
+            completions.append([])
+        completions[-1].append(row[begin:end])
+    return GroupPack.of(prompts, completions).to(tokens.device)
+
+
+def _filled(groups: list[Tensor], lengths: Tensor, tokens: int) -> list[Tensor]:
+    """Rows of whole groups in parts of at most about `tokens` tokens."""
+    parts: list[list[Tensor]] = []
+    count = 0
+    for rows in groups:
+        size = int(lengths[rows].sum())
+        if not parts or count + size > tokens:
+            parts.append([])
+            count = 0
+        parts[-1].append(rows)
+        count += size
+    return [torch.cat(part) for part in parts]
 
 
 def _totals(mask: Tensor) -> Tensor:
