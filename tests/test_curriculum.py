@@ -214,8 +214,8 @@ def test_prompts_that_are_not_in_flight_change_nothing():
         curriculum.observe(third.take([0, 1], [1, 5]), np.zeros(6))
     with pytest.raises(RewardError, match="p"):
         curriculum.forget(first)
-    with pytest.raises(PoolError, match="nobody"):
-        curriculum.observe(["nobody"], [1.0])
+    with pytest.raises(PoolError, match="stranger"):
+        curriculum.observe(["stranger"], [1.0])
     assert snapshot(curriculum) == before
 
 

@@ -145,7 +145,7 @@ def compare(
     notes: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Run every method with every seed. `progress` is told the method after each run."""
+    """Run every method with every seed. `progress` gets the method after each run."""
     names = [method.name for method in methods]
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"give at least one method, each once, got {names}")

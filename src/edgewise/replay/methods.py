@@ -1,4 +1,4 @@
-"""What is compared, and what it may know about the prompts."""
+"""Selectors that work on a pool without options, and pools with hidden or wrong labels."""
 
 from __future__ import annotations
 

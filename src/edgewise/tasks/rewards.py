@@ -1,4 +1,4 @@
-"""What a verdict is worth in RL: outcome, process, their mixes, and strict (arXiv 2512.07783, E7).
+"""Rewards of a verdict in RL: outcome, process, their mixes, and strict (arXiv 2512.07783, E7).
 
 | kind | reward |
 |---|---|

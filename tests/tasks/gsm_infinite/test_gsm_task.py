@@ -148,7 +148,7 @@ def test_processes_share_a_range_out_and_get_the_same_problems() -> None:
 
 
 def test_a_problem_is_what_it_was() -> None:
-    """The texts of a seed are a promise to whoever repeats an experiment."""
+    """The texts of a seed are a promise to those who repeat an experiment."""
     problem = TASK.problem(0, 0, op=(3, 3))
     assert (
         problem.prompt

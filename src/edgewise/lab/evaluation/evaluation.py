@@ -269,7 +269,7 @@ def _counts(problems: list[Problem], lines: list[dict[str, Any]], trials: int, l
 
 
 def _write_problems(path: Path, counts: Counts) -> None:
-    """One JSON object a problem, for whoever compares two evaluations problem by problem."""
+    """One JSON object a problem, for comparisons of two evaluations problem by problem."""
     lines = []
     for row, problem in enumerate(counts.problems):
         line = {

@@ -1,4 +1,4 @@
-"""How likely the gold solutions are under a model: what it knows before anything is sampled."""
+"""Likelihood of the gold solutions under a model, before anything is sampled."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class RecordConfig:
 
 
 def record(config: RecordConfig, out: Path, progress: Progress | None = None) -> Trace:
-    """Run, evaluate, and write the trace to `out`; `progress` is told the checkpoints done."""
+    """Run, evaluate, and write the trace to `out`; `progress` gets the number of checkpoints done."""
     folder = out.with_suffix(".run")
     trainer = Trainer(config.run, folder / "rl")
     claim(folder, config)

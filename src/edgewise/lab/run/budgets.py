@@ -1,4 +1,4 @@
-"""What a stage costs, in FLOPs and in tokens of training, so that arms of a study can be given equal compute.
+"""Cost of a stage in FLOPs and in tokens of training, so that the arms of a study get equal compute.
 
 The accounting of arXiv 2512.07783: training costs 6 FLOPs a parameter and token. A token of RL is generated (2), scored by
 the reference model (2) and trained on (6), so it counts as 10/6 = 5/3 tokens of training.

@@ -49,7 +49,7 @@ def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> It
     new = not out.exists()
     with _locked(out):
         if new or not results(out):
-            # A claim without a result binds nobody: the file may have been corrected since.
+            # A claim without a result is not binding: the file may have been corrected since.
             for name in CLAIMED[1:]:
                 (out / name).unlink(missing_ok=True)
         try:
