@@ -163,8 +163,10 @@ def test_hostile_text_has_no_control_characters_in_the_terminal(tmp_path: Path) 
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=200), st.integers(1, 60))
-def test_a_sparkline_has_at_most_its_width(values: list[float | None], width: int) -> None:
-    assert len(sparkline(values, width, 1.0)) == min(width, len(values))
+def test_a_sparkline_fills_its_width(values: list[float | None], width: int) -> None:
+    text = sparkline(values, width, 1.0)
+    assert len(text) == (width if values else 0)
+    assert (text.strip() == "") == (not any(value is not None for value in values)) or width < len(values)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])

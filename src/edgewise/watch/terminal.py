@@ -27,20 +27,15 @@ def plain(text: Any, most: int = 200) -> str:
 
 
 def sparkline(values: Sequence[float | None], width: int, high: float | None = None) -> str:
-    """Values as bars from 0 to `high` (their largest if None); a gap where there is none."""
+    """Values as `width` bars from 0 to `high` (their largest if None); a gap where there is none, empty without values."""
     known = [value for value in values if value is not None]
     top = high if high is not None else max(known, default=0.0)
-    text = ""
-    for i in range(min(width, len(values))):
-        part = values[
-            i * len(values) // min(width, len(values)) : max((i + 1) * len(values) // min(width, len(values)), 1)
-        ]
-        found = [value for value in part if value is not None]
-        if not found:
-            text += " "
-            continue
-        share = sum(found) / len(found) / top if top else 0.0
-        text += BARS[min(int(share * len(BARS)), len(BARS) - 1)]
+    count, text = len(values), ""
+    for i in range(width if count else 0):
+        begin = i * count // width
+        found = [value for value in values[begin : max((i + 1) * count // width, begin + 1)] if value is not None]
+        share = sum(found) / len(found) / top if found and top else 0.0
+        text += BARS[min(int(share * len(BARS)), len(BARS) - 1)] if found else " "
     return text
 
 
