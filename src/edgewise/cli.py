@@ -47,6 +47,7 @@ def _run(arguments: list[str]) -> None:
         "experiment": experiment,
         "model": model,
         "replay": replay,
+        "fit": fit,
         "report": report,
         "watch": watch,
     }
@@ -339,7 +340,11 @@ def replay(
     names = [name.strip() for name in chosen.split(",") if name.strip()]
     if logs:
         answer(trace, names, columns=columns, success=success, scale=scale, out=out, as_json=json)
-        return
+        if json or not trace.endswith(".npz"):
+            return
+        # A recorded trace has the features and ids that predictions can be scored by, seed by seed.
+        print("\nPredictions on the recorded picks, each scored before its outcome:\n")
+        names, out = list(dict.fromkeys(["uniform", *names])), None
     run(
         trace,
         names,
@@ -403,6 +408,27 @@ def watch(
         success=success,
         scale=scale,
     )
+
+
+def fit(
+    logs: Path,
+    columns: str | None = None,
+    success: float | None = None,
+    scale: tuple[float, float] | None = None,
+    out: Path | None = None,
+) -> None:
+    """Fit edge's belief to the logs of a run; prints the method in one word, as every adapter and command takes it.
+
+    Args:
+        logs: of one run, as for replay.
+        columns: role=column,... for names that are not recognised.
+        success: reward from which on a rollout is correct; 0.5 for rewards in [0, 1].
+        scale: the rewards that stand for 0 and for 1.
+        out: also write the numbers as JSON.
+    """
+    from edgewise.replay.logs.fit import main as run
+
+    run(logs, columns=columns, success=success, scale=scale, out=out)
 
 
 def report(folder: Path, show: bool = False) -> None:

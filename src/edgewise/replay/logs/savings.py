@@ -345,12 +345,12 @@ def share_interval(above: Floats, below: Floats) -> Interval:
         binomial = share * (1 - share) / total
         # Candidates that differ make steps differ less than independent trials would, at most by half: a few equal steps
         # are no proof of certainty.
-        n *= binomial / max(_variance(above - share * below) / total**2, 0.5 * binomial)
+        n *= binomial / max(variance_of_sum(above - share * below) / total**2, 0.5 * binomial)
     low, high = _wilson(share, n)
     return Interval(share, low, high, LEVEL)
 
 
-def _variance(residuals: Floats) -> float:
+def variance_of_sum(residuals: Floats) -> float:
     """Variance of the sum of martingale differences around a slow drift, from successive differences."""
     steps = len(residuals)
     if steps < 2:
@@ -371,7 +371,7 @@ def saved_interval(cost: Floats, gain: Floats, base_cost: Floats, base_gain: Flo
         return Interval()
     ratio = totals[0] / totals[1] * totals[3] / totals[2]
     residuals = cost / totals[0] - gain / totals[1] - base_cost / totals[2] + base_gain / totals[3]
-    spread = Z * math.sqrt(_variance(residuals))
+    spread = Z * math.sqrt(variance_of_sum(residuals))
     return Interval(1 - ratio, 1 - ratio * math.exp(spread), 1 - ratio * math.exp(-spread), LEVEL)
 
 
