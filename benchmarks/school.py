@@ -1,4 +1,4 @@
-"""Success rate of a pretrained model on each cell of the task school: `python -m benchmarks.school MODEL [PROBLEMS] [SAMPLES]`."""
+"""Success rate of a pretrained model on each cell of the task school: `python -m benchmarks.school MODEL [EXAMPLES] [PROBLEMS] [SAMPLES]`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NEW_TOKENS = 24
 ROWS = 192
 
 
-def main(model_name: str, problems: int = 4, samples: int = 4) -> None:
-    """Print a table of success rates (temperature 1, no examples in the prompt), and the spread over prompts."""
+def main(model_name: str, examples: int = 3, problems: int = 4, samples: int = 4) -> None:
+    """Print a table of success rates at temperature 1, and the spread over prompts."""
     torch.set_num_threads(1)
     began = time.perf_counter()
     model, tokenizer = load_pretrained(model_name)
-    task = School()
-    ending = Ending([tokenizer.end], ["\n", "Question"], tokenizer)
+    task = School(examples)
+    ending = Ending([tokenizer.end], ["\n\n", "Question"], tokenizer)
     cells = [(family, level) for family in task.families() for level in range(1, 5)]
     asked = [
         p
@@ -53,4 +53,4 @@ def main(model_name: str, problems: int = 4, samples: int = 4) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:4]))
+    main(sys.argv[1], *map(int, sys.argv[2:5]))

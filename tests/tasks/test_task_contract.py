@@ -26,6 +26,7 @@ ROWS = [{"problem": f"What is {i} / 7?", "answer": f"\\frac{{{i}}}{{7}}", "level
         (GsmInfinite, {"op": (2, 5)}),
         (lambda: GsmInfinite(["zoo"]), {"op": (2, 4), "mode": "reverse"}),
         (School, {}),
+        (lambda: School(examples=2), {"level": (2, 3)}),
         (School, {"family": ["ages", "clock"], "level": (3, 4)}),
         (lambda: Math(ROWS), {}),
         (lambda: Math(ROWS, grader="plain"), {"level": (0, 1)}),

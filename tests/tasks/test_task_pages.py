@@ -11,7 +11,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "tasks"
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["math"])
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("page", ["index", "math", "school", "countdown", "reasoning_gym"])
 def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = BLOCK.findall((DOCS / f"{page}.md").read_text(encoding="utf-8"))

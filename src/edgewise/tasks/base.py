@@ -163,7 +163,9 @@ class Task(ABC):
             ConfigError: unknown split or setting.
         """
         check_split(split)
-        check_difficulty(difficulty)
+        check_difficulty(difficulty, settings_of(self.source, without=("seed",)))
+        if seed < 0:
+            raise TaskError(f"seed must be at least 0, got {seed}")
         return sample_distinct(n, self.source(seed, **difficulty), split)
 
     def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
@@ -266,9 +268,12 @@ def check_difficulty(difficulty: Mapping[str, Any], known: Iterable[str] | None 
                 raise unknown_name("difficulty setting", name, names)
 
 
-def settings_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> list[str]:
-    """Names of the keyword settings of a function, to check a difficulty against."""
-    return [name for name in inspect.signature(function).parameters if name not in (*without, "self")]
+def settings_of(function: Callable[..., Any], *, without: Sequence[str] = ()) -> list[str] | None:
+    """Names of the settings of a function, to check a difficulty against; None if it takes any (`**difficulty`)."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters if parameter.name not in (*without, "self")]
 
 
 def check_disjoint(training: Iterable[Problem], evaluation: Iterable[Problem]) -> None:

@@ -127,6 +127,23 @@ def test_wording_names_and_things_do_not_make_another_problem() -> None:
     assert len({problem.id for problem in some("addition", 1, 3000)}) < 900
 
 
+def test_worked_examples_come_before_the_question() -> None:
+    task = School(examples=3)
+    for split in ("train", "eval"):
+        for plain, shown in zip(TASK.problems(60, 0, split=split), task.problems(60, 0, split=split), strict=True):  # type: ignore[arg-type]
+            assert shown.prompt.count("Question:") == 4
+            assert shown.prompt.endswith("\nAnswer:")
+            if plain.id == shown.id:
+                assert shown.prompt.endswith(f"\n\n{plain.prompt}")
+            assert task.verify(shown, shown.solution).correct
+    held_out = {problem.prompt for problem in TASK.problems(400, 0, split="eval", family="units", level=(1, 1))}
+    examples = task.problems(1, 0, family="units", level=(1, 1))[0].prompt.split("\n\n")[:-1]
+    assert not {example.rpartition("Answer:")[0] + "Answer:" for example in examples} & held_out
+    for wrong in (-1, 21, "3"):
+        with pytest.raises(ConfigError, match=r"examples must lie in 0\.\.20"):
+            School(examples=wrong)  # type: ignore[arg-type]
+
+
 def test_shares_of_families_and_levels() -> None:
     problems = TASK.problems(2000, 0, family={"ages": 0.25, "chain": 0.75}, level={"1-2": 0.2, 4: 0.8})
     assert {problem.category for problem in problems} == {"ages", "chain"}

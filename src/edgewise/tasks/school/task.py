@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -52,6 +53,10 @@ MODULES = (arithmetic, stories)
 class School(TextWorld):
     r"""Problems of families x levels, answered by a whole number.
 
+    Args:
+        examples: worked problems of the same family and level before each question, for models that were not tuned to answer
+            questions; 0..20. They are the same for every problem of a cell, and are no evaluation problems.
+
     Difficulty (of `problems` and `demonstrations`):
         family: a family, a list of them (each as frequent), or shares: {"addition": 0.9, "ages": 0.1}; all if None.
         level: (first, last), 1..4, each as frequent; or shares: {"1-2": 0.8, 4: 0.2}. Level 1 of addition has one-digit numbers,
@@ -73,6 +78,12 @@ class School(TextWorld):
     name = "school"
     end = END
     token_pattern = TOKENS
+
+    def __init__(self, examples: int = 0):
+        if not isinstance(examples, int) or not 0 <= examples <= 20:
+            raise ConfigError(f"examples must lie in 0..20, got {examples!r}")
+        self.examples = examples
+        self._shown: dict[tuple[str, int], list[Problem]] = {}
 
     def problems(self, n: int, seed: int, *, split: Split = "train", **difficulty: Any) -> list[Problem]:
         check_split(split)
@@ -155,10 +166,23 @@ class School(TextWorld):
     def _sources(self, seed: int, **difficulty: Any) -> dict[tuple[str, int], Iterator[Problem]]:
         if seed < 0:
             raise TaskError(f"seed must be at least 0, got {seed}")
-        return {cell: _stream(seed, *cell) for cell in self._cells(**difficulty)}
+        return {cell: self._stream(seed, *cell) for cell in self._cells(**difficulty)}
+
+    def _stream(self, seed: int, family: str, level: int) -> Iterator[Problem]:
+        """Problems of a cell, with worked examples before the question; none of these is among them."""
+        if not self.examples:
+            return _stream(seed, family, level)
+        cell = family, level
+        if cell not in self._shown:
+            train = (p for p in _stream("examples", family, level) if not held_out(p.content))
+            distinct = {p.content: p for p in itertools.islice(train, 20 * self.examples)}
+            self._shown[cell] = list(distinct.values())[: self.examples]
+        before = "".join(f"{p.prompt} {p.solution}\n\n" for p in self._shown[cell])
+        known = {p.content for p in self._shown[cell]}
+        return (replace(p, prompt=before + p.prompt) for p in _stream(seed, family, level) if p.content not in known)
 
 
-def _stream(seed: int, family: str, level: int) -> Iterator[Problem]:
+def _stream(seed: object, family: str, level: int) -> Iterator[Problem]:
     draw = Draw(_random(seed, family, level))
     make = FAMILIES[family]
     while True:
