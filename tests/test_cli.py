@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edgewise import __version__
 from edgewise.cli import main
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "COLUMNS": "160"}
@@ -130,3 +131,9 @@ def test_the_demo_survives_ctrl_c_and_the_same_command_goes_on(tmp_path: Path) -
     other = edgewise(*arguments, "--pool", "500")
     assert other.returncode == 2
     assert "another configuration" in other.stderr
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["edgewise", "--version"])
+    main()
+    assert capsys.readouterr().out == f"edgewise {__version__}\n"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from edgewise import __version__
 from edgewise.errors import ConfigError, EdgewiseError
 
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
@@ -33,6 +34,9 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    if arguments == ["--version"]:
+        print(f"edgewise {__version__}")
+        return
     try:
         import tyro
     except ModuleNotFoundError as error:
