@@ -84,7 +84,7 @@ def demo(
     """RL-tune a small reasoning model with several selection methods and compare them on one page.
 
     Args:
-        task: opgraph or countdown.
+        task: opgraph, countdown or geometry.
         methods: uniform, ds (dynamic sampling) or any selector, with options (edge:exploration=0) and gate (edge+ds);
             default: uniform ds mopps edge.
         seeds: how many seeds; default 5.
