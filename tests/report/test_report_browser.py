@@ -102,7 +102,7 @@ def test_plots_are_drawn_and_controls_work_and_hostile_text_runs_nothing(
     seen, console = probe(folder, width)
     assert console == []
     assert "error" not in seen, seen
-    assert seen["drawn"] == seen["boxes"] == 12
+    assert seen["drawn"] == seen["boxes"] == 14
     assert {"training step", "rollouts (cumulative)", "predicted success rate"} <= set(seen["titles"])
     assert seen["overflow"] <= 0
     assert seen["widest"] <= 0

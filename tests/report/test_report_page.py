@@ -113,6 +113,7 @@ def test_curves_hold_the_recorded_values(built: tuple[Page, dict[str, Any], str]
     assert {trace["legendgroup"] for trace in marks} == {"uniform", "placebo", "ds", "mopps", "edge"}
     colours = {t["legendgroup"]: t["line"]["color"] for t in figures["effective-ratio"]["data"] if "hovertemplate" in t}
     assert colours["edge"] == "var(--edge)"
+    assert {name for name in figures if name.startswith("training-")} == {"training-reward", "training-grad_norm"}
     assert len(set(colours.values())) == 5  # the placebo's is uniform's, with another dash
 
 

@@ -50,6 +50,31 @@ def effective_ratio(comparison: Comparison) -> Figure:
     )
 
 
+TRAINING = {
+    "reward": ("Reward", "Mean over the rollouts of a step."),
+    "length": ("Length", "Tokens of a completion, mean."),
+    "surprisal": ("Surprisal", "Nats a sampled token: an estimate of the policy's entropy."),
+    "kl": ("KL divergence", "From the reference model, nats a token."),
+    "grad_norm": ("Gradient norm", "Before it is cut."),
+}
+"""Measures of training that a page shows where a run recorded them: heading and text."""
+
+
+def recorded(comparison: Comparison) -> list[str]:
+    """Those of `TRAINING` that some run recorded."""
+    found = {
+        key for runs in comparison.runs.values() for run in runs for line in run.metrics[-1:] for key in line.values
+    }
+    return [key for key in TRAINING if key in found]
+
+
+def training(comparison: Comparison, key: str) -> Figure:
+    """A measure of training over the steps."""
+    return _curves(
+        comparison, _metric(comparison, key, (-math.inf, math.inf)), "training step", TRAINING[key][0].lower()
+    )
+
+
 def success_rate(comparison: Comparison) -> Figure:
     """Of the prompts that were rolled out: near 0.5 is the edge."""
     figure = _curves(
@@ -114,9 +139,9 @@ def window(comparison: Comparison) -> int:
     return max(5, longest // 20)
 
 
-def _metric(comparison: Comparison, key: str) -> dict[str, Band]:
+def _metric(comparison: Comparison, key: str, limits: tuple[float, float] = (0.0, 1.0)) -> dict[str, Band]:
     size = window(comparison)
-    return {m: over_steps([run.column(key) for run in runs], window=size) for m, runs in comparison.runs.items()}
+    return {m: over_steps([run.column(key) for run in runs], limits, size) for m, runs in comparison.runs.items()}
 
 
 def _correlations(lines: list[Line], key: str | None) -> Curve:

@@ -78,6 +78,7 @@ def page(comparison: Comparison) -> str:
         "accuracy-rollouts": curves.accuracy(comparison, "rollouts"),
         "effective-ratio": curves.effective_ratio(comparison),
         "success-rate": curves.success_rate(comparison),
+        **{f"training-{key}": curves.training(comparison, key) for key in curves.recorded(comparison)},
         "calibration-probe": curves.calibrated(comparison, probe=True),
         "calibration-selected": curves.calibrated(comparison, probe=False),
         "correlation-probe": curves.correlation(comparison, probe=True),
@@ -108,6 +109,7 @@ def page(comparison: Comparison) -> str:
         cards(comparison),
         _learning(pictures),
         _groups(comparison, pictures),
+        _training(comparison, pictures),
         _predictions(pictures),
         _beliefs(comparison, pictures),
         _setting(comparison),
@@ -208,6 +210,18 @@ def _groups(comparison: Comparison, pictures: dict[str, Any]) -> Html:
             _figure("effective-ratio", "Effective ratio", "Share of groups neither all right nor all wrong.", pictures),
             _figure("success-rate", "Success rate", "Dashed: 0.5, the edge of competence.", pictures),
         ),
+    )
+
+
+def _training(comparison: Comparison, pictures: dict[str, Any]) -> Html | None:
+    keys = curves.recorded(comparison)
+    if not keys:
+        return None
+    figures = [_figure(f"training-{key}", *curves.TRAINING[key], pictures) for key in keys]
+    return section(
+        "Training",
+        f"Moving average over {curves.window(comparison)} steps.",
+        *(_pair(*figures[place : place + 2]) for place in range(0, len(figures), 2)),
     )
 
 
