@@ -220,7 +220,7 @@ def evaluate(
         seed: of problems and rollouts; default 1.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
-    from edgewise.report.evaluation import print_exam
+    from edgewise.report.evaluation import print_evaluation
 
     given = {
         "base": checkpoint,
@@ -232,7 +232,7 @@ def evaluate(
         "max_new_tokens": max_new_tokens,
         "seed": seed,
     }
-    print_exam(config, {name: value for name, value in given.items() if value is not None}, out)
+    print_evaluation(config, {name: value for name, value in given.items() if value is not None}, out)
 
 
 def doctor() -> None:

@@ -73,7 +73,7 @@ def test_methods_of_a_seed_share_pool_and_evaluation(config: ComparisonConfig) -
     assert (second.selector_options, second.gate) == ({}, None)
 
 
-def test_bad_settings_are_one_clear_error(config: ComparisonConfig, tmp_path: Path) -> None:
+def test_bad_settings_end_in_one_clear_error(config: ComparisonConfig, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'mopps'"):
         dataclasses.replace(config, methods=("moops",))
     with pytest.raises(ConfigError, match="cannot hold '/'"):

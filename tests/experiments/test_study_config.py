@@ -50,7 +50,7 @@ def test_arms_share_what_they_have_in_common(tmp_path: Path) -> None:
         assert unit.name[-1] == unit.after.split(" (")[0][-1]
 
 
-def test_a_stage_is_known_by_its_settings_and_its_past(tmp_path: Path) -> None:
+def test_a_stage_is_identified_by_its_settings_and_its_past(tmp_path: Path) -> None:
     study = load_study(write(tmp_path))
     first, second = study.chain("short", 0), study.chain("long", 0)
     assert first[0].name == second[0].name
@@ -96,17 +96,19 @@ def arms(**changes: Any) -> dict[str, Any]:
         (arms(short=["pretrain", "rll"]), "Did you mean 'rl'"),
         (arms(short=["pretrain", {"rl": {"stepz": 5}}]), "Did you mean 'steps'"),
         ({"seeds": []}, "at least one seed"),
-        ({"show": [1, 8]}, "shows pass@8, but its exam draws 4"),
+        ({"show": [1, 8]}, "shows pass@8, but its evaluation draws 4"),
         ({"clams": []}, "Did you mean 'claims'"),
         ({"regions": {"easy": {"opp": [1, 2]}}}, "Did you mean 'op'"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_runs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_settings_that_cannot_work_are_refused_before_anything_runs(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         check(load_study(write(tmp_path, **changes)))
 
 
-def test_unequal_budgets_are_allowed_when_the_config_says_so(tmp_path: Path) -> None:
+def test_unequal_budgets_are_allowed_by_the_tolerance(tmp_path: Path) -> None:
     unequal = arms(short=["pretrain", {"rl": {"steps": 64}}])
     check(load_study(write(tmp_path, **unequal, budgets={"tolerance": 0.5})))
 
@@ -179,7 +181,10 @@ def only(**claim: Any) -> dict[str, Any]:
             arms(short=["pretrain", {"rl": {"max_new_tokens": 500}}]),
             "arm short, rl: .*longer than the model's 48 positions",
         ),
-        ({"exam": {**TOY["exam"], "max_new_tokens": 500}}, "exam: .*longer than the model's 48 positions"),
+        (
+            {"evaluation": {**TOY["evaluation"], "max_new_tokens": 500}},
+            "evaluation: .*longer than the model's 48 positions",
+        ),
     ],
 )
 def test_rules_that_are_decided_or_cannot_be_are_refused_before_anything_runs(
@@ -201,11 +206,14 @@ def test_unknown_studies_and_scales_get_the_nearest_name(tmp_path: Path) -> None
         load_study(write(tmp_path, scales={}))
 
 
-def test_a_variant_of_a_scale_says_only_what_it_changes(tmp_path: Path) -> None:
-    variants = {"laptop": {"exam": {"samples": 8}}, "longer": {"like": "laptop", "stages": {"pretrain": {"steps": 33}}}}
+def test_a_variant_of_a_scale_lists_its_changes_only(tmp_path: Path) -> None:
+    variants = {
+        "laptop": {"evaluation": {"samples": 8}},
+        "longer": {"like": "laptop", "stages": {"pretrain": {"steps": 33}}},
+    }
     path = write(tmp_path, scales=variants)
     scale, variant = load_study(path), load_study(path, "longer")
-    assert (scale.exam, scale.arms, scale.budgets) == (variant.exam, variant.arms, variant.budgets)
+    assert (scale.evaluation, scale.arms, scale.budgets) == (variant.evaluation, variant.arms, variant.budgets)
     assert scale.stages["pretrain"] | {"steps": 33} == variant.stages["pretrain"] != scale.stages["pretrain"]
     with pytest.raises(ConfigError, match="Did you mean 'laptop'"):
         load_study(write(tmp_path, scales={"laptop": {}, "longer": {"like": "laptp"}}), "longer")

@@ -48,14 +48,16 @@ def numbers(summary: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in summary.items() if key != "work"}
 
 
-def test_a_study_ends_in_numbers_that_follow_from_its_exams(
+def test_a_study_ends_in_numbers_that_follow_from_its_evaluations(
     study: Study, finished: tuple[Path, dict[str, Any], list[Event]]
 ) -> None:
     folder, summary, events = finished
     assert json.loads((folder / "toy/summary.json").read_text()) == json.loads(json.dumps(summary))
     assert [event.what for event in events if event.what != "step"] == ["finished"] * len(units(study))
-    exam = study.chain("short", 0)[-1]
-    lines = [json.loads(line) for line in (folder / "stages" / exam.name / "problems.jsonl").read_text().splitlines()]
+    evaluation = study.chain("short", 0)[-1]
+    lines = [
+        json.loads(line) for line in (folder / "stages" / evaluation.name / "problems.jsonl").read_text().splitlines()
+    ]
     easy = np.array([line["strict"] for line in lines if line["op"] <= 2])
     place = summary["k"].index(4)
     shown = summary["arms"]["short"]["regions"]["easy"]["strict"]
@@ -139,7 +141,7 @@ def test_a_folder_keeps_its_study_and_its_rule(
         run_study(study, tmp_path / "y", workers=0)
 
 
-def test_a_page_says_all_and_keeps_remarks(
+def test_a_page_holds_everything_and_keeps_remarks(
     study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
 ) -> None:
     folder, summary, _ = finished
@@ -235,7 +237,7 @@ def test_ray_reaches_the_same_numbers_after_a_stop(
     assert [event.what for event in events if event.what != "step"] == ["finished"] * len(units(study))
 
 
-def test_actors_ask_for_what_their_stages_need() -> None:
+def test_actors_request_the_resources_of_their_stages() -> None:
     study = load_study("E1", "paper")
     asked = {unit.name: resources(unit) for unit in units(study)}
     assert [wanted["num_gpus"] for wanted in asked.values()] == [8, 1, 1, 1, 1, 1]
@@ -253,7 +255,7 @@ def test_rl_runs_in_as_many_processes_as_it_has_gpus(
     shutil.copytree(finished[0] / "stages" / begun.name, tmp_path / begun.name)
     told: list[dict[str, Any]] = []
     assert run_unit(unit, tmp_path, told.append, lambda: False)
-    assert [stage.kind for stage in unit.stages] == ["rl", "exam"]
+    assert [stage.kind for stage in unit.stages] == ["rl", "evaluation"]
     stage = unit.stages[0]
     assert (tmp_path / stage.name / "torchrun.log").exists()
     assert record_of(stage, tmp_path)["steps"] == 40
@@ -353,3 +355,17 @@ def test_stages_that_cannot_be_written_are_one_sentence(study: Study, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"cannot write to .*file/stages: .*; choose another --stages"):
         run_study(study, tmp_path / "toy", stages=tmp_path / "file/stages")
+
+
+def test_a_model_that_solves_nothing_decides_nothing(tmp_path: Path) -> None:
+    stages = {
+        "pretrain": {**TOY["stages"]["pretrain"], "steps": 1},
+        "rl": {**TOY["stages"]["rl"], "steps": 1},
+    }
+    arms = {"base": ["pretrain"], "short": ["pretrain", {"rl": {"pool": {"difficulty": {"op": [1, 2]}}}}]}
+    claims = [{"say": "beats", "metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "above": 0}]
+    study = load_study(write_toy(tmp_path, stages=stages, arms=arms, claims=claims))
+    summary = run_study(study, tmp_path / "toy", workers=1)
+    assert summary["claims"][0]["mean"] == 0.0
+    assert summary["verdict"] == "not testable at this scale"
+    assert "no arm solves the problems of: beats (+0.000" in summary["why"]

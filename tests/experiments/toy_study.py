@@ -41,7 +41,7 @@ TOY: dict[str, Any] = {
         "short": ["pretrain", {"rl": {"pool": {"difficulty": {"op": [1, 2]}}}}],
         "long": ["pretrain", {"rl": {"pool": {"difficulty": {"op": [3, 4]}}}}],
     },
-    "exam": {"problems": 16, "samples": 4, "max_new_tokens": 6, "difficulty": {"op": [1, 4]}},
+    "evaluation": {"problems": 16, "samples": 4, "max_new_tokens": 6, "difficulty": {"op": [1, 4]}},
     "regions": {"easy": {"op": [1, 2]}, "hard": {"op": [3, 4]}},
     "claims": [
         {"say": "RL helps", "metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "above": 0.0},

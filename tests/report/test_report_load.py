@@ -29,7 +29,7 @@ def test_everything_is_read(make_folder: Make) -> None:
     assert predicted.shape == successes.shape == trials.shape == (48,)
 
 
-def test_what_is_missing_is_said(make_folder: Make) -> None:
+def test_missing_parts_are_named(make_folder: Make) -> None:
     folder = make_folder(("mopps", "edge"), seeds=2)
     run = folder / "edge" / "seed_1"
     (run / "summary.json").unlink()

@@ -168,7 +168,7 @@ def test_a_folder_with_one_method_and_one_seed_builds(make_folder: Make) -> None
     assert "Final accuracy" in page.text
 
 
-def test_missing_journals_leave_empty_places_that_say_so(make_folder: Make) -> None:
+def test_missing_journals_leave_places_with_a_note(make_folder: Make) -> None:
     folder = make_folder(("uniform", "edge"), seeds=2)
     for path in [*folder.glob("*/seed_*/evals.jsonl"), *folder.glob("*/seed_*/samples.jsonl")]:
         path.unlink()
@@ -179,7 +179,7 @@ def test_missing_journals_leave_empty_places_that_say_so(make_folder: Make) -> N
     assert "believed" not in page.values("div", "data-figure")
 
 
-def test_nulls_and_wordless_steps_are_gaps(make_folder: Make) -> None:
+def test_nulls_and_steps_without_predictions_are_gaps(make_folder: Make) -> None:
     folder = make_folder(("uniform", "edge"), seeds=2)
     path = folder / "edge/seed_0/metrics.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -191,7 +191,7 @@ def test_nulls_and_wordless_steps_are_gaps(make_folder: Make) -> None:
     assert figures["correlation-selected"]["data"]
 
 
-def test_long_completions_are_cut_and_said_to_be(make_folder: Make) -> None:
+def test_long_completions_are_cut_with_a_note(make_folder: Make) -> None:
     folder = make_folder(("edge",), seeds=1)
     sample = {"step": 9, "category": "a", "prompt": "p", "completion": "x" * 5000, "correct": False, "reason": None}
     (folder / "edge/seed_0/samples.jsonl").write_text(json.dumps(sample) + "\n")
@@ -222,7 +222,7 @@ def test_pictures_of_prompts_are_shown_and_nothing_is_loaded_from_elsewhere(make
     assert "onerror=&quot;x" not in html
 
 
-def test_the_terminal_table_says_the_same(make_folder: Make) -> None:
+def test_the_terminal_table_shows_the_numbers_of_the_summary(make_folder: Make) -> None:
     summary = Summary.from_json(json.loads((make_folder() / "summary.json").read_text()))
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(table(summary))

@@ -44,7 +44,7 @@ def test_rollouts_are_interpolated_as_far_as_complete_seeds_go() -> None:
     assert len(over_rollouts([]).x) == 0
 
 
-def test_averages_skip_what_is_unknown() -> None:
+def test_averages_skip_unknown_values() -> None:
     values = np.array([1.0, np.nan, 3.0, 5.0])
     np.testing.assert_allclose(smooth(values, 3), [1, 2, 4, 4])
     assert np.isnan(smooth(np.array([np.nan, np.nan]), 3)).all()

@@ -23,7 +23,7 @@ PAGE = 200
 """Characters a line where no terminal sets a limit."""
 
 
-def print_exam(config: Path | None, changes: dict[str, Any], out: Path | None) -> None:
+def print_evaluation(config: Path | None, changes: dict[str, Any], out: Path | None) -> None:
     """Evaluate by the settings of a file, with changes, print the table and leave it in `out` as evaluation.txt."""
     values = {**(read_yaml(config) if config is not None else {}), **changes}
     if "difficulty" in changes:
@@ -45,7 +45,7 @@ def print_exam(config: Path | None, changes: dict[str, Any], out: Path | None) -
 
 def report(result: dict[str, Any], ks: Sequence[int], width: int) -> Group:
     """The table, without intervals where they do not fit; below it failure modes and one text to read."""
-    table = exam_table(result, ks)
+    table = evaluation_table(result, ks)
     fits = Console(width=10 * PAGE).measure(table).maximum <= width
     overall = result["slices"]["all"]["all"]["reasons"]
     total = sum(overall.values())
@@ -61,10 +61,10 @@ def report(result: dict[str, Any], ks: Sequence[int], width: int) -> Group:
     level = f"{100 * result['level']:g}%"
     brackets = f"In brackets: {level} intervals over problems." if fits else "A wider terminal shows intervals too."
     words.append(f"\n{brackets} nll: nats a token of gold solution.")
-    return Group(table if fits else exam_table(result, ks, intervals=False), *map(Text, words))
+    return Group(table if fits else evaluation_table(result, ks, intervals=False), *map(Text, words))
 
 
-def exam_table(result: dict[str, Any], ks: Sequence[int], intervals: bool = True) -> Table:
+def evaluation_table(result: dict[str, Any], ks: Sequence[int], intervals: bool = True) -> Table:
     """Slices down, strict and outcome pass@k across, with the likelihood; narrower in all without intervals."""
     table = Table(title=f"{result['base']}: {result['problems']} held-out problems x {result['samples']} rollouts")
     if not intervals:

@@ -86,7 +86,9 @@ class Claim:
         if self.k is None and self.metric not in TRAINING:
             raise unknown_name("metric", self.metric, [*TRAINING, "pass@1", f"pass@{samples}"])
         if self.k is not None and not 1 <= self.k <= samples:
-            raise ConfigError(f"the claim '{self.say}' needs {self.metric}, but the exam draws {samples} rollouts")
+            raise ConfigError(
+                f"the claim '{self.say}' needs {self.metric}, but the evaluation draws {samples} rollouts"
+            )
         if (self.k is not None or self.metric == "picked") and self.where not in regions:
             raise unknown_name("region", self.where, regions)
         if self.minus and self.at_least == 0:

@@ -69,7 +69,7 @@ class Budgets:
 class Study:
     """One study at one scale.
 
-    `stages` and `exam` hold what all arms share; an arm lists its stages in order, each a kind or {kind: overrides}.
+    `stages` and `evaluation` hold what all arms share; an arm lists its stages in order, each a kind or {kind: overrides}.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Study:
     seeds: tuple[int, ...]
     stages: dict[str, dict[str, Any]]
     arms: dict[str, Any]
-    exam: dict[str, Any]
+    evaluation: dict[str, Any]
     regions: dict[str, Region]
     claims: tuple[Claim, ...]
     needs: tuple[Claim, ...] = ()
@@ -105,14 +105,14 @@ class Study:
         samples = self.chain(next(iter(self.arms)), self.seeds[0])[-1].settings["samples"]
         for k in self.show:
             if not 1 <= k <= samples:
-                raise ConfigError(f"{self.name} shows pass@{k}, but its exam draws {samples} rollouts")
+                raise ConfigError(f"{self.name} shows pass@{k}, but its evaluation draws {samples} rollouts")
         for claim in (*self.needs, *self.claims):
             claim.check(list(self.arms), list(self.regions), samples)
 
     def chain(self, arm: str, seed: int) -> tuple[Stage, ...]:
-        """The stages of an arm with one seed, its exam last.
+        """The stages of an arm with one seed, its evaluation last.
 
-        The seed decides the weights at the start, all texts, pools, rollouts and the exam; arms of one seed share the exam's
+        The seed decides the weights at the start, all texts, pools, rollouts and the evaluation; arms of one seed share the evaluation's
         problems and, if their pools have the same settings, the prompts.
         """
         given = self.arms[arm]
@@ -126,8 +126,10 @@ class Study:
                 raise ConfigError(f"the arm {arm}: its first stage, and no other, must be pretrain")
             stage = Stage.of(kind, _seeded(kind, merged(self.stages.get(kind, {}), changes), seed), stage)
             chain.append(stage)
-        exam = Stage.of("exam", {**self.exam, "seed": 3000 + seed, "k": [1], "by": [], "readable": 6}, stage)
-        return (*chain, exam)
+        evaluation = Stage.of(
+            "evaluation", {**self.evaluation, "seed": 3000 + seed, "k": [1], "by": [], "readable": 6}, stage
+        )
+        return (*chain, evaluation)
 
     def costs(self, arm: str) -> tuple[float, float]:
         """Tokens of training that an arm is charged for: of pre-training, and after it (mid-training and RL)."""
@@ -175,7 +177,7 @@ def load_study(name: str, scale: str = "laptop", changes: Mapping[str, Any] | No
         for kind, settings in part.pop("stages", {}).items():
             stages[kind] = merged(stages.get(kind, {}), settings)
     values = {key: value for part in parts for key, value in part.items()}
-    values["exam"] = {key: value for part in parts for key, value in part.get("exam", {}).items()}
+    values["evaluation"] = {key: value for part in parts for key, value in part.get("evaluation", {}).items()}
     given = {"name": path.stem, "scale": scale, **values, "stages": stages, **(changes or {})}
     return study_of(given)
 

@@ -21,7 +21,7 @@ from edgewise.tasks import Problem, TextWorld, make_text_world
 from edgewise.tasks.base import check_difficulty
 
 SAMPLE = 100
-"""Problems of each pool and exam that are made before the run to try its settings."""
+"""Problems of each pool and evaluation that are made before the run to try its settings."""
 LARGE = 4000
 """Problems that are made where a few do not decide whether a region has any."""
 
@@ -36,10 +36,12 @@ def check(study: Study) -> None:
     for claim in (*study.needs, *study.claims):
         _measurable(claim, study)
     _stages(study)
-    exam = study.chain(next(iter(study.arms)), study.seeds[0])[-1]
+    evaluation = study.chain(next(iter(study.arms)), study.seeds[0])[-1]
     for name, region in study.regions.items():
-        if _share(study, exam, region) == 0:
-            raise ConfigError(f"{study.name}: no problem of the exam lies in the region {name}; widen it, or the exam")
+        if _share(study, evaluation, region) == 0:
+            raise ConfigError(
+                f"{study.name}: no problem of the evaluation lies in the region {name}; widen it, or the evaluation"
+            )
     for claim in study.claims:
         _undecided(claim, study)
     _joint(study)
@@ -70,9 +72,9 @@ def _task(stage: Stage) -> TextWorld:
 
 
 def _problems(stage: Stage, task: TextWorld, most: int) -> list[Problem]:
-    """Problems of an exam or of the pool of RL, at most so many."""
+    """Problems of an evaluation or of the pool of RL, at most so many."""
     settings = stage.settings
-    if stage.kind == "exam":
+    if stage.kind == "evaluation":
         return task.problems(min(settings["problems"], most), settings["seed"], split="eval", **settings["difficulty"])
     pool = settings["pool"]
     return task.problems(min(pool["size"], most), pool["seed"], **pool["difficulty"])

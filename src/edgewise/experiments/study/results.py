@@ -21,8 +21,8 @@ Reals = npt.NDArray[np.float64]
 KINDS = ("strict", "outcome")
 
 
-class Exam:
-    """Counts of one exam: op, context, successes by kind, each (problems,)."""
+class Evaluation:
+    """Counts of one evaluation: op, context, successes by kind, each (problems,)."""
 
     def __init__(self, folder: Path):
         lines = read(folder / "problems.jsonl")
@@ -41,7 +41,7 @@ class StudyResults:
     """Everything measured in a finished study, by arm and seed.
 
     Raises:
-        CheckpointError: the result of an exam or a training is damaged; it names the file.
+        CheckpointError: the result of an evaluation or a training is damaged; it names the file.
     """
 
     def __init__(self, study: Study, root: Path):
@@ -49,13 +49,13 @@ class StudyResults:
         chains = {(arm, seed): study.chain(arm, seed) for arm in study.arms for seed in study.seeds}
         self.stages = {stage.name: stage for chain in chains.values() for stage in chain}
         self.records = {name: record_of(stage, root) for name, stage in self.stages.items()}
-        self.exams = {key: Exam(root / chain[-1].name) for key, chain in chains.items()}
+        self.evaluations = {key: Evaluation(root / chain[-1].name) for key, chain in chains.items()}
         self.training = {key: _training(chain, root, study.regions) for key, chain in chains.items()}
         self.ks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= self.samples]
 
     @property
     def samples(self) -> int:
-        return next(iter(self.exams.values())).trials
+        return next(iter(self.evaluations.values())).trials
 
     def measure(self, claim: Claim) -> dict[str, Any]:
         """Mean, low and high of the measure of a claim, its values by seed, and the mean of the arm that is taken off."""
@@ -69,14 +69,14 @@ class StudyResults:
         return _interval(values, base)
 
     def passes(self, arm: str, region: Region, kind: str, ks: Sequence[int]) -> Reals:
-        """pass@k of an arm in a region: (seeds, ks); NaN where an exam has no problem there."""
+        """pass@k of an arm in a region: (seeds, ks); NaN where an evaluation has no problem there."""
         return np.stack([self._curve(arm, seed, region, kind, tuple(ks)) for seed in self.study.seeds])
 
     def curve(self, arm: str, region: Region, kind: str, ks: Sequence[int]) -> dict[str, list[float | None]]:
         """mean, low and high over seeds, or over problems where there is one seed: each of length ks."""
         if len(self.study.seeds) == 1:
-            exam = self.exams[arm, self.study.seeds[0]]
-            found = pass_curve(exam.successes[kind][exam.rows(region)], exam.trials, ks)
+            evaluation = self.evaluations[arm, self.study.seeds[0]]
+            found = pass_curve(evaluation.successes[kind][evaluation.rows(region)], evaluation.trials, ks)
             return {name: getattr(found, name).round(5).tolist() for name in ("mean", "low", "high")}
         columns = [_interval(column) for column in self.passes(arm, region, kind, ks).T]
         return {name: [_rounded(column[name]) for column in columns] for name in ("mean", "low", "high")}
@@ -84,7 +84,7 @@ class StudyResults:
     def summary(self) -> dict[str, Any]:
         """The content of summary.json."""
         study = self.study
-        ops = sorted({int(op) for exam in self.exams.values() for op in exam.op})
+        ops = sorted({int(op) for evaluation in self.evaluations.values() for op in evaluation.op})
         contexts = list(dict.fromkeys(region.context for region in study.regions.values()))
         arms: dict[str, Any] = {}
         for arm in study.arms:
@@ -120,11 +120,11 @@ class StudyResults:
         }
 
     def _curve(self, arm: str, seed: int, region: Region, kind: str, ks: tuple[int, ...]) -> Reals:
-        exam = self.exams[arm, seed]
-        rows = exam.rows(region)
+        evaluation = self.evaluations[arm, seed]
+        rows = evaluation.rows(region)
         if not rows.any():
             return np.full(len(ks), np.nan)
-        return _table(exam.trials, ks)[exam.successes[kind][rows]].mean(0)
+        return _table(evaluation.trials, ks)[evaluation.successes[kind][rows]].mean(0)
 
     def _over_problems(self, claim: Claim, region: Region) -> dict[str, Any]:
         """One seed: an interval over problems, in pairs where two arms are compared."""
@@ -144,8 +144,8 @@ class StudyResults:
 
     def _estimates(self, arm: str, claim: Claim, region: Region) -> Reals:
         """pass@k of each problem, (problems,)."""
-        exam = self.exams[arm, self.study.seeds[0]]
-        return _table(exam.trials, (claim.k or 1,))[exam.successes[claim.kind][exam.rows(region)], 0]
+        evaluation = self.evaluations[arm, self.study.seeds[0]]
+        return _table(evaluation.trials, (claim.k or 1,))[evaluation.successes[claim.kind][evaluation.rows(region)], 0]
 
     def _of_training(self, claim: Claim) -> dict[str, Any]:
         def values(arm: str) -> Reals:

@@ -26,7 +26,12 @@ from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig, pretrain
 
 VERSION = 1
 """Part of every hash: raised when the same settings come to mean something else."""
-KINDS: dict[str, Any] = {"pretrain": PretrainConfig, "midtrain": MidtrainConfig, "rl": RLConfig, "exam": ExamConfig}
+KINDS: dict[str, Any] = {
+    "pretrain": PretrainConfig,
+    "midtrain": MidtrainConfig,
+    "rl": RLConfig,
+    "evaluation": ExamConfig,
+}
 DONE = "done.json"
 Report = Callable[[dict[str, Any]], None]
 """Receives kind, stage, step and steps while a stage is under way."""
@@ -58,8 +63,8 @@ class Stage:
 
     @property
     def steps(self) -> int:
-        """Units of progress: optimiser steps, or problems of an exam."""
-        return int(self.settings["problems" if self.kind == "exam" else "steps"])
+        """Units of progress: optimiser steps, or problems of an evaluation."""
+        return int(self.settings["problems" if self.kind == "evaluation" else "steps"])
 
     @property
     def checkpoint(self) -> str:
@@ -125,7 +130,9 @@ def run_stage(stage: Stage, root: Path, report: Report, stopped: Callable[[], bo
         spent = _spent(folder, time.perf_counter() - began[0], time.process_time() - began[1])
         if finished:
             files = (
-                [folder / "problems.jsonl"] if stage.kind == "exam" else sorted(checkpoint_of(stage, root).iterdir())
+                [folder / "problems.jsonl"]
+                if stage.kind == "evaluation"
+                else sorted(checkpoint_of(stage, root).iterdir())
             )
             digests = {str(path.relative_to(folder)): _digest(path) for path in files}
             write_json(folder / DONE, {"stage": stage.name, "steps": stage.steps, **spent, "digests": digests})
@@ -151,7 +158,7 @@ def _training(stage: Stage, root: Path, report: Report, stopped: Callable[[], bo
     return True
 
 
-def _exam(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
+def _evaluation(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
     def progress(done: int, problems: int) -> None:
         report({"kind": stage.kind, "stage": stage.name, "step": done, "steps": problems})
         if stopped():
@@ -165,8 +172,8 @@ def _exam(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool])
 
 
 def _do(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool], processes: int) -> bool:
-    if stage.kind == "exam":
-        return _exam(stage, root, report, stopped)
+    if stage.kind == "evaluation":
+        return _evaluation(stage, root, report, stopped)
     if processes == 1:
         return _training(stage, root, report, stopped)
 

@@ -101,11 +101,11 @@ def setting(study: Study, summary: dict[str, Any]) -> str:
         f"{own['stages']:.0f} x {kind} {own['cpu_seconds'] / 60:.1f}" for kind, own in work["kinds"].items()
     )
     words = (
-        f"Seeds {', '.join(map(str, study.seeds))}; the seed decides weights, texts, pools, rollouts and exams, and is shared by"
+        f"Seeds {', '.join(map(str, study.seeds))}; the seed decides weights, texts, pools, rollouts and evaluations, and is shared by"
         f" all arms. Tokens: 6PT accounting, a token of RL counts 5/3, {study.budgets.length} tokens a rollout."
         f" {work['cpu_seconds'] / 60:.1f} core minutes in all ({kinds})."
     )
-    shared = {"stages": {kind: study.stages[kind] for kind in _kinds(study)}, "exam": study.exam}
+    shared = {"stages": {kind: study.stages[kind] for kind in _kinds(study)}, "evaluation": study.evaluation}
     block = f"```yaml\n{yaml.safe_dump(shared, sort_keys=False, width=110, default_flow_style=None)}```"
     head = ["arm", "stages, with what differs", "pre-training tokens", "later tokens"]
     return "\n\n".join([table(head, rows), words, "What all arms share:", block])
