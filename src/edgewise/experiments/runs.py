@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import write_json
-from edgewise.experiments.folders import writing
 from edgewise.experiments.workers import Event, EventHandler, Interrupted, Job, run_jobs, send, stopped
 from edgewise.lab.rl.trainer import RLConfig
+from edgewise.lab.run.interrupts import Stop
 
 
 def run_all(
@@ -29,8 +28,15 @@ def finished(folder: Path) -> bool:
     return (folder / "summary.json").exists()
 
 
-class _Stop(Exception):
-    """Leaves the training loop at a step's end."""
+class _Request(Stop):
+    """The stop of the worker process, as the training loop reads it after each step."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def asked(self) -> bool:  # type: ignore[override]
+        return stopped()
 
 
 def _run(name: str, config: RLConfig, folder: str) -> bool:
@@ -40,19 +46,13 @@ def _run(name: str, config: RLConfig, folder: str) -> bool:
     def report(line: dict[str, Any]) -> None:
         keys = ("step", "steps", "reward", "effective_ratio", "rollouts", "seconds")
         send(name, {key: line[key] for key in keys})
-        if stopped():
-            raise _Stop
 
     if stopped():
         return False
-    trainer = Trainer(config, Path(folder))
     try:
-        summary = trainer.run(report)
-    except _Stop:
-        trainer.save()
+        Trainer(config, Path(folder)).run(report, _Request())
+    except KeyboardInterrupt:
         return False
-    with writing(Path(folder)):
-        write_json(Path(folder) / "summary.json", summary)
     return True
 
 

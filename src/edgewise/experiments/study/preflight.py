@@ -12,11 +12,11 @@ from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.experiments.study.claims import TRAINING, Claim
 from edgewise.experiments.study.config import Region, Study
 from edgewise.experiments.study.stages import Stage
-from edgewise.gates import make_gate
 from edgewise.lab.model.tokenizer import Tokenizer
+from edgewise.lab.rl.trainer import RLConfig, make_curriculum
 from edgewise.lab.run.budgets import require_equal
+from edgewise.lab.run.config import from_dict
 from edgewise.pool import PromptPool
-from edgewise.selectors import make_selector, selectors
 from edgewise.tasks import Problem, TextWorld, make_text_world
 from edgewise.tasks.base import check_difficulty
 
@@ -132,10 +132,7 @@ def _stage(stage: Stage, task: TextWorld, tokenizer: Tokenizer, positions: int) 
         )
     if stage.kind == "rl":
         pool = PromptPool([problem.id for problem in problems], [problem.category for problem in problems])
-        known = selectors.accepted(settings["selector"], seed=0, rollouts=settings["rollouts"])
-        make_selector(settings["selector"], pool, **{**known, **settings["selector_options"]})
-        if settings["gate"]:
-            make_gate(settings["gate"], **settings["gate_options"])
+        make_curriculum(from_dict(RLConfig, {**settings, "base": "parent"}), pool)
 
 
 def _undecided(claim: Claim, study: Study) -> None:

@@ -61,9 +61,8 @@ class ExamConfig:
     seed: Seed = 1
     chunk: Count = 1024
     """Completions at a time."""
-    draws: Count = 2000
-    """Bootstrap resamples of the problems."""
     level: Level = 0.95
+    """Coverage of intervals over problems."""
     readable: Size = 12
     """Rollouts kept as text."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
