@@ -11,12 +11,15 @@ def test_text_and_results_agree() -> None:
 
 
 def test_a_number_that_drifted_is_named_and_can_be_corrected(tmp_path: Path) -> None:
-    record(tmp_path, "demo", {"speed": {"edge": [1.234, None]}, "seeds": 5}, "edgewise demo")
+    record(tmp_path, "demo", {"speed": {"edge": [1.234, None], "ds": "inf"}, "seeds": 5}, "edgewise demo")
     page = tmp_path / "README.md"
     page.write_text("`edge`: 1.30<!-- demo: speed.edge.0 .2f -->x, **5<!-- demo: seeds -->** seeds\n")
     assert check(tmp_path) == ["README.md, line 1: '1.30', demo says '1.23'"]
     check(tmp_path, fix=True)
     assert page.read_text() == "`edge`: 1.23<!-- demo: speed.edge.0 .2f -->x, **5<!-- demo: seeds -->** seeds\n"
+    page.write_text("1<!-- demo: speed.ds .2f -->\n")
+    check(tmp_path, fix=True)
+    assert page.read_text() == "∞<!-- demo: speed.ds .2f -->\n"
     assert check(tmp_path) == []
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-MARK = re.compile(r"(?P<text>[-+\w.,%×–]*)<!-- (?P<name>[\w-]+): (?P<path>[^ >]+)(?: (?P<form>[^ >]+))? -->")
+MARK = re.compile(r"(?P<text>[-+\w.,%×–∞]*)<!-- (?P<name>[\w-]+): (?P<path>[^ >]+)(?: (?P<form>[^ >]+))? -->")
 PACKAGES = ("numpy", "torch")
 
 
@@ -67,7 +67,8 @@ def shown(root: Path, match: re.Match[str]) -> str:
             return f"<no {match['path']}>"
     if value is None or isinstance(value, (dict, list)):
         return f"<{match['path']} is no number>"
-    return format(value, match["form"] or "")
+    # An infinite waiting time is the text "inf" in JSON; the mark may hold a format for numbers.
+    return "∞" if value == "inf" else format(value, match["form"] or "")
 
 
 def record(root: Path, name: str, values: Any, command: str) -> Path:
