@@ -120,7 +120,8 @@ def p_informative(rates: Floats, rollouts: int | npt.NDArray[np.number]) -> Floa
     for a constant: P(informative) of two rollouts is 2 p (1 - p).
     """
     values = 1.0 - rates**rollouts - (1.0 - rates) ** rollouts
-    return np.where(np.asarray(rollouts) <= 1, rates * (1.0 - rates), values)
+    single = np.asarray(rollouts) <= 1
+    return np.where(single, rates * (1.0 - rates), values) if single.any() else values
 
 
 @acquisitions.register("p_informative")
@@ -150,7 +151,7 @@ class PInformative(Acquisition):
         return 1.0 - _power(rates, self.rollouts) - _power(1.0 - rates, self.rollouts)
 
     def of(self, distribution: Distribution, rows: Rows | None = None) -> Floats:
-        return distribution.moments(self.value)[0]
+        return distribution.expect(self.value)
 
 
 @acquisitions.register("information")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgewise.arrays import Floats
 
+_BLOCK = 2048
 _GRID = np.linspace(-1.0, 1.0, 33)
 _FINE_GRID = np.linspace(-1.0, 1.0, 65)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
@@ -39,8 +40,12 @@ class Distribution(ABC):
     def moments(self, function: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
         """Expectation and standard deviation of a function of the success rate, (n,) each.
 
-        By quadrature where there is no closed form: `function` gets rates of shape (n, nodes).
+        By quadrature where there is no closed form: `function` gets rates of shape (m, nodes), of a block of prompts.
         """
+
+    def expect(self, function: Callable[[Floats], Floats]) -> Floats:
+        """Expectation of a function of the success rate, (n,), as `moments` has it."""
+        return self.moments(function)[0]
 
     def std(self) -> Floats:
         """Standard deviations, (n,)."""
@@ -88,13 +93,18 @@ class Beta(Distribution):
 
         Nodes are dense near the mode and reach e^-16 of the exponential tails.
         """
-        a, b = self.alpha[:, None], self.beta[:, None]
-        scale = np.sqrt((a + b) / (a * b))
-        angle = np.arcsinh((6.0 * scale + 16.0 / np.minimum(a, b)) / scale) * _FINE_GRID
-        logit = np.log(a / b) + scale * np.sinh(angle)
-        density = a * logit - (a + b) * np.logaddexp(0.0, logit)
-        weight = np.exp(density - density.max(1, keepdims=True)) * np.cosh(angle)
-        return _weighted(function(sigmoid(logit)), weight / weight.sum(1, keepdims=True))
+        first, second = np.empty((2, len(self)))
+        for part in blocks(len(self)):
+            a, b = self.alpha[part, None], self.beta[part, None]
+            scale = np.sqrt((a + b) / (a * b))
+            angle = np.arcsinh((6.0 * scale + 16.0 / np.minimum(a, b)) / scale) * _FINE_GRID
+            x = np.log(a / b) + scale * np.sinh(angle)
+            density = a * x - (a + b) * np.logaddexp(0.0, x)
+            weight = np.exp(density - density.max(1, keepdims=True)) * np.cosh(angle)
+            weight /= weight.sum(1, keepdims=True)
+            values = function(sigmoid(x))
+            first[part], second[part] = (values * weight).sum(1), (values**2 * weight).sum(1)
+        return first, np.sqrt(np.maximum(second - first**2, 0.0))
 
     def log_density(self, x: Floats) -> Floats:
         if self._log_beta is None:
@@ -139,9 +149,22 @@ class LogitNormal(Distribution):
 
     def moments(self, function: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
         """By Gauss-Hermite quadrature."""
-        values = function(sigmoid(self.location[:, None] + np.sqrt(self.variance)[:, None] * _NODES))
-        first = values @ _WEIGHTS
-        return first, np.sqrt(np.maximum(values**2 @ _WEIGHTS - first**2, 0.0))
+        first, second = np.empty((2, len(self)))
+        for part, values in self._at_nodes(function):
+            first[part], second[part] = values @ _WEIGHTS, values**2 @ _WEIGHTS
+        return first, np.sqrt(np.maximum(second - first**2, 0.0))
+
+    def expect(self, function: Callable[[Floats], Floats]) -> Floats:
+        result = np.empty(len(self))
+        for part, values in self._at_nodes(function):
+            result[part] = values @ _WEIGHTS
+        return result
+
+    def _at_nodes(self, function: Callable[[Floats], Floats]) -> Iterator[tuple[slice, Floats]]:
+        """Values of the function at the nodes, (m, nodes), of a block of prompts at a time: they stay in the cache."""
+        scale = np.sqrt(self.variance)
+        for part in blocks(len(self)):
+            yield part, function(sigmoid(self.location[part, None] + scale[part, None] * _NODES))
 
     def log_density(self, x: Floats) -> Floats:
         return self._log_normal(logit(x), self.location, self.variance) - np.log(x) - np.log1p(-x)
@@ -197,6 +220,11 @@ class States(Distribution):
             for power in (1, 2)
         )
         return first, np.sqrt(np.maximum(second - first**2, 0.0))
+
+
+def blocks(size: int) -> Iterator[slice]:
+    """Consecutive slices of `size` items that are small enough to be worked on in the cache."""
+    return (slice(start, start + _BLOCK) for start in range(0, size, _BLOCK))
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -270,8 +298,3 @@ def _log_gamma(x: Floats) -> Floats:
     inverse = 1.0 / z**2
     series = (1.0 / 12.0 - inverse * (1.0 / 360.0 - inverse * (1.0 / 1260.0 - inverse / 1680.0))) / z
     return (z - 0.5) * np.log(z) - z + 0.5 * np.log(2.0 * np.pi) + series - np.log(product)
-
-
-def _weighted(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    first = (values * weight).sum(1)
-    return first, np.sqrt(np.maximum((values**2 * weight).sum(1) - first**2, 0.0))

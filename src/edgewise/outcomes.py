@@ -21,5 +21,5 @@ class Outcome(IntEnum):
 
 def outcomes(successes: npt.NDArray[np.number], trials: npt.NDArray[np.number]) -> Rows:
     """`Outcome` of groups with `successes` of `trials` rollouts, int64 (n,)."""
-    wrong, right = successes == 0, successes == trials
-    return np.where(wrong, Outcome.ALL_WRONG, np.where(right, Outcome.ALL_RIGHT, Outcome.MIXED)).astype(np.int64)
+    # ALL_WRONG, one more with a success, another with no failure.
+    return 1 + (successes > 0).astype(np.int64) + (successes == trials)

@@ -79,11 +79,13 @@ class Part:
 
     def advance(self, steps: int = 1) -> None:
         """The policy has been updated `steps` times. Cost independent of the pool. A subclass does its work, then calls this."""
-        if int(steps) != steps or steps < 0:
-            raise ConfigError(f"advance needs a whole number of policy steps >= 0, got {steps}")
+        if type(steps) is not int or steps < 0:
+            if int(steps) != steps or steps < 0:
+                raise ConfigError(f"advance needs a whole number of policy steps >= 0, got {steps}")
+            steps = int(steps)
         for part in self._parts.values():
-            part.advance(int(steps))
-        self.now += int(steps)
+            part.advance(steps)
+        self.now += steps
 
     def forget(self, rows: Rows) -> None:
         """The results of these selected rows will never come."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Floats, Rows
+from edgewise.arrays import Counts, Flags, Floats, Rows
 from edgewise.beliefs.base import Belief, Exchangeable, beliefs
 from edgewise.beliefs.priors import CategoryPrior, FixedPrior, KnownRates, Prior
 from edgewise.distributions import Beta
@@ -66,11 +66,16 @@ class BetaBelief(Belief):
             alpha, beta = alpha + successes, beta + failures
         if len(self.seen):
             slots = self.seen.slots(rows)
-            known = slots >= 0
+            known: Flags | slice = slots >= 0
+            if known.all():
+                known = slice(None)
             slots = slots[known]
-            fade = self._fade(slots)
-            alpha[known] += self.seen["a"][slots] * fade
-            beta[known] += self.seen["b"][slots] * fade
+            a, b = self.seen["a"][slots], self.seen["b"][slots]
+            if self.retention < 1.0:
+                fade = self._fade(slots)
+                a, b = a * fade, b * fade
+            alpha[known] += a
+            beta[known] += b
         return Beta(alpha, beta)
 
     def exchangeable(self) -> Exchangeable | None:

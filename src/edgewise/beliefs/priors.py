@@ -64,6 +64,9 @@ class FixedPrior(Prior):
     def shared(self) -> Beta:
         return Beta(np.array([self.alpha]), np.array([self.beta]))
 
+    def counts(self, rows: Rows) -> tuple[Floats, Floats]:
+        return np.full(len(rows), self.alpha), np.full(len(rows), self.beta)
+
 
 @priors.register("category")
 class CategoryPrior(Prior):

@@ -10,7 +10,7 @@ from edgewise.beliefs.ability import AbilityBelief
 from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.logistic import LogisticBelief, StepGroups
 from edgewise.calibration import OnlineCalibration
-from edgewise.distributions import Distribution
+from edgewise.distributions import Distribution, blocks
 from edgewise.errors import ConfigError
 from edgewise.outcomes import Outcome
 from edgewise.parts import Part
@@ -18,6 +18,8 @@ from edgewise.pool import PromptPool
 from edgewise.sampling import Proportional
 from edgewise.selectors.bandit import BanditSelector
 from edgewise.selectors.base import selectors
+
+_UNSEEN = int(Outcome.UNSEEN)
 
 
 class CalibratedInformative(Part, Acquisition):
@@ -46,15 +48,19 @@ class CalibratedInformative(Part, Acquisition):
         return self.plain.value(rates)
 
     def of(self, distribution: Distribution, rows: Rows | None = None) -> Floats:
+        outcome = np.zeros(len(distribution), np.int64) if rows is None else self.belief.last_outcome(rows)
+        unseen = outcome == _UNSEEN
+        if not unseen.any():
+            return np.minimum(self.calibration.apply(distribution.expect(self.value), outcome), 1.0)
         expected, deviation = distribution.moments(self.value)
-        unseen = np.full(len(distribution), Outcome.UNSEEN, np.int64)
-        outcome = unseen if rows is None else self.belief.last_outcome(rows)
-        value = self.calibration.apply(expected, outcome) + self.exploration * deviation * (outcome == Outcome.UNSEEN)
-        return np.minimum(value, 1.0)
+        return np.minimum(self.calibration.apply(expected, outcome) + self.exploration * deviation * unseen, 1.0)
 
     def learn(self, groups: StepGroups) -> None:
         """Take in the groups of the step that ends."""
-        expected, _ = groups.before.moments(lambda rates: p_informative(rates, groups.trials[:, None]))
+        expected = np.empty(len(groups.rows))
+        for part in blocks(len(expected)):
+            k = groups.trials[part, None]
+            expected[part] = groups.before[part].expect(lambda rates, k=k: p_informative(rates, k))  # type: ignore[misc]
         informative = (groups.successes > 0) & (groups.successes < groups.trials)
         self.calibration.learn(expected, groups.last_outcome, informative.astype(np.float64))
 
