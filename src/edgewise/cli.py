@@ -175,6 +175,8 @@ def rl(config: Path, out: Path) -> None:
         out: folder of the run; the same command goes on where it was stopped.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
+    from importlib.util import find_spec
+
     from edgewise.lab.rl.trainer import RLConfig, train
     from edgewise.lab.run.config import from_dict, read_yaml
     from edgewise.progress import bar
@@ -191,6 +193,10 @@ def rl(config: Path, out: Path) -> None:
         )
     if _leads():
         print(f"run: {out}")
+        if find_spec("plotly") is not None:
+            from edgewise.report import write
+
+            print(f"report: {write(out)}")
 
 
 def evaluate(

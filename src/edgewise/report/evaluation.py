@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
@@ -17,6 +16,7 @@ from edgewise.checkpoint import write_atomic
 from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
 from edgewise.lab.run.config import from_dict, read_yaml
+from edgewise.lab.run.yaml import parse
 from edgewise.progress import bar
 
 PAGE = 200
@@ -100,10 +100,7 @@ def _cells(part: dict[str, Any], ks: Sequence[int], intervals: bool) -> list[str
 
 
 def _mapping(text: str) -> dict[str, Any]:
-    try:
-        settings = yaml.safe_load(text)
-    except yaml.YAMLError:
-        settings = None
+    settings = parse(text, "difficulty")
     if not isinstance(settings, dict):
         raise ConfigError(f'difficulty must be a mapping such as "{{op: [1, 12]}}", got {text!r}')
     return settings

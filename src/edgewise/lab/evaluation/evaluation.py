@@ -23,12 +23,13 @@ from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
 from edgewise.lab.evaluation.pictures import check_pictures
 from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
-from edgewise.lab.model.policy import Policy
+from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.vision import data_uri
 from edgewise.lab.run.config import Count, NotNegative, Range, Seed, Size, validate
 from edgewise.lab.run.folder import load_policy, run_folder
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.parallel import World, find_device
+from edgewise.lab.run.problems import TaskConfig, draw_problems
 from edgewise.statistics import pass_curve
 from edgewise.tasks import Problem
 from edgewise.tasks.base import check_difficulty, guessing_floor
@@ -44,6 +45,10 @@ class ExamConfig:
 
     base: str = ""
     """The checkpoint: a folder, or the name of a shipped one."""
+    task: TaskConfig | None = None
+    """{name, options}: the task, for a base that is a pretrained model; null: the base's own."""
+    prompts_format: PromptFormat | None = None
+    """{chat, system, stop}: form of the prompts of a pretrained model; null: the base's own."""
     difficulty: dict[str, Any] = field(default_factory=dict)
     """Difficulty settings of the task."""
     problems: Count = 500
@@ -71,14 +76,14 @@ class ExamConfig:
     def __post_init__(self) -> None:
         validate(self)
         check_difficulty(self.difficulty)
-        if not self.k or any(value > self.samples for value in self.k):
-            given = ", ".join(map(str, self.k)) or "none"
-            raise ConfigError(f"every k must lie between 1 and samples ({self.samples}), got {given}")
         if self.temperature == 0 and self.samples > 1:
             raise ConfigError(
                 f"samples must be 1 at temperature 0, got {self.samples}: greedy rollouts of a problem are all equal, and pass@k"
                 " of them is pass@1; set samples: 1 and k: [1], or a temperature above 0"
             )
+        if not self.k or any(value > self.samples for value in self.k):
+            given = ", ".join(map(str, self.k)) or "none"
+            raise ConfigError(f"every k must lie between 1 and samples ({self.samples}), got {given}")
         for name, (first, last) in self.ranges.items():
             if first > last:
                 raise ConfigError(f"the range {name} must be [first, last] op, got [{first}, {last}]")
@@ -109,9 +114,9 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
         `guessing_floor`; `texts` one can read; and `pictures`, where problems have some: the accuracy on `problems` of them
         with their pictures and, for comparison, with blank ones.
     """
-    policy, device = load_policy(config.base), find_device(config.device)
+    policy, device = load_policy(config.base, config.task, config.prompts_format), find_device(config.device)
     policy.model.to(device)
-    problems = policy.task.problems(config.problems, config.seed, split="eval", **config.difficulty)
+    problems = draw_problems(policy.task, config.problems, config.seed, "eval", config.difficulty)
     slices = _slices(problems, config)
     roller = Roller(policy, problems, config.max_new_tokens, config.temperature, World(0, 1, device))
     with run_folder(out, config, config.base) if out is not None else nullcontext():

@@ -7,9 +7,14 @@ from typing import Any, ClassVar, Literal
 
 from edgewise.allocation import Allocation, make_allocation
 from edgewise.errors import ConfigError
+from edgewise.gates import Gate, make_gate
+from edgewise.lab.model.policy import PromptFormat
 from edgewise.lab.rl.algorithms import ALGORITHMS, Algorithm
 from edgewise.lab.run.config import Above, Count, Seed, Size, validate
+from edgewise.lab.run.problems import TaskConfig, refused
+from edgewise.method import Method
 from edgewise.tasks import make_reward
+from edgewise.tasks.base import check_difficulty
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,12 @@ class RLConfig:
 
     base: str = "opgraph"
     """The checkpoint to start from: a folder, or the name of a shipped one."""
+    task: TaskConfig | None = None
+    """{name, options}: the task, for a base that is a pretrained model; null: the base's own."""
+    prompts_format: PromptFormat | None = None
+    """{chat, system, stop}: form of the prompts of a pretrained model; null: the base's own."""
     selector: str = "edge"
+    """A selector, or a method in one word, such as edge:exploration=0+ds, which also sets the options and the gate."""
     selector_options: dict[str, Any] = field(default_factory=dict)
     gate: str | None = None
     """"informative" with the uniform selector is dynamic sampling."""
@@ -93,6 +103,8 @@ class RLConfig:
     def __post_init__(self) -> None:
         validate(self)
         make_reward(self.reward)
+        check_difficulty(self.pool.difficulty)
+        self._read_method()
         if self.rollouts < 2 and self.algorithm.needs_groups:
             single = ", ".join(name for name, row in ALGORITHMS.items() if not row.needs_groups)
             raise ConfigError(
@@ -105,7 +117,26 @@ class RLConfig:
             )
         if self.gate_options and self.gate is None:
             raise ConfigError("gate_options are given, but no gate; name the gate or leave them out")
-        self.make_allocation()
+        with refused(f"gate {self.gate} with gate_options", self.gate_options):
+            self.make_gate()
+        with refused(f"allocation {self.allocation} with allocation_options", self.allocation_options):
+            self.make_allocation()
+
+    def _read_method(self) -> None:
+        """Take a method apart into selector, options and gate."""
+        method = Method.parse(self.selector)
+        if method.gated and self.gate not in (None, "informative"):
+            raise ConfigError(
+                f"selector '{self.selector}' has the informative gate, and gate is '{self.gate}'; name one of them"
+            )
+        gated = {"gate": "informative", "gate_options": {**method.gate_options, **self.gate_options}}
+        parts = {"selector": method.selector, "selector_options": {**method.options, **self.selector_options}}
+        for name, value in {**parts, **(gated if method.gated else {})}.items():
+            object.__setattr__(self, name, value)
+
+    def make_gate(self) -> Gate | None:
+        """Which finished groups train the policy; None: all."""
+        return make_gate(self.gate, **self.gate_options) if self.gate else None
 
     def make_allocation(self) -> Allocation:
         """How many rollouts each prompt of a batch gets."""

@@ -20,7 +20,7 @@ from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.features import hashed_features
 from edgewise.lab.evaluation.rollouts import evaluate
 from edgewise.lab.rl.trainer import RLConfig, Trainer
-from edgewise.lab.run.config import claim, from_dict, read_yaml, to_dict
+from edgewise.lab.run.config import Count, Seed, claim, from_dict, read_yaml, to_dict, validate
 from edgewise.pool import PromptPool
 from edgewise.replay import Trace
 
@@ -32,23 +32,21 @@ class RecordConfig:
     """Settings of a recording."""
 
     run: RLConfig = field(default_factory=RLConfig)
-    checkpoints: int = 15
+    checkpoints: Count = 15
     """Evaluations of the whole pool, evenly spread over the run, its beginning and end included."""
-    samples: int = 32
+    samples: Count = 32
     """Rollouts of each prompt at each of them, at the run's temperature."""
-    features: int = 32
+    features: Count = 32
     """Columns of hashed text features that go with the prompts."""
-    chunk: int = 2048
+    chunk: Count = 2048
     """Completions at a time."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the evaluations' rollouts."""
 
     def __post_init__(self) -> None:
+        validate(self)
         if not 2 <= self.checkpoints <= self.run.steps + 1:
             raise ConfigError(f"need 2 <= checkpoints <= steps + 1, got {self.checkpoints} and {self.run.steps} steps")
-        for name in ("samples", "chunk"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 def record(config: RecordConfig, out: Path, progress: Progress | None = None) -> Trace:

@@ -20,7 +20,6 @@ from edgewise.batch import Batch
 from edgewise.checkpoint import load_state, write_json
 from edgewise.curriculum import Curriculum
 from edgewise.errors import EdgewiseError
-from edgewise.gates import make_gate
 from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model.checkpoints import (
     generator_from_json,
@@ -36,18 +35,18 @@ from edgewise.lab.rl.update import Learner, UpdateSettings
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, require_finite, run_folder
 from edgewise.lab.run.interrupts import Stop, stopping
 from edgewise.lab.run.parallel import World, find_device, world
+from edgewise.lab.run.problems import draw_problems, refused
 from edgewise.pool import PromptPool
 from edgewise.selectors import make_selector, selectors
 from edgewise.tasks import Problem, Task
-from edgewise.tasks.base import check_difficulty, check_disjoint
+from edgewise.tasks.base import check_disjoint
 
 Progress = Callable[[dict[str, Any]], None]
 
 
 def make_problems(task: Task, config: PoolConfig) -> tuple[list[Problem], PromptPool]:
     """The training prompts and their pool, labels as configured."""
-    check_difficulty(config.difficulty)
-    problems = task.problems(config.size, config.seed, **config.difficulty)
+    problems = draw_problems(task, config.size, config.seed, "train", config.difficulty)
     labels = np.array([problem.category for problem in problems])
     if config.labels == "shuffled":
         labels = np.random.default_rng([config.seed, 7]).permutation(labels)
@@ -57,9 +56,9 @@ def make_problems(task: Task, config: PoolConfig) -> tuple[list[Problem], Prompt
 def make_curriculum(config: RLConfig, pool: PromptPool) -> Curriculum:
     """Selector, gate and allocation of a run."""
     known = selectors.accepted(config.selector, seed=config.seed, rollouts=config.rollouts)
-    selector = make_selector(config.selector, pool, **{**known, **config.selector_options})
-    gate = make_gate(config.gate, **config.gate_options) if config.gate else None
-    return Curriculum(pool, selector, gates=gate, rollouts=config.make_allocation(), seed=config.seed)
+    with refused(f"selector {config.selector} with selector_options", config.selector_options):
+        selector = make_selector(config.selector, pool, **{**known, **config.selector_options})
+    return Curriculum(pool, selector, gates=config.make_gate(), rollouts=config.make_allocation(), seed=config.seed)
 
 
 class Trainer:
@@ -67,12 +66,12 @@ class Trainer:
 
     def __init__(self, config: RLConfig, out: Path, here: World | None = None):
         self.config, self.out, self.here = config, out, here or World(0, 1, find_device(config.device))
-        self.policy = load_policy(config.base)
+        self.policy = load_policy(config.base, config.task, config.prompts_format)
         self.policy.model.to(self.here.device)
         task, evaluation = self.policy.task, config.evaluation
         self.problems, self.pool = make_problems(task, config.pool)
         self.curriculum = make_curriculum(config, self.pool)
-        held_out = task.problems(evaluation.problems, evaluation.seed, split="eval", **config.pool.difficulty)
+        held_out = draw_problems(task, evaluation.problems, evaluation.seed, "eval", config.pool.difficulty)
         check_disjoint(self.problems, held_out)
         self.generator = torch.Generator(self.here.device).manual_seed(config.seed)
         self.roller = self._roller(self.problems, config.temperature)
@@ -201,7 +200,8 @@ class Trainer:
 
     def _load(self, folder: Path) -> None:
         # Everything is read before anything changes: a damaged part must not leave half a state.
-        policy, state = Policy.load(folder), read_state(folder)
+        policy = Policy.load(folder)
+        state = read_state(folder)
         parts = {path.stem: read_tensors(path) for path in folder.glob("*.safetensors") if path.stem != "model"}
         saved = load_state(folder / "curriculum.npz", "curriculum")
         step, seconds = int(state["step"]), float(state["seconds"])

@@ -30,7 +30,12 @@ class Range:
     above: bool = False
 
     def __contains__(self, value: float) -> bool:
-        return math.isfinite(value) and (self.low < value if self.above else self.low <= value) and value <= self.high
+        # An integer is finite, but may be too large for a float.
+        return (
+            (isinstance(value, int) or math.isfinite(value))
+            and (self.low < value if self.above else self.low <= value)
+            and value <= self.high
+        )
 
     def words(self, value: float) -> str:
         """What the number must be, given one that is not in the range."""
@@ -163,7 +168,10 @@ def _sequence(options: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...
 
 def _scalar(hint: Any, value: Any, path: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError(f"{path} must be a number below 1.8e308, got one of {len(str(value))} digits") from error
     # NumPy's integers and floats, which Python code may pass.
     if hint in (int, float) and not isinstance(value, (str, bool)) and type(value).__module__ == "numpy":
         value = value.item()
@@ -254,10 +262,18 @@ def claim(folder: Path, config: Any) -> bool:
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
     old, new = read_yaml(existing), to_dict(config)
-    if old != new:
+    if old != new and not _same(config, old):
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         detail = ", ".join(f"{key} {old.get(key)!r} there, {new.get(key)!r} asked" for key in changed[:3])
         raise ConfigError(
             f"{folder} holds a run of another configuration ({detail}); choose another --out or delete it"
         )
     return True
+
+
+def _same(config: Any, old: dict[str, Any]) -> bool:
+    """Whether settings in a file, written by an earlier version perhaps, are those of `config`."""
+    try:
+        return bool(from_dict(type(config), old) == config)
+    except ConfigError:
+        return False

@@ -19,6 +19,7 @@ from edgewise.errors import ConfigError
 from edgewise.lab.model.packed import Pack
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.model.vision import Patches, PictureFormat
+from edgewise.lab.run.problems import refused
 from edgewise.tasks import TextWorld
 from edgewise.tasks.base import check_difficulty
 
@@ -122,7 +123,8 @@ class Corpus(Dataset[Pack]):
 
     def _documents(self, n: int, name: str) -> list[_Document]:
         """n documents, a function of the seed and the name."""
-        pairs = self.task.demonstrations(n, _seed(self.seed, name), **self.difficulty)
+        with refused(f"the difficulty settings of task {self.task.name}", self.difficulty):
+            pairs = self.task.demonstrations(n, _seed(self.seed, name), **self.difficulty)
         prompts = self.tokenizer.encode([prompt for prompt, _ in pairs])
         completions = self.tokenizer.encode([completion for _, completion in pairs])
         shown = (getattr(pair, "images", ()) for pair in pairs)

@@ -21,8 +21,9 @@ from safetensors import SafetensorError
 from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.checkpoints import find
-from edgewise.lab.model.policy import Policy
+from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.run.config import claim
+from edgewise.lab.run.problems import TaskConfig
 
 T = TypeVar("T")
 LOCK, ORIGIN, CHECKSUMS = ".lock", "origin.json", "checksums.json"
@@ -135,8 +136,13 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def load_policy(base: str) -> Policy:
-    """The policy of a checkpoint, by folder or by the name of a shipped one, with its checksums and weights verified.
+def load_policy(base: str, task: TaskConfig | None = None, prompts: PromptFormat | None = None) -> Policy:
+    """The policy of a checkpoint, by folder or by the name of an imported or shipped one, checksums and weights verified.
+
+    Args:
+        base: the checkpoint.
+        task: for a pretrained model; default: the checkpoint's own.
+        prompts: form of its prompts; default: the checkpoint's own.
 
     Raises:
         CheckpointError: there is no such checkpoint, a file is damaged, or a weight is not finite.
@@ -144,7 +150,8 @@ def load_policy(base: str) -> Policy:
     folder = find(base)
     if (folder / CHECKSUMS).exists():
         verify(folder)
-    policy = Policy.load(folder)
+    spec = None if task is None else {"name": task.name, "options": task.options}
+    policy = Policy.load(folder, spec, prompts)
     require_finite(policy.model, f"the checkpoint {folder}")
     return policy
 

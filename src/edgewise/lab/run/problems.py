@@ -1,0 +1,49 @@
+"""Problems of a task for a run: one side of the split, with settings that are checked before anything else happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edgewise.errors import ConfigError
+from edgewise.lab.run.config import validate
+from edgewise.tasks import Problem, Task, make_task
+from edgewise.tasks.base import check_difficulty
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """A task by name, for a base that was not made for one."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        with refused(f"the options of task {self.name}", self.options):
+            make_task(self.name, **self.options)
+
+
+def draw_problems(
+    task: Task, n: int, seed: int, split: Literal["train", "eval"], difficulty: Mapping[str, Any]
+) -> list[Problem]:
+    """n problems of one side of the split.
+
+    Raises:
+        ConfigError: a difficulty setting is not one, or has a value that nothing can be made of.
+        TaskError: there are not that many problems.
+    """
+    check_difficulty(difficulty)
+    with refused(f"the difficulty settings of task {task.name}", difficulty):
+        return task.problems(n, seed, split=split, **difficulty)
+
+
+@contextmanager
+def refused(what: str, given: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, values of the wrong kind become a `ConfigError` that says what was given."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError) as error:
+        raise ConfigError(f"{what} cannot be used ({' '.join(str(error).split())}): {dict(given)}") from error
