@@ -13,7 +13,16 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 class Registry(Generic[T]):
-    """Factories of one kind by name; third parties add theirs through the entry-point group `edgewise.<kind>s`."""
+    """Factories of one kind by name; third parties add theirs through the entry-point group `edgewise.<kind>s`.
+
+    Example:
+        >>> shapes: Registry[list[int]] = Registry("shape")
+        >>> @shapes.register("square")
+        ... def square(side: int = 1) -> list[int]:
+        ...     return [side, side]
+        >>> shapes.make("square", side=2), shapes.names()
+        ([2, 2], ['square'])
+    """
 
     def __init__(self, kind: str):
         self.kind = kind

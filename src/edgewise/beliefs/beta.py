@@ -66,9 +66,8 @@ class BetaBelief(Belief):
             alpha, beta = alpha + successes, beta + failures
         if len(self.seen):
             slots = self.seen.slots(rows)
-            known: Flags | slice = slots >= 0
-            if known.all():
-                known = slice(None)
+            seen = slots >= 0
+            known: Flags | slice = slice(None) if seen.all() else seen
             slots = slots[known]
             a, b = self.seen["a"][slots], self.seen["b"][slots]
             if self.retention < 1.0:

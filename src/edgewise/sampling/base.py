@@ -27,7 +27,19 @@ class CandidateRows(Protocol):
 
 
 class Draw(Part, ABC):
-    """Chooses rows by the acquisition values of their success rates."""
+    """Chooses rows by the acquisition values of their success rates.
+
+    Example:
+        >>> import edgewise as ew
+        >>> class First(Draw):
+        ...     "The best of the first hundred candidates."
+        ...     def choose(self, n, candidates, belief, acquisition, rng):
+        ...         rows = candidates.rows[:100]
+        ...         return rows[np.argsort(-acquisition.of(belief.distribution(rows), rows))[:n]]
+        >>> pool = ew.PromptPool(range(300))
+        >>> bool(ew.make_selector("bandit", pool, belief="ability", draw=First(pool)).select(4).max() < 100)
+        True
+    """
 
     @abstractmethod
     def choose(

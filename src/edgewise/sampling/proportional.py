@@ -24,6 +24,17 @@ class Proportional(Draw):
     Args:
         pool: the prompts.
         sharpness: inverse temperature, >= 0: 0 draws uniformly, a high one nearly takes the best.
+
+    Example:
+        >>> import edgewise as ew
+        >>> from edgewise.acquisition import PInformative
+        >>> from edgewise.beliefs import BetaBelief
+        >>> pool = ew.PromptPool(range(5))
+        >>> belief = BetaBelief(pool)
+        >>> belief.observe(np.array([1, 3]), np.array([8, 4]), np.array([8, 8]))
+        >>> candidates = ew.selectors.Candidates(pool, rows=np.array([1, 3]))
+        >>> Proportional(pool).choose(1, candidates, belief, PInformative(), np.random.default_rng(0)).tolist()
+        [3]
     """
 
     def __init__(self, pool: PromptPool, *, sharpness: float = 4.0):

@@ -31,6 +31,17 @@ class Thompson(Draw):
 
     Args:
         pool: the prompts.
+
+    Example:
+        >>> import edgewise as ew
+        >>> from edgewise.acquisition import Closest
+        >>> from edgewise.beliefs import BetaBelief
+        >>> pool = ew.PromptPool(range(5))
+        >>> belief = BetaBelief(pool)
+        >>> belief.observe(np.array([1, 3]), np.array([8, 4]), np.array([8, 8]))
+        >>> candidates = ew.selectors.Candidates(pool, rows=np.array([1, 3]))
+        >>> Thompson(pool).choose(1, candidates, belief, Closest(), np.random.default_rng(0)).tolist()
+        [3]
     """
 
     def __init__(self, pool: PromptPool):

@@ -20,6 +20,17 @@ class Top(Draw):
         pool: the prompts.
         optimism: 0 values each prompt as the acquisition does (`Acquisition.of`); above, the value is the highest of any
             rate within this many standard deviations of the mean (upper confidence bound).
+
+    Example:
+        >>> import edgewise as ew
+        >>> from edgewise.acquisition import Learnability
+        >>> from edgewise.beliefs import BetaBelief
+        >>> pool = ew.PromptPool(range(5))
+        >>> belief = BetaBelief(pool)
+        >>> belief.observe(np.array([1, 3]), np.array([8, 4]), np.array([8, 8]))
+        >>> candidates = ew.selectors.Candidates(pool, rows=np.array([1, 3]))
+        >>> Top(pool).choose(1, candidates, belief, Learnability(), np.random.default_rng(0)).tolist()
+        [3]
     """
 
     def __init__(self, pool: PromptPool, *, optimism: float = 0.0):

@@ -68,6 +68,10 @@ class OfflineDifficulty(Part):
         difficulty: by row, (pool,), within `bounds` or NaN; None: levels, spread evenly over the bounds.
         levels: category names, easiest first; not needed if all are numbers.
         bounds: difficulty of the easiest and of the hardest possible prompt.
+
+    Example:
+        >>> OfflineDifficulty(PromptPool(range(3), ["1", "3", "2"]), None, None, (0.0, 100.0)).values.tolist()
+        [0.0, 100.0, 50.0]
     """
 
     by_row: ClassVar[Mapping[str, float]] = {"given": np.nan}

@@ -22,6 +22,13 @@ class Epochs(Part):
         pool: the prompts.
         rng: generator of the selector that this belongs to.
         members: called when a pass begins: its rows, distinct.
+
+    Example:
+        >>> pool = PromptPool(range(4))
+        >>> epochs = Epochs(pool, np.random.default_rng(0), lambda: np.arange(4))
+        >>> rows = [epochs.take(2, Candidates(pool), lambda rows: rows >= 0) for _ in range(2)]
+        >>> sorted(np.concatenate(rows).tolist())
+        [0, 1, 2, 3]
     """
 
     saved = ("begun",)
@@ -114,6 +121,14 @@ class EpochSelector(Selector):
     Args:
         pool: the prompts.
         seed: seed of the order.
+
+    Example:
+        >>> class Odd(EpochSelector):
+        ...     "Shuffled epochs over the odd rows."
+        ...     def accept(self, rows):
+        ...         return rows % 2 == 1
+        >>> sorted(Odd(PromptPool(range(6))).select(3).tolist())
+        [1, 3, 5]
     """
 
     saved: ClassVar[tuple[str, ...]] = ("fallback_picks",)
