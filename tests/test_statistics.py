@@ -169,6 +169,7 @@ def test_pairs_that_neither_method_finishes_count_as_equal():
     assert ratios.tolist() == [2.0, 1.0, inf]
     assert found.estimate == pytest.approx(2.0)
     assert np.isnan(median_ratio([60, float("nan")], [30, 20])[0].estimate)
+    assert np.isnan(median_ratio([], [])[0].estimate)
 
 
 def test_a_geometric_mean_averages_logarithms():

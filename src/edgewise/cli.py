@@ -98,7 +98,7 @@ def demo(
         workers: runs at the same time; default: one a core.
         show: open the page in a browser when done.
     """
-    _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml", "plotly")
+    _need("torch", "safetensors", "tokenizers", "rich", "yaml", "plotly")
     from edgewise.report.demo import demo as run_demo
 
     changes = {"steps": steps, "base": base, "pool": pool, "labels": labels}

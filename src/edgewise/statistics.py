@@ -265,7 +265,8 @@ def median_ratio(above: npt.ArrayLike, below: npt.ArrayLike, level: float = LEVE
         ratios = np.where(np.isinf(a) & np.isinf(b), 1.0, a / b)
         found = median_interval(np.log(ratios), level)
         # Equal numbers of infinite advantages on both sides: no difference.
-        middle = 0.0 if math.isnan(found.estimate) and not np.isnan(ratios).any() else found.estimate
+        tied = ratios.size and math.isnan(found.estimate) and not np.isnan(ratios).any()
+        middle = 0.0 if tied else found.estimate
         middle, low, high = np.exp([middle, found.low, found.high]).tolist()
     return Interval(middle, low, high, found.coverage), ratios
 

@@ -99,7 +99,7 @@ def test_verdicts() -> None:
     mixed = word(up, wide, down)
     assert mixed["verdict"] == NOT_REPRODUCED
     assert mixed["why"].startswith("1 of 3 claims hold")
-    assert "down rises (+0.020, +0.010 to +0.030)" in mixed["why"]
+    assert "down rises (0.020, 0.010 to 0.030)" in mixed["why"]
     assert [line["found"] for line in mixed["claims"]] == [HOLDS, UNDECIDED, FAILS]
 
 
@@ -108,7 +108,7 @@ def test_a_condition_that_is_not_met_ends_the_matter() -> None:
     room = Claim("the base leaves room", "base", "pass@1", "all", at_most=0.9)
     found = verdict([room], [rise("up")], results, ["base", "up"])
     assert found["verdict"] == NOT_TESTABLE
-    assert "the base leaves room (+0.990" in found["why"]
+    assert "the base leaves room (0.990" in found["why"]
     assert found["needs"][0]["met"] is False
     floor = Claim("floor", "base", "pass@1", "all", at_least=0.5)
     assert verdict([floor], [rise("up")], results, ["base", "up"])["verdict"] == REPRODUCED

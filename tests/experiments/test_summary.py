@@ -117,11 +117,16 @@ def test_where_uniform_does_not_gain_there_is_no_target(folder: Path) -> None:
 def test_missing_and_unfinished_runs_are_unknown(folder: Path) -> None:
     write_run(folder / "uniform/seed_0", RISING)
     write_run(folder / "uniform/seed_1", RISING, finished=False)
+    write_run(folder / "edge/seed_0", RISING)
+    write_run(folder / "edge/seed_1", RISING)
     summary = summarise(folder)
     assert summary.measure("uniform", "final_accuracy").reached == 1
     assert math.isnan(summary.measure("uniform", "final_accuracy").mean)
     assert np.isnan(summary.measure("ds", "effective_ratio").values).all()
-    assert summary.ratio("speedup_vs_uniform", "edge").evidence == "unknown"
+    assert summary.ratio("speedup_vs_uniform", "ds").evidence == "unknown"
+    partial = summary.ratio("speedup_vs_uniform", "edge")
+    assert (partial.median, partial.seeds, partial.reached, partial.other_reached) == (1.0, 1, 1, 1)
+    assert math.isnan(partial.values[1])
     assert Summary.from_json(json.loads(json.dumps(summary.to_json()))).to_json() == summary.to_json()
 
 

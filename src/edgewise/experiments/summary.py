@@ -90,7 +90,7 @@ class Ratio:
         median, low, high: infinite or 0 where one of the two did not reach the target in so many seeds; the interval is NaN
             for fewer than five seeds.
         coverage: of the interval: 0.9375 with five seeds, at least 0.95 with more.
-        values: one a seed; 1 where neither reached the target; NaN: a run is missing.
+        values: one a seed; 1 where neither reached the target; NaN: a run is missing, and the seed is left out.
         reached, other_reached: seeds in which the method, and the other, reached the target.
     """
 
@@ -107,9 +107,13 @@ class Ratio:
 
     @classmethod
     def between(cls, method: str, other: str, of: Literal["steps", "rollouts"], own: Spread, others: Spread) -> Ratio:
-        """The ratio of two waiting times."""
-        above, below = (others, own) if of == "steps" else (own, others)
-        found, values = median_ratio(above.values, below.values)
+        """The ratio of two waiting times over the seeds in which both were run."""
+        both = ~np.isnan(np.array(own.values) + np.array(others.values))
+        waits = np.array(own.values)[both], np.array(others.values)[both]
+        found, ratios = median_ratio(*(reversed(waits) if of == "steps" else waits))
+        values = np.full(len(both), np.nan)
+        values[both] = ratios
+        reached = (int(np.isfinite(part).sum()) for part in waits)
         return cls(
             method,
             other,
@@ -119,13 +123,13 @@ class Ratio:
             found.high,
             found.coverage,
             tuple(values.tolist()),
-            own.reached,
-            others.reached,
+            *reached,
         )
 
     @property
     def seeds(self) -> int:
-        return len(self.values)
+        """Seeds in which both methods were run."""
+        return sum(not math.isnan(value) for value in self.values)
 
     @property
     def known(self) -> bool:
@@ -137,7 +141,7 @@ class Ratio:
 
     @property
     def evidence(self) -> Literal["gain", "loss", "unclear", "few", "unknown"]:
-        """Whether the interval excludes 1; "few": fewer than five seeds; "unknown": a run is missing."""
+        """Whether the interval excludes 1; "few": fewer than five seeds; "unknown": no seed has both runs."""
         if not self.known:
             return "unknown"
         if not self.has_interval:

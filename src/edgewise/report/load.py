@@ -70,7 +70,7 @@ class Comparison:
     def ratios(self, method: str) -> list[Ratio]:
         """Ratios of a method to the baselines of this comparison."""
         found = [table.get(method) for table in self.summary.ratios.values()]
-        return [ratio for ratio in found if ratio is not None and ratio.values]
+        return [ratio for ratio in found if ratio is not None and ratio.known]
 
     def missing(self) -> list[str]:
         """Sentences on what a complete comparison would also have."""

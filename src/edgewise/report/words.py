@@ -33,7 +33,7 @@ def sentence(ratio: Ratio) -> str:
     """A ratio with its interval, and in how many seeds both methods reached the target."""
     name, other = title(ratio.method), title(ratio.other).lower()
     if ratio.evidence == "unknown":
-        return f"{name} and {other} were not both measured in every seed."
+        return f"{name} and {other} were not both measured in any seed."
     if ratio.evidence == "few":
         plural = "s" if ratio.seeds > 1 else ""
         found = f"{name} {_claim(ratio)}. {ratio.seeds} seed{plural} only: an indication, not evidence."

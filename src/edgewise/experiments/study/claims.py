@@ -196,8 +196,9 @@ def _number(line: Mapping[str, Any]) -> str:
     return f"{line['say']} ({spread(line)})"
 
 
-def spread(value: Mapping[str, Any], form: str = "{:+.3f}") -> str:
-    """A mean with its interval in words."""
+def spread(value: Mapping[str, Any], form: str = "") -> str:
+    """A mean with its interval in words; differences carry their sign."""
+    form = form or ("{:.3f}" if value.get("base") is None else "{:+.3f}")
     if value["mean"] is None:
         return "no value"
     if value["low"] is None:
