@@ -21,11 +21,24 @@ def rows() -> Iterator[Row]:
         yield Row.flat(f"{label}: select 256 of 10M, not 1M, 100k seen", ours, base, 1.5)
         base, ours = alternating([_step(selector) for selector in (small, large)])
         yield Row.flat(f"{label}: curriculum step at 10M, not 1M", ours, base, 1.5)
+    yield from _against_mopps()
+
+
+def _against_mopps() -> Iterator[Row]:
+    """Selection by `edge`, which values prompts by an integral over its belief, against one draw a prompt."""
+    mopps = experienced("mopps", pool_of(10 * MILLION), SEEN)
+    for categories in (0, 50, 5000):
+        edge = experienced("edge", pool_of(10 * MILLION, categories), SEEN)
+        base, ours = alternating([lambda s=s: s.select(BATCH) for s in (mopps, edge)])
+        label = f"edge, {categories} categories" if categories else "edge"
+        yield Row.flat(f"{label}: select 256 of 10M, against mopps, 100k seen", ours, base, 8.0)
 
 
 def _step(selector: ew.Selector) -> Callable[[], None]:
-    """One step with a batch in flight, a gate and a probe."""
-    curriculum = ew.Curriculum(selector.pool, selector, ew.gates.Informative(max_rounds=1), probe=0.05)
+    """One step with a batch in flight, a gate and a random share."""
+    curriculum = ew.Curriculum(
+        selector.pool, selector, gates=ew.make_gate("informative", max_rounds=1), random_share=0.05
+    )
     rng = np.random.default_rng(0)
     waiting = [curriculum.select(BATCH)]
 
@@ -33,5 +46,6 @@ def _step(selector: ew.Selector) -> Callable[[], None]:
         waiting.append(curriculum.select(BATCH))
         batch = waiting.pop(0)
         curriculum.observe(batch, rng.integers(0, 2, 8 * len(batch)))
+        curriculum.advance()
 
     return step

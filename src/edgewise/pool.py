@@ -150,6 +150,11 @@ class PromptPool:
         """Number of prompts by category code, (C + 1,)."""
         return np.diff(self._grouped()[1])
 
+    def random_members(self, codes: Rows, rng: np.random.Generator) -> Rows:
+        """A uniform row of each category code, independently, int64 (n,); every code has members."""
+        order, starts = self._grouped()
+        return order[starts[codes] + rng.integers(starts[codes + 1] - starts[codes])].astype(np.int64)
+
     def sample(self, n: int, rng: np.random.Generator, exclude: Rows | None = None) -> Rows:
         """n distinct rows, uniformly and in random order, none of `exclude` (sorted, distinct); O(n) work for small n."""
         excluded = np.empty(0, np.int64) if exclude is None else exclude

@@ -38,3 +38,49 @@ def test_sorted_rows_are_all_rows_in_order(parts):
         table.insert(np.array(part, np.int64))
         seen |= set(part)
         assert table.sorted_rows().tolist() == sorted(seen)
+
+
+def test_arrivals_up_to_a_limit_are_distributed_as_order_statistics():
+    """Shortest times of both ways: class of the winner, and the times themselves, by chi-square and Kolmogorov-Smirnov."""
+    from scipy.stats import chi2_contingency, ks_2samp
+
+    from edgewise.sampling.proportional import first_arrivals, order_statistics
+
+    sizes, log_weight = np.array([3, 40, 1, 500, 7]), np.log(np.array([1.0, 0.2, 0.9, 0.03, 0.5]))
+    drawn = {}
+    for way in (order_statistics, first_arrivals):
+        rng, winners, last = np.random.default_rng(7), [], []
+        for _ in range(3000):
+            owner, times = way(6, log_weight, sizes, rng)
+            assert (np.bincount(owner, minlength=5) <= sizes).all()
+            order = np.argsort(times)[:6]
+            winners.append(np.bincount(owner[order], minlength=5))
+            last.append(times[order[-1]])
+        drawn[way] = np.sum(winners, axis=0), np.array(last)
+    (a, times_a), (b, times_b) = drawn.values()
+    assert chi2_contingency([a, b]).pvalue > 1e-3
+    assert ks_2samp(times_a, times_b).pvalue > 1e-3
+
+
+def test_few_prompts_in_all_are_all_found():
+    from edgewise.sampling.proportional import first_arrivals
+
+    owner, _ = first_arrivals(50, np.log(np.array([0.5, 1e-12, 1.0])), np.array([2, 3, 1]), np.random.default_rng(0))
+    assert np.bincount(owner).tolist() == [2, 3, 1]
+
+
+def test_unseen_prompts_of_many_categories_are_drawn_uniformly_and_once():
+    pool = ew.PromptPool(range(3000), [str(i % 200) for i in range(3000)])
+    selector, counts = ew.make_selector("edge", pool, seed=1), np.zeros(3000)
+    selector.observe(np.arange(0, 3000, 3), np.full(1000, 4), 8)
+    exclude = np.arange(1, 3000, 90)
+    for _ in range(300):
+        rows = selector.select(256, exclude=exclude, new_step=False)
+        assert len(set(rows.tolist())) == 256
+        counts[rows] += 1
+    assert (counts[exclude] == 0).all()
+    fresh = np.setdiff1d(np.arange(3000), np.concatenate([np.arange(0, 3000, 3), exclude]))
+    same = counts[fresh]
+    # Unseen prompts of one category are alike; most categories here have equal evidence.
+    assert same.min() > 0
+    assert same.std() < 2.2 * np.sqrt(same.mean())

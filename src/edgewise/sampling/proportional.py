@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from edgewise.acquisition import Acquisition
-from edgewise.arrays import Floats, Rows
+from edgewise.arrays import Counts, Floats, Rows
 from edgewise.beliefs.base import Belief
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 from edgewise.sampling.base import CandidateRows, Draw, draws
 from edgewise.sampling.unseen import Unseen
+
+MANY = 2**18
+"""Classes times prompts to choose from which the times of unseen prompts are drawn up to a common limit."""
 
 
 @draws.register("proportional")
@@ -68,18 +71,15 @@ class Proportional(Draw):
     def _races(
         self, n: int, unseen: Unseen, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
     ) -> Rows:
-        rows, left = unseen.seen_rows(), unseen.sizes
+        rows = unseen.seen_rows()
         waits = rng.exponential(size=len(rows))
-        classes = np.flatnonzero(left)
-        # The i-th shortest of m exponential times is a sum of gaps with rates m, m - 1, ..: (classes, n).
-        ranks, size = np.arange(min(n, int(left.max(initial=0)))), left[classes, None]
-        gaps = rng.exponential(size=(len(classes), len(ranks))) / np.maximum(size - ranks, 1)
-        weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
-        shortest = np.log(np.cumsum(gaps, axis=1)) - weight[:, None]
-        exists = ranks < size
-        near, times = self._shortest(n, rows, waits, shortest[exists], belief, acquisition)
-        owner = np.concatenate([np.full(len(near), -1), np.repeat(classes, exists.sum(1))])
-        log_times = np.concatenate([times, shortest[exists]])
+        classes = np.flatnonzero(unseen.sizes)
+        log_weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
+        times = order_statistics if len(classes) * n <= MANY else first_arrivals
+        index, others = times(n, log_weight, unseen.sizes[classes], rng)
+        near, log_times = self._shortest(n, rows, waits, others, belief, acquisition)
+        owner = np.concatenate([np.full(len(near), -1), classes[index]])
+        log_times = np.concatenate([log_times, others])
         chosen = np.argpartition(log_times, n - 1)[:n] if 0 < n < len(log_times) else np.arange(len(log_times))[:n]
         fresh = owner[chosen]
         return np.concatenate([near[chosen[fresh < 0]], unseen.sample(fresh[fresh >= 0], rng)])
@@ -110,3 +110,42 @@ class Proportional(Draw):
             if n == 0 or len(inside) == len(rows) or last <= limit:
                 return near, times
             limit = min(last, 4.0 * limit)
+
+
+def order_statistics(n: int, log_weight: Floats, sizes: Counts, rng: np.random.Generator) -> tuple[Rows, Floats]:
+    """The n shortest times of each class: class of each time and its logarithm, (m,) each.
+
+    The i-th shortest of s exponential times is a sum of gaps with rates s, s - 1, ...
+
+    Args:
+        n: number of times wanted of each class, as far as it has as many prompts.
+        log_weight: logarithm of the rate of a prompt by class, (classes,).
+        sizes: prompts by class, >= 1, (classes,).
+    """
+    ranks, size = np.arange(min(n, int(sizes.max(initial=0)))), sizes[:, None]
+    gaps = rng.exponential(size=(len(sizes), len(ranks))) / np.maximum(size - ranks, 1)
+    shortest = np.log(np.cumsum(gaps, axis=1)) - log_weight[:, None]
+    exists = ranks < size
+    return np.repeat(np.arange(len(sizes)), exists.sum(1)), shortest[exists]
+
+
+def first_arrivals(n: int, log_weight: Floats, sizes: Counts, rng: np.random.Generator) -> tuple[Rows, Floats]:
+    """All times of all classes up to one that is late enough for n of them; distributed as those of `order_statistics`.
+
+    The number of a class's times in an interval is binomial, and they are independent within it: work follows the number of
+    classes and n, not their product.
+    """
+    weight, left = np.exp(log_weight), sizes.copy()
+    owners, times, begin, found = [np.empty(0, np.int64)], [np.empty(0)], 0.0, 0
+    # Expected arrivals are at most weight x size x time.
+    length = 1.5 * n / max(float(weight @ left), 1e-300)
+    while found < n and left.any():
+        share = -np.expm1(-weight * length)
+        counts = rng.binomial(left, share)
+        owner = np.repeat(np.arange(len(left)), counts)
+        inside = -np.log1p(-rng.random(len(owner)) * share[owner]) / weight[owner]
+        owners.append(owner)
+        times.append(begin + inside)
+        left, begin, found, length = left - counts, begin + length, found + len(owner), 2.0 * length
+    with np.errstate(divide="ignore"):
+        return np.concatenate(owners), np.log(np.concatenate(times))

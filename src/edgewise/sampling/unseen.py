@@ -9,6 +9,9 @@ from edgewise.beliefs.base import Exchangeable
 from edgewise.pool import PromptPool
 from edgewise.seen import without
 
+MANY = 64
+"""Classes from which members are drawn for all of them at a time."""
+
 
 class Unseen:
     """Prompts never observed that may be chosen, by class.
@@ -37,6 +40,11 @@ class Unseen:
     def sample(self, classes: Rows, rng: np.random.Generator) -> Rows:
         """A distinct row of each of `classes`, uniformly, in the order of classes."""
         counts = np.bincount(classes, minlength=len(self.sizes))
+        if np.count_nonzero(counts) > MANY:
+            return self._sample_many(np.sort(classes), rng)
+        return self._sample_each(counts, rng)
+
+    def _sample_each(self, counts: Rows, rng: np.random.Generator) -> Rows:
         whole_pool = not (self._by_category and self._pool.has_categories)
         found = [
             self.seen.sample_unseen(
@@ -49,3 +57,25 @@ class Unseen:
             for code in np.flatnonzero(counts).tolist()
         ]
         return np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
+
+    def _sample_many(self, classes: Rows, rng: np.random.Generator) -> Rows:
+        """One member for all classes at a time, drawn again where it is seen, excluded or chosen already."""
+        found = np.full(len(classes), -1, np.int64)
+        for _ in range(16):
+            open_ = np.flatnonzero(found < 0)
+            if not len(open_):
+                return found
+            rows = self._pool.random_members(classes[open_], rng)
+            _, first = np.unique(rows, return_index=True)
+            usable = (self.seen.slots(rows) < 0) & ~np.isin(rows, self._exclude) & ~np.isin(rows, found)
+            usable &= np.isin(np.arange(len(rows)), first)
+            found[open_[usable]] = rows[usable]
+        # Classes with few prompts left: leaving out what was chosen is exact, and there are few of them.
+        taken = found[found >= 0]
+        rest = Unseen.__new__(Unseen)
+        rest.__dict__.update(self.__dict__)
+        rest._exclude = np.union1d(self._exclude, taken)
+        rest.sizes = self.sizes - np.bincount(self._pool.category_index(taken), minlength=len(self.sizes))
+        open_ = np.flatnonzero(found < 0)
+        found[open_] = rest._sample_each(np.bincount(classes[open_], minlength=len(self.sizes)), rng)
+        return found
