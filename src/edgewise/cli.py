@@ -268,7 +268,8 @@ def experiment(
     """Run a study made of many runs; print its table and, for controlled studies of training stages, its verdict.
 
     Args:
-        name: E1 to E8, or the YAML file of a study; or `pools`: does selection ever hurt, on other pools.
+        name: E1 to E8, or the YAML file of a study; C2: what selection gains with each algorithm; or `pools`: does selection
+            ever hurt, on other pools.
         scale: laptop, workstation or paper, of a study; or one of its own, such as text of E1.
         seeds: how many; default: as the study says, 3 for `pools`.
         first_seed: the first of them.
@@ -284,6 +285,16 @@ def experiment(
         pools: of `pools`: which.
     """
     _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml")
+    from edgewise.experiments import algorithms
+
+    def tell(part: str, event: Any) -> None:
+        if event.what != "step":
+            print(f"{part} {event.run} {event.what}", file=sys.stderr, flush=True)
+
+    if name in algorithms.names():
+        study = algorithms.changed(algorithms.load(name), seeds, first_seed)
+        print(algorithms.algorithm_study(study, out if out is not None else Path("runs") / name, workers, tell), end="")
+        return
     if name != "pools":
         from edgewise.experiments.study.command import run
 
@@ -296,10 +307,6 @@ def experiment(
         raise ConfigError(f"an experiment needs at least one seed, got {count}")
     if "uniform" not in methods:
         raise ConfigError("the study measures against uniform: name it among the methods")
-
-    def tell(pool: str, event: Any) -> None:
-        if event.what != "step":
-            print(f"{pool} {event.run} {event.what}", file=sys.stderr, flush=True)
 
     folder = out if out is not None else Path("runs") / name
     print(pool_study(methods, tuple(range(start, start + count)), pools, folder, workers, tell), end="")

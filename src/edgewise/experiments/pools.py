@@ -27,6 +27,13 @@ POOLS: dict[str, tuple[str, dict[str, Any]]] = {
 """Name -> what it is, and how its pool differs from the demo's."""
 
 
+HEAD = (
+    "| pool | method | speed-up: median (interval) | target reached | final accuracy | minus uniform's (95%) | effective ratio"
+    " | Spearman |",
+    "|---|---|---|---|---|---|---|---|",
+)
+
+
 def pool_study(
     methods: tuple[str, ...],
     seeds: tuple[int, ...],
@@ -37,11 +44,7 @@ def pool_study(
     placebo: bool = True,
 ) -> str:
     """Compare on each pool; returns the table as Markdown and writes it to out/pools.md. Finished runs are kept."""
-    lines = [
-        "| pool | method | speed-up: median (interval) | target reached | final accuracy | minus uniform's (95%) | effective ratio"
-        " | Spearman |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = list(HEAD)
     for name in names:
         if name not in POOLS:
             raise unknown_name("pool", name, POOLS)
@@ -49,7 +52,7 @@ def pool_study(
         handle = None if on_event is None else (lambda event, name=name: on_event(name, event))
         config = _config(name, methods, seeds, placebo)
         summary = compare(config, out / name, workers, handle)
-        lines += [_line(name, method, summary) for method in arms(methods, placebo)]
+        lines += [line(f"{name}: {POOLS[name][0]}", method, summary) for method in arms(methods, placebo)]
     table = "\n".join(lines) + "\n"
     with writing(out):
         write_atomic(out / "pools.md", table.encode())
@@ -63,11 +66,12 @@ def _config(name: str, methods: tuple[str, ...], seeds: tuple[int, ...], placebo
     return dataclasses.replace(demo, methods=methods, seeds=seeds, run=run, placebo=placebo)
 
 
-def _line(name: str, method: str, summary: Summary) -> str:
+def line(label: str, method: str, summary: Summary) -> str:
+    """The row of one method in a table with the head `HEAD`."""
     final, base = (summary.measure(own, "final_accuracy").values for own in (method, "uniform"))
     reach = summary.measure(method, "steps_to_target")
     cells = (
-        f"{name}: {POOLS[name][0]}",
+        label,
         method,
         "1" if method == "uniform" else _speed(summary, method),
         f"{reach.reached} of {len(reach.values)}",
