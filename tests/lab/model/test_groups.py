@@ -7,7 +7,7 @@ import torch
 from edgewise.errors import ConfigError
 from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.generate import sequence_logprobs
-from edgewise.lab.model.groups import GroupPack, batch_logprobs, completion_logprobs, micro_batches
+from edgewise.lab.model.groups import GroupPack, completion_logprobs, micro_batches
 from edgewise.lab.model.vocabulary import token_logprobs
 
 WORDS = 31
@@ -77,63 +77,30 @@ def test_every_prompt_token_is_computed_once() -> None:
     assert pack.lengths.tolist() == [len(c) for group in completions for c in group]
 
 
-def padded(batch: Groups, shuffle: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Tokens, mask and group of whole sequences, those of one group side by side or not."""
-    rows = [(i, prompt, c) for i, (prompt, group) in enumerate(zip(*batch, strict=True)) for c in group]
-    if shuffle:
-        rows = [rows[i] for i in np.random.default_rng(3).permutation(len(rows))]
-    width = max(len(prompt) + len(c) for _, prompt, c in rows)
-    tokens, mask = torch.zeros(len(rows), width, dtype=torch.int64), torch.zeros(len(rows), width - 1)
-    for row, (_, prompt, completion) in enumerate(rows):
-        end = len(prompt) + len(completion)
-        tokens[row, :end] = torch.tensor(prompt + completion)
-        mask[row, len(prompt) - 1 : end - 1] = 1
-    return tokens, mask, torch.tensor([i for i, *_ in rows])
-
-
 @pytest.mark.parametrize("limit", [1, 60, 150, 10_000])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_micro_batches_of_padded_sequences_add_up_to_the_plain_gradient(limit: int, shuffle: bool) -> None:
-    model = make()
-    tokens, mask, group = padded(groups(2), shuffle)
-    weights = torch.randn(mask.shape, generator=torch.Generator().manual_seed(0))
-    whole = gradients(model, (sequence_logprobs(model, tokens, 1.3) * mask * weights).sum())
+def test_micro_batches_hold_every_completion_once_and_add_up(limit: int, shuffle: bool) -> None:
+    model, (prompts, completions) = make(), groups(2)
+    rows = [(i, completion) for i, group in enumerate(completions) for completion in group]
+    if shuffle:
+        rows = [rows[i] for i in np.random.default_rng(3).permutation(len(rows))]
+    names = [i for i, _ in rows]
+    heads, tails = [len(prompts[i]) for i in names], [len(completion) for _, completion in rows]
+    whole = gradients(model, plain(model, (prompts, completions), 1.0).sum())
     model.zero_grad()
-    lengths = mask.sum(1).long()
-    heads = mask.argmax(1) + 1
     seen: list[int] = []
-    for part in micro_batches(heads, lengths, group, limit):
+    for part in micro_batches(heads, tails, names, limit):
         seen += part.tolist()
-        pack = GroupPack.of(*split(tokens, heads, lengths, group, part))
+        own: dict[int, list[list[int]]] = {}
+        for row in part.tolist():
+            own.setdefault(rows[row][0], []).append(rows[row][1])
+        assert [names[row] for row in part] == [name for name in own for _ in own[name]]
+        pack = GroupPack.of([prompts[i] for i in own], list(own.values()))
         assert len(pack.tokens) <= limit or len(part) == 1
-        logprobs, entropies = batch_logprobs(model, tokens[part], mask[part], group[part], 1.3)
-        assert ((logprobs != 0) == (mask[part] != 0)).all()
-        assert (entropies[mask[part] == 0] == 0).all()
-        (logprobs * weights[part]).sum().backward()
-    assert sorted(seen) == list(range(len(tokens)))
+        completion_logprobs(model, pack)[0].sum().backward()
+    assert sorted(seen) == list(range(len(rows)))
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, whole[name], atol=1e-5, rtol=1e-5)
-
-
-def split(
-    tokens: torch.Tensor, heads: torch.Tensor, lengths: torch.Tensor, group: torch.Tensor, part: np.ndarray
-) -> Groups:
-    """Prompts and completions of the sequences in a part."""
-    prompts: dict[int, list[int]] = {}
-    completions: dict[int, list[list[int]]] = {}
-    for row in part.tolist():
-        name, end = int(group[row]), int(heads[row] + lengths[row])
-        prompts[name] = tokens[row, : heads[row]].tolist()
-        completions.setdefault(name, []).append(tokens[row, heads[row] : end].tolist())
-    return [prompts[name] for name in completions], list(completions.values())
-
-
-def test_places_between_written_tokens_do_not_count_but_are_read() -> None:
-    model = make()
-    tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 2, 7, 8, 9, 0]])
-    mask = torch.tensor([[0.0, 1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0, 0.0]])
-    logprobs, _ = batch_logprobs(model, tokens, mask, torch.zeros(2, dtype=torch.int64))
-    torch.testing.assert_close(logprobs.double(), sequence_logprobs(model, tokens) * mask, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])

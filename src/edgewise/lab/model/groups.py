@@ -166,48 +166,6 @@ def micro_batches(
     return [np.array(part, np.int64) for part in parts if part]
 
 
-def batch_logprobs(
-    model: Decoder, tokens: Tensor, mask: Tensor, group: Tensor, temperature: float = 1.0, recompute: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of completion tokens and entropies of their distributions, from padded sequences of groups.
-
-    Args:
-        model: the policy.
-        tokens: left-aligned sequences, (n, t) int64; those of one group begin with the same prompt.
-        mask: (n, t - 1), not 0 where the predicted token was written by the policy.
-        group: which prompt each sequence belongs to, (n,) int64.
-        temperature: of the distribution, > 0.
-        recompute: activation checkpointing, see `completion_logprobs`.
-
-    Returns:
-        (n, t - 1) and (n, t - 1) float32, 0 where `mask` is 0.
-
-    Raises:
-        ConfigError: a sequence has no written token.
-    """
-    written = mask.detach().cpu().numpy() != 0
-    if not written.any(1).all():
-        raise ConfigError("every sequence needs at least one written token")
-    head = written.argmax(1) + 1
-    total = written.shape[1] + 1 - written[:, ::-1].argmax(1)
-    rows = tokens.tolist()
-    order = torch.unique(group, return_inverse=True)[1].argsort(stable=True).cpu().numpy()
-    sequences: dict[int, list[int]] = {}
-    for row, name in zip(order.tolist(), group.cpu().numpy()[order].tolist(), strict=True):
-        sequences.setdefault(name, []).append(row)
-    prompts = [rows[members[0]][: head[members[0]]] for members in sequences.values()]
-    completions = [[rows[row][head[row] : total[row]] for row in members] for members in sequences.values()]
-    pack = GroupPack.of(prompts, completions)
-    width = total[order] - head[order]
-    inside = np.arange(width.sum()) - np.repeat(np.cumsum(width) - width, width)
-    slots = torch.from_numpy(np.repeat(order * mask.shape[1] + head[order] - 1, width) + inside).to(tokens.device)
-    found = completion_logprobs(model, pack.to(tokens.device), temperature, recompute)
-    zeros = found[0].new_zeros(mask.numel())
-    kept = mask != 0
-    logprobs, entropies = (zeros.index_copy(0, slots, flat).view(mask.shape) * kept for flat in found)
-    return logprobs, entropies
-
-
 def completion_logprobs(
     model: Decoder, pack: GroupPack, temperature: float = 1.0, recompute: bool = False
 ) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -15,6 +17,8 @@ from edgewise.lab.model.vocabulary import CHUNK_LOGITS
 
 PROCESS = 350 << 20
 """Python, torch and their libraries."""
+LARGE = 20_000_000
+"""Parameters from which memory that was freed is given back to the system after every step."""
 ADAM, FLOAT = 2, 4
 KEPT_PER_LAYER = 4
 """Activations of a layer that the backward pass reads, in units of hidden_size, besides those of attention and MLP."""
@@ -87,12 +91,15 @@ def check_memory(config: ModelConfig, size: StepSize, device: torch.device, avai
         config: the model.
         size: the step.
         device: where it runs.
-        available: bytes; by default what `available_bytes` finds.
+        available: bytes for the whole process; by default what `available_bytes` finds beside the policy, which is loaded.
 
     Raises:
         ConfigError: the estimate is above what is available; the message has both numbers and a setting that fits.
     """
     free = available_bytes(device) if available is None else available
+    if free is not None and available is None:
+        # The policy is in memory by now.
+        free += PROCESS + FLOAT * parameters_count(config)
     needed = sum(step_bytes(config, size).values())
     if free is None or needed <= free:
         return
@@ -102,10 +109,21 @@ def check_memory(config: ModelConfig, size: StepSize, device: torch.device, avai
     )
 
 
+def release_memory(model: Decoder) -> None:
+    """Give memory that was freed back to the system, where the C library keeps it and the model is large."""
+    if model.parameters_count >= LARGE:
+        trim = getattr(_c_library(), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+@cache
+def _c_library() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if os.name == "posix" else None
+
+
 def _smaller(config: ModelConfig, size: StepSize, free: int) -> str:
     """The first setting that fits, of those that cost little to those that cost most."""
-    from dataclasses import replace
-
     fewer = [replace(size, micro_tokens=max(size.micro_tokens // cut, 1)) for cut in (2, 4, 8, 16)]
     fewer += [replace(smaller, recompute=True) for smaller in (size, *fewer)]
     fewer += [replace(fewer[-1], rows=max(size.rows // cut, 1)) for cut in (2, 4, 8, 16)]

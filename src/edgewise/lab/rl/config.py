@@ -95,6 +95,13 @@ class RLConfig:
     max_grad_norm: Above = 1.0
     temperature: Above = 1.0
     max_new_tokens: Count = 32
+    micro_batch_tokens: Count | None = None
+    """Tokens that the update computes at once, a prompt once for its group; fewer need less memory. By default 4096 for models
+    with a large vocabulary, 32 whole sequences for others. The gradient is that of the whole batch."""
+    recompute: bool = False
+    """Activation checkpointing: less memory for a fifth to a third more work."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the update; weights and moments are float32 in any case."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     """"cpu", "cuda" or "auto": the GPU if there is one. Small models are faster on a CPU."""
     seed: Seed = 0

@@ -27,11 +27,12 @@ from edgewise.lab.model.checkpoints import (
     read_state,
     read_tensors,
 )
+from edgewise.lab.model.memory import StepSize, check_memory
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.batch import RolloutBatch
 from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
 from edgewise.lab.rl.monitor import Monitor, Round
-from edgewise.lab.rl.update import Learner, UpdateSettings
+from edgewise.lab.rl.update import MICRO_TOKENS, Learner, UpdateSettings
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, require_finite, run_folder
 from edgewise.lab.run.interrupts import Stop, stopping
 from edgewise.lab.run.parallel import World, find_device, world
@@ -79,6 +80,7 @@ class Trainer:
         rows = np.sort(chosen[: evaluation.probe])
         calibration = self._roller([self.problems[row] for row in rows]) if len(rows) else None
         self.monitor = Monitor(out, evaluation, self.problems, self._roller(held_out), calibration, rows)
+        self._check_memory()
         self.learner = Learner(
             self.policy.model,
             config.algorithm,
@@ -89,6 +91,10 @@ class Trainer:
                 config.mini_batches,
                 config.max_grad_norm,
                 config.temperature,
+                grouped=True if config.micro_batch_tokens is not None or config.recompute else None,
+                micro_tokens=config.micro_batch_tokens or MICRO_TOKENS,
+                recompute=config.recompute,
+                bfloat16=config.precision == "bfloat16",
             ),
             self.here,
         )
@@ -98,6 +104,22 @@ class Trainer:
 
     def _roller(self, problems: list[Problem], temperature: float = 1.0) -> Roller:
         return Roller(self.policy, problems, self.config.max_new_tokens, temperature, self.here)
+
+    def _check_memory(self) -> None:
+        """Refuse a step that does not fit, before anything is written."""
+        config, algorithm = self.config, self.config.algorithm
+        rows = config.prompts * config.rollouts // self.here.size
+        longest = max(map(len, self.roller.encoded))
+        whole = config.prompts * longest + rows * config.max_new_tokens
+        size = StepSize(
+            rows,
+            longest + config.max_new_tokens,
+            min(config.micro_batch_tokens or MICRO_TOKENS, whole),
+            int(algorithm.needs_reference)
+            + 4 * int(algorithm.critic is not None and algorithm.critic.network == "own"),
+            config.recompute,
+        )
+        check_memory(self.policy.model.config, size, self.here.device)
 
     def run(self, progress: Progress | None = None, stop: Stop | None = None) -> dict[str, Any]:
         """Train to the end, from the newest checkpoint if there is one; writes and returns the summary.
@@ -158,6 +180,7 @@ class Trainer:
             surplus, clock = feedback.surplus, time.perf_counter()
         used, self.surplus = _split(RolloutBatch.cat(admitted), self.config.prompts if surplus else None)
         stats = self.learner.update(used, self.generator)
+        self.learner.release()
         self.step += 1
         self.seconds += time.perf_counter() - began
         clocks = {"seconds": self.seconds, "select_seconds": selecting}

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from edgewise.errors import CheckpointError, EdgewiseError
 from edgewise.lab.model.checkpoints import optimizer_tensors, restore_optimizer
 from edgewise.lab.model.decoder import Decoder
-from edgewise.lab.model.groups import GroupPack, hidden_states
+from edgewise.lab.model.groups import GroupPack, hidden_states, micro_batches
+from edgewise.lab.model.memory import release_memory
 from edgewise.lab.model.vocabulary import token_logprobs
 from edgewise.lab.rl import losses
 from edgewise.lab.rl.algorithms import Algorithm
@@ -27,7 +28,7 @@ CHUNK = 32
 """Sequences computed at once, side by side."""
 LARGE_VOCABULARY = 4096
 """From this number of tokens on, groups are computed with their prompt once and logits in parts (`lab.model.groups`)."""
-GROUP_TOKENS = 8192
+MICRO_TOKENS = 4096
 """Tokens of groups computed at once, about."""
 BETAS = (0.9, 0.99)
 
@@ -45,6 +46,9 @@ class UpdateSettings:
         temperature: of the sampling distribution.
         grouped: whether a prompt is computed once for its whole group; None: where the vocabulary is large. Small models are
             faster side by side.
+        micro_tokens: tokens of groups whose activations are held at once.
+        recompute: activation checkpointing of groups: less memory for a fifth to a third more work.
+        bfloat16: forward and backward pass in bfloat16 where that is safe; weights and moments stay float32.
     """
 
     learning_rate: float
@@ -54,6 +58,9 @@ class UpdateSettings:
     max_grad_norm: float = 1.0
     temperature: float = 1.0
     grouped: bool | None = None
+    micro_tokens: int = MICRO_TOKENS
+    recompute: bool = False
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,9 +245,18 @@ class Learner:
         if not self.grouped:
             shares = [order[rank :: self.here.size] for rank in ranks]
             return [list(share.split(scale * CHUNK)) if len(share) else [] for share in shares]
-        lengths = _totals(batch.mask)
+        heads = batch.mask.argmax(1) + 1
+        tails = _totals(batch.mask) - heads
         groups = [rows[batch.group[rows] == name] for name in dict.fromkeys(batch.group[order].tolist())]
-        return [_filled(groups[rank :: self.here.size], lengths, scale * GROUP_TOKENS) for rank in ranks]
+        shares = [torch.cat(groups[rank :: self.here.size]) if rank < len(groups) else rows[:0] for rank in ranks]
+        heads, tails, names, limit = heads.cpu(), tails.cpu(), batch.group.cpu(), scale * self.settings.micro_tokens
+
+        def cut(share: Tensor) -> list[Tensor]:
+            own = share.cpu()
+            parts = micro_batches(heads[own], tails[own], names[own], limit)
+            return [share[torch.from_numpy(part).to(share.device)] for part in parts]
+
+        return [cut(share) for share in shares]
 
     def _step(self, chunks: list[_Chunk], tokens: float, divisor: float) -> dict[str, float]:
         """One optimiser step on a mini-batch of `tokens` written tokens."""
@@ -251,7 +267,8 @@ class Learner:
             optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {"loss": 0.0, "clipped": 0.0, **self._extras()}
         for chunk in chunks:
-            loss, parts = self._loss(chunk, tokens, divisor)
+            with torch.autocast(chunk.tokens.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+                loss, parts = self._loss(chunk, tokens, divisor)
             loss.backward()
             sums["loss"] += loss.item()
             for name, value in parts.items():
@@ -269,6 +286,13 @@ class Learner:
         for optimizer in modules.values():
             optimizer.step()
         return stats
+
+    def release(self) -> None:
+        """Free the gradients, which are not needed while rollouts are sampled."""
+        for optimizer in (self.optimizer, self.critic_optimizer):
+            if optimizer is not None:
+                optimizer.zero_grad(set_to_none=True)
+        release_memory(self.policy)
 
     def _extras(self) -> dict[str, float]:
         names = {
@@ -332,7 +356,7 @@ class Learner:
         def spread(values: Tensor) -> Tensor:
             return torch.zeros_like(mask).masked_scatter(inside, values)
 
-        states = model.model.norm(hidden_states(model, pack))
+        states = model.model.norm(hidden_states(model, pack, self.settings.recompute))
         logprobs, entropies = token_logprobs(states, model.head, pack.places, pack.targets, temperature)
         values = None
         if critic is not None:
@@ -366,20 +390,6 @@ def _packed(tokens: Tensor, mask: Tensor, group: Tensor) -> GroupPack:
             completions.append([])
         completions[-1].append(row[begin:end])
     return GroupPack.of(prompts, completions).to(tokens.device)
-
-
-def _filled(groups: list[Tensor], lengths: Tensor, tokens: int) -> list[Tensor]:
-    """Rows of whole groups in parts of at most about `tokens` tokens."""
-    parts: list[list[Tensor]] = []
-    count = 0
-    for rows in groups:
-        size = int(lengths[rows].sum())
-        if not parts or count + size > tokens:
-            parts.append([])
-            count = 0
-        parts[-1].append(rows)
-        count += size
-    return [torch.cat(part) for part in parts]
 
 
 def _totals(mask: Tensor) -> Tensor:
