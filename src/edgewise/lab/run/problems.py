@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edgewise.errors import ConfigError
-from edgewise.lab.run.config import validate
+from edgewise.lab.run.config import from_dict, validate
 from edgewise.tasks import Problem, Task, make_task
 from edgewise.tasks.base import check_difficulty
 
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """A task by name, for a base that was not made for one."""
+    """A task by name, or {name, options}, for a base that was not made for one."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -24,6 +24,11 @@ class TaskConfig:
         validate(self)
         with refused(f"the options of task {self.name}", self.options):
             make_task(self.name, **self.options)
+
+    @classmethod
+    def from_plain(cls, value: Any, where: str = "task") -> TaskConfig:
+        """From the value in a YAML file: a name, or {name, options}."""
+        return cls(value) if isinstance(value, str) else from_dict(cls, value, where)
 
 
 def draw_problems(
