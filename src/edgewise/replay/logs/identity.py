@@ -19,6 +19,10 @@ def digest(prompt: Any) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
+def _small(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) < 2**53
+
+
 def _bare(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _bare(item) for key, item in value.items() if item is not None}
@@ -53,7 +57,7 @@ class PromptIndex:
         known = self._rows
         found = [known.get(identifier, -1) for identifier in identifiers]
         if -1 in found:
-            found = [self.row(key if isinstance(key, (int, str)) else str(key)) for key in identifiers]
+            found = [self.row(key if isinstance(key, str) or _small(key) else str(key)) for key in identifiers]
         return found
 
     def categories(self, names: Sequence[Any]) -> list[int]:

@@ -13,6 +13,7 @@ from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.replay.logs.identity import PromptIndex
 from edgewise.replay.logs.jsonl import JsonLines
 from edgewise.replay.logs.log import RunLog
+from edgewise.replay.logs.rollouts import LARGEST
 from edgewise.replay.trace import Trace
 
 LISTS = ("successes", "trials", "predicted", "rows", "ids", "random", "lengths", "truncated", "categories")
@@ -57,7 +58,7 @@ class JournalReader:
 
     def _line(self, place: int, line: dict[str, Any]) -> None:
         step = line.get("step")
-        if not isinstance(step, (int, float)) or isinstance(step, bool) or not np.isfinite(step):
+        if not isinstance(step, (int, float)) or isinstance(step, bool) or not abs(step) < LARGEST:
             self._odd += 1
             return
         step = int(step)
@@ -87,14 +88,19 @@ class JournalReader:
         try:
             successes, trials = (np.array(line[name], np.int32) for name in ("successes", "trials"))
             predicted = (
-                np.array(line["predicted"], np.float32) if "predicted" in line else np.full(n, np.nan, np.float32)
+                np.array(line["predicted"], np.float64)
+                if isinstance(line.get("predicted"), list)
+                else np.full(n, np.nan)
             )
+            predicted[~((predicted >= 0) & (predicted <= 1))] = np.nan
             lengths = np.array(line["lengths"], np.int64) if isinstance(line.get("lengths"), list) else np.full(n, -1)
             truncated = (
                 np.array(line["truncated"], np.int32) if isinstance(line.get("truncated"), list) else np.full(n, -1)
             )
             random = np.array(line["random"], bool) if isinstance(line.get("random"), list) else np.zeros(n, bool)
         except (TypeError, ValueError, OverflowError):
+            return None
+        if any(part.shape != (n,) for part in (successes, trials, predicted, lengths, truncated, random)):
             return None
         if (successes < 0).any() or (successes > trials).any() or (trials < 1).any():
             return None
@@ -112,7 +118,7 @@ class JournalReader:
             "row": rows,
             "successes": successes,
             "trials": trials,
-            "predicted": predicted,
+            "predicted": predicted.astype(np.float32),
             "length": lengths,
             "truncated": truncated,
             "random": random,

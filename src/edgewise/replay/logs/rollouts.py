@@ -25,6 +25,10 @@ FILE_BITS = 40
 """A place is the number of the file above this many bits, and the offset or the row in it below."""
 LATE = 8
 """Steps by which asynchronous trainers may log a rollout late; a larger fall of the step is a run that began again."""
+LARGEST = 2.0**53
+"""Steps and lengths are whole numbers below this."""
+WIDEST = 1e30
+"""Rewards and advantages are kept within this, which single precision holds."""
 Progress = Callable[[int, int], None]
 
 
@@ -244,7 +248,7 @@ class RolloutReader:
         value = record.get(columns["id"]) if columns["id"] else None
         if value is None:
             return digest(record.get(columns["prompt"] or ""))
-        if isinstance(value, (bool, int, np.integer)):
+        if isinstance(value, (bool, int, np.integer)) and abs(int(value)) < LARGEST:
             return int(value)
         return digest(value) if isinstance(value, (dict, list)) else str(value)[:200]
 
@@ -257,7 +261,9 @@ class RolloutReader:
         steps = _floats(column("step"), n)
         rewards = _floats(column("reward"), n)
         verdicts = column("correct")
-        scored = np.isfinite(steps) & (_verdicts(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards))
+        scored = (np.abs(steps) < LARGEST) & (
+            _verdicts(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards)
+        )
         self._unscored += n - int(scored.sum())
         if not scored.any():
             return
@@ -287,7 +293,9 @@ class RolloutReader:
             rows[position] = self._prompts.row(known, None if categories is None else categories[i])
         keys = column("group")
         groups = np.zeros(len(keep), np.int64) if keys is None else np.array([_key(keys[i]) for i in keep.tolist()])
-        advantages = np.abs(_floats(column("advantage"), n)[keep])
+        advantages = np.minimum(np.abs(_floats(column("advantage"), n)[keep]), WIDEST)
+        predicted = _floats(column("predicted"), n)[keep]
+        rewards = np.clip(rewards, -WIDEST, WIDEST)
         found = {
             "step": steps,
             "row": rows,
@@ -297,8 +305,8 @@ class RolloutReader:
             "truncated": _verdicts(column("truncated"), n)[0][keep] if columns["truncated"] else np.full(len(keep), -1),
             "low": rewards,
             "high": rewards,
-            "advantage": np.nan_to_num(advantages, nan=-1.0, posinf=-1.0),
-            "predicted": np.nan_to_num(_floats(column("predicted"), n)[keep], nan=-1.0),
+            "advantage": np.nan_to_num(advantages, nan=-1.0),
+            "predicted": np.where((predicted >= 0) & (predicted <= 1), predicted, -1.0),
             "random": _verdicts(column("random"), n)[0][keep],
             "where": (self._number[path] << FILE_BITS) + places[keep],
         }
@@ -328,7 +336,7 @@ class RolloutReader:
     def _lengths(self, lengths: list[Any] | None, completions: list[Any] | None, n: int) -> np.ndarray:
         if lengths is not None:
             self._unit = "tokens"
-            return np.nan_to_num(_floats(lengths, n), nan=0.0).astype(np.int64)
+            return np.clip(np.nan_to_num(_floats(lengths, n), nan=0.0), 0, LARGEST).astype(np.int64)
         if completions is not None:
             self._unit = self._unit or "characters"
             return np.array([_length(text) for text in completions], np.int64)
@@ -424,7 +432,7 @@ def _size(path: Path) -> int:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float)) and abs(value) < WIDEST:
         return float(value)
     return None
 

@@ -341,7 +341,7 @@ def share_interval(above: Floats, below: Floats) -> Interval:
         return Interval()
     share = float(above.sum()) / total
     n = total
-    if 0 < share < 1:
+    if 0 < share < 1 and len(above) > 1:
         binomial = share * (1 - share) / total
         # Candidates that differ make steps differ less than independent trials would, at most by half: a few equal steps
         # are no proof of certainty.
