@@ -134,6 +134,9 @@ class Monitor:
             "successes": successes.tolist(),
             "trials": trials.tolist(),
             "categories": self.labels[rows].tolist(),
+            "ids": np.concatenate([batch.ids for batch in batches]).tolist(),
+            "random": np.concatenate([batch.random for batch in batches]).tolist(),
+            "lengths": np.add.reduceat(lengths.cpu().numpy(), np.cumsum(trials) - trials, dtype=np.int64).tolist(),
         }
         if self.here.leads:
             self.metrics.append(line)
