@@ -588,8 +588,11 @@ def test_a_quota_that_its_category_cannot_serve_goes_to_the_others():
     pool = PromptPool(range(20), ["a"] * 4 + ["b"] * 16)
     curriculum = Curriculum(pool, "uniform", quota={"a": 0.5, "b": 0.5})
     assert np.bincount(pool.category_index(curriculum.select(12).rows)).tolist() == [0, 4, 8]
+    strict = Curriculum(pool, "uniform", quota={"a": 1.0})
+    before = snapshot(strict)
     with pytest.raises(PoolError, match="available"):
-        Curriculum(pool, "uniform", quota={"a": 1.0}).select(5)
+        strict.select(5)
+    assert snapshot(strict) == before
 
 
 @pytest.mark.parametrize("quota", [{"a": 0.7, "b": 0.7}, {"c": 0.5}, {"a": -0.1}, {}, {"a": 0.2, "b": 0.2}])

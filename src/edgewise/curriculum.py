@@ -136,7 +136,7 @@ class Curriculum:
         self._monitor = None if selector.predicts else monitor_belief(pool)
         self._flight, self._step, self._totals = FlightTable(), PolicyStep(), Totals(len(pool.category_names))
         self._predictions = PredictionMonitor()
-        self._steps, self._manual, self._untold = 0, False, False
+        self._steps, self._manual, self._unaged = 0, False, False
         self._serial = _fresh_serial()
         self._owner, self._lock = os.getpid(), threading.RLock()
         self.listeners: list[Listener] = []
@@ -162,7 +162,8 @@ class Curriculum:
     @property
     def in_flight(self) -> Rows:
         """Rows selected and neither observed nor forgotten, in the order of selection."""
-        return self._flight.rows
+        with self._lock:
+            return self._flight.rows
 
     @property
     def shortfall(self) -> int:
@@ -196,13 +197,15 @@ class Curriculum:
             # Unless too few prompts are left: trying one again beats stopping the run.
             untried = np.union1d(busy, step.tried())
             busy = untried if n <= len(self.pool) - len(untried) else busy
+        extra = int(self.rng.binomial(n, self.random_share)) if self.random_share and n else 0
+        # Before anything changes: a quota that cannot be served is refused here.
+        places = None if self.quota is None else self.quota.places(n - extra, busy)
         if begins:
             self._tick(1)
             self._step = step = step.following(n)
         elif not refill:
             step.join(n)
-        extra = int(self.rng.binomial(n, self.random_share)) if self.random_share and n else 0
-        rows = self._choose(n - extra, busy)
+        rows = self._choose(n - extra, busy, places)
         if extra:
             rows = np.concatenate([rows, self.pool.sample(extra, self.rng, np.union1d(busy, rows))])
         predicted = self.predict(rows)
@@ -214,12 +217,12 @@ class Curriculum:
             step.rounds += 1
         return Batch(rows, self.pool.ids[rows], counts, predicted, random, self._serial)
 
-    def _choose(self, n: int, busy: Rows) -> Rows:
-        if self.quota is None:
+    def _choose(self, n: int, busy: Rows, places: list[tuple[Rows, int]] | None) -> Rows:
+        if places is None:
             return self.selector.select(n, exclude=busy, new_step=False)
         parts = [
             self.selector.select(count, candidates=members, exclude=busy, new_step=False)
-            for members, count in self.quota.places(n, busy)
+            for members, count in places
             if count
         ]
         return np.concatenate([np.empty(0, np.int64), *parts])
@@ -298,7 +301,7 @@ class Curriculum:
         self.selector.observe(rows, successes, trials, age=aged)
         if self._monitor is not None and len(rows):
             self._monitor.observe(rows, successes, trials, age=aged)
-        self._untold = self._untold or len(rows) > 0
+        self._unaged = self._unaged or len(rows) > 0
         self._flight.remove(positions)
         self._step.observed(rows, admitted)
         self._totals.add(groups, self.pool.category_index(rows), late=late, ages=ages, current=self._step.counts)
@@ -340,7 +343,7 @@ class Curriculum:
         self._require_owner()
         self._manual = True
         if steps:
-            self._untold = True
+            self._unaged = True
             self._tick(int(steps))
             self._step = self._step.following(0)
 
@@ -349,6 +352,7 @@ class Curriculum:
         """Whether a result of each prompt can be observed: it is in flight, or was forgotten, (n,). Ids or rows."""
         return self._flight.find(self._rows(prompts)) >= 0
 
+    @_locked
     def stale(self, steps: int) -> Rows:
         """Rows in flight that were selected at least `steps` policy steps ago."""
         return self._flight.stale(self._steps - steps)
@@ -366,6 +370,7 @@ class Curriculum:
         serial = int(serials[0]) if len(serials) == 1 else -1
         return Batch(chosen, self.pool.ids[chosen], entry["rollouts"], entry["predicted"], entry["random"], serial)
 
+    @_locked
     def predict(self, rows: npt.ArrayLike | None = None) -> Floats:
         """Predicted success rate now, (n,) in [0, 1]; of the whole pool if `rows` is None.
 
@@ -449,7 +454,7 @@ class Curriculum:
             "gates": self.gates.state_dict(),
             "quota": None if self.quota is None else self.quota.state_dict(),
             "rng": generator_state(self.rng),
-            "clock": {"steps": self._steps, "manual": self._manual, "untold": self._untold},
+            "clock": {"steps": self._steps, "manual": self._manual, "unaged": self._unaged},
             "step": self._step.state_dict(),
             "totals": self._totals.state_dict(),
             "flight": self._flight.state_dict(),
@@ -478,12 +483,12 @@ class Curriculum:
             rng = np.random.default_rng()
             restore_generator(rng, state["rng"])
             clock = state["clock"]
-            steps, manual, untold = int(clock["steps"]), bool(clock["manual"]), bool(clock["untold"])
+            steps, manual, unaged = int(clock["steps"]), bool(clock["manual"]), bool(clock["unaged"])
             self._load_parts(state, remap)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise CheckpointError(f"not the state of a curriculum: {error!r}") from error
         self.rng, self._step, self._totals, self._flight, self._predictions = rng, step, totals, flight, predictions
-        self._steps, self._manual, self._untold = steps, manual, untold
+        self._steps, self._manual, self._unaged = steps, manual, unaged
         self._serial = _fresh_serial()
         self._notify("restored", self._steps)
         return changes
@@ -523,8 +528,8 @@ class Curriculum:
     def _tick(self, steps: int) -> None:
         """Move the clock; beliefs age by as many steps if anything was observed since it last moved."""
         self._steps += steps
-        if self._untold:
-            self._untold = False
+        if self._unaged:
+            self._unaged = False
             self.selector.advance(steps)
             if self._monitor is not None:
                 self._monitor.advance(steps)
