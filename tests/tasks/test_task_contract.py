@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewise.tasks import Countdown, GsmInfinite, Math, OpGraph, Problem, School, Task, TextWorld, Verdict
+from edgewise.tasks import Countdown, Geometry, GsmInfinite, Math, OpGraph, Problem, School, Task, TextWorld, Verdict
 from edgewise.tasks.base import check_difficulty, generator
 from edgewise.testing import check_task
 
@@ -25,6 +25,8 @@ ROWS = [{"problem": f"What is {i} / 7?", "answer": f"\\frac{{{i}}}{{7}}", "level
         (lambda: Countdown(solutions=True), {"count": (3, 3)}),
         (GsmInfinite, {"op": (2, 5)}),
         (lambda: GsmInfinite(["zoo"]), {"op": (2, 4), "mode": "reverse"}),
+        (Geometry, {}),
+        (Geometry, {"op": (3, 4), "family": ["fan", "area"]}),
         (School, {}),
         (lambda: School(examples=2), {"level": (2, 3)}),
         (School, {"family": ["ages", "clock"], "level": (3, 4)}),
