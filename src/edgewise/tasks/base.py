@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import itertools
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -164,8 +165,7 @@ class Task(ABC):
         """
         check_split(split)
         check_difficulty(difficulty, settings_of(self.source, without=("seed",)))
-        if seed < 0:
-            raise TaskError(f"seed must be at least 0, got {seed}")
+        check_whole("seed", seed)
         return sample_distinct(n, self.source(seed, **difficulty), split)
 
     def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
@@ -304,7 +304,7 @@ def sample_distinct(n: int, source: Iterator[Problem], split: Split | None, pati
     Raises:
         TaskError: the source ended, or `patience` draws in a row brought nothing new.
     """
-    _check_number(n)
+    check_whole("the number of problems", n)
     found: dict[str, Problem] = {}
     idle = 0
     while len(found) < n:
@@ -326,7 +326,7 @@ def sample_distinct(n: int, source: Iterator[Problem], split: Split | None, pati
 
 def sample(n: int, source: Iterator[Problem], split: Split, patience: int = 1000) -> list[Problem]:
     """The first n problems of one side of the split, repetitions included; `TaskError` if that side looks empty."""
-    _check_number(n)
+    check_whole("the number of problems", n)
     found: list[Problem] = []
     idle = 0
     while len(found) < n:
@@ -341,15 +341,26 @@ def sample(n: int, source: Iterator[Problem], split: Split, patience: int = 1000
     return found
 
 
-def _check_number(n: int) -> None:
-    if n < 0:
-        raise TaskError(f"the number of problems must be at least 0, got {n}")
+def check_whole(name: str, value: Any) -> None:
+    """`TaskError` unless a value is a whole number >= 0."""
+    if not is_whole(value) or value < 0:
+        raise TaskError(f"{name} must be at least 0, got {value!r}")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number and no boolean."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def generator(*seed: int) -> np.random.Generator:
     """Random generator of these numbers; `TaskError` unless all are at least 0."""
-    if min(seed) < 0:
-        raise TaskError(f"seed must be at least 0, got {min(seed)}")
+    for number in seed:
+        check_whole("seed", number)
     return np.random.default_rng(seed)
 
 
@@ -374,7 +385,7 @@ def stream(draw: Draw, *seed: int, patience: int = 20) -> Iterator[Problem]:
 
 def int_range(name: str, given: Sequence[int], low: int, high: int) -> tuple[int, int]:
     """`given` as (first, last), both included, inside low..high; otherwise `TaskError`."""
-    pair = isinstance(given, Sequence) and len(given) == 2 and all(isinstance(value, int) for value in given)
+    pair = isinstance(given, Sequence) and len(given) == 2 and all(map(is_whole, given))
     if not pair or not low <= given[0] <= given[1] <= high:
         raise TaskError(f"{name} must be a range (first, last) inside {low}..{high}, got {given}")
     return given[0], given[1]
@@ -384,7 +395,10 @@ def shares(weights: Sequence[float] | None, n: int) -> np.ndarray:
     """Relative frequencies of n kinds as probabilities (n,); equal if None. `TaskError` unless n numbers >= 0, not all 0."""
     if weights is None:
         return np.full(n, 1.0 / n)
-    array = np.asarray(weights, np.float64)
+    try:
+        array = np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
     if array.shape != (n,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() == 0:
         raise TaskError(f"weights must be {n} numbers >= 0, not all 0, got {weights}")
     return array / array.sum()

@@ -25,6 +25,7 @@ from edgewise.tasks.base import (
     check_difficulty,
     generator,
     int_range,
+    is_number,
     sample,
     settings_of,
     shares,
@@ -74,8 +75,8 @@ class Countdown(TextWorld):
     end = END
 
     def __init__(self, largest: int = 99, solutions: bool = False):
-        if not 2 <= largest <= 9999:
-            raise TaskError(f"largest must lie in 2..9999, got {largest}")
+        if type(largest) is not int or not 2 <= largest <= 9999:
+            raise TaskError(f"largest must lie in 2..9999, got {largest!r}")
         self.largest, self.solutions = largest, solutions
 
     def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
@@ -117,8 +118,8 @@ class Countdown(TextWorld):
         The answer is then an expression of the given numbers that misses the target, its steps calculated right.
         Prompts repeat, in other orders and with other solutions, when n exceeds the number of problems of this difficulty.
         """
-        if not 0 <= slips <= 1:
-            raise TaskError(f"slips is a probability in [0, 1], got {slips}")
+        if not is_number(slips) or not 0 <= slips <= 1:
+            raise TaskError(f"slips is a probability in [0, 1], got {slips!r}")
         source = self._source(seed, slips, difficulty)
         return [(problem.prompt, problem.solution) for problem in sample(n, source, "train")]
 
@@ -143,7 +144,7 @@ class Countdown(TextWorld):
         share = shares(weights, last - first + 1)
         low, high = int_range("numbers", numbers, 1, self.largest)
         near, far = int_range("target", target, 1, self.largest)
-        if not operations or not set(operations) <= set(OPERATIONS):
+        if not isinstance(operations, str) or not operations or not set(operations) <= set(OPERATIONS):
             raise TaskError(f"operations must be some of {OPERATIONS}, got {operations!r}")
         signs = np.array([OPERATIONS.index(sign) for sign in operations])
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgewise.errors import ConfigError, unknown_name
+from edgewise.tasks.base import is_number, is_whole
 
 TOLERANCE = 1e-6
 
@@ -21,6 +22,8 @@ def check_settings(given: Iterable[str], known: Sequence[str], what: str = "diff
 
 def kinds(name: str, given: Share, known: Sequence[str]) -> dict[str, float]:
     """Kind -> share, of one kind or a mapping of kinds to shares; `ConfigError` for unknown kinds or another sum than 1."""
+    if not isinstance(given, str | Mapping):
+        raise ConfigError(f"{name} must be one of {', '.join(known)}, or their shares, got {given!r}")
     shares = {given: 1.0} if isinstance(given, str) else _checked(name, given)
     for kind in shares:
         if kind not in known:
@@ -35,6 +38,9 @@ def ops(given: Sequence[int] | Mapping[Any, float], low: int, high: int) -> dict
         ConfigError: not that, outside low..high, or shares that do not sum to 1.
     """
     shares: dict[int, float] = {}
+    whole = isinstance(given, Sequence) and all(map(is_whole, given))
+    if not isinstance(given, Mapping) and not whole:
+        raise ConfigError(f"op must be a range (first, last) inside {low}..{high}, or shares of ops, got {given!r}")
     ranges = _checked("op", given) if isinstance(given, Mapping) else {tuple(given): 1.0}
     for key, share in ranges.items():
         first, last = _range(key, low, high)
@@ -49,8 +55,12 @@ def components(mixture: Sequence[Mapping[str, Any]], known: Sequence[str]) -> li
     Raises:
         ConfigError: not that, other settings, or shares that do not sum to 1.
     """
-    if not mixture or not all(isinstance(part, Mapping) and "share" in part for part in mixture):
-        raise ConfigError(f"a mixture is a list of settings, each with a share, got {mixture}")
+    if (
+        not isinstance(mixture, Sequence)
+        or not mixture
+        or not all(isinstance(part, Mapping) and "share" in part for part in mixture)
+    ):
+        raise ConfigError(f"a mixture is a list of settings, each with a share, got {mixture!r}")
     for part in mixture:
         check_settings(part, ("share", *known), "setting in a mixture")
     _checked("mixture", dict(enumerate(part["share"] for part in mixture)))
@@ -58,7 +68,7 @@ def components(mixture: Sequence[Mapping[str, Any]], known: Sequence[str]) -> li
 
 
 def _checked(name: str, given: Mapping[Any, float]) -> dict[Any, float]:
-    numbers = all(isinstance(share, int | float) and share >= 0 for share in given.values())
+    numbers = all(is_number(share) and share >= 0 for share in given.values())
     if not numbers or abs(sum(given.values()) - 1) > TOLERANCE:
         total = f", which is {sum(given.values()):g}" if numbers else ""
         raise ConfigError(f"the shares of {name} must be numbers >= 0 that sum to 1, got {list(given.values())}{total}")
@@ -66,7 +76,7 @@ def _checked(name: str, given: Mapping[Any, float]) -> dict[Any, float]:
 
 
 def _range(key: Any, low: int, high: int) -> tuple[int, int]:
-    pair = key if isinstance(key, tuple) else str(key).split("-")
+    pair = (key if isinstance(key, tuple) else str(key).split("-")) or [""]
     values = [int(part) if str(part).isdecimal() else -1 for part in pair]
     first, last = values[0], values[-1]
     if len(values) > 2 or not low <= first <= last <= high:

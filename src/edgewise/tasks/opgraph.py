@@ -23,6 +23,7 @@ from edgewise.tasks.base import (
     Verdict,
     check_difficulty,
     int_range,
+    is_number,
     sample_distinct,
     shares,
     stream,
@@ -61,8 +62,11 @@ class OpGraph(TextWorld):
     end = END
 
     def __init__(self, modulus: int = 10, contexts: Sequence[str] = ("A",)):
-        if not 2 <= modulus <= 99:
-            raise TaskError(f"modulus must lie in 2..99, got {modulus}")
+        if type(modulus) is not int or not 2 <= modulus <= 99:
+            raise TaskError(f"modulus must lie in 2..99, got {modulus!r}")
+        named = isinstance(contexts, Sequence) and not isinstance(contexts, str | bytes)
+        if not named or not all(isinstance(context, str) for context in contexts):
+            raise ConfigError(f"contexts must be different ones of {', '.join(CONTEXTS)}, got {contexts!r}")
         if not contexts or len(set(contexts)) < len(contexts) or not set(contexts) <= set(CONTEXTS):
             raise ConfigError(f"contexts must be different ones of {', '.join(CONTEXTS)}, got {contexts!r}")
         self.modulus = modulus
@@ -103,8 +107,9 @@ class OpGraph(TextWorld):
         self, n: int, seed: int, slips: tuple[float, float, float] = (0.01, 0.04, 0.35), **difficulty: Any
     ) -> list[tuple[str, str]]:
         """Solutions by an author who slips: each +, -, x goes wrong with its probability, and what follows builds on it."""
-        if len(slips) != 3 or not all(0 <= slip <= 1 for slip in slips):
-            raise TaskError(f"slips are three probabilities in [0, 1] (of +, - and x), got {slips}")
+        triple = isinstance(slips, Sequence) and len(slips) == 3
+        if not triple or not all(is_number(slip) and 0 <= slip <= 1 for slip in slips):
+            raise TaskError(f"slips are three probabilities in [0, 1] (of +, - and x), got {slips!r}")
         check_difficulty(difficulty)
         problems = sample_distinct(n, self._source(seed, slips, **difficulty), "train")
         return [(problem.prompt, problem.solution) for problem in problems]
@@ -121,8 +126,8 @@ class OpGraph(TextWorld):
         links: float = 0.0,
         **settings: Any,
     ) -> Iterator[Problem]:
-        if not 0 <= links <= 1 or (times is not None and not 0 <= times <= 1):
-            raise TaskError(f"times and links are shares in [0, 1], got {times} and {links}")
+        if not all(is_number(share) and 0 <= share <= 1 for share in (links, 0 if times is None else times)):
+            raise TaskError(f"times and links are shares in [0, 1], got {times!r} and {links!r}")
         mixtures.check_settings(settings, (*SETTINGS, "times", "links", "mixture"))
         cells: dict[tuple[int, int], float] = {}
         for share, own in mixtures.components(mixture, SETTINGS) if mixture is not None else [(1.0, {})]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import mixture as mixtures
-from edgewise.tasks.base import Problem, TextWorld, Verdict, check_difficulty, int_range, sample, tasks
+from edgewise.tasks.base import Problem, TextWorld, Verdict, check_difficulty, int_range, is_number, sample, tasks
 from edgewise.tasks.gsm_infinite import text
 from edgewise.tasks.gsm_infinite.answer import unit_words
 from edgewise.tasks.gsm_infinite.context import load_context
@@ -54,7 +54,8 @@ class GsmInfinite(TextWorld):
     def __init__(self, contexts: Sequence[str] = ("zoo", "school", "festival"), *, rule: Rule = "strict"):
         if rule not in RULES:
             raise ConfigError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
-        if not contexts or isinstance(contexts, str):
+        listed = isinstance(contexts, Sequence) and not isinstance(contexts, str)
+        if not listed or not contexts or not all(isinstance(name, str) for name in contexts):
             raise ConfigError(f"contexts must be a list of names or of paths, got {contexts!r}")
         self.contexts = {context.name: context for context in map(load_context, contexts)}
         if len(self.contexts) < len(contexts):
@@ -149,8 +150,8 @@ class _Plan:
     ) -> Iterator[tuple[Cell, float]]:
         known = list(self.task.contexts)
         given = int_range("answers", answers, 1, 999)
-        if distractors is not None and not 0 <= distractors <= 20:
-            raise TaskError(f"distractors must lie in 0..20, got {distractors}")
+        if distractors is not None and not (is_number(distractors) and 0 <= distractors <= 20):
+            raise TaskError(f"distractors must lie in 0..20, got {distractors!r}")
         ops = mixtures.ops(op, MIN_OP, MAX_OP)
         modes = mixtures.kinds("mode", mode, MODES)
         contexts = mixtures.kinds("context", context or known[0], known)

@@ -17,6 +17,7 @@ from edgewise.tasks.base import (
     Verdict,
     check_difficulty,
     check_split,
+    check_whole,
     generator,
     held_out,
     sample_distinct,
@@ -135,6 +136,7 @@ class Math(Task):
         check_split(split)
         check_difficulty(difficulty)
         chosen = self._select(split, **difficulty)
+        check_whole("the number of problems", n)
         if n > len(chosen):
             raise TaskError(
                 f"{n} problems wanted, but the {split} side of the data set has {len(chosen)} of this difficulty"

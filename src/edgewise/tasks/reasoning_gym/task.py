@@ -17,7 +17,7 @@ from typing import Any
 from edgewise.errors import ConfigError, TaskError, unknown_name
 from edgewise.tasks import mixture as mixtures
 from edgewise.tasks.answers import CLOSE, OPEN, final_answer
-from edgewise.tasks.base import Problem, Task, Verdict, check_difficulty, tasks
+from edgewise.tasks.base import Problem, Task, Verdict, check_difficulty, check_whole, tasks
 from edgewise.tasks.bounded import MEMORY, shared_worker
 
 PROMPT = "{problem}\n\nGive the final answer between <answer> and </answer>."
@@ -82,8 +82,7 @@ class ReasoningGym(Task):
 
     def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
         check_difficulty(difficulty, SETTINGS)
-        if seed < 0:
-            raise TaskError(f"seed must be at least 0, got {seed}")
+        check_whole("seed", seed)
         cells = self._cells(difficulty.get("datasets", self.datasets), difficulty.get("config", self.config))
         streams = [self._stream(seed, name, config) for name, (_, config) in cells.items()]
         bounds = list(itertools.accumulate(share for share, _ in cells.values()))

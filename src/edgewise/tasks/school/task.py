@@ -25,6 +25,7 @@ from edgewise.tasks.base import (
     Verdict,
     check_difficulty,
     check_split,
+    check_whole,
     held_out,
     tasks,
 )
@@ -80,7 +81,7 @@ class School(TextWorld):
     token_pattern = TOKENS
 
     def __init__(self, examples: int = 0):
-        if not isinstance(examples, int) or not 0 <= examples <= 20:
+        if type(examples) is not int or not 0 <= examples <= 20:
             raise ConfigError(f"examples must lie in 0..20, got {examples!r}")
         self.examples = examples
         self._shown: dict[tuple[str, int], list[Problem]] = {}
@@ -88,8 +89,7 @@ class School(TextWorld):
     def problems(self, n: int, seed: int, *, split: Split = "train", **difficulty: Any) -> list[Problem]:
         check_split(split)
         check_difficulty(difficulty, SETTINGS)
-        if n < 0:
-            raise TaskError(f"the number of problems must be at least 0, got {n}")
+        check_whole("the number of problems", n)
         found: set[str] = set()
         sources = self._sources(seed, **difficulty)
         problems: list[Problem] = []
@@ -124,8 +124,7 @@ class School(TextWorld):
 
     def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
         """Right solutions with their steps, `3 + 4 = 7. The answer is 7. <end>`. Problems may repeat."""
-        if n < 0:
-            raise TaskError(f"the number of problems must be at least 0, got {n}")
+        check_whole("the number of problems", n)
         side = (p for p in self.source(seed, **difficulty) if not held_out(p.content))
         return [(p.prompt, f"{p.solution} {END}") for p in itertools.islice(side, n)]
 
@@ -142,12 +141,13 @@ class School(TextWorld):
         if family is None:
             family = list(FAMILIES)
         if isinstance(family, Sequence) and not isinstance(family, str):
-            if not family or len(set(family)) < len(family):
-                raise ConfigError(f"family must be a family, different ones, or shares of them, got {family}")
+            texts = all(isinstance(name, str) for name in family)
+            if not family or not texts or len(set(family)) < len(family):
+                raise ConfigError(f"family must be a family, different ones, or shares of them, got {family!r}")
             family = {name: 1 / len(family) for name in family}
         families = mixtures.kinds("family", family, list(FAMILIES))
         pair = isinstance(level, Sequence) and not isinstance(level, str) and len(level) == 2
-        if not isinstance(level, Mapping) and not (pair and all(isinstance(end, int) for end in level)):
+        if not isinstance(level, Mapping) and not (pair and all(type(end) is int for end in level)):
             raise ConfigError(f"level must be a range (first, last) inside 1..4, or shares of levels, got {level!r}")
         if pair and not LEVELS[0] <= level[0] <= level[1] <= LEVELS[1]:
             raise ConfigError(f"level must be a range (first, last) inside 1..4, got {tuple(level)}")
@@ -164,8 +164,7 @@ class School(TextWorld):
             yield names[next(i for i, bound in enumerate(bounds) if mark < bound or i == len(bounds) - 1)]
 
     def _sources(self, seed: int, **difficulty: Any) -> dict[tuple[str, int], Iterator[Problem]]:
-        if seed < 0:
-            raise TaskError(f"seed must be at least 0, got {seed}")
+        check_whole("seed", seed)
         return {cell: self._stream(seed, *cell) for cell in self._cells(**difficulty)}
 
     def _stream(self, seed: int, family: str, level: int) -> Iterator[Problem]:
