@@ -49,14 +49,15 @@ test-verl-%: .venv-verl-%/.ready
 
 test-trl: test-trl-1.10.0 test-trl-1.15.0 test-trl-1.16.0  ## The TRL adapter with its oldest and newest TRL, and Unsloth's newest
 
-# TRL alone differs: the environment lies on top of .venv, whose packages it takes.
+# TRL alone differs: the environment lies on top of .venv, whose packages it takes. TRL 1.15 cannot do without Triton, whose
+# interpreter runs its kernels on a CPU.
 test-trl-%: .venv-trl-%/.ready
 	.venv-trl-$*/bin/python -c 'import trl; assert trl.__version__ == "$*", trl.__version__'
-	.venv-trl-$*/bin/python -m pytest -W default --disable-warnings tests/adapters -k "trl or unsloth" $(ARGS)
+	TRITON_INTERPRET=1 .venv-trl-$*/bin/python -m pytest -W default --disable-warnings tests/adapters -k "trl or unsloth" $(ARGS)
 
 .venv-trl-%/.ready: $(VENV)/.dev
 	$(BIN)/python -m venv .venv-trl-$*
-	.venv-trl-$*/bin/python -m pip install --quiet --no-deps trl==$*
+	.venv-trl-$*/bin/python -m pip install --quiet --no-deps trl==$* $(if $(filter 1.15.%,$*),triton==3.9.0)
 	$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
 		> $$(echo .venv-trl-$*/lib/python3*/site-packages)/below.pth
 	touch $@

@@ -14,13 +14,17 @@ from edgewise.pool import PromptPool
 log = logging.getLogger("edgewise")
 
 
-def make_pool(dataset: Any, id_column: str | None = None, category_column: str | None = None) -> PromptPool:
+def make_pool(
+    dataset: Any, id_column: str | None = None, category_column: str | None = None, *, whole_row: bool = False
+) -> PromptPool:
     """The prompts of a dataset, in its order.
 
     Args:
         dataset: `datasets.Dataset`, plain or conversational.
         id_column: unique int or str ids. None: a hash of the content of `prompt`, which survives reordering.
         category_column: labels that prompts share; None: no categories.
+        whole_row: without `id_column`, hash all columns instead of `prompt` alone: environments tell their problems apart by
+            other columns, such as a seed.
 
     Raises:
         ConfigError: a streamed dataset, a column that is not there, or rows that cannot be told apart.
@@ -32,7 +36,9 @@ def make_pool(dataset: Any, id_column: str | None = None, category_column: str |
         )
     if len(dataset) == 0:
         raise ConfigError("the dataset is empty")
-    if id_column is None:
+    if id_column is None and whole_row:
+        ids, source = hashes(dataset.with_format(None), "id_column"), "the hash of the row"
+    elif id_column is None:
         ids, source = hashes(_values(dataset, "prompt"), "id_column"), "the hash of the prompt"
     else:
         ids, source = list(_values(dataset, id_column)), f"column '{id_column}'"

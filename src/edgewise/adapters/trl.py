@@ -81,8 +81,9 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
     Args:
         curriculum: name of a selector, or a `Curriculum` over the prompts of `train_dataset` (`make_pool`) for a gate with
             refill (dynamic sampling), options of the selector, or a random share.
-        id_column: unique ids in the dataset; None: a hash of each prompt's content.
-        category_column: labels that prompts share, for a curriculum given by name.
+        id_column: unique ids in the dataset; None: a hash of each prompt's content, of the whole row with environments.
+        category_column: labels that prompts share, for a curriculum given by name; the column `environment` by default where
+            it routes prompts to several environments.
         success: correctness of a rollout: a threshold on the weighted reward; the name of the reward function that decides,
             from 0.5 on, and whose None means unknown; or a function of the rewards (rollouts, reward functions), NaN where
             a function returned None, that returns one bool a rollout, None or NaN where it is unknown. None: the reward of
@@ -115,7 +116,16 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
                 f" of them ({', '.join(self.reward_func_names)}), a threshold on the weighted reward, or a function of all"
             )
         self._success = Success(success, self.reward_func_names)
-        pool = make_pool(self.train_dataset, id_column, category_column)
+        by_environment = getattr(self, "environment_factories", None) is not None
+        placeholder = [[{"role": "user", "content": ""}]]
+        if by_environment and list(next(iter(self.train_dataset), {}).values()) == placeholder:
+            raise ConfigError(
+                "the environment itself owns the data, so that there are no prompts to select from: give train_dataset one row"
+                " for each of its problems, with the arguments of reset() as columns, such as a seed"
+            )
+        if category_column is None and isinstance(curriculum, str) and getattr(self, "_multi_environment", False):
+            category_column = "environment"
+        pool = make_pool(self.train_dataset, id_column, category_column, whole_row=by_environment)
         if isinstance(curriculum, str):
             seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
             curriculum = Curriculum(pool, curriculum, rollouts=self.num_generations, seed=seed)

@@ -21,13 +21,14 @@ def config(tmp_path: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def picker(config: Callable[..., Any]) -> Callable[..., Any]:
-    """A picker that is told `DataProto`s, over verl's own dataset."""
-    from edgewise.adapters.verl.reported import ReportedPicker
+def selection(config: Callable[..., Any]) -> Callable[..., Any]:
+    """A selection that observes `DataProto`s, over verl's own dataset."""
     from verl.utils.dataset.rl_dataset import RLHFDataset
+
+    from edgewise.adapters.verl.dataproto import DataProtoSelection
 
     def build(*overrides: str, **options: Any) -> Any:
         data = config(*overrides, **options).data
-        return ReportedPicker(RLHFDataset(data.train_files, None, data), data)
+        return DataProtoSelection(RLHFDataset(data.train_files, None, data), data)
 
     return build

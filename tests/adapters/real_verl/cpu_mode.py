@@ -20,14 +20,16 @@ def _nothing(*_: Any, **__: Any) -> None: ...
 
 
 class Rollouts:
-    """Rolls out what is submitted at once, as verl's agent loops would write it; `picks` are the ids of each request.
+    """Rolls out what is submitted at once, as verl's agent loops would write it; `selected` are the ids of each request.
 
-    Groups whose uid is in `failing` produce nothing; those of an id in `short` lose their last rollout.
+    Groups of an id in `failing` produce nothing; those of an id in `short` lose their last rollout. A prompt may carry its own
+    number of rollouts, as verl's agent loops read it.
     """
 
     def __init__(self, trainer: Any, stop: int | None = None):
         self.trainer, self.stop = trainer, stop
-        self.picks: list[list[int]] = []
+        self.selected: list[list[int]] = []
+        self.rollouts: dict[int, int] = {}
         self.failing: set[int] = set()
         self.short: set[int] = set()
 
@@ -37,10 +39,12 @@ class Rollouts:
             raise KeyboardInterrupt
         columns = {key: _each(batch, key) for key in list(batch.keys())}
         rows = [{key: column[row] for key, column in columns.items()} for row in range(len(batch))]
-        self.picks.append([row["extra_info"]["index"] for row in rows])
+        self.selected.append([row["extra_info"]["index"] for row in rows])
         for row in rows:
             index = row["extra_info"]["index"]
-            group = 0 if index in self.failing else GROUP - (index in self.short)
+            wanted = int(row.get("__rollout_n__", GROUP))
+            self.rollouts[index] = wanted
+            group = 0 if index in self.failing else wanted - (index in self.short)
             keys, fields, tags = [], [], []
             for rollout in range(group):
                 correct = score(index, step, rollout)
@@ -61,10 +65,10 @@ class Rollouts:
                     }
                 )
                 version = {"global_steps": step, "min_global_steps": step - 1, "max_global_steps": step - 1}
-                tags.append({"status": "success", "seq_len": 2 * TOKENS, **version})
+                tags.append({"status": "success", "seq_len": 2 * TOKENS, "response_len": TOKENS, **version})
             if keys:
                 tq.kv_batch_put(keys=keys, fields=list_of_dict_to_tensordict(fields), tags=tags, partition_id="train")
-            status = "finished" if group == GROUP else "failure"
+            status = "finished" if group == wanted else "failure"
             tq.kv_batch_put(keys=[row["uid"]], tags=[{"status": status}], partition_id="train")
 
 

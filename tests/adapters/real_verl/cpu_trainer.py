@@ -25,7 +25,7 @@ class Workers:
 
 
 class CpuTrainer(RayPPOTrainer):
-    """Stops with `KeyboardInterrupt` when it is about to generate step `stop`; `picks` are the ids of each step."""
+    """Stops with `KeyboardInterrupt` when it is about to generate step `stop`; `selected` are the ids of each step."""
 
     def __init__(self, config: Any, stop: int | None = None, change: Callable[[DataProto], DataProto] | None = None):
         super().__init__(
@@ -39,7 +39,7 @@ class CpuTrainer(RayPPOTrainer):
         self.actor_rollout_wg = Workers()
         self.checkpoint_manager = SimpleNamespace(update_weights=nothing, sleep_replicas=nothing)
         self.async_rollout_manager = self.llm_server_manager = SimpleNamespace(generate_sequences=self.generate)
-        self.picks: list[list[int]] = []
+        self.selected: list[list[int]] = []
         self.stop, self.change = stop, change
 
     def generate(self, batch: DataProto) -> DataProto:
@@ -47,7 +47,7 @@ class CpuTrainer(RayPPOTrainer):
             raise KeyboardInterrupt
         n, carried = len(batch), batch.non_tensor_batch
         indices = [info.get("index") for info in carried["extra_info"]]
-        self.picks.append(list(dict.fromkeys(indices)))
+        self.selected.append(list(dict.fromkeys(indices)))
         ones = torch.ones(n, TOKENS, dtype=torch.int64)
         tensors = {
             "prompts": ones,

@@ -1,4 +1,4 @@
-"""What the page tells to set is what verl takes, and its success function works."""
+"""Settings of the page are those that verl takes, and its success function works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
 import numpy as np
 from hydra import compose, initialize_config_module
-from tests.adapters.real_verl.doors import IS_07
+from tests.adapters.real_verl.entrances import IS_07
 
 from edgewise.adapters.verl import Options
 

@@ -1,4 +1,4 @@
-"""verl's `RayPPOTrainer.fit` on picked prompts: 0.7 with the sampler and the dataset, 0.9 (the v0 trainer) with the dataset."""
+"""verl's `RayPPOTrainer.fit` on selected prompts: 0.7 with the sampler and the dataset, 0.9 (the v0 trainer) with the dataset."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import pytest
 
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
 from tests.adapters.real_verl.cpu_trainer import run
-from tests.adapters.real_verl.doors import DOORS
+from tests.adapters.real_verl.entrances import ENTRANCES
 from tests.adapters.real_verl.verl_data import BATCH, GROUP, PROMPTS, configured, informative
 
-pytestmark = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+pytestmark = pytest.mark.parametrize("entrance", ENTRANCES.values(), ids=ENTRANCES)
 STEPS = "trainer.total_training_steps"
 
 
-def picker_of(trainer: Any) -> Any:
+def selection_of(trainer: Any) -> Any:
     sampler = trainer.train_dataloader.sampler
-    return sampler.picker if hasattr(sampler, "picker") else trainer.train_dataset.picker
+    return sampler.selection if hasattr(sampler, "selection") else trainer.train_dataset.selection
 
 
-def test_more_groups_are_informative_than_with_uniform_prompts(config, door, tmp_path):
+def test_more_groups_are_informative_than_with_uniform_prompts(config, entrance, tmp_path):
     uniform = run(config(f"{STEPS}=24", f"trainer.default_local_dir={tmp_path / 'uniform'}"))
-    edge = run(config(*door, "+data.edgewise.selector=edge", f"{STEPS}=24"))
-    assert [len(step) for step in edge.picks] == [BATCH] * 24 == [len(step) for step in uniform.picks]
-    assert informative(uniform.picks) < 0.3
-    assert informative(edge.picks[8:]) > 0.6
-    metrics = picker_of(edge).metrics()
-    # The dataset is not told the last step, which verl ends before.
-    told = 24 if "sampler" in door[0] else 23
-    assert metrics["edgewise/rollouts"] == told * BATCH * GROUP
+    edge = run(config(*entrance, "+data.edgewise.selector=edge", f"{STEPS}=24"))
+    assert [len(step) for step in edge.selected] == [BATCH] * 24 == [len(step) for step in uniform.selected]
+    assert informative(uniform.selected) < 0.3
+    assert informative(edge.selected[8:]) > 0.6
+    metrics = selection_of(edge).metrics()
+    # The dataset does not get the last step, which verl ends before.
+    observed = 24 if "sampler" in entrance[0] else 23
+    assert metrics["edgewise/rollouts"] == observed * BATCH * GROUP
     assert metrics["edgewise/mean_effective_ratio"] > 0.5
-    assert metrics["edgewise/lost_groups"] == 0
+    assert metrics["edgewise/forgotten"] == 0
 
 
-def test_what_is_learned_is_written_beside_the_checkpoints(config, door, tmp_path):
-    run(config(*door, f"{STEPS}=4"))
+def test_metrics_are_written_beside_the_checkpoints(config, entrance, tmp_path):
+    run(config(*entrance, f"{STEPS}=4"))
     lines = [json.loads(line) for line in (tmp_path / "run" / "edgewise.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4][: len(lines)]
     assert len(lines) >= 3
@@ -46,44 +46,44 @@ def test_what_is_learned_is_written_beside_the_checkpoints(config, door, tmp_pat
 
 
 @pytest.mark.parametrize("stop", [6, 9, 11], ids=["within the epoch", "after the epoch", "in the second epoch"])
-def test_a_resumed_run_picks_what_the_uninterrupted_one_does(door, stop, tmp_path):
+def test_a_resumed_run_selects_what_the_uninterrupted_one_does(entrance, stop, tmp_path):
     # 8 steps are an epoch; the checkpoint before a stop is the one of an even step.
-    options = (*door, f"{STEPS}=14", "trainer.save_freq=2", "data.seed=3")
+    options = (*entrance, f"{STEPS}=14", "trainer.save_freq=2", "data.seed=3")
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
     whole = run(configured(tmp_path / "whole", *options))
     first = run(configured(tmp_path / "parts", *options), stop=stop)
     saved = (stop - 1) // 2 * 2
     second = run(configured(tmp_path / "parts", *options))
-    assert first.picks == whole.picks[: stop - 1]
-    assert second.picks == whole.picks[saved:]
+    assert first.selected == whole.selected[: stop - 1]
+    assert second.selected == whole.selected[saved:]
     assert PROMPTS // BATCH == 8
-    left, right = picker_of(whole).state_dict(), picker_of(second).state_dict()
-    np.testing.assert_equal(left["curriculum"], right["curriculum"])
+    left, right = selection_of(whole).state_dict(), selection_of(second).state_dict()
+    np.testing.assert_equal(left["edgewise"]["curriculum"], right["edgewise"]["curriculum"])
 
 
-def test_rewards_that_never_came_are_given_up_and_said_so(door, tmp_path, caplog):
-    options = (*door, f"{STEPS}=8", "trainer.save_freq=4")
+def test_rewards_that_never_came_are_forgotten_and_logged(entrance, tmp_path, caplog):
+    options = (*entrance, f"{STEPS}=8", "trainer.save_freq=4")
     run(configured(tmp_path, *options), stop=6)
     for path in (tmp_path / "run").glob("global_step_4/edgewise_*.npz"):
         path.unlink()
     with caplog.at_level(logging.WARNING, "edgewise"):
         resumed = run(configured(tmp_path, *options))
     assert f"before the rewards of its last checkpoint's {BATCH} prompts came" in caplog.text
-    assert len(resumed.picks) == 4
-    assert picker_of(resumed).metrics()["edgewise/lost_groups"] == BATCH
+    assert len(resumed.selected) == 4
+    assert selection_of(resumed).metrics()["edgewise/forgotten"] == BATCH
 
 
-def test_a_checkpoint_of_another_selector_is_refused(door, tmp_path):
+def test_a_checkpoint_of_another_selector_is_refused(entrance, tmp_path):
     from edgewise.errors import CheckpointError
 
-    run(configured(tmp_path, *door, f"{STEPS}=8", "trainer.save_freq=4"), stop=6)
-    with pytest.raises(CheckpointError, match="saved with the selector edge, this run has mopps"):
-        run(configured(tmp_path, *door, f"{STEPS}=8", "+data.edgewise.selector=mopps"))
+    run(configured(tmp_path, *entrance, f"{STEPS}=8", "trainer.save_freq=4"), stop=6)
+    with pytest.raises(CheckpointError, match="saved with selector 'edge', this curriculum has 'mopps'"):
+        run(configured(tmp_path, *entrance, f"{STEPS}=8", "+data.edgewise.selector=mopps"))
 
 
-def test_a_run_is_resumed_from_a_path(door, tmp_path):
-    options = (*door, f"{STEPS}=8", "trainer.save_freq=4")
+def test_a_run_is_resumed_from_a_path(entrance, tmp_path):
+    options = (*entrance, f"{STEPS}=8", "trainer.save_freq=4")
     (tmp_path / "data").mkdir()
     whole = run(configured(tmp_path, *options))
     chosen = tmp_path / "run" / "global_step_4"
@@ -96,15 +96,15 @@ def test_a_run_is_resumed_from_a_path(door, tmp_path):
             f"trainer.default_local_dir={tmp_path / 'other'}",
         )
     )
-    assert again.picks == whole.picks[4:]
+    assert again.selected == whole.selected[4:]
 
 
-def test_data_without_an_index_is_known_by_its_content(config, door, caplog):
+def test_data_without_an_index_is_identified_by_its_content(config, entrance, caplog):
     from tests.adapters.real_verl.verl_data import rows
 
     with caplog.at_level(logging.WARNING, "edgewise"):
-        trainer = run(config(*door, f"{STEPS}=6", data=rows(index=False)))
+        trainer = run(config(*entrance, f"{STEPS}=6", data=rows(index=False)))
     assert "no extra_info.index given: a prompt's id is a hash of its content" in caplog.text
-    metrics = picker_of(trainer).metrics()
+    metrics = selection_of(trainer).metrics()
     assert metrics["edgewise/rollouts"] >= 5 * BATCH * GROUP
-    assert metrics["edgewise/lost_groups"] == 0
+    assert metrics["edgewise/forgotten"] == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
-from tests.adapters.real_verl.doors import IS_07
+from tests.adapters.real_verl.entrances import IS_07
 
 if IS_07:
     pytest.skip("verl 0.7 has no v1 trainer", allow_module_level=True)
@@ -54,8 +54,8 @@ def _start_ray(attempts: int = 5) -> None:
             return
 
 
-def picker_of(made: Any) -> Any:
-    return made.train_dataloader.picker
+def selection_of(made: Any) -> Any:
+    return made.train_dataloader.selection
 
 
 def test_verl_finds_the_modes_by_the_entry_point():
@@ -76,9 +76,9 @@ def test_verl_finds_the_modes_by_the_entry_point():
 def test_more_groups_are_informative_than_with_uniform_prompts(queue, config, tmp_path):
     _, uniform = run(config(f"{STEPS}=24", f"trainer.default_local_dir={tmp_path / 'uniform'}"))
     made, edge = run(config(*MODE, f"{STEPS}=24"))
-    assert [len(set(step)) for step in edge.picks] == [BATCH] * 24 == [len(step) for step in uniform.picks]
-    assert informative(uniform.picks) < 0.3
-    assert informative(edge.picks[8:]) > 0.6
+    assert [len(set(step)) for step in edge.selected] == [BATCH] * 24 == [len(step) for step in uniform.selected]
+    assert informative(uniform.selected) < 0.3
+    assert informative(edge.selected[8:]) > 0.6
     # In verl's own log, of each step.
     assert [metrics["edgewise/rollouts"] for metrics in made.logged] == [BATCH * GROUP * step for step in range(1, 25)]
     assert made.logged[-1]["edgewise/mean_effective_ratio"] > 0.5
@@ -87,30 +87,47 @@ def test_more_groups_are_informative_than_with_uniform_prompts(queue, config, tm
 
 
 @pytest.mark.parametrize("stop", [6, 9])
-def test_a_resumed_run_picks_what_the_uninterrupted_one_does(queue, tmp_path, stop):
+def test_a_resumed_run_selects_what_the_uninterrupted_one_does(queue, tmp_path, stop):
     options = (*MODE, f"{STEPS}=12", "trainer.save_freq=2", "data.seed=3")
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
-    whole, all_picks = run(configured(tmp_path / "whole", *options))
+    whole, all_selected = run(configured(tmp_path / "whole", *options))
     _, first = run(configured(tmp_path / "parts", *options), stop=stop)
     second, rest = run(configured(tmp_path / "parts", *options))
-    assert first.picks == all_picks.picks[: stop - 1]
-    assert rest.picks == all_picks.picks[(stop - 1) // 2 * 2 :]
-    np.testing.assert_equal(picker_of(whole).state_dict()["curriculum"], picker_of(second).state_dict()["curriculum"])
+    assert first.selected == all_selected.selected[: stop - 1]
+    assert rest.selected == all_selected.selected[(stop - 1) // 2 * 2 :]
+    np.testing.assert_equal(
+        selection_of(whole).state_dict()["edgewise"]["curriculum"],
+        selection_of(second).state_dict()["edgewise"]["curriculum"],
+    )
 
 
-def test_steps_in_several_fetches_are_picked_at_once(queue, config):
+def test_steps_in_several_fetches_are_selected_at_once(queue, config):
     made, policy = run(config(*MODE, f"{STEPS}=3", "data.gen_batch_size=2"))
-    assert [len(set(step)) for step in policy.picks] == [BATCH] * 3
+    assert [len(set(step)) for step in policy.selected] == [BATCH] * 3
     assert made.logged[-1]["edgewise/steps"] == 3
+
+
+@pytest.mark.parametrize("allocation", ["knapsack", "cures"])
+@pytest.mark.parametrize("mode", ["edgewise", "edgewise_colocate_async"])
+def test_rollouts_by_prompt_keep_the_total_of_a_step(queue, config, allocation, mode):
+    """verl#4585: more rollouts for prompts on which they are worth more."""
+    options = (f"trainer.v1.trainer_mode={mode}", f"+data.edgewise.allocation={allocation}", f"{STEPS}=8")
+    made, policy = run(config(*options, "+data.edgewise.random_share=0.3"))
+    metrics = made.logged[-1]
+    assert metrics["edgewise/rollouts"] == 8 * BATCH * GROUP
+    assert len(set(policy.rollouts.values())) > 1
+    assert min(policy.rollouts.values()) >= 2
+    assert metrics["edgewise/forgotten"] == 0
+    assert metrics["edgewise/tokens"] == 3 * metrics["edgewise/rollouts"]
 
 
 def test_failed_and_partial_groups(queue, config):
     # Ids of row % 4 == 2, "even": without rollouts, or with one less.
     made, _ = run(config(*MODE, f"{STEPS}=12"), failing={3 * 2 + 1, 3 * 6 + 1}, short={3 * 10 + 1, 3 * 14 + 1})
     metrics = made.logged[-1]
-    assert metrics["edgewise/lost_groups"] >= 1
-    assert metrics["edgewise/rollouts"] < 12 * BATCH * GROUP - GROUP * metrics["edgewise/lost_groups"] + 1
+    assert metrics["edgewise/forgotten"] >= 1
+    assert metrics["edgewise/rollouts"] < 12 * BATCH * GROUP - GROUP * metrics["edgewise/forgotten"] + 1
     assert metrics["edgewise/in_flight"] == 0
 
 
@@ -119,10 +136,10 @@ def test_verls_dynamic_sampling_is_refilled_by_the_curriculum(queue, config):
         config(*MODE, f"{STEPS}=6", "algorithm.filter_groups.enable=True", "algorithm.filter_groups.metric=reward")
     )
     metrics = made.logged[-1]
-    # Groups that verl threw away were learned from as well, and each step kept its number of groups.
+    # Groups that verl dropped were observed as well, and each step kept its number of groups.
     assert metrics["edgewise/steps"] == 6
-    assert metrics["edgewise/rollouts"] == GROUP * sum(len(request) for request in policy.picks)
-    assert len(policy.picks) > 6
+    assert metrics["edgewise/rollouts"] == GROUP * sum(len(request) for request in policy.selected)
+    assert len(policy.selected) > 6
     assert metrics["edgewise/in_flight"] == 0
     assert sum(logged["edgewise/effective_ratio"] for logged in made.logged) > 0
 
@@ -134,13 +151,15 @@ def test_groups_stay_in_flight_between_steps_where_verl_is_asynchronous(queue, c
     # One batch of warm-up is always ahead.
     assert made.logged[-1]["edgewise/in_flight"] == BATCH
     assert made.logged[-1]["edgewise/rollouts"] == 8 * BATCH * GROUP
-    assert made.logged[-1]["edgewise/lost_groups"] == 0
+    assert made.logged[-1]["edgewise/forgotten"] == 0
     state = made.train_dataloader.state_dict()
     assert len(state["uids"]) == BATCH == len(state["prompts"])
     fresh = trainer(configured(tmp_path, *options))
     fresh._setup()
     assert fresh.train_dataloader.groups == made.train_dataloader.groups
-    assert sorted(fresh.train_dataloader.picker.curriculum.in_flight) == sorted(state["out"]["rows"])
+    assert sorted(fresh.train_dataloader.selection.curriculum.in_flight) == sorted(
+        state["edgewise"]["curriculum"]["flight"]["row"]
+    )
 
 
 def test_an_asynchronous_run_resumes_with_the_groups_that_were_in_flight(queue, config):
@@ -150,10 +169,10 @@ def test_an_asynchronous_run_resumes_with_the_groups_that_were_in_flight(queue, 
     waiting = set(first.train_dataloader.groups)
     second, rest = run(config(*options, f"{STEPS}=8"))
     assert len(waiting) == BATCH == len(second.train_dataloader.groups)
-    # verl finds the groups in its restored queue: as many requests as steps, and every group is learned from.
-    assert [len(request) for request in rest.picks] == [BATCH] * 4
+    # verl finds the groups in its restored queue: as many requests as steps, and every group is observed.
+    assert [len(request) for request in rest.selected] == [BATCH] * 4
     assert not waiting & set(second.train_dataloader.groups)
-    assert second.logged[-1]["edgewise/lost_groups"] == 0
+    assert second.logged[-1]["edgewise/forgotten"] == 0
     assert second.logged[-1]["edgewise/rollouts"] == 8 * BATCH * GROUP
 
 
@@ -184,7 +203,7 @@ def test_a_checkpoint_without_a_curriculum_is_refused(queue, config, tmp_path):
 
 def test_a_checkpoint_of_another_selector_is_refused(queue, config):
     run(config(*MODE, f"{STEPS}=2", "trainer.save_freq=2"))
-    with pytest.raises(CheckpointError, match="saved with the selector edge, this run has uniform"):
+    with pytest.raises(CheckpointError, match="saved with selector 'edge', this curriculum has 'uniform'"):
         run(config(MODE[0], "+data.edgewise.selector=uniform", f"{STEPS}=4"))
 
 
@@ -203,9 +222,9 @@ def test_data_that_do_not_fit_stop_the_run_before_it_starts(config):
         made._init_dataloader()
 
 
-def test_prompts_that_nobody_asked_for(config):
+def test_prompts_that_were_not_selected(config):
     made = trainer(config(*MODE))
     made.tokenizer = made.processor = None
     made._init_dataloader()
-    with pytest.raises(ConfigError, match="nobody asked for"):
+    with pytest.raises(ConfigError, match="were not selected"):
         next(made.train_dataloader)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
-from tests.adapters.real_verl.doors import IS_07, SAMPLER
+from tests.adapters.real_verl.entrances import IS_07, SAMPLER
 
 if not IS_07:
     pytest.skip("verl ended curriculum samplers with 0.7", allow_module_level=True)
@@ -53,11 +53,11 @@ def rolled_out(rows: dict[str, Any], step: int) -> DataProto:
 
 
 def train(data: StatefulDataLoader, steps: int, start: int = 0, save: int | None = None) -> tuple[list[list[int]], Any]:
-    """Ids of each step, and the loader's state after step `save`, told or not yet (`save` + 0.5) of its rewards."""
-    picks, state, step = [], None, start
+    """Ids of each step, and the loader's state after step `save`, with its rewards observed or not yet (`save` + 0.5)."""
+    selected, state, step = [], None, start
     while step < steps:
         for rows in data:
-            picks.append([info["index"] for info in rows["extra_info"]])
+            selected.append([info["index"] for info in rows["extra_info"]])
             step += 1
             if save == step - 0.5:
                 state = data.state_dict()
@@ -66,17 +66,17 @@ def train(data: StatefulDataLoader, steps: int, start: int = 0, save: int | None
                 state = data.state_dict()
             if step == steps:
                 break
-    return picks, state
+    return selected, state
 
 
 def test_verl_takes_the_sampler(config):
     data = loader(config(*SAMPLER))
     assert isinstance(data.sampler, AbstractCurriculumSampler)
     assert len(data) == PROMPTS // BATCH
-    picks, _ = train(data, 16)
-    assert [len(set(step)) for step in picks] == [BATCH] * 16
-    assert informative(picks[8:]) > 2 * informative([[3 * row + 1 for row in range(PROMPTS)]])
-    assert data.sampler.picker.curriculum.in_flight.size == 0
+    selected, _ = train(data, 16)
+    assert [len(set(step)) for step in selected] == [BATCH] * 16
+    assert informative(selected[8:]) > 2 * informative([[3 * row + 1 for row in range(PROMPTS)]])
+    assert data.sampler.selection.curriculum.in_flight.size == 0
 
 
 def test_an_epoch_has_as_many_steps_as_uniform_prompts_would_have(config):
@@ -93,14 +93,14 @@ def test_the_loaders_state_resumes_exactly(config, step):
     assert train(resumed, 14, start=step)[0] == whole[step:]
 
 
-def test_a_state_with_rewards_to_come_gives_them_up_where_nobody_kept_them(config):
+def test_a_state_with_rewards_to_come_forgets_them_where_they_were_not_kept(config):
     settings = config(*SAMPLER, "trainer.default_local_dir=null")
     whole, state = train(loader(settings), 6, save=2.5)
     resumed = loader(settings)
     resumed.load_state_dict(state)
-    picks, _ = train(resumed, 6, start=3)
-    assert len(picks) == 3
-    assert resumed.sampler.picker.metrics()["edgewise/lost_groups"] == BATCH
+    selected, _ = train(resumed, 6, start=3)
+    assert len(selected) == 3
+    assert resumed.sampler.selection.metrics()["edgewise/forgotten"] == BATCH
     assert len(whole) == 6
 
 

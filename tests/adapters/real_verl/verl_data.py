@@ -69,7 +69,7 @@ def score(index: int, step: int, rollout: int) -> float:
     return float(draw < 10_000 * RATES[source((index - 1) // 3)])
 
 
-def informative(picks: list[list[int]]) -> float:
-    """Share of informative groups that picks deserve, by the known rates."""
-    rates = np.array([RATES[source((index - 1) // 3)] for step in picks for index in step])
+def informative(selected: list[list[int]]) -> float:
+    """Expected share of informative groups, by the known rates."""
+    rates = np.array([RATES[source((index - 1) // 3)] for step in selected for index in step])
     return float(np.mean(1 - rates**GROUP - (1 - rates) ** GROUP))

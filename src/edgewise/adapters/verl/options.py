@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
 
 from edgewise.adapters.success import Success
+from edgewise.allocation import make_allocation
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.pool import PromptPool
 from edgewise.replay import Recorder
-from edgewise.selectors import make_selector
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Options:
     Attributes:
         selector: name of a selector.
         selector_options: its options by name.
+        allocation: how the rollouts of a step are divided among its prompts: "constant", or, in the v1 trainer's modes,
+            "knapsack" or "cures"; `actor_rollout_ref.rollout.n` is their mean, and the total of a step is exact.
+        allocation_options: its options by name (`minimum`, `maximum`).
         ids: "index": `extra_info.index` of each row, or a hash of the prompt where the data has none; "prompt": the hash.
         category: a column of labels that prompts share, dotted inside a struct (`extra_info.level`); null: none.
         success: correctness of a rollout: a threshold on its score; the name of an entry of what else the reward function
@@ -36,6 +40,8 @@ class Options:
 
     selector: str = "edge"
     selector_options: dict[str, Any] = field(default_factory=dict)
+    allocation: str = "constant"
+    allocation_options: dict[str, Any] = field(default_factory=dict)
     ids: str = "index"
     category: str | None = "data_source"
     success: Any = None
@@ -71,9 +77,14 @@ class Options:
 
     def curriculum(self, pool: PromptPool, data_config: DictConfig) -> Curriculum:
         """The curriculum over the pool."""
-        rollouts, seed = self.rollouts(data_config), int(data_config.get("seed") or 0)
-        selector = make_selector(self.selector, pool, rollouts=rollouts, seed=seed, **self.selector_options)
-        return Curriculum(pool, selector, rollouts=rollouts, random_share=self.random_share, seed=seed)
+        options = [f"{name}={json.dumps(value)}" for name, value in self.selector_options.items()]
+        return Curriculum(
+            pool,
+            ":".join([self.selector, *options]),
+            rollouts=make_allocation(self.allocation, rollouts=self.rollouts(data_config), **self.allocation_options),
+            random_share=self.random_share,
+            seed=int(data_config.get("seed") or 0),
+        )
 
     def recorder(self, curriculum: Curriculum) -> Recorder | None:
         """Recorder of the trace of this curriculum, if one is wanted."""

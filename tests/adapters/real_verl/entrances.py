@@ -1,4 +1,4 @@
-"""How the installed verl is told to use a curriculum, where the trainer reports after each step."""
+"""Settings with which the installed verl uses a curriculum, where the trainer reports after each step."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ verl = pytest.importorskip("verl", reason="verl is not installed here: make test
 IS_07 = verl.__version__.startswith("0.7")
 SAMPLER = ("data.sampler.class_path=pkg://edgewise.adapters.verl", "data.sampler.class_name=CurriculumSampler")
 DATASET = ("data.custom_cls.path=pkg://edgewise.adapters.verl", "data.custom_cls.name=CurriculumDataset")
-DOORS = {"sampler": SAMPLER, "dataset": DATASET} if IS_07 else {"dataset": DATASET}
+ENTRANCES = {"sampler": SAMPLER, "dataset": DATASET} if IS_07 else {"dataset": DATASET}

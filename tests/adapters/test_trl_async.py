@@ -1,0 +1,293 @@
+"""TRL's AsyncGRPO on selected prompts: its own rollout loop against a fake generation server with delays and failures."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("trl", minversion="1.16", reason="the rollout loop of AsyncGRPO is that of TRL 1.16")
+from tests.adapters.known_rates import scored, table
+
+from edgewise import Curriculum, PromptPool, gates
+from edgewise.errors import ConfigError, EdgewiseError, RewardError
+
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(120)]
+
+
+class Server:
+    """Completions of random tokens, after a random delay; `fails` decides by request whether it drops the connection."""
+
+    def __init__(self) -> None:
+        self.rng, self.requests = np.random.default_rng(0), 0
+        self.fails = lambda number: False
+        self.delay = 0.003
+
+    async def complete(self) -> dict[str, Any]:
+        self.requests += 1
+        number = self.requests
+        await asyncio.sleep(self.delay * self.rng.random())
+        if self.fails(number):
+            raise ConnectionError("connection dropped")
+        tokens = self.rng.integers(5, 40, 3).tolist()
+        return {"choices": [{"token_ids": tokens, "logprobs": {"token_logprobs": [-1.0] * 3}}]}
+
+
+class Session:
+    def __init__(self, server: Server, **_: Any):
+        self.server = server
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: Any) -> None: ...
+
+    def post(self, *_: Any, **__: Any) -> Any:
+        server = self.server
+
+        class Response:
+            async def __aenter__(self) -> Any:
+                self.content = await server.complete()
+                return self
+
+            async def __aexit__(self, *_: Any) -> None: ...
+
+            def raise_for_status(self) -> None: ...
+
+            async def json(self) -> Any:
+                return self.content
+
+        return Response()
+
+
+def by_text(completions: list[Any], rate: list[float], **_: Any) -> list[float]:
+    return [scored(c[0]["content"], r) for c, r in zip(completions, rate, strict=True)]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    from accelerate import PartialState
+    from trl.experimental.async_grpo import async_rollout_worker as theirs
+
+    PartialState()  # as TRL's child process begins
+    made = Server()
+    http = SimpleNamespace(
+        ClientSession=lambda **options: Session(made, **options),
+        TCPConnector=lambda **_: None,
+        ClientTimeout=lambda **_: None,
+    )
+    monkeypatch.setattr(theirs, "aiohttp", http, raising=False)
+    monkeypatch.setattr(theirs, "_RETRYABLE_HTTP_ERRORS", (ConnectionError,), raising=False)
+
+    async def retry(self: Any, call: Any, *, label: str, max_attempts: int = 1) -> Any:
+        return await call()
+
+    # TRL waits up to 16 s between retries.
+    monkeypatch.setattr(theirs._AsyncRolloutLoop, "_retry", retry)
+    monkeypatch.setattr(theirs, "add_response_schema", lambda tokenizer: tokenizer)
+    monkeypatch.setattr(
+        theirs, "parse_response", lambda tok, ids, **_: {"role": "assistant", "content": tok.decode(ids)}
+    )
+    return made
+
+
+@pytest.fixture
+def make_loop(server: Server, model_folder: Path, tmp_path: Path) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    from edgewise.adapters.trl_async import CurriculumLoop
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model_folder, padding_side="left")
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    data = table().map(lambda row: {"prompt": [{"role": "user", "content": row["prompt"]}]})
+
+    def build(**options: Any) -> Any:
+        return CurriculumLoop(
+            **{
+                "state": str(tmp_path / "edgewise.npz"),
+                "model_name": "m",
+                "dataset": data,
+                "reward_funcs": [by_text],
+                "processing_class": tokenizer,
+                "eos_token_ids": [1],
+                "rollout_buffer": queue.Queue(),
+                "model_version_value": SimpleNamespace(value=0),
+                "heartbeat_value": SimpleNamespace(value=0.0),
+                "failed_event": threading.Event(),
+                "exception_info_queue": queue.Queue(1),
+                "metrics_queue": queue.Queue(4096),
+                "num_generations": 4,
+                "max_inflight_tasks": 32,
+                "id_column": "name",
+                "category_column": "kind",
+                **options,
+            }
+        )
+
+    return build
+
+
+@contextmanager
+def running(loop: Any) -> Iterator[None]:
+    def run() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading, "excepthook", lambda *_: None)
+            try:
+                loop.run()
+            except Exception as error:
+                loop.error = error
+
+    loop.error = None
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        if thread.is_alive():
+            loop._loop.call_soon_threadsafe(loop._stop_event.set)
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def train(loop: Any, steps: int, groups: int = 8) -> list[list[str]]:
+    """Consumes samples as the trainer does, one policy version a step; returns the prompts of each step."""
+    trained: list[list[str]] = []
+    for _ in range(steps):
+        samples: list[Any] = []
+        while len(samples) < 4 * groups:
+            if loop.error is not None:
+                raise loop.error
+            try:
+                samples.append(loop.rollout_buffer.get(timeout=0.5))
+            except queue.Empty:
+                continue
+        trained.append([sample.prompt[0]["content"] for sample in samples[::4]])
+        loop._model_version_value.value += 1
+    return trained
+
+
+def share(trained: list[list[str]]) -> float:
+    """Of prompts that are solved now and then."""
+    rate_of = dict(zip(table()["prompt"], table()["rate"], strict=True))
+    return float(np.mean([rate_of[prompt] == 0.5 for prompts in trained for prompt in prompts]))
+
+
+def test_selection_pays_with_groups_in_flight(make_loop):
+    loop = make_loop()
+    with running(loop):
+        trained = train(loop, 20)
+    assert loop.error is None
+    assert share(trained[8:]) > 0.45  # a third of the prompts; the loop runs ahead of the trainer
+    numbers = loop.in_flight.metrics()
+    assert numbers["steps"] >= 20
+    assert numbers["staleness"] > 0
+    assert numbers["unmatched_groups"] == 0
+    assert numbers["tokens"] == 3 * numbers["rollouts"]
+
+
+def gated(pool: PromptPool) -> Curriculum:
+    return Curriculum(pool, "uniform", rollouts=4, gates=gates.Informative(max_rounds=1))
+
+
+def test_groups_without_a_gradient_are_dropped_and_refilled(make_loop):
+    """trl#3708, trl#3758: dynamic sampling in the asynchronous trainer."""
+    loop = make_loop(curriculum=gated)
+    samples: list[Any] = []
+    with running(loop):
+        while len(samples) < 48:
+            samples.append(loop.rollout_buffer.get(timeout=20))
+    advantages = np.array([sample.advantage for sample in samples]).reshape(-1, 4)
+    assert (np.abs(advantages) > 0).all()
+    assert loop.in_flight.metrics()["wasted_rollouts"] > 0
+
+
+def test_a_failed_rollout_does_not_end_the_run(make_loop, server):
+    """trl#7176: one failure kills the worker."""
+    server.fails = lambda number: number % 13 == 0
+    loop = make_loop()
+    with running(loop):
+        train(loop, 5)
+    assert loop.error is None
+    numbers = loop.in_flight.metrics()
+    assert numbers["rollouts"] > 5 * 8 * 4
+    assert numbers["rollouts"] % 4 != 0  # groups of three are evidence, and do not train
+
+
+def test_a_server_that_is_down_ends_the_run_with_one_sentence(make_loop, server, tmp_path):
+    server.fails = lambda number: number > 60
+    loop = make_loop()
+    with running(loop), pytest.raises(EdgewiseError, match="the generation server at http://localhost:8000 is down: 8"):
+        train(loop, 50)
+    assert (tmp_path / "edgewise.npz").exists()
+
+
+def test_a_group_that_is_stuck_does_not_hold_the_run_up(make_loop, server):
+    """trl#7274: one stale group pins the resume position."""
+    loop = make_loop(patience=2)
+    with running(loop):
+        train(loop, 1)
+        # A row that nobody rolls out any more.
+        stuck = loop.in_flight.select(1, loop.in_flight._step)[0]
+        train(loop, 5)
+    assert stuck not in loop.in_flight.curriculum.in_flight[:1]
+    assert loop.in_flight.metrics()["forgotten"] >= 1
+
+
+def test_a_run_resumes_with_what_was_in_flight(make_loop, tmp_path):
+    from edgewise.adapters.trl_async import _StateFiles
+
+    loop = make_loop()
+    with running(loop):
+        train(loop, 4)
+    saved, waiting = loop.in_flight.metrics(), loop.in_flight.curriculum.in_flight.tolist()
+    files = _StateFiles(tmp_path / "edgewise.npz")
+    (tmp_path / "checkpoint-4").mkdir()
+    files.on_save(SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(global_step=4), None)
+    (tmp_path / "edgewise.npz").write_bytes(b"newer")
+    files.resume(tmp_path / "checkpoint-4")
+    again = make_loop()
+    assert again.in_flight.metrics() == saved
+    drawn = again._repeat_iterator()
+    first = [next(drawn)[1]["name"] for _ in range(4 * len(waiting))][::4]
+    assert first == [f"p{row}" for row in waiting]
+    with pytest.raises(ConfigError, match=r"holds no edgewise\.npz: it was saved without a curriculum"):
+        files.resume(tmp_path / "elsewhere")
+
+
+def test_rewards_that_do_not_fit_stop_the_run(make_loop):
+    loop = make_loop(reward_funcs=[lambda completions, **_: [-1.0] * len(completions)])
+    with running(loop), pytest.raises(RewardError, match=r"has reward -1.0, outside \[0, 1\].*success="):
+        train(loop, 2)
+    with pytest.raises(ConfigError, match="2 reward functions"):
+        make_loop(reward_funcs=[by_text, by_text])
+
+
+def test_a_verifier_that_returns_nothing_is_no_evidence(make_loop):
+    loop = make_loop(reward_funcs=[lambda completions, **_: [None] * len(completions)])
+    with running(loop):
+        deadline = time.time() + 20
+        while loop.in_flight.metrics()["forgotten"] < 10 and time.time() < deadline:
+            time.sleep(0.05)
+    assert loop.in_flight.metrics()["rollouts"] == 0
+    assert loop.in_flight.metrics()["forgotten"] >= 10
+    assert loop.rollout_buffer.empty()
+
+
+def test_trl_has_the_hook_points_of_the_asynchronous_loop():
+    from trl.experimental.async_grpo.async_rollout_worker import AsyncRolloutWorker, RolloutGroup, _AsyncRolloutLoop
+
+    from edgewise.adapters.trl_async import CurriculumLoop, CurriculumWorker
+
+    assert CurriculumWorker._loop_cls is CurriculumLoop
+    assert AsyncRolloutWorker._loop_cls is _AsyncRolloutLoop
+    fields = set(RolloutGroup.__dataclass_fields__)
+    assert {"completions_sequences", "completions_ids", "group_id"} <= fields
