@@ -241,12 +241,21 @@ def evaluate(
     print_evaluation(config, {name: value for name, value in given.items() if value is not None}, out)
 
 
-def doctor() -> None:
-    """Tell which trainers are installed, which versions are supported and whether the adapter loads."""
-    from edgewise.adapters import doctor as look
-    from edgewise.adapters import table
+def doctor(config: tuple[str, ...] = ()) -> None:
+    """Show which trainers are installed, in which versions, and whether their adapters load; or check a run's configuration.
 
-    print(table(look()))
+    Args:
+        config: a YAML file, or overrides as verl takes them (`data.seed=1 actor_rollout_ref.rollout.n=8`): warnings before
+            the run, such as groups too small, dataloader workers, or repeated ids.
+    """
+    from edgewise.adapters import check_config, companions, table
+    from edgewise.adapters import doctor as look
+
+    if not config:
+        print(table(look()), companions(), sep="\n\n" if companions() else "")
+        return
+    warnings = check_config(config)
+    print("\n".join(f"- {warning}" for warning in warnings) or "nothing to warn about")
 
 
 def experiment(

@@ -37,3 +37,20 @@ def test_the_script_of_the_page(model_folder, tmp_path, monkeypatch):
     names: dict = {}
     exec(compile(script, str(PAGE), "exec"), names)
     assert names["trainer"].curriculum.metrics()["rollouts"] == 2 * 8
+
+
+def test_the_asynchronous_script_of_the_page_takes_arguments_that_exist():
+    """It needs vLLM to run: the arguments are compared with those of the loop."""
+    import ast
+    import inspect
+
+    pytest.importorskip("trl", minversion="1.16")
+    from trl.experimental.async_grpo.async_rollout_worker import _AsyncRolloutLoop
+
+    from edgewise.adapters.trl_async import CurriculumLoop
+
+    script = next(b for b in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "CurriculumWorker" in b)
+    calls = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call)]
+    (worker,) = [node for node in calls if getattr(node.func, "id", "") == "CurriculumWorker"]
+    known = {**inspect.signature(CurriculumLoop).parameters, **inspect.signature(_AsyncRolloutLoop).parameters}
+    assert {keyword.arg for keyword in worker.keywords} <= set(known)

@@ -114,13 +114,16 @@ class InFlight:
             expected = self.curriculum.expects(self.pool.ids[found])
             chosen = np.flatnonzero(known & ~np.isin(rows, found[~expected]))
             chosen = chosen[np.argsort(rows[chosen], kind="stable")]
-            feedback = self.curriculum.observe(
-                self.pool.ids[found[expected]],
-                rewards[chosen],
-                correct=None if correct is None else correct[chosen],
-                lengths=None if lengths is None else lengths[chosen],
-                rollouts=counts[expected],
-            )
+            admitted = found[:0]
+            if expected.any():
+                feedback = self.curriculum.observe(
+                    self.pool.ids[found[expected]],
+                    rewards[chosen],
+                    correct=None if correct is None else correct[chosen],
+                    lengths=None if lengths is None else lengths[chosen],
+                    rollouts=counts[expected],
+                )
+                admitted = found[expected][feedback.admitted]
             self._counts["unscored_rollouts"] += int((~known).sum())
             self._counts["unmatched_groups"] += int((~expected).sum())
             if not expected.all():
@@ -132,7 +135,7 @@ class InFlight:
             self._replayed = self._replayed[~np.isin(self._replayed, found)]
             # Rolled out, and nothing is known of them.
             self.forget(np.setdiff1d(rows, found))
-            return found[expected][feedback.admitted] if self.curriculum.gates.parts else np.unique(rows)
+            return admitted if self.curriculum.gates.parts else np.unique(rows)
 
     def forget(self, rows: Rows) -> None:
         """Give up those of `rows` that are in flight; their prompts may be selected again."""

@@ -38,6 +38,13 @@ SUPPORTED: dict[str, Support] = {
     "miles": Support("edgewise.adapters.miles", ("0.1",)),
 }
 """By the name of the package."""
+COMPANIONS = {
+    "unsloth": "tested against a stand-in of the class that it leaves in TRL; import it first",
+    "peft": "tested by hand: LoRA with a KL penalty, refill and resume in TRL",
+    "vllm": "generation in TRL and verl is not tested",
+    "deepspeed": "not tested",
+}
+"""Packages that trainers are combined with, and what was tested of the combination."""
 EXTRAS = {"trl", "verl"}
 """Trainers that an extra of the same name installs; the others come with their own instructions and a GPU."""
 
@@ -82,6 +89,12 @@ def table(trainers: list[Trainer]) -> str:
     )
 
 
+def companions() -> str:
+    """Packages that are installed beside the trainers, and what was tested of them, one line each."""
+    found = {name: _version(name) for name in COMPANIONS}
+    return "\n".join(f"{name} {version}: {COMPANIONS[name]}" for name, version in found.items() if version is not None)
+
+
 def require(package: str) -> None:
     """`ConfigError`, naming the versions that work, unless a supported version of the package is installed.
 
@@ -123,15 +136,20 @@ def missing_hooks(cls: type, methods: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 def _check(package: str) -> Trainer:
-    problem, found = None, _version(package)
+    problem, faults, found = None, None, _version(package)
     try:
         require(package)
-        importlib.import_module(SUPPORTED[package].adapter)
+        adapter = importlib.import_module(SUPPORTED[package].adapter)
+        faults = adapter.hook_faults() if hasattr(adapter, "hook_faults") else None
+        if faults:
+            problem = f"lacks what the adapter builds on: {', '.join(faults)}"
     except ConfigError as error:
         problem = str(error)
     except Exception as error:  # whatever a broken installation raises while it is imported
         problem = f"does not load: {error!r}"
     note = None if problem is not None or found is None else _note(package, found)
+    if note is None and faults == []:
+        note = "every hook point is there"
     return Trainer(package, found, versions(package), problem, note)
 
 

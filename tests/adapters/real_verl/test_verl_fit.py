@@ -59,6 +59,8 @@ def test_a_resumed_run_selects_what_the_uninterrupted_one_does(entrance, stop, t
     assert second.selected == whole.selected[saved:]
     assert PROMPTS // BATCH == 8
     left, right = selection_of(whole).state_dict(), selection_of(second).state_dict()
+    for state in (left, right):
+        del state["edgewise"]["curriculum"]["flight"]["serial"]  # never the same after a restart
     np.testing.assert_equal(left["edgewise"]["curriculum"], right["edgewise"]["curriculum"])
 
 

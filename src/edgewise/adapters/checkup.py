@@ -1,0 +1,131 @@
+"""Checks of a run's configuration before it starts: verl's overrides, and YAML of TRL, verl or any trainer with flat names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgewise.acquisition import p_informative
+from edgewise.errors import ConfigError
+
+GROUP = ("actor_rollout_ref.rollout.n", "num_generations", "n_samples_per_prompt", "group_size", "rollouts")
+"""Names of the number of rollouts of a prompt, in the trainers' configurations."""
+WORKERS = ("data.dataloader_num_workers", "dataloader_num_workers")
+FILES = ("data.train_files", "train_files", "prompt_data")
+IDS = ("data.edgewise.ids", "id_column")
+SILENT = 0.5
+"""Share of groups without a gradient from which the group size is doubted."""
+
+
+def check_config(given: Sequence[str], rates: Sequence[float] | None = None) -> list[str]:
+    """Warnings about a run, each with what to do; empty if nothing is wrong.
+
+    Args:
+        given: one YAML file, or overrides `name=value` as verl takes them on its command line.
+        rates: success rates known, in [0, 1]; None: 0.05 to 0.95 as an example of a hard and an easy prompt.
+
+    Raises:
+        ConfigError: no such file, or neither a file nor overrides.
+
+    Example:
+        >>> check_config(["actor_rollout_ref.rollout.n=8", "data.dataloader_num_workers=0"])
+        []
+        >>> check_config(["data.dataloader_num_workers=8"])[0].split(":")[0]
+        'data.dataloader_num_workers is 8'
+    """
+    values = _read(given)
+    return [*_group(values, rates), *_workers(values), *_ids(values)]
+
+
+def _group(values: Mapping[str, Any], rates: Sequence[float] | None) -> list[str]:
+    name, size = _find(values, GROUP)
+    if name is None:
+        return []
+    size = int(size)
+    if size < 2:
+        return [f"{name} is {size}: a group of one rollout has no advantage; take at least 2, better 8"]
+    known = np.array([0.1, 0.9] if rates is None else rates, np.float64)
+    silent = float(1 - p_informative(known, size).mean())
+    if silent < SILENT:
+        return []
+    enough = next((k for k in range(size, 129) if 1 - p_informative(known, k).mean() < SILENT), None)
+    at = "success rates of 0.1 and 0.9" if rates is None else "the success rates known"
+    remedy = f"groups of {enough} halve that" if enough else "other prompts are needed, not larger groups"
+    return [
+        f"{name} is {size}: at {at}, {silent:.0%} of the groups have no gradient; {remedy}, and selection finds the others"
+    ]
+
+
+def _workers(values: Mapping[str, Any]) -> list[str]:
+    name, count = _find(values, WORKERS)
+    if name is None or not int(count):
+        return []
+    v1 = str(values.get("trainer.v1.trainer_mode", "")).startswith("edgewise")
+    if v1:
+        return []
+    return [f"{name} is {count}: workers draw prompts ahead of the rewards they should be selected by; set it to 0"]
+
+
+def _ids(values: Mapping[str, Any]) -> list[str]:
+    """Repeated ids in the training files, if they are here and pyarrow can read them."""
+    name, given = _find(values, FILES)
+    paths = [Path(str(path)) for path in (given if isinstance(given, list) else [given] if given else [])]
+    if name is None or not all(path.suffix == ".parquet" and path.exists() for path in paths):
+        return []
+    from pyarrow import parquet
+
+    wanted = str(_find(values, IDS)[1] or "index")
+    seen: dict[Any, str] = {}
+    for path in paths:
+        table = parquet.read_table(path)
+        if "extra_info" in table.column_names and wanted == "index":
+            ids = [(info or {}).get("index") for info in table.column("extra_info").to_pylist()]
+            hint = "number the rows anew, or set +data.edgewise.ids=prompt"
+        elif wanted in table.column_names:
+            ids, hint = table.column(wanted).to_pylist(), "name a column of unique ids"
+        else:
+            continue
+        for row, value in enumerate(ids):
+            here = f"row {row} of {path.name}"
+            if value is not None and seen.setdefault(value, here) != here:
+                return [f"{seen[value]} and {here} have the same id {value!r}: {hint}"]
+    return []
+
+
+def _find(values: Mapping[str, Any], names: Sequence[str]) -> tuple[str | None, Any]:
+    return next(((name, values[name]) for name in names if values.get(name) is not None), (None, None))
+
+
+def _read(given: Sequence[str]) -> dict[str, Any]:
+    """Values by dotted name."""
+    import yaml
+
+    if len(given) == 1 and "=" not in given[0]:
+        path = Path(given[0])
+        if not path.is_file():
+            raise ConfigError(f"there is no file {path}: give a YAML file, or overrides such as data.seed=1")
+        try:
+            loaded = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is no YAML: {error}") from error
+        if not isinstance(loaded, dict):
+            raise ConfigError(f"{path} holds no settings by name")
+        return _flat(loaded)
+    values = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ConfigError(f"'{item}' is no override: write name=value, or give one YAML file")
+        values[name.lstrip("+~")] = yaml.safe_load(value) if value else None
+    return values
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        flat.update(_flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value})
+    return flat

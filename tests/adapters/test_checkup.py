@@ -1,0 +1,76 @@
+"""Warnings about a run's configuration before it starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgewise.adapters import check_config, companions, installed
+from edgewise.cli import main
+from edgewise.errors import ConfigError
+
+
+def test_groups_so_small_that_most_are_silent():
+    (warning,) = check_config(["num_generations=2"], rates=[0.05, 0.95])
+    assert (
+        "num_generations is 2: at the success rates known, 90% of the groups have no gradient; groups of 14" in warning
+    )
+    assert check_config(["num_generations=8"], rates=[0.3, 0.6]) == []
+    (warning,) = check_config(["actor_rollout_ref.rollout.n=8"], rates=[0.0, 1.0])
+    assert "other prompts are needed" in warning
+    (warning,) = check_config(["rollouts=1"])
+    assert "no advantage" in warning
+
+
+def test_dataloader_workers_unless_the_trainer_mode_needs_none():
+    (warning,) = check_config(["data.dataloader_num_workers=8"])
+    assert "set it to 0" in warning
+    assert check_config(["data.dataloader_num_workers=8", "trainer.v1.trainer_mode=edgewise_colocate_async"]) == []
+
+
+def test_repeated_ids_in_the_training_files(tmp_path: Path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    for name, first in (("a", 0), ("b", 2)):
+        rows = [{"prompt": f"{name}{i}", "extra_info": {"index": i}} for i in range(first, first + 3)]
+        parquet.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    files = f"[{tmp_path / 'a.parquet'}, {tmp_path / 'b.parquet'}]"
+    (warning,) = check_config([f"data.train_files={files}"])
+    assert "row 2 of a.parquet and row 0 of b.parquet have the same id 2" in warning
+    assert check_config([f"data.train_files={files}", "+data.edgewise.ids=prompt"]) == []
+    assert check_config([f"data.train_files={tmp_path / 'a.parquet'}"]) == []
+
+
+def test_a_yaml_file_by_nested_names(tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    path.write_text("data:\n  dataloader_num_workers: 4\nactor_rollout_ref:\n  rollout:\n    n: 1\n")
+    assert len(check_config([str(path)])) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["nowhere.yaml"], "there is no file nowhere.yaml"),
+        (["a=1", "b"], "'b' is no override"),
+        (["LIST"], "no settings by"),
+    ],
+)
+def test_what_is_no_configuration(given: list[str], message: str, tmp_path: Path):
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    given = [str(tmp_path / "list.yaml") if item == "LIST" else item for item in given]
+    with pytest.raises(ConfigError, match=message):
+        check_config(given)
+
+
+def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(sys, "argv", ["edgewise", "doctor", "--config", "num_generations=1", "seed=2"])
+    main()
+    assert capsys.readouterr().out.startswith("- num_generations is 1")
+
+
+def test_companions_are_named_with_what_was_tested(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(installed, "_version", lambda name: "9.9" if name == "vllm" else None)
+    assert companions() == "vllm 9.9: generation in TRL and verl is not tested"
