@@ -11,7 +11,7 @@ import numpy as np
 
 from edgewise.replay.logs import RunLog
 from edgewise.replay.logs.savings import MATCHED, saved_interval, share_interval
-from edgewise.statistics import Interval, calibration, calibration_error, spearman
+from edgewise.statistics import Interval, calibration, calibration_error, mean_interval, spearman
 from edgewise.watch.findings import findings
 from edgewise.watch.states import STATES, states_over_time
 
@@ -99,13 +99,31 @@ def _comparison(log: RunLog) -> dict[str, Any]:
         saved = saved_interval(chosen[0], chosen[1], drawn[0], drawn[1])
         result["saved_share"] = _interval(saved)
         spent = float(log.trials[~random].sum())
-        # As many groups with a gradient at the random share's ratio: spent / (1 - saved), of which `saved` is not spent.
-        result["saved_rollouts"] = {
-            name: None if math.isnan(x := getattr(saved, name)) or x >= 1 else round(spent * x / (1 - x))
-            for name in ("estimate", "low", "high")
-        }
+        result["saved_rollouts"] = _rollouts(saved, spent)
+    elif log.uniform_sample is not None and not log.uniform:
+        uniform = mean_interval(log.uniform_sample, limits=(0.0, 1.0))
+        result["uniform"], result["random_groups"] = _interval(uniform), 0
+        saved = _saved_against(share_interval(chosen[1], chosen[0]), uniform)
+        spent = float(log.trials.sum())
+        result["saved_share"], result["saved_rollouts"] = _interval(saved), _rollouts(saved, spent)
     result["rollouts_per_group"] = k
     return result
+
+
+def _saved_against(chosen: Interval, uniform: Interval) -> Interval:
+    """1 - uniform / chosen of two independent ratios, by the delta method on the logarithm."""
+    if not (chosen.estimate > 0 and uniform.estimate > 0 and math.isfinite(uniform.low)):
+        return Interval()
+    ratio = uniform.estimate / chosen.estimate
+    widths = [(interval.high - interval.low) / 2 / interval.estimate for interval in (chosen, uniform)]
+    spread = math.hypot(*widths)
+    return Interval(1 - ratio, 1 - ratio * math.exp(spread), 1 - ratio * math.exp(-spread), uniform.coverage)
+
+
+def _rollouts(saved: Interval, spent: float) -> dict[str, int | None]:
+    """Rollouts saved: uniform sampling would have spent `spent` / (1 - saved) for as many groups with a gradient."""
+    values = {name: getattr(saved, name) for name in ("estimate", "low", "high")}
+    return {name: None if math.isnan(x) or x >= 1 else round(spent * x / (1 - x)) for name, x in values.items()}
 
 
 def _headline(log: RunLog, comparison: dict[str, Any]) -> dict[str, str]:
@@ -115,7 +133,8 @@ def _headline(log: RunLog, comparison: dict[str, Any]) -> dict[str, str]:
     wasted = comparison["wasted_rollouts"] / max(int(log.trials.sum()), 1)
     if comparison["uniform"] is not None:
         saved, rollouts = comparison["saved_share"], comparison["saved_rollouts"]
-        text = f"{here} of the selected groups had a gradient, {_span(comparison['uniform'])} of those drawn at random"
+        where = "of those drawn at random" if comparison["random_groups"] else "in a uniform sample of the pool"
+        text = f"{here} of the selected groups had a gradient, {_span(comparison['uniform'])} {where}"
         if saved["low"] is not None and saved["low"] > 0:
             return {
                 "kind": "gain",

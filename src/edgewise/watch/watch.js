@@ -190,7 +190,7 @@
     const items = [
       ["Rollouts", number(run.rollouts), run.rollouts_per_group ? `groups of ${run.rollouts_per_group}` : ""],
       ["Groups with a gradient", span(c.effective, percent), between(c.effective, percent)],
-      ["At random", span(c.uniform, percent), c.uniform ? `${between(c.uniform, percent)}, ${number(c.random_groups)} groups` : "no random share"],
+      ["At random", span(c.uniform, percent), c.uniform ? `${between(c.uniform, percent)}, ${c.random_groups ? `${number(c.random_groups)} groups` : "fixed sample"}` : "no random share"],
       ["Rollouts saved", c.saved_rollouts ? number(c.saved_rollouts.estimate) : "–", c.saved_rollouts ? between(c.saved_rollouts, number) : ""],
       ["Taught nothing", c.wasted_rollouts === undefined ? "–" : percent(c.wasted_rollouts / run.rollouts), `${number(c.wasted_rollouts)} rollouts`],
       ["Success rate now", percent(last((run.curves || {}).success)), ""],

@@ -44,6 +44,8 @@ class RunLog:
         pool_size: prompts that can be selected, those never rolled out included; None where unknown.
         uniform: the run drew its prompts uniformly, as far as it says.
         notes: sentences on what was left out or could not be read.
+        uniform_sample: chance that a group of each prompt of a fixed uniform sample has a gradient, mean over the evaluations
+            of the run, (sample,); None where the run has none.
         given_pool: the pool itself where the log holds it, with features and priors.
     """
 
@@ -69,6 +71,7 @@ class RunLog:
     pool_size: int | None = None
     notes: list[str] = field(default_factory=list)
     given_pool: PromptPool | None = None
+    uniform_sample: Floats | None = None
 
     def __len__(self) -> int:
         """Number of groups."""

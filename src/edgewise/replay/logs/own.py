@@ -15,6 +15,7 @@ from edgewise.replay.logs.jsonl import JsonLines
 from edgewise.replay.logs.log import RunLog
 from edgewise.replay.logs.rollouts import LARGEST
 from edgewise.replay.trace import Trace
+from edgewise.statistics import pass_at_k
 
 LISTS = ("successes", "trials", "predicted", "rows", "ids", "random", "lengths", "truncated", "categories")
 """Fields of a line with one value a group."""
@@ -168,6 +169,9 @@ class JournalReader:
             numbers={name: _series(points) for name, points in self._numbers.items()},
             uniform=_uniform(self.path.parent),
             pool_size=_pool_size(self.path.parent),
+            uniform_sample=_uniform_sample(
+                self.path.parent / "evals.jsonl", int(np.median(trials)) if len(trials) else 0
+            ),
             notes=notes,
         )
 
@@ -249,6 +253,26 @@ def _uniform(folder: Path) -> bool | None:
     except OSError:
         pass
     return None
+
+
+def _uniform_sample(path: Path, k: int) -> np.ndarray | None:
+    """Chance of a mixed group of k for each prompt of the sample that a run evaluates, mean over evaluations, (sample,).
+
+    Unbiased: 1 - p^k - (1 - p)^k from at least k rollouts, by the estimator of pass@k for correct and for wrong rollouts.
+    """
+    if k < 2 or not path.is_file():
+        return None
+    found: list[np.ndarray] = []
+    for _, line in JsonLines(path).read():
+        sample = line.get("probe")
+        try:
+            successes, trials = (np.array(sample[name], np.int64) for name in ("successes", "trials"))  # type: ignore[index]
+            if len(successes) < 16 or trials.min() < k or (found and len(found[0]) != len(successes)):
+                continue
+            found.append(pass_at_k(successes, trials, k) + pass_at_k(trials - successes, trials, k) - 1)
+        except (TypeError, ValueError, KeyError, OverflowError, EdgewiseError):
+            continue
+    return np.mean(found, axis=0) if found else None
 
 
 def _pool_size(folder: Path) -> int | None:
