@@ -277,10 +277,10 @@ def experiment(
     """Run a study made of many runs; print its table and, for controlled studies of training stages, its verdict.
 
     Args:
-        name: E1 to E8, or the YAML file of a study; C2: what selection gains with each algorithm; or `pools`: does selection
-            ever hurt, on other pools.
+        name: E1 to E8, or the YAML file of a study; C2: what selection gains with each algorithm; or `pools`: the
+            demo's setting on other pools.
         scale: laptop, workstation or paper, of a study; or one of its own, such as text of E1.
-        seeds: how many; default: as the study says, 3 for `pools`.
+        seeds: how many; default: as the study says, 5 for `pools`.
         first_seed: the first of them.
         out: folder of the study, by default runs/NAME-SCALE; the same command goes on where it was stopped.
         stages: folder of trained stages, which studies share; by default `stages` beside `out`.
@@ -296,13 +296,13 @@ def experiment(
     _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml")
     from edgewise.experiments import algorithms
 
-    def tell(part: str, event: Any) -> None:
+    def show(part: str, event: Any) -> None:
         if event.what != "step":
             print(f"{part} {event.run} {event.what}", file=sys.stderr, flush=True)
 
     if name in algorithms.names():
         study = algorithms.changed(algorithms.load(name), seeds, first_seed)
-        print(algorithms.algorithm_study(study, out if out is not None else Path("runs") / name, workers, tell), end="")
+        print(algorithms.algorithm_study(study, out if out is not None else Path("runs") / name, workers, show), end="")
         return
     if name != "pools":
         from edgewise.experiments.study.command import run
@@ -311,14 +311,14 @@ def experiment(
         return
     from edgewise.experiments.pools import pool_study
 
-    count, start = seeds if seeds is not None else 3, first_seed if first_seed is not None else 10
+    count, start = seeds if seeds is not None else 5, first_seed if first_seed is not None else 10
     if count < 1:
         raise ConfigError(f"an experiment needs at least one seed, got {count}")
     if "uniform" not in methods:
         raise ConfigError("the study measures against uniform: name it among the methods")
 
     folder = out if out is not None else Path("runs") / name
-    print(pool_study(methods, tuple(range(start, start + count)), pools, folder, workers, tell), end="")
+    print(pool_study(methods, tuple(range(start, start + count)), pools, folder, workers, show), end="")
 
 
 def replay(
