@@ -16,7 +16,7 @@ class Lowest(ew.Selector):
     """The lowest rows, in order; remembers all evidence."""
 
     permute = False
-    by_row = ("right", "seen")
+    by_row = {"right": 0.0, "seen": 0.0}
 
     def __init__(self, pool):
         super().__init__(pool)
@@ -29,10 +29,6 @@ class Lowest(ew.Selector):
     def learn(self, rows, successes, trials):
         self.right[rows] += successes
         self.seen[rows] += trials
-
-    def grow(self):
-        super().grow()
-        self.right, self.seen = np.nan_to_num(self.right), np.nan_to_num(self.seen)
 
 
 class Model:
