@@ -1,5 +1,7 @@
 """Random operations on a curriculum, compared call by call with a model made of plain dicts and lists."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ class Lowest(ew.Selector):
     """The lowest rows, in order; remembers all evidence."""
 
     permute = False
-    by_row = {"right": 0.0, "seen": 0.0}
+    by_row: ClassVar = {"right": 0.0, "seen": 0.0}
 
     def __init__(self, pool):
         super().__init__(pool)
