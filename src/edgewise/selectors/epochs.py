@@ -80,7 +80,8 @@ class Epochs(Part):
 
     def forget(self, rows: Rows) -> None:
         """Selected prompts without a result come back to the front of the pass."""
-        self._queue = np.concatenate([rows[~np.isin(rows, self._queue)], self._queue])
+        if self.begun:
+            self._queue = np.concatenate([rows[~np.isin(rows, self._queue)], self._queue])
 
     def grow(self) -> None:
         """New members join the pass at random places."""
