@@ -42,6 +42,7 @@ def _run(arguments: list[str]) -> None:
     except ModuleNotFoundError as error:
         raise ConfigError(f"{NEEDS_LAB} ({error.name} is missing)") from error
     commands: dict[str, Any] = {
+        "data": data,
         "demo": demo,
         "doctor": doctor,
         "pretrain": pretrain,
@@ -56,6 +57,11 @@ def _run(arguments: list[str]) -> None:
         "watch": watch,
     }
     prog = "edgewise"
+    if arguments[:1] == ["data"]:
+        _need("torch", "safetensors", "tokenizers", "yaml")
+        from edgewise.lab.data.command import data_command
+
+        commands["data"] = data_command
     if arguments[:1] == ["model"]:
         commands, prog, arguments = _model_commands(), "edgewise model", arguments[1:]
     tyro.extras.subcommand_cli_from_dict(
@@ -152,6 +158,10 @@ def _language_stage(kind: Any, title: str, config: Path, out: Path) -> None:
 def _leads() -> bool:
     """Whether this process, of those that torchrun started, talks to the user."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def data() -> None:
+    """Write a task's problems as train and test files for verl, TRL or anything that reads JSONL."""
 
 
 def model() -> None:

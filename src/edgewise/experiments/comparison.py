@@ -13,10 +13,9 @@ from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.folders import writing
 from edgewise.experiments.runs import Event, run_all
 from edgewise.experiments.summary import PLACEBO, Summary, arms, summarise
-from edgewise.lab.model.checkpoints import find
-from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import RLConfig
 from edgewise.lab.run.config import claim, from_dict, read_yaml
+from edgewise.lab.run.folder import load_policy
 from edgewise.method import DYNAMIC_SAMPLING, Method
 
 PRESETS = Path(__file__).parent / "presets"
@@ -130,7 +129,9 @@ def compare(
         Interrupted: stopped on request; the same call goes on where the runs were.
         EdgewiseError: a run failed; finished ones are kept.
     """
-    Policy.load(find(config.run.base))  # a damaged base is found before anything is started
+    load_policy(
+        config.run.base, config.run.task, config.run.prompts_format
+    )  # a damaged base is found before anything is started
     claim(out, config)
     run_all(config.runs(), out, workers, on_event)
     summary = summarise(out)

@@ -1,0 +1,60 @@
+"""Command `edgewise data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgewise.errors import ConfigError
+from edgewise.lab.data.export import Export, Format, export
+from edgewise.lab.run.yaml import parse
+
+DATA_SETS = {"gsm8k": "math"}
+"""Data sets that are read by a task of another name."""
+
+
+def data_command(
+    task: str,
+    out: Path,
+    format: Format = "jsonl",
+    train: int | None = None,
+    test: int | None = None,
+    difficulty: str = "{}",
+    options: str = "{}",
+    source: tuple[Path, ...] = (),
+    instruction: str = "",
+    chat: bool = False,
+    seed: int = 0,
+) -> None:
+    """Write a task's problems as train and test files for verl, TRL or anything that reads JSONL.
+
+    Args:
+        task: school, countdown, gsm_infinite, opgraph, math, gsm8k (math on GSM8K's files) or any registered task.
+        out: folder to write; it must not exist.
+        format: verl (parquet), trl or jsonl.
+        train: problems of the training file; default: all, where the task has a fixed number.
+        test: problems of the test file, of the evaluation side of the split.
+        difficulty: difficulty settings of the task as YAML, such as "{level: [1, 2]}".
+        options: options of the task as YAML.
+        source: of math and gsm8k: the file of training rows and, if there is one, that of test rows.
+        instruction: text behind every prompt.
+        chat: prompts of the format trl as messages.
+        seed: of the problems.
+    """
+    given = dict(_mapping("options", options))
+    name = DATA_SETS.get(task, task)
+    if name == "math":
+        if not 1 <= len(source) <= 2:
+            raise ConfigError(f"{task} is read from files: --source TRAIN or --source TRAIN TEST")
+        given |= {"train": str(source[0].resolve())} | ({"eval": str(source[1].resolve())} if len(source) == 2 else {})
+    elif source:
+        raise ConfigError(f"task {task} makes its problems; --source is for math and gsm8k")
+    settings = Export(name, given, _mapping("difficulty", difficulty), train, test, seed, format, chat, instruction)
+    for side, path in export(settings, out).items():
+        print(f"{side}: {path}")
+
+
+def _mapping(name: str, text: str) -> dict[str, object]:
+    value = parse(text, f"--{name}")
+    if not isinstance(value, dict):
+        raise ConfigError(f"--{name} must be a mapping as YAML, such as '{{level: [1, 2]}}', got {text!r}")
+    return value

@@ -1,0 +1,182 @@
+"""Export of a task's problems: train and test files with stable ids, category and what a reward needs to verify them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from edgewise.checkpoint import write_json
+from edgewise.errors import ConfigError, TaskError
+from edgewise.tasks import Problem, Task, make_task
+from edgewise.tasks.base import Split, check_disjoint
+
+Format = Literal["verl", "trl", "jsonl"]
+FORMATS: tuple[str, ...] = get_args(Format)
+DATA_OPTIONS = ("train", "eval")
+"""Options of the task math that name its data set."""
+SIDES: dict[str, Split] = {"train": "train", "test": "eval"}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is exported.
+
+    Args:
+        task: name of a registered task.
+        options: options of the task.
+        difficulty: difficulty settings of its problems.
+        train, test: number of problems of each side of the split; None: as many as there are, for tasks that count them.
+        seed: of the problems.
+        format: "verl": parquet in the columns of verl's datasets; "trl": JSONL with the columns `prompt`, `id`, `category` and
+            `problem`; "jsonl": the problems as they are.
+        chat: prompts as one message of a user, for models with a chat template; verl always has messages.
+        instruction: text added behind every prompt.
+    """
+
+    task: str
+    options: Mapping[str, Any]
+    difficulty: Mapping[str, Any]
+    train: int | None = None
+    test: int | None = None
+    seed: int = 0
+    format: Format = "jsonl"
+    chat: bool = False
+    instruction: str = ""
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+        for name in ("train", "test"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ConfigError(f"{name} must be a number of problems of at least 1, got {count}")
+
+
+def export(settings: Export, out: Path) -> dict[str, Path]:
+    """Write train and test files and `about.json` into a new folder.
+
+    Returns:
+        The files by side.
+
+    Raises:
+        ConfigError: the folder exists or cannot be written, the task has pictures, or a package is missing. Nothing is left.
+        TaskError: there are not that many problems.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} exists; choose another folder or delete it")
+    task = make_task(settings.task, **settings.options)
+    sides = {side: _problems(task, settings, side) for side in SIDES}
+    check_disjoint(sides["train"], sides["test"])
+    make = {"verl": verl_row, "trl": trl_row, "jsonl": plain_row}[settings.format]
+    temporary = out.parent / f".{out.name}.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir(parents=True)
+        files = {}
+        for side, problems in sides.items():
+            rows = (make(problem, settings, side) for problem in problems)
+            files[side] = _write(rows, temporary, side, settings.format)
+        about = {
+            "task": settings.task,
+            "options": dict(settings.options),
+            "difficulty": dict(settings.difficulty),
+            "seed": settings.seed,
+            "format": settings.format,
+            "problems": {side: len(problems) for side, problems in sides.items()},
+        }
+        write_json(temporary / "about.json", about)
+        temporary.rename(out)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {out}: {error.strerror or error}; choose another folder") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return {side: out / path.name for side, path in files.items()}
+
+
+def plain_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
+    """Every field of the problem, its id and its task."""
+    return {"id": problem.id, "task": settings.task, **problem_fields(problem)}
+
+
+def trl_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
+    """The columns that a trainer of TRL and `verification_reward` read; `id` and `category` are what the adapter reads."""
+    text = problem.prompt + settings.instruction
+    return {
+        "prompt": [{"role": "user", "content": text}] if settings.chat else text,
+        "id": problem.id,
+        "category": problem.category,
+        "problem": packed(problem, settings),
+    }
+
+
+def verl_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
+    """The columns of verl's datasets; `extra_info.index` is the stable id and `extra_info.category` the category."""
+    return {
+        "data_source": f"edgewise/{settings.task}",
+        "prompt": [{"role": "user", "content": problem.prompt + settings.instruction}],
+        "ability": problem.category,
+        "reward_model": {"style": "rule", "ground_truth": problem.answer},
+        "extra_info": {
+            "index": problem.id,
+            "split": side,
+            "category": problem.category,
+            "problem": packed(problem, settings),
+        },
+    }
+
+
+def problem_fields(problem: Problem) -> dict[str, Any]:
+    """A problem as plain values."""
+    if problem.images:
+        raise ConfigError("problems with pictures are not exported")
+    names = ("prompt", "solution", "answer", "category", "meta", "key")
+    return {name: getattr(problem, name) for name in names}
+
+
+def packed(problem: Problem, settings: Export) -> str:
+    """A problem and its task in one JSON text, which `rewards.unpacked` reads."""
+    fields = problem_fields(problem)
+    # Verification needs no data set, and its path means nothing on the machine that trains.
+    options = {name: value for name, value in settings.options.items() if name not in DATA_OPTIONS}
+    return json.dumps({"task": settings.task, "options": options, **fields}, default=_plain)
+
+
+def _problems(task: Task, settings: Export, side: str) -> list[Problem]:
+    wanted = getattr(settings, side)
+    split = SIDES[side]
+    if wanted is None:
+        count: Callable[..., int] | None = getattr(task, "count", None)
+        if count is None:
+            raise ConfigError(f"task {settings.task} makes any number of problems: say how many with {side}")
+        wanted = count(split, **settings.difficulty)
+    problems = task.problems(wanted, settings.seed, split=split, **settings.difficulty)
+    if len({problem.id for problem in problems}) < len(problems):
+        raise TaskError(f"task {settings.task} gave two problems of one id on the {split} side")
+    return problems
+
+
+def _write(rows: Iterator[dict[str, Any]], folder: Path, side: str, form: str) -> Path:
+    if form == "verl":
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ModuleNotFoundError as error:
+            raise ConfigError("verl's files are parquet, which needs pyarrow: pip install pyarrow") from error
+        path = folder / f"{side}.parquet"
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
+        return path
+    path = folder / f"{side}.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in rows)
+    return path
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, tuples' relatives and the like as JSON has them."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return sorted(value) if isinstance(value, (set, frozenset)) else str(value)

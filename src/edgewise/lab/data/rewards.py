@@ -1,0 +1,66 @@
+"""Rewards of exported problems: the task's own verification, in the signatures of TRL and verl."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from edgewise.errors import ConfigError
+from edgewise.tasks import Problem, Task, Verdict, make_task
+
+
+def verification_reward(completions: list[Any], problem: list[str], **columns: Any) -> list[float]:
+    """Reward function of TRL: 1.0 where the answer is right, else 0.0.
+
+    Args:
+        completions: texts, or lists of messages.
+        problem: the column `problem` of an exported file.
+        columns: the other columns, which are not used.
+
+    Example:
+        >>> from edgewise.lab.data.export import Export, packed
+        >>> from edgewise.tasks import make_task
+        >>> settings = Export("school", {}, {})
+        >>> item = make_task("school").problems(1, 0)[0]
+        >>> verification_reward([f" {item.answer}", " none"], [packed(item, settings)] * 2)
+        [1.0, 0.0]
+    """
+    texts = (text if isinstance(text, str) else "".join(m.get("content") or "" for m in text) for text in completions)
+    return [float(verify(item, text).outcome) for item, text in zip(problem, texts, strict=True)]
+
+
+def compute_score(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any] | None = None, **_: Any
+) -> dict[str, Any]:
+    """Reward function of verl (`custom_reward_function.name=compute_score`): score, and correctness apart from it."""
+    if not extra_info or "problem" not in extra_info:
+        raise ConfigError(
+            f"a row of {data_source} has no extra_info.problem; export it with `edgewise data --format verl`"
+        )
+    verdict = verify(extra_info["problem"], solution_str)
+    return {"score": float(verdict.outcome), "acc": float(verdict.outcome), "reason": verdict.reason}
+
+
+def verify(problem: str, completion: str) -> Verdict:
+    """Verdict of the problem's own task on a completion."""
+    task, item = unpacked(problem)
+    return task.verify(item, completion)
+
+
+@lru_cache(maxsize=65536)
+def unpacked(text: str) -> tuple[Task, Problem]:
+    """The task and the problem in what `export.packed` wrote."""
+    try:
+        fields = json.loads(text)
+        name, options = fields.pop("task"), fields.pop("options")
+        return _task(name, json.dumps(options, sort_keys=True)), Problem(**fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(f"a problem cannot be read from {text[:60]!r}: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _task(name: str, options: str) -> Task:
+    # Its comparison of answers is needed here, not its problems.
+    rows = {"train": [{"problem": "1 + 1", "answer": "2"}]} if name == "math" else {}
+    return make_task(name, **rows, **json.loads(options))

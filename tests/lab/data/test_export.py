@@ -1,0 +1,110 @@
+"""Exported problems: ids and splits are stable, rewards verify what the task verifies, trainers' own readers read the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewise.errors import ConfigError, TaskError
+from edgewise.lab.data import Export, compute_score, export, verification_reward
+from edgewise.lab.data.rewards import unpacked
+from edgewise.tasks import make_task
+
+TASKS: dict[str, dict[str, Any]] = {
+    "school": {"level": [1, 2]},
+    "countdown": {},
+    "opgraph": {"op": [1, 3]},
+    "gsm_infinite": {"op": [2, 4]},
+}
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("form", ["jsonl", "trl"])
+def test_files_hold_distinct_problems_that_their_task_verifies(tmp_path: Path, task: str, form: str) -> None:
+    files = export(Export(task, {}, TASKS[task], 30, 10, format=form), tmp_path / "out")
+    sides = {side: read(path) for side, path in files.items()}
+    assert {side: len(rows) for side, rows in sides.items()} == {"train": 30, "test": 10}
+    ids = [row["id"] for rows in sides.values() for row in rows]
+    assert len(set(ids)) == 40
+    again = {problem.id: problem for problem in make_task(task).problems(30, 0, split="train", **TASKS[task])}
+    assert [row["id"] for row in sides["train"]] == list(again)
+    if form == "trl":
+        rows = sides["train"]
+        solutions = [again[row["id"]].solution for row in rows]
+        packed = [row["problem"] for row in rows]
+        assert verification_reward(solutions, packed) == [1.0] * 30
+        assert (
+            verification_reward([[{"role": "assistant", "content": text}] for text in solutions], packed) == [1.0] * 30
+        )
+        assert verification_reward(["no idea"] * 30, packed) == [0.0] * 30
+        assert all(unpacked(text)[1] == again[row["id"]] for text, row in zip(packed, rows, strict=True))
+
+
+def test_trl_reads_its_files(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    files = export(
+        Export("school", {}, {"level": [1, 1]}, 20, 5, format="trl", chat=True, instruction=" Be brief."),
+        tmp_path / "out",
+    )
+    data = load_dataset("json", data_files={k: str(v) for k, v in files.items()}, cache_dir=str(tmp_path / "cache"))
+    assert {"prompt", "id", "category", "problem"} <= set(data["train"].column_names)
+    assert data["train"][0]["prompt"][0]["content"].endswith(" Be brief.")
+    assert len(data["test"]) == 5
+
+
+def test_verl_reads_ids_category_and_reward_metadata(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    files = export(Export("school", {}, {"level": [1, 2]}, 20, 5, format="verl"), tmp_path / "out")
+    rows = parquet.read_table(files["train"]).to_pylist()
+    problems = make_task("school").problems(20, 0, split="train", level=[1, 2])
+    for row, problem in zip(rows, problems, strict=True):
+        assert row["extra_info"]["index"] == problem.id
+        assert row["extra_info"]["category"] == row["ability"] == problem.category
+        assert row["prompt"] == [{"content": problem.prompt, "role": "user"}]
+        arguments = (row["data_source"], f" {problem.answer}", row["reward_model"]["ground_truth"], row["extra_info"])
+        assert compute_score(*arguments)["score"] == 1.0
+        assert compute_score("edgewise/school", "?", problem.answer, row["extra_info"])["acc"] == 0.0
+    with pytest.raises(ConfigError, match=r"no extra_info\.problem"):
+        compute_score("edgewise/school", "1", "1", {})
+
+
+def test_a_data_set_in_files_is_exported_whole(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {a} + {a}?", "answer": f"It is {2 * a}.\n#### {2 * a}"} for a in range(40)]
+    for name, part in (("train", rows[:30]), ("test", rows[30:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    options = {"train": str(tmp_path / "train.jsonl"), "eval": str(tmp_path / "test.jsonl"), "grader": "plain"}
+    files = export(Export("math", options, {}, format="trl"), tmp_path / "out")
+    train, test = read(files["train"]), read(files["test"])
+    # The files are verified on a machine that does not have the data set.
+    assert str(tmp_path) not in files["train"].read_text()
+    (tmp_path / "train.jsonl").unlink()
+    assert (len(train), len(test)) == (30, 10)
+    answers = [unpacked(row["problem"])[1].answer for row in test]
+    assert sorted(answers, key=int) == [str(2 * a) for a in range(30, 40)]
+    assert (
+        verification_reward([rf"\boxed{{{answer}}}" for answer in answers], [row["problem"] for row in test])
+        == [1.0] * 10
+    )
+
+
+def test_bad_settings_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="say how many with train"):
+        export(Export("school", {}, {}), tmp_path / "out")
+    with pytest.raises(ConfigError, match="format must be one of verl, trl, jsonl"):
+        Export("school", {}, {}, format="csv")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="at least 1, got 0"):
+        Export("school", {}, {}, train=0)
+    with pytest.raises(TaskError, match="wanted"):
+        export(Export("opgraph", {}, {"op": [1, 1]}, 10_000, 10), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ConfigError, match="exists"):
+        export(Export("school", {}, {}, 3, 3), tmp_path / "out")
