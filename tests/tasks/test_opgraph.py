@@ -1,4 +1,4 @@
-"""opgraph: every step counts, operands may be earlier values, and the author slips at the stated rates."""
+"""opgraph: every step counts, operands may be earlier values, and demonstrations have errors at the stated rates."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class World(Doubling, TextWorld):
         (AcceptsAnySetting, "an unknown setting was accepted"),
         (RaisesOnSettings, "an unknown setting raised TypeError"),
         (RaisesOnText, "verify raised ValueError on"),
-        (PaysForJunk, "the hostile text 'brackets' is judged correct"),
+        (PaysForJunk, "the hostile text 'brackets' is verified as correct"),
         (ScoresTooHigh, "the score is 2.0"),
         (LongReasons, "not a few fixed words"),
         (Contradicts, "correct is False, but the reason is 'correct'"),

@@ -109,7 +109,7 @@ def hostile_texts_are_never_correct(setting: Setting) -> None:
     task = setting.factory()
     problem = setting.problems(1, 2)[0]
     for name, text in hostile_texts().items():
-        assert not _verdict(task, problem, text).correct, f"the hostile text '{name}' is judged correct"
+        assert not _verdict(task, problem, text).correct, f"the hostile text '{name}' is verified as correct"
 
 
 def verification_changes_nothing(setting: Setting) -> None:

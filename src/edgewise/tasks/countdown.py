@@ -113,7 +113,7 @@ class Countdown(TextWorld):
         return Verdict(True, 1.0)
 
     def demonstrations(self, n: int, seed: int, slips: float = 0.1, **difficulty: Any) -> list[tuple[str, str]]:
-        """A random correct solution of each prompt, by an author who gives up on a share `slips` of them.
+        """A random correct solution of each prompt, but a wrong answer for a share `slips` of them.
 
         The answer is then an expression of the given numbers that misses the target, its steps calculated right.
         Prompts repeat, in other orders and with other solutions, when n exceeds the number of problems of this difficulty.
@@ -177,7 +177,7 @@ class Countdown(TextWorld):
         goal = value[np.arange(len(given)), hit]
         misses = valid & (value != goal[:, None])
         miss = misses.argmax(1)
-        # Where the author slips at all, every row kept has a miss, so that the share of slips is exact.
+        # With slips, every row kept has a miss, so that the share of slips is exact.
         kept = np.flatnonzero(hits.any(1) & (misses.any(1) if slips else True))
         taken = np.where(rng.random(len(given)) < slips, miss, hit)[kept]
         work = steps[kept, taken].tolist()

@@ -106,7 +106,7 @@ class OpGraph(TextWorld):
     def demonstrations(
         self, n: int, seed: int, slips: tuple[float, float, float] = (0.01, 0.04, 0.35), **difficulty: Any
     ) -> list[tuple[str, str]]:
-        """Solutions by an author who slips: each +, -, x goes wrong with its probability, and what follows builds on it."""
+        """Solutions with errors: each +, -, x is wrong with its probability `slips`, and later values follow from it."""
         triple = isinstance(slips, Sequence) and len(slips) == 3
         if not triple or not all(is_number(slip) and 0 <= slip <= 1 for slip in slips):
             raise TaskError(f"slips are three probabilities in [0, 1] (of +, - and x), got {slips!r}")

@@ -142,8 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for text in rate.wrong[:20] if not rate.what.startswith("all") else []:
                 print(f"- {'not ' if rate.accepting else ''}accepted ({rate.what}): {text}")
     if given.hostile:
-        for grader, judge in (("plain", Math(ROWS, grader="plain")), ("math-verify", task)):
-            slowest = sorted(hostile_seconds(judge), reverse=True)[:3]
+        for grader, verifier in (("plain", Math(ROWS, grader="plain")), ("math-verify", task)):
+            slowest = sorted(hostile_seconds(verifier), reverse=True)[:3]
             times = ", ".join(f"{1000 * seconds:.0f} ms ({name})" for seconds, name in slowest)
             print(f"\nSlowest verdicts on hostile completions, grader {grader}: {times}")
     print(f"\nComparisons that exceeded the worker's limits: {task.limits}")
