@@ -36,6 +36,7 @@ SUPPORTED: dict[str, Support] = {
     "openrlhf": Support("edgewise.adapters.openrlhf", ("0.11",)),
     "slime": Support("edgewise.adapters.slime", ("0.3",)),
     "miles": Support("edgewise.adapters.miles", ("0.1",)),
+    "trinity-rft": Support("edgewise.adapters.trinity", ("0.6",)),
 }
 """By the name of the package."""
 COMPANIONS = {

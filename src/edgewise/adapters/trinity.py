@@ -1,0 +1,119 @@
+"""Trinity-RFT: a data selector that follows a curriculum, named in the configuration by its path.
+
+    buffer:
+      explorer_input:
+        tasksets:
+          - data_selector:
+              selector_type: edgewise.adapters.trinity.CurriculumSelector
+              kwargs: {rollouts: 8, curriculum: edge, category_column: level}     # rollouts = algorithm.repeat_times
+
+Trinity reports the mean reward of each task through its operator `pass_rate_calculator`, not the rewards of single rollouts, so
+that rewards have to be 0 and 1 (or whole shares of the rollouts). Left out: gates, as Trinity filters in its own pipelines.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgewise.adapters.in_flight import InFlight
+from edgewise.adapters.installed import require
+from edgewise.adapters.prompts import make_pool
+from edgewise.checkpoint import load_state, save_state
+from edgewise.errors import CheckpointError, ConfigError, RewardError, unknown_name
+
+require("trinity-rft")
+
+from trinity.buffer.selector.selector import BaseSelector  # noqa: E402
+
+OPTIONS = ("rollouts", "curriculum", "id_column", "category_column", "patience")
+
+
+class CurriculumSelector(BaseSelector):  # type: ignore[misc]
+    """Selects tasks and observes their mean rewards.
+
+    Args:
+        data_source: Trinity's reader of the taskset, with `dataset`.
+        config: Trinity's `DataSelectorConfig`: `seed`, and in `kwargs` `rollouts` (`algorithm.repeat_times`), `curriculum` (a
+            method in a word), `id_column` (None: a hash of the whole row), `category_column`, and `patience` (steps after which
+            a task without a reward is forgotten, 16).
+
+    Raises:
+        ConfigError: options or a dataset that do not fit.
+    """
+
+    def __init__(self, data_source: Any, config: Any):
+        super().__init__(data_source, config)
+        options = dict(config.kwargs or {})
+        for name in options:
+            if name not in OPTIONS:
+                raise unknown_name("option of the data selector", name, OPTIONS)
+        if "rollouts" not in options:
+            raise ConfigError("give the data selector kwargs with rollouts: the value of algorithm.repeat_times")
+        pool = make_pool(data_source.dataset, options.get("id_column"), options.get("category_column"), whole_row=True)
+        self.rollouts, self._step = int(options["rollouts"]), 0
+        self.in_flight = InFlight(
+            pool,
+            options.get("curriculum", "edge"),
+            self.rollouts,
+            seed=int(config.seed),
+            patience=int(options.get("patience", 16)),
+        )
+        if self.in_flight.curriculum.gates.parts:
+            raise ConfigError("Trinity filters groups in its pipelines: give a curriculum without gates")
+
+    def get_indices(self, batch_size: int, return_extra_info: bool = False) -> Any:
+        """Indices of the next tasks; Trinity reads once a step, which moves the clock."""
+        self._step += 1
+        rows = self.in_flight.select(batch_size, self._step)
+        if not return_extra_info:
+            return rows.tolist()
+        return rows.tolist(), {"predicted": self.in_flight.curriculum.predict(rows).tolist()}
+
+    def feedback(self, indices: Sequence[int], values: Sequence[float]) -> None:
+        """Observe the mean rewards of tasks, in any order."""
+        rows, means = np.asarray(indices, np.int64), np.asarray(values, np.float64)
+        correct = np.rint(means * self.rollouts)
+        bad = np.flatnonzero(
+            ~(np.abs(correct - means * self.rollouts) < 1e-3) | (correct < 0) | (correct > self.rollouts)
+        )
+        if bad.size:
+            raise RewardError(
+                f"task {rows[bad[0]]} has the mean reward {means[bad[0]]}, which {self.rollouts} rewards of 0 or 1 cannot have:"
+                " use rewards of 0 and 1, and rollouts = algorithm.repeat_times"
+            )
+        rewards = (np.arange(self.rollouts) < correct[:, None]).astype(np.float64)
+        if len(rows):
+            self.in_flight.observe(np.repeat(rows, self.rollouts), rewards.ravel())
+
+    def metrics(self) -> dict[str, float]:
+        return self.in_flight.metrics()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values, as Trinity writes JSON: the checksummed file as text."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "state.npz"
+            save_state(path, "trinity", {"in_flight": self.in_flight.state_dict(), "step": self._step})
+            return {"edgewise": base64.b64encode(path.read_bytes()).decode(), "current_index": 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if "edgewise" not in state_dict:
+            if state_dict.get("current_index", 0) > 0:
+                raise CheckpointError(
+                    "the checkpoint was saved without a curriculum: resume from another one, or start anew with its model"
+                )
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "state.npz"
+            path.write_bytes(base64.b64decode(state_dict["edgewise"]))
+            state = load_state(path, "trinity")
+        self.in_flight.load_state_dict(state["in_flight"])
+        self._step = int(state["step"])
+
+
+__all__ = ["CurriculumSelector"]

@@ -1,0 +1,88 @@
+"""Trinity-RFT: a curriculum as its data selector (a stand-in of the interface of 0.6), reported by mean rewards."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.adapters.known_rates import table
+from tests.adapters.standins.loading import standing_in
+
+from edgewise.errors import CheckpointError, ConfigError, RewardError
+
+K = 4
+
+
+@pytest.fixture
+def trinity() -> Any:
+    pytest.importorskip("datasets")
+    with standing_in("trinity", "trinity") as adapter:
+        yield adapter
+
+
+def made(trinity: Any, data: Any = None, **options: Any) -> Any:
+    from types import SimpleNamespace
+
+    reader = SimpleNamespace(dataset=table() if data is None else data)
+    kwargs = {"rollouts": K, "id_column": "name", "category_column": "kind", **options}
+    config = SimpleNamespace(seed=1, kwargs={name: value for name, value in kwargs.items() if value is not None})
+    return trinity.CurriculumSelector(reader, config)
+
+
+def step(selector: Any, luck: Any, size: int = 8) -> list[int]:
+    indices = selector.get_indices(size)
+    rates = np.array(selector.data_source.dataset["rate"])[indices]
+    order = luck.permutation(size)
+    values = luck.binomial(K, rates)[order] / K
+    selector.feedback(indices=np.array(indices)[order].tolist(), values=values.tolist())
+    return indices
+
+
+def test_selection_pays(trinity):
+    shares = {}
+    for name in ("uniform", "edge"):
+        selector, luck = made(trinity, curriculum=name), np.random.default_rng(0)
+        rows = [row for _ in range(20) for row in step(selector, luck)]
+        shares[name] = np.mean(np.array(selector.data_source.dataset["rate"])[rows[64:]] == 0.5)
+        assert selector.metrics()["steps"] == 20
+        assert selector.metrics()["rollouts"] == 20 * 8 * K
+    assert shares["edge"] > shares["uniform"] + 0.2
+
+
+def test_exact_resume_through_json(trinity):
+    whole, luck = made(trinity), np.random.default_rng(0)
+    for _ in range(4):
+        step(whole, luck)
+    state = json.loads(json.dumps(whole.state_dict()))
+    resumed = made(trinity)
+    resumed.load_state_dict(state)
+    assert resumed.get_indices(8) == whole.get_indices(8)
+    assert resumed.metrics() == whole.metrics()
+
+
+def test_a_task_whose_reward_never_came_is_forgotten(trinity):
+    selector = made(trinity, patience=2)
+    lost = selector.get_indices(4)
+    for _ in range(3):
+        step(selector, np.random.default_rng(0), 4)
+    assert selector.metrics()["forgotten"] == 4
+    selector.feedback(lost, [1.0] * 4)
+    assert selector.metrics()["late_groups"] == 4
+
+
+def test_what_does_not_fit_is_named(trinity):
+    with pytest.raises(ConfigError, match=r"with rollouts: the value of algorithm\.repeat_times"):
+        made(trinity, rollouts=None)
+    with pytest.raises(ConfigError, match="Did you mean 'curriculum'"):
+        made(trinity, curiculum="edge")
+    with pytest.raises(ConfigError, match="without gates"):
+        made(trinity, curriculum="edge+ds:max_rounds=1")
+    selector = made(trinity)
+    with pytest.raises(RewardError, match=r"has the mean reward 0\.3, which 4 rewards of 0 or 1 cannot have"):
+        selector.feedback(selector.get_indices(1), [0.3])
+    selector.load_state_dict({"current_index": 0})  # a fresh start
+    with pytest.raises(CheckpointError, match="saved without a curriculum"):
+        selector.load_state_dict({"current_index": 64})
+    assert len(made(trinity, id_column=None).in_flight.pool) == 40
