@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from edgewise.errors import ConfigError
 from edgewise.lab.run.config import from_dict, validate
-from edgewise.tasks import Problem, Task, make_task
-from edgewise.tasks.base import check_difficulty
+from edgewise.tasks import Problem, Task
+from edgewise.tasks.base import check_difficulty, tasks
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         validate(self)
-        with refused(f"the options of task {self.name}", self.options):
-            make_task(self.name, **self.options)
+        # Not made here: a task may read its data, and a base may be made for another machine's.
+        tasks.check(self.name, self.options)
 
     @classmethod
     def from_plain(cls, value: Any, where: str = "task") -> TaskConfig:
