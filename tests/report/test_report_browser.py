@@ -32,7 +32,7 @@ addEventListener("load", async () => {
     await pause();
     const page = document.querySelector("iframe").contentDocument;
     const all = (selector) => [...page.querySelectorAll(selector)];
-    const believed = () => all("[data-figure=believed] image").map((image) => image.getAttribute("xlink:href") || image.href.baseVal)[0];
+    const believed = () => all("[data-figure=predicted] image").map((image) => image.getAttribute("xlink:href") || image.href.baseVal)[0];
     const count = () => all("[data-figure=accuracy-steps] .scatterlayer .trace").length;
     seen.boxes = all("[data-figure]").length;
     seen.drawn = all("[data-figure]").filter((box) => box.querySelector("svg.main-svg .cartesianlayer")).length;

@@ -176,7 +176,7 @@ def test_missing_journals_leave_places_with_a_note(make_folder: Make) -> None:
     assert "Not recorded in this folder." in page.text
     assert "Completions" not in page.text
     assert "effective-ratio" in page.values("div", "data-figure")
-    assert "believed" not in page.values("div", "data-figure")
+    assert "predicted" not in page.values("div", "data-figure")
 
 
 def test_nulls_and_steps_without_predictions_are_gaps(make_folder: Make) -> None:

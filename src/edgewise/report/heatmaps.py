@@ -14,8 +14,8 @@ from edgewise.report.plots import Figure, axes, jsonable, label
 from edgewise.report.series import Curve, over_steps
 
 
-def believed(comparison: Comparison, method: str) -> Figure | None:
-    """Heat map: share of the pool by believed success rate over the run, mean over seeds; with the probe's truth."""
+def predicted(comparison: Comparison, method: str) -> Figure | None:
+    """Heat map: share of the pool by predicted success rate over the run, mean over seeds; with the probe's truth."""
     steps, table = _matrix(comparison.runs.get(method, []), lambda line: line.array("believed"))
     if not table.size:
         return None
@@ -23,7 +23,7 @@ def believed(comparison: Comparison, method: str) -> Figure | None:
     centres = (np.arange(bins) + 0.5) / bins
     # A few bins that hold nearly everything would leave the rest black.
     top = float(np.quantile(table[table > 0], 0.98)) if (table > 0).any() else 1.0
-    layout = axes("training step", "believed success rate", (0, 1))
+    layout = axes("training step", "predicted success rate", (0, 1))
     layout["showlegend"] = True
     layout["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
     data = [
@@ -34,9 +34,9 @@ def believed(comparison: Comparison, method: str) -> Figure | None:
             top,
             "share of the pool",
             ".0%",
-            "believed %{y:.2f} at step %{x}: %{z:.1%}",
+            "predicted %{y:.2f} at step %{x}: %{z:.1%}",
         ),
-        _overlay(steps, table @ centres / np.maximum(table.sum(axis=1), 1e-12), "mean belief", "solid"),
+        _overlay(steps, table @ centres / np.maximum(table.sum(axis=1), 1e-12), "mean prediction", "solid"),
     ]
     probes = [_probe_rate(run) for run in comparison.runs[method]]
     truth = over_steps([curve for curve in probes if np.isfinite(curve[1]).any()])
@@ -66,7 +66,7 @@ def picked(comparison: Comparison, method: str) -> Figure | None:
 
 
 def category_belief(comparison: Comparison, method: str) -> Figure | None:
-    return _by_category(comparison, method, "believed_by_category", "believed")
+    return _by_category(comparison, method, "believed_by_category", "predicted")
 
 
 def category_accuracy(comparison: Comparison, method: str) -> Figure | None:

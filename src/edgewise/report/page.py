@@ -83,7 +83,7 @@ def page(comparison: Comparison) -> str:
         "calibration-selected": curves.calibrated(comparison, probe=False),
         "correlation-probe": curves.correlation(comparison, probe=True),
         "correlation-selected": curves.correlation(comparison, probe=False),
-        "believed": {index: heatmaps.believed(comparison, name) for name, index in switched},
+        "predicted": {index: heatmaps.predicted(comparison, name) for name, index in switched},
         "picked": {index: heatmaps.picked(comparison, name) for name, index in switched},
         "category-belief": {index: heatmaps.category_belief(comparison, name) for name, index in switched},
         "category-accuracy": {index: heatmaps.category_accuracy(comparison, name) for name, index in switched},
@@ -273,14 +273,17 @@ def _beliefs(comparison: Comparison, pictures: dict[str, Any]) -> Html | None:
         h("fieldset", h("legend", "Method"), *options, class_="switch"),
         _pair(
             _figure(
-                "believed",
-                "Believed success rates of the whole pool",
+                "predicted",
+                "Predicted success rates of the whole pool",
                 "Stronger colour: more prompts.",
                 pictures,
             ),
             _figure("picked", "Categories picked", "Share of the groups rolled out.", pictures),
             _figure(
-                "category-belief", "Belief by category", "Mean predicted success rate of the pool's prompts.", pictures
+                "category-belief",
+                "Prediction by category",
+                "Mean predicted success rate of the pool's prompts.",
+                pictures,
             ),
             _figure("category-accuracy", "Accuracy by category", "Measured on held-out problems.", pictures),
         ),
