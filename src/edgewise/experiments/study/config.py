@@ -124,7 +124,10 @@ class Study:
             kind, changes = _item(arm, item)
             if (stage is None) != (kind == "pretrain"):
                 raise ConfigError(f"the arm {arm}: its first stage, and no other, must be pretrain")
-            stage = Stage.of(kind, _seeded(kind, merged(self.stages.get(kind, {}), changes), seed), stage)
+            try:
+                stage = Stage.of(kind, _seeded(kind, merged(self.stages.get(kind, {}), changes), seed), stage)
+            except ConfigError as error:
+                raise ConfigError(f"arm {arm}, {kind}: {error}") from error
             chain.append(stage)
         evaluation = Stage.of(
             "evaluation", {**self.evaluation, "seed": 3000 + seed, "k": [1], "by": [], "readable": 6}, stage
