@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,6 +46,16 @@ def test_data_sets_of_reasoning_gym_keep_the_contract(name: str) -> None:
     from edgewise.tasks import ReasoningGym
 
     check_task(lambda: ReasoningGym(name), n=16)
+
+
+@pytest.mark.parametrize("factory", [OpGraph, Countdown, GsmInfinite, lambda: School(examples=1), lambda: Math(ROWS)])
+def test_tasks_travel_to_other_processes(factory: Callable[[], Task]) -> None:
+    task = factory()
+    problem = task.problems(1, 0)[0]
+    copy = pickle.loads(pickle.dumps(task))
+    assert copy.problems(1, 0) == [problem]
+    assert copy.verify(problem, problem.solution).correct
+    assert not copy.verify(problem, "<answer>\\sqrt{x}</answer>").correct
 
 
 class Doubling(Task):

@@ -47,7 +47,8 @@ class Worker:
             raise ConfigError(f"{package} is not installed: pip install 'edgewise[{extra}]'")
         if not (seconds > 0 and memory > 0):
             raise ConfigError(f"the limits of a worker must be above 0, got {seconds} seconds and {memory} bytes")
-        self.computation, self.seconds, self.memory = computation, seconds, memory
+        self.computation, self.package, self.extra = computation, package, extra
+        self.seconds, self.memory = seconds, memory
         self.failures = 0
         """Requests that exceeded the limits."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -120,6 +121,9 @@ class Worker:
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return shared_worker, (self.computation, self.package, self.extra, self.seconds, self.memory)
 
     def __repr__(self) -> str:
         return (

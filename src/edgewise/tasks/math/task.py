@@ -39,6 +39,8 @@ from edgewise.tasks.quantities import clean, read_quantity
 
 PROMPT = "{problem}\n\nReason step by step, and put the final answer within \\boxed{}."
 EXPRESSIONS = Path(__file__).with_name("expressions.py")
+CACHED = 100_000
+"""Verdicts kept: the rollouts of a group often have the same answer."""
 SETTINGS = ("level", "subject")
 Category = Literal["level", "subject", "level and subject", "none"]
 Unparsed = Literal["keep", "exclude", "refuse"]
@@ -114,7 +116,7 @@ class Math(Task):
         self.prompt, self.category, self.grader = prompt, category, grader
         self._worker = math_worker(seconds, memory) if grader == "math-verify" else None
         self._unparsed, self._conflicts = unparsed, conflicts
-        self._compare = lru_cache(maxsize=100_000)(self._compare_now)
+        self._compare = lru_cache(maxsize=CACHED)(self._compare_now)
         given = {"problem": problem, "answer": answer, "solution": solution, "level": level, "subject": subject}
         self.reports: dict[str, LoadReport] = {}
         sides: dict[Split, Sequence[Problem]] = {"train": self._load("train", train, given)}
@@ -148,6 +150,13 @@ class Math(Task):
         """Number of problems on a side of the split."""
         check_split(split)
         return len(self._select(split, **difficulty))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_compare"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._compare = lru_cache(maxsize=CACHED)(self._compare_now)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         answer = final_answer(completion)

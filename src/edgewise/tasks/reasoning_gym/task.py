@@ -27,6 +27,8 @@ BLOCK = 1024
 """Entries of one data set of the package; each block has a seed of its own, far from those of others."""
 LONGEST = 10_000
 """Characters of an answer; grids and plans have many lines."""
+CACHED = 100_000
+"""Verdicts kept: the rollouts of a group often have the same answer."""
 SETTINGS = ("datasets", "config")
 UNUSABLE = ("composite",)
 """Data sets that are made of others; this task's shares do that."""
@@ -76,7 +78,7 @@ class ReasoningGym(Task):
             raise ConfigError(f"the prompt must contain {{problem}} where the question goes, got {prompt!r}")
         self.threshold, self.prompt = float(threshold), prompt
         self._worker = shared_worker(SCORING, "reasoning_gym", "reasoning-gym", seconds, memory)
-        self._score = lru_cache(maxsize=100_000)(self._score_now)
+        self._score = lru_cache(maxsize=CACHED)(self._score_now)
         self.datasets, self.config = datasets, {} if config is None else config
         self._cells(self.datasets, self.config)
 
@@ -90,6 +92,13 @@ class ReasoningGym(Task):
         while True:
             mark = rng.random() * bounds[-1]
             yield next(streams[next(i for i, bound in enumerate(bounds) if mark < bound or i == len(bounds) - 1)])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_score"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._score = lru_cache(maxsize=CACHED)(self._score_now)
 
     def verify(self, problem: Problem, completion: str) -> Verdict:
         """Score of the last `<answer>...</answer>`, else of the final answer in another form, else of the whole completion."""
