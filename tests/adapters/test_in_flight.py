@@ -1,0 +1,147 @@
+"""Prompts that a trainer takes piecemeal: the clock, refused calls, losses, late and unknown results, resume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgewise import Curriculum, PromptPool, gates
+from edgewise.adapters.in_flight import InFlight
+from edgewise.adapters.prompts import unique_pool
+from edgewise.adapters.success import Success
+from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
+
+K = 4
+
+
+def made(n: int = 10, curriculum: object = "mopps", **options: object) -> InFlight:
+    return InFlight(PromptPool([f"p{i}" for i in range(n)]), curriculum, K, **options)  # type: ignore[arg-type]
+
+
+def test_a_refused_call_leaves_what_is_to_be_handed_out_first():
+    first = made()
+    first.select(10, 0)
+    again = made()
+    again.load_state_dict(first.state_dict())
+    with pytest.raises(PoolError):
+        again.select(12, 1)
+    assert sorted(again.select(10, 1)) == list(range(10))
+
+
+def test_the_clock_follows_the_trainer_however_often_it_selects():
+    here = made(100)
+    for step in (5, 5, 5, 6, 9, 9):
+        here.select(2, step)
+    assert here.curriculum.steps == 1 + 4
+
+
+def test_partial_unknown_and_lost_results():
+    here = made()
+    rows = here.select(3, 0)
+    rollouts = np.array([rows[0]] * 4 + [rows[1]] * 2 + [rows[2]] * 4)
+    correct = np.array([1, 0, np.nan, 1, 1, 0, np.nan, np.nan, np.nan, np.nan])
+    order = np.random.default_rng(0).permutation(10)
+    trained = here.observe(rollouts[order], np.full(10, -3.0), correct[order], np.full(10, 7))
+    assert trained.tolist() == sorted(rows)
+    numbers = here.metrics()
+    assert (numbers["rollouts"], numbers["unscored_rollouts"], numbers["forgotten"]) == (5, 5, 1)
+    assert numbers["tokens"] == 35
+    assert numbers["in_flight"] == 0
+
+
+def test_a_result_of_a_prompt_that_was_never_selected_is_counted_and_changes_nothing():
+    here = made()
+    before = here.curriculum.predict()
+    here.observe(np.array([3, 3]), np.array([1.0, 1.0]))
+    assert here.metrics()["unmatched_groups"] == 1
+    assert np.array_equal(here.curriculum.predict(), before)
+
+
+def test_a_refused_result_changes_nothing():
+    here = made()
+    rows = here.select(2, 0)
+    with pytest.raises(RewardError):
+        here.observe(np.repeat(rows, K), np.full(2 * K, 2.0))
+    assert here.metrics()["in_flight"] == 2
+    assert here.metrics()["unscored_rollouts"] == 0
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.sampled_from(["select", "observe", "lose", "step", "save"]), max_size=60), st.integers(0, 2**32 - 1))
+def test_nothing_is_handed_out_twice_and_every_result_counts_once(actions, seed):
+    rng, step = np.random.default_rng(seed), 0
+    here, out, observed, replayed = made(30, patience=2), [], 0, []
+    for action in actions:
+        if action == "step":
+            step += 1
+        elif action == "select" and len(here.curriculum.in_flight) < 25:
+            rows = here.select(3, step).tolist()
+            out = [row for row in out if row in here.curriculum.in_flight]
+            assert not set(rows) & set(out) - set(replayed)
+            replayed = [row for row in replayed if row not in rows]
+            out = sorted({*out, *rows})
+        elif action == "observe" and out:
+            row = out.pop(rng.integers(len(out)))
+            replayed = [other for other in replayed if other != row]
+            k = int(rng.integers(1, K + 1))
+            here.observe(np.full(k, row), rng.integers(0, 2, k).astype(float))
+            observed += k
+        elif action == "lose" and out:
+            here.forget(np.array([out.pop()]))
+        elif action == "save":
+            state, here = here.state_dict(), made(30, patience=2)
+            here.load_state_dict(state)
+            out = here.curriculum.in_flight.tolist()
+            replayed = list(out)
+        assert here.metrics()["rollouts"] == observed
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "message"),
+    [
+        (3, "name of a selector or a function"),
+        (lambda pool: Curriculum(pool, rollouts=8), "make the curriculum with rollouts=4"),
+        (lambda pool: Curriculum(pool, rollouts=K, gates=gates.Informative()), "max_rounds=1"),
+        ("edge+ds", "max_rounds=1"),
+    ],
+)
+def test_a_curriculum_that_does_not_fit(curriculum, message):
+    with pytest.raises(ConfigError, match=message):
+        made(curriculum=curriculum)
+
+
+def test_a_state_that_does_not_fit():
+    with pytest.raises(CheckpointError, match="saved without a curriculum"):
+        made().load_state_dict({})
+    with pytest.raises(CheckpointError, match="selector 'mopps', this curriculum has 'edge'"):
+        made(curriculum="edge").load_state_dict(made().state_dict())
+
+
+@pytest.mark.parametrize(
+    ("ids", "labels", "message"),
+    [
+        ([{"k": 1}, {"k": 2}], None, r"row 0 has the dict \{'k': 1\} as its id"),
+        ([1, 2], [["algebra"], ["sets"]], "a category is one label a prompt"),
+        ([1, 2], ["algebra", ["algebra", "sets"]], "row 1 has the list"),
+        ([1, 1], None, "rows 0 and 1 have the same id 1"),
+    ],
+)
+def test_ids_and_labels_that_do_not_fit_get_one_sentence(ids, labels, message):
+    with pytest.raises(ConfigError, match=message):
+        unique_pool(ids, labels, "column 'id'", "name another")
+
+
+@pytest.mark.parametrize("rule", ["0.9", float("nan"), True, [1], float("inf")])
+def test_a_success_rule_that_is_none_is_refused_when_it_is_made(rule):
+    with pytest.raises(ConfigError, match="success"):
+        Success(rule)
+
+
+@given(st.lists(st.sampled_from([True, False, None, float("nan")]), min_size=1, max_size=20))
+def test_a_success_function_may_leave_rollouts_open(given_values):
+    n = len(given_values)
+    read = Success(lambda rewards: given_values).read(np.zeros(n), np.array(["a"] * n))
+    expected = [np.nan if value is None else float(value) for value in given_values]
+    np.testing.assert_array_equal(read, expected)
