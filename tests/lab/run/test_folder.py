@@ -291,3 +291,23 @@ def test_settings_of_pretraining_that_cannot_work_leave_nothing(tmp_path: Path) 
         with pytest.raises(EdgewiseError):
             pretrain(dataclasses.replace(PRETRAINING, difficulty=difficulty), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgewise.lab.rl import trainer
+
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edgewise.lab.run.folder.write_json", full)
+        with pytest.raises(EdgewiseError, match="No space left on device; make room"):
+            train(rl_config(base, steps=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "write_json", full)
+        with pytest.raises(EdgewiseError, match="No space left on device"):
+            train(rl_config(base, steps=1), tmp_path / "run")
+    assert train(rl_config(base, steps=1), tmp_path / "run")["steps"] == 1

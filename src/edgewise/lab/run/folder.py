@@ -58,10 +58,15 @@ def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> It
             if base:
                 _same_weights(out, base)
             yield
-        except BaseException:
+        except BaseException as error:
             if not results(out):
                 for name in CLAIMED[1:]:
                     (out / name).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise EdgewiseError(
+                    f"cannot read or write in {out}: {error.strerror or error}; make room or give access, and the same command"
+                    " goes on from the last checkpoint"
+                ) from error
             raise
         finally:
             (out / LOCK).unlink(missing_ok=True)
