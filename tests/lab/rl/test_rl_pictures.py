@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from edgewise.lab.model.policy import Policy
+from edgewise.lab.rl.algorithms import ALGORITHMS
 from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
 from edgewise.lab.rl.trainer import Trainer
 
@@ -91,6 +92,6 @@ def test_a_reference_and_a_critic_see_the_same_pictures(
     config: RLConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
 ) -> None:
     _rewarded(monkeypatch)
-    run = Trainer(dataclasses.replace(config, algorithm=algorithm, steps=2), tmp_path / "run")
+    run = Trainer(dataclasses.replace(config, algorithm=ALGORITHMS[algorithm], steps=2), tmp_path / "run")
     run.run()
     assert run.step == 2

@@ -36,7 +36,8 @@ def name(definition: str) -> str:
 def reordered(problem: Problem, definitions: list[str], rng: random.Random) -> list[str]:
     """Another order in which parents come first."""
     parents = {key: steps[0].parents for key, steps in read(problem.solution).steps.items()}
-    left, order = list(definitions), []
+    left = list(definitions)
+    order: list[str] = []
     while left:
         done = {name(definition) for definition in order}
         ready = [definition for definition in left if parents[name(definition)] <= done]

@@ -24,7 +24,10 @@ from edgewise.tasks.gsm_infinite.solution import read
 
 FIXED = settings(derandomize=True, max_examples=80, deadline=None)
 TASK = GsmInfinite()
-ANYWHERE = {"mode": {"forward": 0.5, "reverse": 0.5}, "context": {"zoo": 0.4, "school": 0.3, "festival": 0.3}}
+ANYWHERE: dict[str, Any] = {
+    "mode": {"forward": 0.5, "reverse": 0.5},
+    "context": {"zoo": 0.4, "school": 0.3, "festival": 0.3},
+}
 QUANTITY = re.compile(r"(total )?number of ([^,.?]+?) in ([^,.?]+?)(?=,| and the | equals| exists|\.|$)")
 
 
@@ -382,14 +385,15 @@ def test_a_context_is_a_file(tmp_path: Path) -> None:
     problems = task.problems(50, 0, op=(2, 40), mode={"forward": 0.5, "reverse": 0.5})
     assert {problem.meta["context"] for problem in problems} == {"harbour"}
     assert all(task.verify(problem, problem.solution).correct for problem in problems)
-    for change, message in [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"items": ["tug"]}, "at least 5 items"),
         ({"places": [*places[:9], "Inner Harbour."]}, "is not a name"),
         ({"places": [*places[:9], "North Harbour"]}, "'North Harbour' stands twice"),
         ({"all": "tug"}, "stands twice"),
         ({"all": 3}, "is not a name"),
         ({"more": []}, "must be an object with places, items and all"),
-    ]:
+    ]
+    for change, message in changes:
         path = tmp_path / f"{abs(hash(message))}.json"
         path.write_text(json.dumps(names | change))
         with pytest.raises(ConfigError, match=message):
