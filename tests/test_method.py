@@ -23,7 +23,7 @@ from edgewise.method import Method
 def test_methods_that_are_read(text: str, selector: str, options: dict[str, Any], gated: bool) -> None:
     method = Method.parse(text)
     assert (method.name, method.selector, dict(method.options), method.gated) == (text, selector, options, gated)
-    assert [repr(gate) for gate in method.gates] == ["Informative(max_rounds=10, refill='shortfall')"] * gated
+    assert [repr(gate) for gate in method.gates] == ["Informative(max_rounds=10, refill='batch')"] * gated
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from edgewise.selectors.base import Selector, list_selectors, make_selector, sel
 
 GATED = "+ds"
 DYNAMIC_SAMPLING = "ds"
+DAPO = {"refill": "batch"}
+"""Options of the gate that `+ds` stands for: whole generation batches, whose surplus counts for the next step, as in DAPO's code."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Method:
     Example:
         >>> method = Method.parse("edge:exploration=0+ds")
         >>> method.selector, method.options, method.gates
-        ('edge', {'exploration': 0}, [Informative(max_rounds=10, refill='shortfall')])
+        ('edge', {'exploration': 0}, [Informative(max_rounds=10, refill='batch')])
         >>> method.make(PromptPool(range(3)), rollouts=4, seed=1).rollouts
         4
     """
@@ -45,6 +47,8 @@ class Method:
     def parse(cls, text: str) -> Method:
         """Read `selector[:option=value]...[+ds[:option=value]...]`; `ds` is `uniform+ds`. Values are JSON, or else text.
 
+        `+ds` refills with whole batches as DAPO does; `+ds:refill=shortfall` selects as many prompts as are missing.
+
         Raises:
             ConfigError: no such selector, an option without a value, or one that the selector does not take.
         """
@@ -58,7 +62,7 @@ class Method:
         options, gate_options = _options(parts, selector, text), _options(after.split(":")[1:], GATED, text)
         selectors.check(selector, options, given=1)
         gates.check("informative", gate_options)
-        return cls(text, selector, options, bool(plus), gate_options)
+        return cls(text, selector, options, bool(plus), {**DAPO, **gate_options} if plus else {})
 
     @property
     def gates(self) -> list[Gate]:
