@@ -49,11 +49,16 @@ test-verl-%: .venv-verl-%/.ready
 
 test-trl: test-trl-1.10.0 test-trl-1.15.0 test-trl-1.16.0  ## The TRL adapter with its oldest and newest TRL, and Unsloth's newest
 
+# All tests with the oldest; the newest is that of `make test`, and kernels that are interpreted are slow.
+TRL_TESTS = trl or unsloth
+test-trl-1.15.0: TRL_TESTS = trl_versions or trl_steps or trl_environments or unsloth
+test-trl-1.16.0: TRL_TESTS = trl_versions or unsloth
+
 # TRL alone differs: the environment lies on top of .venv, whose packages it takes. TRL 1.15 cannot do without Triton, whose
 # interpreter runs its kernels on a CPU.
 test-trl-%: .venv-trl-%/.ready
 	.venv-trl-$*/bin/python -c 'import trl; assert trl.__version__ == "$*", trl.__version__'
-	TRITON_INTERPRET=1 .venv-trl-$*/bin/python -m pytest -W default --disable-warnings tests/adapters -k "trl or unsloth" $(ARGS)
+	TRITON_INTERPRET=1 .venv-trl-$*/bin/python -m pytest -W default --disable-warnings tests/adapters -k "$(TRL_TESTS)" $(ARGS)
 
 .venv-trl-%/.ready: $(VENV)/.dev
 	$(BIN)/python -m venv .venv-trl-$*
