@@ -59,7 +59,7 @@ def roll_out(number, ids):
 
 
 def run(workers=3):
-    """Keeps every worker busy; returns the ids of each batch, those that were lost, how many batches had been handed out when
+    """Keeps every worker busy; returns the ids of each batch, those that were lost, how many batches had been selected when
     the loss was noticed, and the metrics."""
     curriculum = SharedCurriculum.options(num_cpus=0).remote(range(PROMPTS), LEVELS, selector="edge", rollouts=ROLLOUTS)
     batches, lost, running = [], [], {}

@@ -311,7 +311,7 @@ def test_a_filter_that_observes_nothing_stops_the_run(slime, make_args):
     args = make_args(dynamic_sampling_filter_path="tests.adapters.test_slime.keeps_all")
     source = source_of(slime)(args)
     roll(source, args, 1)
-    with pytest.raises(ConfigError, match="60 groups were handed out and no reward reached the curriculum"):
+    with pytest.raises(ConfigError, match="60 groups were selected and no reward reached the curriculum"):
         roll(source, args, 5)
 
 

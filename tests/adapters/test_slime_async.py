@@ -84,7 +84,7 @@ def test_a_gate_in_a_fully_asynchronous_run(slime, make_async):
 
 
 def test_more_groups_in_flight_than_a_rollout_has_are_no_fault(slime, make_async):
-    """The first group comes back only after many were handed out."""
+    """The first group comes back only after many were selected."""
     args = make_async(concurrency=40, sglang_server_concurrency=40)
     source = source_of(slime)(args)
     groups = [source.get_samples(1)[0] for _ in range(40)]
@@ -179,7 +179,7 @@ def test_a_data_source_that_is_saved_by_state_dict(slime, make_args, monkeypatch
     assert waiting
     resumed = cls(args)
     resumed.load_state_dict(whole.state_dict())
-    # The buffer was saved: nothing is handed out twice.
+    # The buffer was saved: nothing is served twice.
     ids = [[group[0].metadata["id"] for group in source.get_samples(12)] for source in (whole, resumed)]
     assert ids[0] == ids[1]
     assert ids[0][: len(waiting)] == waiting

@@ -235,7 +235,7 @@ def test_a_group_that_is_stuck_does_not_hold_the_run_up(make_loop, server):
     loop = make_loop(patience=2)
     with running(loop):
         train(loop, 1)
-        # A row that nobody rolls out any more.
+        # A row that is not rolled out any more.
         stuck = loop.in_flight.select(1, loop.in_flight._step)[0]
         train(loop, 5)
     assert stuck not in loop.in_flight.curriculum.in_flight[:1]

@@ -95,7 +95,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         # Groups that have to come back before a silent filter is a fault: what every mode keeps in flight, several times.
         size = max(args.rollout_batch_size, getattr(args, "over_sampling_batch_size", None) or 0)
         self._silence = 4 * size + (2 * _concurrency(args) if asynchronous else 0)
-        self._handed_out, self._has_results = 0, False
+        self._served, self._has_results = 0, False
         # Group indices that the filter kept and the log function has not seen yet.
         self._filtered: dict[int, None] = {}
         self._guard = threading.RLock()
@@ -105,9 +105,9 @@ class CurriculumSource(_Base):  # type: ignore[misc]
 
     def get_samples(self, num_samples: int) -> list[list[Any]]:
         with self._guard:
-            if not self._has_results and self._handed_out > self._silence:
+            if not self._has_results and self._served > self._silence:
                 raise ConfigError(
-                    f"{self._handed_out} groups were handed out and no reward reached the curriculum:"
+                    f"{self._served} groups were selected and no reward reached the curriculum:"
                     f" --dynamic-sampling-filter-path must be edgewise.adapters.{self.trainer}.observe or call it; where the"
                     " rollout function does not call the filter, --custom-rollout-log-function-path must be or call"
                     f" edgewise.adapters.{self.trainer}.log_rollout"
@@ -116,7 +116,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
                 self._end_rollout()
             groups: list[list[Any]] = self._get_samples_from_buffer(num_samples)
             rows = self._in_flight.select(num_samples - len(groups), self._rollout)
-            self._handed_out += num_samples
+            self._served += num_samples
             return groups + [self._group(row) for row in rows.tolist()]
 
     def add_samples(self, samples: list[list[Any]]) -> None:

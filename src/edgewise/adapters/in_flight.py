@@ -68,7 +68,7 @@ class InFlight:
             raise ConfigError(f"patience is a whole number of policy steps >= 0, got {patience}")
         self.pool, self.curriculum, self.patience = pool, made, patience
         self._lock = threading.RLock()
-        # Rows to hand out before any others: they were in flight when the state was saved.
+        # Rows to serve before any others: they were in flight when the state was saved.
         self._replayed: Rows = np.empty(0, np.int64)
         self._step: int | None = None
         self._counts = {"unscored_rollouts": 0, "unmatched_groups": 0}
@@ -159,7 +159,7 @@ class InFlight:
             }
 
     def load_state_dict(self, state: dict[str, Any], *, waiting: Rows | None = None) -> None:
-        """Restore `state_dict`. What was in flight died with its process: it is handed out again, first.
+        """Restore `state_dict`. What was in flight died with its process: it is served again, first.
 
         Args:
             state: as `state_dict` returned it.

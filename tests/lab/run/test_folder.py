@@ -67,7 +67,7 @@ def test_a_second_process_is_refused_and_names_the_first(base: Path, tmp_path: P
     finally:
         holder.kill()
         holder.communicate()
-    # The lock of a process that was killed binds nobody.
+    # The lock of a process that was killed is not binding.
     train(rl_config(base, steps=1), out)
     assert not (out / ".lock").exists()
 
