@@ -30,7 +30,7 @@ demo: $(VENV)/.commands  ## Compare selection methods on a small reasoning model
 	$(BIN)/edgewise demo $(ARGS)
 
 test: install lint  ## Lint, type-check and run the fast tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 test-verl: test-verl-0.7 test-verl-0.9  ## The verl adapter with the real verl, in environments of its own
 

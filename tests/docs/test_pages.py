@@ -2,6 +2,10 @@
 
 import pytest
 
+from edgewise.beliefs import beliefs
+from edgewise.gates import gates
+from edgewise.selectors import selectors
+from edgewise.tasks import tasks
 from tests.docs.blocks import ROOT, blocks, run
 
 ELSEWHERE = {"adapters", "tasks"}
@@ -11,6 +15,13 @@ PAGES = sorted(
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     if not ELSEWHERE & set(page.relative_to(ROOT).parts) and blocks(page)
 )
+
+
+@pytest.fixture(autouse=True)
+def registries_as_before(monkeypatch):
+    """What a page registers is gone after it."""
+    for registry in (selectors, beliefs, gates, tasks):
+        monkeypatch.setattr(registry, "_factories", dict(registry._factories))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -250,7 +250,6 @@ def test_stream_draws_each_block_from_its_own_generator() -> None:
 
 
 def test_a_run_cannot_lift_the_split_by_a_setting(tmp_path: Path) -> None:
-    config = RLConfig(pool=PoolConfig(size=200, difficulty={"op": [1, 2], "evaluation": True}))
     with pytest.raises(ConfigError, match="'evaluation' is not a difficulty setting"):
-        Trainer(config, tmp_path / "run")
+        Trainer(RLConfig(pool=PoolConfig(size=200, difficulty={"op": [1, 2], "evaluation": True})), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -301,6 +301,7 @@ def test_the_live_view_in_a_pseudo_terminal_updates_and_ends_on_ctrl_c(tmp_path:
         stderr=slave,
         env=environment,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it otherwise
     )
     os.close(slave)
     try:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -264,14 +265,17 @@ def test_the_command_serves_until_it_is_interrupted_and_writes_a_page(
 ) -> None:
     folder = write_run(tmp_path / "run", steps=10)
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgewise.cli", "watch", str(folder), "--web"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "edgewise.cli", "watch", str(folder), "--web"],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it otherwise
     )
     try:
         assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
         assert found
         assert get(found[0])[0] == 200
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
     finally:
         process.kill()
