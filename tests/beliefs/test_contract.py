@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edgewise import testing
 from edgewise.beliefs import (
     AbilityBelief,
     AnchoredBelief,
@@ -20,6 +19,8 @@ from edgewise.beliefs import (
     list_beliefs,
 )
 from edgewise.pool import PromptPool
+from edgewise.testing import common
+from edgewise.testing.beliefs import BELIEF_LAWS
 
 MAKE: dict[str, Callable[[PromptPool], Belief]] = {
     "beta": BetaBelief,
@@ -40,7 +41,7 @@ def anchors(pool: PromptPool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pool_with_priors(ids: list[int]) -> PromptPool:
-    pool = testing.featured_pool(ids)
+    pool = common.featured_pool(ids)
     numbers = np.asarray(ids)
     rates = np.where(numbers % 5 == 1, np.nan, (numbers % 7) / 8)
     names = np.array([None, *pool.category_names], object)
@@ -48,13 +49,13 @@ def pool_with_priors(ids: list[int]) -> PromptPool:
 
 
 @pytest.mark.parametrize("name", MAKE)
-@pytest.mark.parametrize("law", testing.BELIEF_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", BELIEF_LAWS, ids=lambda law: law.__name__)
 def test_every_belief_keeps_the_contract(law: Callable[..., None], name: str) -> None:
-    law(MAKE[name], testing.featured_pool)
+    law(MAKE[name], common.featured_pool)
 
 
 @pytest.mark.parametrize("name", MAKE)
-@pytest.mark.parametrize("law", testing.BELIEF_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", BELIEF_LAWS, ids=lambda law: law.__name__)
 def test_every_belief_keeps_the_contract_with_known_rates(law: Callable[..., None], name: str) -> None:
     law(MAKE[name], pool_with_priors)
 

@@ -10,6 +10,7 @@ import edgewise as ew
 from edgewise import testing
 from edgewise.errors import ConfigError, PoolError
 from edgewise.selectors import Candidates
+from edgewise.testing import common, selectors
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "e2h": {"steps": 6},
@@ -56,29 +57,29 @@ def test_all_published_rules_are_there() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("law", testing.SELECTOR_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", selectors.SELECTOR_LAWS, ids=lambda law: law.__name__)
 def test_every_selector_keeps_the_contract(law: Callable[..., None], method: str) -> None:
-    law(factory(method), testing.categorised_pool)
+    law(factory(method), common.categorised_pool)
 
 
-@pytest.mark.parametrize("law", testing.SELECTOR_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", selectors.SELECTOR_LAWS, ids=lambda law: law.__name__)
 def test_edge_keeps_the_contract_with_features_and_with_neither(law: Callable[..., None]) -> None:
-    law(factory("edge"), testing.featured_pool)
+    law(factory("edge"), common.featured_pool)
     law(factory("edge"), lambda ids: ew.PromptPool(ids, priors=np.where(np.asarray(ids) % 5 == 1, np.nan, 0.3)))
 
 
 @pytest.mark.parametrize("name", sorted(set(ew.list_selectors()) - {"static", "adarft", "history_resampling"}))
 def test_another_seed_selects_other_prompts(name: str) -> None:
-    pool = testing.categorised_pool(range(60))
+    pool = common.categorised_pool(range(60))
     one, other = (ew.make_selector(name, pool, seed=seed, **OPTIONS.get(name, {})) for seed in (1, 2))
-    picks = [testing.train(selector, 6, 10) for selector in (one, other)]
+    picks = [common.train(selector, 6, 10) for selector in (one, other)]
     assert any(set(a.tolist()) != set(b.tolist()) for a, b in zip(*picks, strict=True))
 
 
 @pytest.mark.parametrize("name", ew.list_selectors())
 def test_unknown_options_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="no_such_option"):
-        ew.make_selector(name, testing.categorised_pool(range(4)), no_such_option=1, **OPTIONS.get(name, {}))
+        ew.make_selector(name, common.categorised_pool(range(4)), no_such_option=1, **OPTIONS.get(name, {}))
 
 
 class Broken(ew.Selector):

@@ -1,0 +1,43 @@
+"""Contract of a gate, as checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgewise.gates import Gate, Groups
+from edgewise.testing.common import through_a_file
+
+
+def check_gate(factory: Callable[[], Gate]) -> None:
+    """Contract of a gate: one flag a group, the same for the same groups, no change of what it is given, exact state.
+
+    Args:
+        factory: makes the gate anew, always with the same options.
+
+    Raises:
+        AssertionError: names what does not hold.
+    """
+    rng = np.random.default_rng(0)
+    first, second = factory(), factory()
+    for number, size in enumerate((5, 0, 1, 12, 7)):
+        trials = rng.integers(1, 9, size)
+        rewards = rng.random(int(trials.sum())).round(1)
+        successes = np.array(
+            [int((part >= 0.5).sum()) for part in np.split(rewards, np.cumsum(trials)[:-1])][:size], np.int64
+        )
+        rows = rng.permutation(100)[:size].astype(np.int64)
+        lengths = rng.integers(1, 50, int(trials.sum()))
+        groups = Groups(rows, rows + 1000, rewards, successes, trials, np.full(size, 1), 1 + number, lengths)
+        before = rewards.copy(), successes.copy(), rows.copy()
+        admitted = np.asarray(first.admit(groups))
+        assert admitted.dtype == np.bool_, f"admit returned {admitted.dtype}, expected bool"
+        assert admitted.shape == (size,), f"admit returned shape {admitted.shape} for {size} groups"
+        same = all(map(np.array_equal, before, (groups.rewards, groups.successes, groups.rows)))
+        assert same, "admit changed the groups it was given"
+        again = np.asarray(second.admit(groups))
+        assert np.array_equal(admitted, again), "two gates made alike admit different groups"
+        second = factory()
+        second.load_state_dict(through_a_file({"state": first.state_dict()})["state"])
+    assert all(isinstance(value, (int, float)) for value in first.metrics().values()), "metrics are numbers by name"
