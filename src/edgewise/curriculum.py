@@ -208,7 +208,7 @@ class Curriculum:
         rows = self._choose(n - extra, busy, places)
         if extra:
             rows = np.concatenate([rows, self.pool.sample(extra, self.rng, np.union1d(busy, rows))])
-        predicted = self.predict(rows)
+        predicted = self.selector.rates(rows) if self._monitor is None else self._monitor.mean(rows)
         counts = self.allocation.rollouts(predicted)
         random = np.arange(n) >= n - extra
         self._serial += 1
@@ -304,7 +304,14 @@ class Curriculum:
         self._unaged = self._unaged or len(rows) > 0
         self._flight.remove(positions)
         self._step.observed(rows, admitted)
-        self._totals.add(groups, self.pool.category_index(rows), late=late, ages=ages, current=self._step.counts)
+        self._totals.add(
+            groups,
+            self.pool.category_index(rows),
+            informative=informative,
+            late=late,
+            ages=ages,
+            current=self._step.counts,
+        )
         self._predictions.add(rows, entries["predicted"], successes, trials, entries["random"])
         self._notify("observed", self._steps, rows, successes, trials)
         exhausted = self._settle()

@@ -14,6 +14,9 @@ from edgewise.parts import Part
 from edgewise.pool import PromptPool
 
 
+FEW = 128
+
+
 class SeenTable(Part):
     """Rows seen so far, each with one value a column; 4 bytes a pool row for the index, the rest per seen row.
 
@@ -111,11 +114,17 @@ class SeenTable(Part):
         if 2 * n > left or 16 * left < size:
             rows = np.arange(size) if members is None else members.astype(np.int64)
             return rng.choice(without(rows[self._slot[rows] < 0], exclude), n, replace=False)
-        found = np.empty(0, np.int64)
+        found: Rows = np.empty(0, np.int64)
         while len(found) < n:
             rows = rng.integers(size, size=2 * (n - len(found)) * size // left + 16)
             rows = rows if members is None else members[rows]
             rows = rows[self._slot[rows] < 0]
+            if len(rows) + len(exclude) <= FEW:
+                # The same by a loop, which takes less time than the calls below for so few.
+                excluded = {*exclude.tolist(), *found.tolist()}
+                fresh = [row for row in dict.fromkeys(rows.tolist()) if row not in excluded]
+                found = np.array([*found.tolist(), *fresh], np.int64)
+                continue
             found = np.concatenate([found, rows[~np.isin(rows, exclude)]])
             _, first = np.unique(found, return_index=True)
             found = found[np.sort(first)]

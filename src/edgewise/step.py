@@ -98,9 +98,17 @@ class Totals:
         self.dry: Counts = np.zeros(categories + 1, np.int64)
         """Rollouts since the last success, by category code."""
 
-    def add(self, groups: Groups, codes: Rows, *, late: Flags, ages: Counts, current: dict[str, int]) -> None:
+    def add(
+        self,
+        groups: Groups,
+        codes: Rows,
+        *,
+        informative: Flags,
+        late: Flags,
+        ages: Counts,
+        current: dict[str, int],
+    ) -> None:
         """Enter observed groups; `current` are the counts of the present step."""
-        informative = groups.informative
         news = {
             "rollouts": int(groups.trials.sum()),
             "groups": len(groups),
@@ -112,7 +120,7 @@ class Totals:
             setattr(self, name, getattr(self, name) + value)
         self.late += int(late.sum())
         self.age += int(ages.sum())
-        self.wasted_rollouts += int(groups.trials[~informative].sum())
+        self.wasted_rollouts += news["rollouts"] - int(groups.trials @ informative)
         if groups.lengths is not None:
             self.tokens += int(groups.lengths.sum())
             self.wasted_tokens += int(groups.lengths[np.repeat(~informative, groups.trials)].sum())
