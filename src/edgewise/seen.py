@@ -38,9 +38,9 @@ class SeenTable(Part):
         self._rows = np.empty(0, np.int32)
         self._columns: dict[str, np.ndarray] = {name: np.empty(0, dtype) for name, dtype in columns.items()}
         self._count = 0
-        # The rows in ascending order, merged with those that came since when next needed.
-        self._sorted: Rows = np.empty(0, np.int64)
-        self._recent: list[Rows] = []
+        # The rows in ascending order, once they were needed, and how many slots they cover.
+        self._sorted: npt.NDArray[np.int32] | None = None
+        self._covered = 0
         # Rows seen by category code, (C + 1,), counted when first needed.
         self._by_code: Rows | None = None
 
@@ -53,12 +53,14 @@ class SeenTable(Part):
         return self._rows[: self._count]
 
     def sorted_rows(self) -> Rows:
-        """Rows seen in ascending order, int64 (len,); not to be written."""
-        if self._recent:
-            recent = np.sort(np.concatenate(self._recent))
+        """Rows seen in ascending order, int64 (len,)."""
+        if self._sorted is None:
+            self._sorted = np.sort(self.rows)
+        elif self._covered < self._count:
+            recent = np.sort(self._rows[self._covered : self._count])
             self._sorted = np.insert(self._sorted, np.searchsorted(self._sorted, recent), recent)
-            self._recent = []
-        return self._sorted
+        self._covered = self._count
+        return self._sorted.astype(np.int64)
 
     def __getitem__(self, column: str) -> np.ndarray:
         """A column by slot, (len,): a view, to be written in place."""
@@ -82,7 +84,6 @@ class SeenTable(Part):
             for column in self._columns.values():
                 column[self._count : end] = 0
             self._count = end
-            self._recent.append(fresh.astype(np.int64))
             if self._by_code is not None:
                 self._by_code += np.bincount(self.pool.category_index(fresh), minlength=len(self._by_code))
         return slots, new
@@ -98,6 +99,8 @@ class SeenTable(Part):
 
     def move(self, places: Any, sources: np.ndarray) -> None:
         """Reorder slots: what was at `sources` is at `places` (indices or a slice) afterwards; the same slots twice."""
+        if self._sorted is not None:
+            self.sorted_rows()  # new rows are found by their slots, which are about to change
         places = np.arange(self._count, dtype=np.int32)[places] if isinstance(places, slice) else places
         self._rows[places] = self._rows[sources]
         for column in self._columns.values():
@@ -155,7 +158,7 @@ class SeenTable(Part):
             raise CheckpointError("the saved table of seen prompts does not fit the pool")
         self._slot.fill(-1)
         self._count = 0
-        self._sorted, self._recent, self._by_code = np.empty(0, np.int64), [], None
+        self._sorted, self._covered, self._by_code = None, 0, None
         self.insert(rows)
         for name, column in columns.items():
             self[name][:] = column[kept]
