@@ -13,8 +13,8 @@ from edgewise.errors import CheckpointError
 from edgewise.parts import Part
 from edgewise.pool import PromptPool
 
-
 FEW = 128
+"""Rows up to which a Python loop takes less time than array calls."""
 
 
 class SeenTable(Part):
