@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml as pyyaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgewise.errors import ConfigError
@@ -28,6 +28,7 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN)
+@example({"\x85": None, "a": ["x\u2028y", "\u2029"]})
 def test_what_is_dumped_is_read_back_by_both_versions_of_yaml(value: Any) -> None:
     text = dump({"a": value})
     assert parse(text, "text") == {"a": value}

@@ -73,6 +73,15 @@ for _first_letter, _resolvers in _Loader.yaml_implicit_resolvers.items():
         _Dumper.add_implicit_resolver(_resolver[0], _resolver[1], [_first_letter])
 
 
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    # PyYAML folds these line ends inside single quotes; double quotes escape them.
+    style = '"' if re.search("[\x85\u2028\u2029]", value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def parse(text: str, where: str) -> Any:
     """The value of a YAML text.
 
