@@ -31,3 +31,15 @@ def rl_config(base: Path, **changes: Any) -> RLConfig:
         "save_every": 3,
     }
     return RLConfig(**{**settings, **changes})
+
+
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "image_size": 60,
+    "patch_size": 10,
+}
+"""A decoder that reads pictures, as small as it can be."""

@@ -410,16 +410,13 @@ class Curriculum:
         """Add prompts to the pool during a run; returns their rows."""
         before = list(self.pool.category_names)
         rows = self.pool.extend(ids, categories, features, priors)
-        self._grown(before)
-        return rows
-
-    def _grown(self, names: list[str]) -> None:
         self.selector.grow()
         if self._monitor is not None:
             self._monitor.grow()
         if self.quota is not None:
             self.quota.refresh()
-        self._totals.match(self.pool.match_categories(names))
+        self._totals.match(self.pool.match_categories(before))
+        return rows
 
     @_locked
     def metrics(self) -> dict[str, float]:

@@ -8,21 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.small import VISION as MODEL
 
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
 from edgewise.lab.evaluation.pictures import check_pictures
 from edgewise.lab.model.policy import Policy
 from edgewise.report.evaluation import report
-
-MODEL = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "image_size": 60,
-    "patch_size": 10,
-}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.small import VISION as MODEL
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.lab.model.config import ModelConfig
@@ -25,15 +26,6 @@ from edgewise.lab.run.corpus import Corpus
 from edgewise.tasks import Problem, make_task
 
 FORM = PictureFormat(image_size=60, patch_size=10, vocab_size=397, placeholder=2)
-MODEL = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "image_size": 60,
-    "patch_size": 10,
-}
 
 
 @pytest.fixture

@@ -8,21 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.small import VISION as MODEL
 
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.algorithms import ALGORITHMS
 from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
 from edgewise.lab.rl.trainer import Trainer
-
-MODEL = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "image_size": 60,
-    "patch_size": 10,
-}
 
 
 @pytest.fixture
