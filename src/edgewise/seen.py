@@ -88,6 +88,20 @@ class SeenTable(Part):
                 self._by_code += np.bincount(self.pool.category_index(fresh), minlength=len(self._by_code))
         return slots, new
 
+    def add_group(
+        self, rows: Rows, successes: npt.ArrayLike, trials: npt.ArrayLike, step: int
+    ) -> npt.NDArray[np.int32]:
+        """Add rollouts to the columns `successes` and `trials` of the present step; new rows get `step`.
+
+        Returns the slots whose group begins with these rollouts.
+        """
+        slots, new = self.insert(rows)
+        self["step"][slots[new]] = step
+        begun = slots[self["trials"][slots] == 0]
+        self["successes"][slots] += successes
+        self["trials"][slots] += trials
+        return begun
+
     def unseen_sizes(self, by_code: bool) -> Rows:
         """Number of rows not seen by category code, (C + 1,), or of all, (1,)."""
         if not by_code or not self.pool.has_categories:

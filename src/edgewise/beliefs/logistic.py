@@ -149,12 +149,8 @@ class LogisticBelief(Belief):
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
         self._current = None
-        slots, new = self.seen.insert(rows)
-        self.seen["step"][slots[new]] = self.now
-        self._waiting.append(slots[self.seen["trials"][slots] == 0])
         weight = 1.0 if age is None else self.retention ** age.astype(np.float64)
-        self.seen["successes"][slots] += weight * successes
-        self.seen["trials"][slots] += weight * trials
+        self._waiting.append(self.seen.add_group(rows, weight * successes, weight * trials, self.now))
 
     def advance(self, steps: int = 1) -> None:
         if steps:
