@@ -97,13 +97,6 @@ class JsonLines:
         return notes
 
 
-def line_at(path: Path, offset: int) -> dict[str, Any] | None:
-    """The object that begins at an offset; None if there is none any more."""
-    for _, found in lines_from(path, offset, 1):
-        return found
-    return None
-
-
 def lines_from(path: Path, offset: int, most: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """Up to `most` objects from an offset on, with their offsets; lines that cannot be read are passed over."""
     try:
