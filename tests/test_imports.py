@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("torch", "scipy", "transformers", "plotly", "rich", "tyro", "yaml", "tokenizers", "importlib.metadata")
+HEAVY = ("torch", "scipy", "transformers", "rich", "tyro", "yaml", "tokenizers", "importlib.metadata")
 
 
 def test_the_core_imports_numpy_only():

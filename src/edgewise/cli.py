@@ -104,7 +104,7 @@ def demo(
         workers: runs at the same time; default: one a core.
         show: open the page in a browser when done.
     """
-    _need("torch", "safetensors", "tokenizers", "rich", "yaml", "plotly")
+    _need("torch", "safetensors", "tokenizers", "rich", "yaml")
     from edgewise.report.demo import demo as run_demo
 
     changes = {"steps": steps, "base": base, "pool": pool, "labels": labels}
@@ -185,8 +185,6 @@ def rl(config: Path, out: Path) -> None:
         out: folder of the run; the same command goes on where it was stopped.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
-    from importlib.util import find_spec
-
     from edgewise.lab.rl.trainer import RLConfig, train
     from edgewise.lab.run.config import from_dict, read_yaml
     from edgewise.progress import bar
@@ -203,10 +201,9 @@ def rl(config: Path, out: Path) -> None:
         )
     if _leads():
         print(f"run: {out}")
-        if find_spec("plotly") is not None:
-            from edgewise.report import write
+        from edgewise.report import write
 
-            print(f"report: {write(out)}")
+        print(f"report: {write(out)}")
 
 
 def evaluate(
@@ -475,7 +472,7 @@ def report(folder: Path, show: bool = False) -> None:
             are written again from the results kept there.
         show: open the page in a browser.
     """
-    _need("yaml", "plotly")
+    _need("yaml")
     import webbrowser
 
     from edgewise.report import write

@@ -89,6 +89,7 @@ def write_run(folder: Path, method: str, seed: int) -> None:
                     "successes": successes.tolist(),
                     "trials": [8] * groups,
                     "categories": [CATEGORIES[i] for i in place],
+                    "ids": (place * 200 + (7 * step + np.arange(groups)) % 200).tolist(),
                 }
             )
         if step % EVERY == 0:

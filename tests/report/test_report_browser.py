@@ -32,17 +32,25 @@ addEventListener("load", async () => {
     await pause();
     const page = document.querySelector("iframe").contentDocument;
     const all = (selector) => [...page.querySelectorAll(selector)];
-    const believed = () => all("[data-figure=predicted] image").map((image) => image.getAttribute("xlink:href") || image.href.baseVal)[0];
-    const count = () => all("[data-figure=accuracy-steps] .scatterlayer .trace").length;
+    const believed = () => all("[data-figure=predicted] path.cell").map((cell) => cell.getAttribute("d")).join();
+    const count = () => all("[data-figure=accuracy-steps] path:is(.line, .band, .mark)").length;
     seen.boxes = all("[data-figure]").length;
-    seen.drawn = all("[data-figure]").filter((box) => box.querySelector("svg.main-svg .cartesianlayer")).length;
-    seen.titles = all(".xtitle").map((title) => title.textContent);
+    seen.drawn = all("[data-figure]").filter((box) => box.querySelector("svg path")).length;
+    seen.titles = all("text.axis").map((title) => title.textContent);
     seen.traces = count();
-    seen.foreign = all("img, b, main a:not(.modebar-btn)").length;
+    seen.foreign = all("img, main b:not(.legend b, .tip b), main a").length;
     seen.title = page.title;
     seen.heading = page.querySelector("h1").textContent;
     seen.overflow = page.documentElement.scrollWidth - page.documentElement.clientWidth;
     seen.widest = Math.max(...all("[data-figure]").map((box) => box.querySelector("svg").clientWidth - box.clientWidth));
+    const outside = (svg) => [...svg.querySelectorAll("text")].filter((text) => {
+      const [own, all] = [text.getBoundingClientRect(), svg.getBoundingClientRect()];
+      return own.left < all.left - 1 || own.right > all.right + 1 || own.top < all.top - 1 || own.bottom > all.bottom + 1;
+    }).map((text) => text.textContent);
+    seen.outside = all("[data-figure] > svg").flatMap(outside);
+    const plot = page.querySelector("[data-figure=accuracy-steps] svg"), place = plot.getBoundingClientRect();
+    plot.dispatchEvent(new page.defaultView.PointerEvent("pointermove", { clientX: place.left + place.width / 2, clientY: place.top + 90 }));
+    seen.tip = page.querySelector("[data-figure=accuracy-steps] .tip").textContent;
     const chip = page.querySelector("[data-method=edge]");
     chip.click(); await pause();
     seen.pressed = chip.getAttribute("aria-pressed");
@@ -102,14 +110,16 @@ def test_plots_are_drawn_and_controls_work_and_hostile_text_runs_nothing(
     seen, console = probe(folder, width)
     assert console == []
     assert "error" not in seen, seen
-    assert seen["drawn"] == seen["boxes"] == 14
+    assert seen["drawn"] == seen["boxes"] == 15
+    assert seen["outside"] == []
+    assert re.match(r"step 30Uniform 0\.\d+ \(0\.\d+ to 0\.\d+\)", seen["tip"])
     assert {"training step", "rollouts (cumulative)", "predicted success rate"} <= set(seen["titles"])
     assert seen["overflow"] <= 0
     assert seen["widest"] <= 0
-    # Per method: single seeds, band, mean; and of three the diamond where the target was reached.
-    assert seen["traces"] == seen["again"] == 4 * 3 + 3
+    # Per method: three seeds, band, mean; and of three the diamond where the target was reached.
+    assert seen["traces"] == seen["again"] == 4 * 5 + 3
     assert seen["pressed"] == "false"
-    assert seen["fewer"] == 3 * 3 + 2
+    assert seen["fewer"] == 3 * 5 + 2
     assert seen["switched"]
     assert len(set(seen["schemes"])) == 2
     assert seen["foreign"] == 0

@@ -26,10 +26,10 @@ from edgewise.errors import ConfigError
 from edgewise.replay import Trace
 from edgewise.replay.logs import log_of_trace, open_log, read_log
 from edgewise.replay.logs.savings import count_waste
+from edgewise.replay.logs.states import STATES, state_of, states_over_time
 from edgewise.watch import Watcher, view
 from edgewise.watch.findings import findings
 from edgewise.watch.prompts import history, row_of, search
-from edgewise.watch.states import STATES, state_of, states_over_time
 from edgewise.watch.terminal import plain, render, sparkline
 from tests.replay.logs.writing import HOSTILE, outcomes, write_lines, write_verl
 from tests.watch.runs import write_run

@@ -46,14 +46,14 @@ addEventListener("load", async () => {
     seen.title = page.title;
     seen.heading = page.querySelector("h1").textContent;
     seen.headline = page.querySelector(".headline").textContent;
-    seen.pictures = all(".picture").length;
-    seen.drawn = all(".picture > svg path, .picture > svg circle").length;
+    seen.plots = all(".plot").length;
+    seen.drawn = all(".plot > svg path, .plot > svg circle").length;
     seen.circles = all("#calibration-chart circle").length;
     seen.areas = all("#pool-chart path.area").length;
     seen.axes = all("text.axis").map((node) => node.textContent);
     seen.overflow = page.documentElement.scrollWidth - page.documentElement.clientWidth;
-    seen.widest = Math.max(...all(".picture").map((box) => box.querySelector("svg") ? box.querySelector("svg").clientWidth - box.clientWidth : 0));
-    seen.foreign = all("img, b img, script:not([type]):not(:last-of-type), main a").length;
+    seen.widest = Math.max(...all(".plot").map((box) => box.querySelector("svg") ? box.querySelector("svg").clientWidth - box.clientWidth : 0));
+    seen.foreign = all("img, main a, main script").length + all("script").length - 3;  // the data, the charts, the page's own
     seen.alarms = all(".findings li.alarm").length;
     seen.found = rows();
     const query = page.getElementById("query");

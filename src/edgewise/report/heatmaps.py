@@ -10,7 +10,7 @@ import numpy as np
 
 from edgewise.experiments.folders import Floats, Line, Run
 from edgewise.report.load import Comparison
-from edgewise.report.plots import Figure, axes, jsonable, label
+from edgewise.report.plots import Figure, jsonable
 from edgewise.report.series import Curve, over_steps
 
 
@@ -23,26 +23,12 @@ def predicted(comparison: Comparison, method: str) -> Figure | None:
     centres = (np.arange(bins) + 0.5) / bins
     # A few bins that hold nearly everything would leave the rest black.
     top = float(np.quantile(table[table > 0], 0.98)) if (table > 0).any() else 1.0
-    layout = axes("training step", "predicted success rate", (0, 1))
-    layout["showlegend"] = True
-    layout["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
-    data = [
-        _heat(
-            steps,
-            jsonable(centres),
-            table.T,
-            top,
-            "share of the pool",
-            ".0%",
-            "predicted %{y:.2f} at step %{x}: %{z:.1%}",
-        ),
-        _overlay(steps, table @ centres / np.maximum(table.sum(axis=1), 1e-12), "mean prediction", "solid"),
-    ]
+    lines = [_overlay(steps, table @ centres / np.maximum(table.sum(axis=1), 1e-12), "mean prediction", "solid")]
     probes = [_probe_rate(run) for run in comparison.runs[method]]
     truth = over_steps([curve for curve in probes if np.isfinite(curve[1]).any()])
     if len(truth.x):
-        data.append(_overlay(truth.x, truth.mean, "observed on the probe", "dot"))
-    return {"data": data, "layout": layout}
+        lines.append(_overlay(truth.x, truth.mean, "observed on the probe", "dot"))
+    return _heat(steps, table.T, top, "share of the pool", "predicted success rate", percents=True) | {"lines": lines}
 
 
 def picked(comparison: Comparison, method: str) -> Figure | None:
@@ -62,7 +48,7 @@ def picked(comparison: Comparison, method: str) -> Figure | None:
         share = counts / counts.sum(axis=0)
     middle = np.arange(share.shape[1]) * width + (width + 1) / 2
     top = float(np.nanmax(share))
-    return _categories(names, middle, share, top, "share of groups", ".0%", "%{y} around step %{x}: %{z:.1%} of groups")
+    return _heat(middle, share, top, "share of groups", "category", names, percents=True)
 
 
 def category_belief(comparison: Comparison, method: str) -> Figure | None:
@@ -83,7 +69,7 @@ def _by_category(comparison: Comparison, method: str, key: str, what: str) -> Fi
     steps, table = _matrix(comparison.runs.get(method, []), row)
     if not table.size:
         return None
-    return _categories(names, steps, table.T, 1.0, what, ".1f", f"%{{y}} at step %{{x}}: {what} %{{z:.2f}}")
+    return _heat(steps, table.T, 1.0, what, "category", names)
 
 
 def _probe_rate(run: Run) -> Curve:
@@ -107,47 +93,21 @@ def _matrix(runs: list[Run], row: Callable[[Line], Floats]) -> tuple[Floats, Flo
     return np.array(steps), np.array([np.mean([v[:width] for v in found[step]], axis=0) for step in steps])
 
 
-def _categories(names: list[str], x: Floats, z: Floats, top: float, what: str, ticks: str, hover: str) -> Figure:
-    layout = axes("training step", "category")
-    rows, stride = [*map(label, names)], math.ceil(len(names) / 24)
-    short = [label(name if len(name) <= 24 else name[:23] + "…") for name in names]
-    # Always categories, even where the names look like numbers or dates.
-    layout["yaxis"] |= {"type": "category", "autorange": "reversed", "showgrid": False}
-    layout["yaxis"] |= {"tickvals": rows[::stride], "ticktext": short[::stride]}
-    trace = _heat(x, rows, z, top, what, ticks, hover)
-    return {"data": [trace], "layout": layout}
-
-
-def _heat(x: Floats, y: list[Any], z: Floats, top: float, what: str, ticks: str, hover: str) -> dict[str, Any]:
+def _heat(
+    x: Floats, z: Floats, top: float, what: str, y: str, rows: list[str] | None = None, percents: bool = False
+) -> Figure:
+    """A heat map of z, (rows, steps), from 0 to `top`; `rows` are names from above, None: equal parts of [0, 1] from below."""
+    table = [jsonable(row, 3) for row in z]
     return {
-        "type": "heatmap",
-        "x": jsonable(x),
+        "x": jsonable(x, 6),
         "y": y,
-        "z": [jsonable(row) for row in z],
-        "zmin": 0,
-        "zmax": round(top, 4),
-        "colorscale": [[i / 5, f"var(--heat-{i})"] for i in range(6)],
-        "colorbar": {
-            "title": {"text": what, "side": "right", "font": {"size": 12, "color": "var(--muted)"}},
-            "thickness": 10,
-            "tickformat": ticks,
-            "outlinewidth": 0,
-            "len": 1,
-        },
-        "name": "",
-        "hovertemplate": hover,
-        "hoverongaps": False,
-        "showlegend": False,
+        "z": table,
+        "rows": rows,
+        "top": round(top, 4),
+        "what": what,
+        "percents": percents,
     }
 
 
 def _overlay(x: Floats, y: Floats, name: str, dash: str) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "x": jsonable(x),
-        "y": jsonable(y),
-        "name": name,
-        "mode": "lines",
-        "line": {"color": "var(--mark)", "width": 2, "dash": dash},
-        "hovertemplate": f"{name} %{{y:.2f}}<extra></extra>",
-    }
+    return {"x": jsonable(x, 6), "y": jsonable(y), "name": name, "dash": dash}

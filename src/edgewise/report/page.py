@@ -11,7 +11,7 @@ from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError
 from edgewise.experiments.folders import read_config, writing
 from edgewise.experiments.summary import summarise
-from edgewise.report import curves, heatmaps
+from edgewise.report import curves, heatmaps, pools
 from edgewise.report.load import Comparison, is_run, load_comparison, title
 from edgewise.report.markup import Html, data_script, h, join, section, swatch
 from edgewise.report.plots import styles
@@ -31,7 +31,7 @@ def write(folder: str | Path) -> Path:
         The path of the page.
 
     Raises:
-        ConfigError: the folder holds neither, a file is malformed, or plotly is not installed.
+        ConfigError: the folder holds neither, a file is malformed.
         CheckpointError: a finished run is damaged; the message names the file.
         EdgewiseError: the folder cannot be written.
     """
@@ -61,7 +61,7 @@ def build_report(folder: str | Path) -> Path:
         The path of the page.
 
     Raises:
-        ConfigError: the folder holds nothing to report on, a file is malformed, or plotly is not installed.
+        ConfigError: the folder holds nothing to report on, a file is malformed.
     """
     comparison = load_comparison(Path(folder))
     path = Path(folder) / "report.html"
@@ -83,12 +83,13 @@ def page(comparison: Comparison) -> str:
         "calibration-selected": curves.calibrated(comparison, probe=False),
         "correlation-probe": curves.correlation(comparison, probe=True),
         "correlation-selected": curves.correlation(comparison, probe=False),
+        "pool": {index: pools.states(comparison, name) for name, index in switched},
         "predicted": {index: heatmaps.predicted(comparison, name) for name, index in switched},
         "picked": {index: heatmaps.picked(comparison, name) for name, index in switched},
         "category-belief": {index: heatmaps.category_belief(comparison, name) for name, index in switched},
         "category-accuracy": {index: heatmaps.category_accuracy(comparison, name) for name, index in switched},
     }
-    scripts = [_plotly(), (HERE / "page.js").read_text("utf-8")]
+    scripts = [(HERE / name).read_text("utf-8") for name in ("charts.js", "page.js")]
     # Only these scripts run, whatever the page contains; and nothing can be loaded or sent.
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
@@ -125,14 +126,6 @@ def page(comparison: Comparison) -> str:
         *(h("script", Html(script)) for script in scripts),
     )
     return f"<!doctype html>\n{h('html', head, body, lang='en')}\n"
-
-
-def _plotly() -> str:
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise ConfigError("the page needs plotly: pip install 'edgewise[report]'") from error
-    return get_plotlyjs()
 
 
 def _bar(comparison: Comparison) -> Html:
@@ -217,7 +210,7 @@ def _training(comparison: Comparison, pictures: dict[str, Any]) -> Html | None:
     keys = curves.recorded(comparison)
     if not keys:
         return None
-    figures = [_figure(f"training-{key}", *curves.TRAINING[key], pictures) for key in keys]
+    figures = [_figure(f"training-{key}", *curves.TRAINING[key][:2], pictures) for key in keys]
     return section(
         "Training",
         f"Moving average over {curves.window(comparison)} steps.",
@@ -268,14 +261,20 @@ def _beliefs(comparison: Comparison, pictures: dict[str, Any]) -> Html | None:
         for index, method in enumerate(comparison.runs)
     ]
     return section(
-        "Beliefs of the selector",
+        "Pool and beliefs of the selector",
         "Mean over seeds. Uniform and dynamic sampling keep beliefs for comparison only and do not use them.",
         h("fieldset", h("legend", "Method"), *options, class_="switch"),
+        _figure(
+            "pool",
+            "Prompts by the outcome of their last group",
+            "Hopeless: all wrong, never a success. Edge: mixed. Mastered: all right. Forgotten: all wrong after an earlier success.",
+            pictures,
+        ),
         _pair(
             _figure(
                 "predicted",
                 "Predicted success rates of the whole pool",
-                "Stronger colour: more prompts.",
+                "Stronger colour: more prompts. Line: mean prediction; dotted: observed on the probe.",
                 pictures,
             ),
             _figure("picked", "Categories picked", "Share of the groups rolled out.", pictures),
@@ -317,8 +316,8 @@ def _pair(*parts: Html) -> Html:
 
 def _figure(key: str, name: str, text: str, pictures: dict[str, Any]) -> Html:
     picture = pictures[key]
-    if "layout" in picture:
-        empty, switched = not picture["data"], None
+    if "series" in picture or "entries" in picture:
+        empty, switched = not (picture.get("series") or picture.get("entries")), None
     else:
         empty, switched = not any(picture.values()), True
     plot = h(

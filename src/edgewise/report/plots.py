@@ -1,12 +1,11 @@
-"""Plotly figures as plain dictionaries, and the colour and dash of each method.
+"""Figures as plain dictionaries for `charts.js`, and the colour and dash of each method.
 
-Colours are names of the style sheet's variables, optionally with an opacity (`var(--edge)/0.2`): the page resolves them,
-so that every picture follows light and dark. Plotly reads a little HTML in names and labels; `label` escapes it.
+A figure of curves is {"x", "y", "limits", "show", "series", "levels", "marks"}, one of calibration {"entries"}, a heat map {"z", ...}, one
+of the pool {"step", "counts"}. Colours are variables of the style sheet, so every picture follows light and dark.
 """
 
 from __future__ import annotations
 
-import html
 import math
 from typing import Any
 
@@ -14,14 +13,14 @@ from edgewise.experiments.folders import Floats
 from edgewise.report.load import title
 
 Figure = dict[str, Any]
-"""{"data": traces, "layout": layout}."""
-
+DIGITS = 4
+"""Significant digits of a number in a picture: finer than a pixel."""
 
 NAMED = {
     "uniform": ("var(--uniform)", "dot"),
     "placebo": ("var(--uniform)", "longdash"),
     "ds": ("var(--ds)", "dash"),
-    "mopps": ("var(--mopps)", "solid"),
+    "mopps": ("var(--mopps)", "dashdot"),
     "edge": ("var(--edge)", "solid"),
 }
 OTHERS = 6
@@ -36,37 +35,24 @@ def styles(methods: list[str]) -> dict[str, tuple[str, str]]:
     return {method: NAMED.get(method) or rest[method] for method in methods}
 
 
-def label(text: str) -> str:
-    return html.escape(text, quote=False)
+def of(method: str, look: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    """What every part of a figure that belongs to a method has: the page shows and hides by `method`."""
+    colour, dash = look[method]
+    return {"name": title(method), "method": method, "of": colour, "dash": dash}
 
 
-def of(method: str) -> dict[str, Any]:
-    """What every trace of a method has: the page shows and hides by `legendgroup`."""
-    return {"type": "scatter", "name": label(title(method)), "legendgroup": method, "showlegend": False}
+def figure(x: str, y: str, limits: tuple[float, float] | None = None) -> Figure:
+    """A figure of curves without any yet; `limits` are those of y."""
+    return {"x": x, "y": y, "limits": limits, "series": [], "levels": [], "marks": []}
 
 
-def axes(x: str, y: str, limits: tuple[float, float] | None = None) -> dict[str, Any]:
-    """A layout with titled axes; `limits` are those of y."""
-    axis: dict[str, Any] = {"title": {"text": y}, "rangemode": "normal"}
-    if limits is not None:
-        axis["range"] = [*limits]
-    return {"xaxis": {"title": {"text": x}}, "yaxis": axis}
+def jsonable(values: Floats, digits: int = DIGITS) -> list[float | int | None]:
+    """For JSON: as short as a picture allows, and null for NaN."""
+    return [_short(value, digits) for value in values.tolist()]
 
 
-def level(y: float) -> dict[str, Any]:
-    """A dashed line across the picture."""
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": dashed(), "layer": "below"}
-
-
-def dashed() -> dict[str, Any]:
-    return {"color": "var(--muted)", "width": 1.2, "dash": "6px,4px"}
-
-
-def note(text: str, y: float, x: float, xref: str = "paper", xanchor: str = "left") -> dict[str, Any]:
-    place = {"x": x, "y": y, "xref": xref, "xanchor": xanchor, "yanchor": "bottom"}
-    return place | {"text": text, "showarrow": False, "font": {"color": "var(--muted)", "size": 11}}
-
-
-def jsonable(values: Floats) -> list[float | None]:
-    """For JSON: short, and null for NaN."""
-    return [round(value, 4) if math.isfinite(value) else None for value in values.tolist()]
+def _short(value: float, digits: int) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    found = value if value == int(value) and abs(value) < 1e15 else float(f"{value:.{digits}g}")
+    return int(found) if found == int(found) else found

@@ -40,10 +40,12 @@ def page(
         live: seconds between two questions for news to the server; None: a page without a server.
         version: of the data.
     """
-    script, style = (HERE / "watch.js").read_text("utf-8"), _style()
-    # Only this script runs and only this style holds, whatever the data contain; nothing is loaded from elsewhere.
+    shared = Path(report.__file__).parent
+    scripts = [path.read_text("utf-8") for path in (shared / "charts.js", HERE / "watch.js")]
+    style = "".join(path.read_text("utf-8") for path in (shared / "style.css", HERE / "watch.css"))
+    # Only these scripts run and only this style holds, whatever the data contain; nothing is loaded from elsewhere.
     source = "'self'" if live is not None else "'none'"
-    policy = f"default-src 'none'; script-src {_mark(script)}; style-src {_mark(style)}; connect-src {source}; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; script-src {' '.join(map(_mark, scripts))}; style-src {_mark(style)}; connect-src {source}; base-uri 'none'; form-action 'none'"
     data = {
         "runs": list(views),
         "live": live is not None,
@@ -75,7 +77,7 @@ def page(
         h("main"),
         h("footer", "Made by Edgewise from the logs of the run. Nothing is loaded from elsewhere."),
         data_script("data", data),
-        h("script", Html(script)),
+        *(h("script", Html(script)) for script in scripts),
     )
     return f"<!doctype html>\n{h('html', head, body, lang='en')}\n"
 
@@ -96,11 +98,6 @@ def embedded_prompts(readers: Sequence[LogReader]) -> dict[str, list[dict[str, A
                 entries.append(entry)
         result[str(number)] = entries
     return result
-
-
-def _style() -> str:
-    shared = (Path(report.__file__).parent / "style.css").read_text("utf-8")
-    return shared + (HERE / "watch.css").read_text("utf-8")
 
 
 def _mark(text: str) -> str:

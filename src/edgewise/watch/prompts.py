@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.replay.logs import LogReader, RunLog
-from edgewise.watch.states import state_of
+from edgewise.replay.logs.states import state_of
 
 FOUND = 50
 """Prompts that a search shows at most."""

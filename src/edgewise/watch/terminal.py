@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgewise.watch.states import STATES
+from edgewise.replay.logs.states import STATES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -11,9 +11,9 @@ import numpy as np
 
 from edgewise.replay.logs import RunLog
 from edgewise.replay.logs.savings import MATCHED, saved_interval, share_interval
+from edgewise.replay.logs.states import STATES, states_over_time
 from edgewise.statistics import Interval, calibration, calibration_error, mean_interval, spearman
 from edgewise.watch.findings import findings
-from edgewise.watch.states import STATES, states_over_time
 
 POINTS = 160
 """Points of a curve at most."""

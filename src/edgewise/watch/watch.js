@@ -1,31 +1,13 @@
 (() => {
   "use strict";
   const data = JSON.parse(document.getElementById("data").textContent);
-  const SVG = "http://www.w3.org/2000/svg";
-  const STATES = ["unseen", "hopeless", "edge", "mastered", "forgotten"];
   const hidden = new Set();
   let chosen = 0;      // run that is shown in detail
   let query = "";
   let open = null;     // {run, row} of the prompt that is shown
   let answered = null; // what a search or a prompt brought, kept over updates
 
-  // Elements: strings become text, never markup.
-  const fill = (node, attributes, children) => {
-    for (const [name, value] of Object.entries(attributes || {})) {
-      if (value === null || value === undefined || value === false) continue;
-      if (name === "of") node.style.setProperty("--of", value);
-      else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-      else node.setAttribute(name, value === true ? "" : String(value));
-    }
-    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
-    return node;
-  };
-  const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
-  const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
-
-  const number = (x) => (x === null || x === undefined ? "–" : Math.round(x).toLocaleString("en"));
-  const percent = (x) => (x === null || x === undefined ? "–" : `${Math.round(x * 100)}%`);
-  const rate = (x) => (x === null || x === undefined ? "–" : x.toFixed(2));
+  const { h, number, percent, rate, trend } = charts;
   const span = (i, show) => (!i || i.estimate === null ? "–" : i.low === null ? show(i.estimate)
     : `${show(i.estimate)}`);
   const between = (i, show) => (!i || i.low === null || i.low === undefined ? "" : `${show(i.low)} to ${show(i.high)}`);
@@ -41,148 +23,15 @@
     const free = data.runs.length > 8 ? COLOURS : COLOURS.filter((name) => !taken.includes(name));
     return `var(--${free[i % free.length]})`;
   };
-  const dash = (i) => ["", "7 3", "2 3", "8 3 2 3"][Math.floor(i / 8) % 4];
+  const dash = (i) => ["solid", "longdash", "dot", "dashdot"][Math.floor(i / 8) % 4];
   const last = (values) => (values || []).filter((x) => x !== null).at(-1) ?? null;
-
-  // Ticks of an axis at round numbers.
-  const ticks = (low, high, count) => {
-    const step = (high - low) / Math.max(count, 1) || 1;
-    const size = 10 ** Math.floor(Math.log10(step));
-    const round = [1, 2, 2.5, 5, 10].map((m) => m * size).find((m) => m >= step) || step;
-    const found = [];
-    for (let x = Math.ceil(low / round) * round; x <= high + round * 1e-9; x += round) found.push(+x.toPrecision(12));
-    return found;
-  };
-  const short = (x) => (Math.abs(x) >= 1e6 ? `${+(x / 1e6).toFixed(1)}M` : Math.abs(x) >= 1e4 ? `${+(x / 1e3).toFixed(1)}k`
-    : String(+x.toFixed(4)));
-
-  // A frame with axes; draw(across, up, width, height) gives what is inside.
-  const frame = (box, { title, x, y, xs, ys, draw, label }) => {
-    const width = Math.max(box.clientWidth || 480, 240), height = 268;
-    const left = 46, right = 18, top = 28, bottom = 40;
-    const inner = [width - left - right, height - top - bottom];
-    const across = (v) => left + ((v - xs[0]) / (xs[1] - xs[0] || 1)) * inner[0];
-    const up = (v) => top + (1 - (v - ys[0]) / (ys[1] - ys[0] || 1)) * inner[1];
-    const marks = ticks(ys[0], ys[1], 4).map((v) => [
-      s("line", { x1: left, x2: width - right, y1: up(v), y2: up(v), class: "grid" }),
-      s("text", { x: left - 7, y: up(v) + 4, "text-anchor": "end" }, short(v)),
-    ]);
-    const below = ticks(xs[0], xs[1], Math.min(6, Math.floor(inner[0] / 70))).map((v) =>
-      s("text", { x: across(v), y: height - bottom + 17, "text-anchor": "middle" }, short(v)));
-    const picture = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label || title },
-      marks, below,
-      s("text", { x: left + inner[0] / 2, y: height - 5, "text-anchor": "middle", class: "axis" }, x),
-      s("text", { x: 0, y: 12, "text-anchor": "start", class: "axis" }, y),
-      draw(across, up, inner, [left, top]));
-    box.replaceChildren(picture);
-    return { picture, across, up, left, top, inner, width, height };
-  };
-
-  const path = (xs, ys, across, up) => {
-    let text = "", pen = "M";
-    xs.forEach((x, i) => {
-      if (ys[i] === null || ys[i] === undefined) { pen = "M"; return; }
-      text += `${pen}${across(x).toFixed(1)} ${up(ys[i]).toFixed(1)}`;
-      pen = "L";
-    });
-    return text;
-  };
-
-  // Names and values under the pointer.
-  const pointed = (box, made, xs, lines) => {
-    const cursor = s("line", { class: "cursor", y1: made.top, y2: made.top + made.inner[1], visibility: "hidden" });
-    made.picture.append(cursor);
-    const tip = h("div", { class: "tip", hidden: true });
-    box.append(tip);
-    const move = (event) => {
-      const bounds = made.picture.getBoundingClientRect();
-      const at = ((event.clientX - bounds.left) / bounds.width) * made.width;
-      let best = 0;
-      xs.forEach((x, i) => { if (Math.abs(made.across(x) - at) < Math.abs(made.across(xs[best]) - at)) best = i; });
-      const place = made.across(xs[best]);
-      cursor.setAttribute("x1", place); cursor.setAttribute("x2", place); cursor.setAttribute("visibility", "visible");
-      tip.replaceChildren(h("b", null, `step ${number(xs[best])}`), ...lines(best).map(([name, value, of]) =>
-        h("div", null, h("i", { class: "swatch", of }), `${name} `, h("span", null, value))));
-      tip.hidden = false;
-      tip.style.left = `${Math.min(Math.max(place - 60, 0), made.width - 170)}px`;
-    };
-    made.picture.addEventListener("pointermove", move);
-    made.picture.addEventListener("pointerleave", () => { tip.hidden = true; cursor.setAttribute("visibility", "hidden"); });
-  };
-
-  const lines = (box, { title, y, series, limits }) => {
-    const shown = series.filter((line) => line.x.length && line.y.some((v) => v !== null));
-    if (!shown.length) { box.replaceChildren(h("p", { class: "empty" }, "Not recorded yet.")); return; }
-    const xs = shown.flatMap((line) => line.x), values = shown.flatMap((line) => line.y.filter((v) => v !== null));
-    const range = limits || [0, Math.max(...values) * 1.05 || 1];
-    const made = frame(box, { title, x: "training step", y, xs: [Math.min(...xs), Math.max(...xs)], ys: range,
-      draw: (across, up) => shown.map((line) => s("path", { d: path(line.x, line.y, across, up), class: "line",
-        stroke: line.of, "stroke-dasharray": line.dash || null, "stroke-width": line.thin ? 1.4 : 2.2 })) });
-    const longest = shown.reduce((a, b) => (b.x.length > a.x.length ? b : a));
-    pointed(box, made, longest.x, (i) => shown.map((line) => {
-      let near = 0;
-      line.x.forEach((x, j) => { if (Math.abs(x - longest.x[i]) < Math.abs(line.x[near] - longest.x[i])) near = j; });
-      const value = line.y[near];
-      return [line.name, value === null ? "–" : limits ? percent(value) : number(value), line.of];
-    }));
-  };
-
-  const stacked = (box, pool) => {
-    const totals = pool.step.map((_, i) => STATES.reduce((sum, name) => sum + pool.counts[name][i], 0));
-    const high = Math.max(...totals, 1);
-    const xs = pool.step.length > 1 ? pool.step : [pool.step[0], pool.step[0] + 1];
-    const column = (name, i) => pool.counts[name][Math.min(i, pool.step.length - 1)];
-    const made = frame(box, { title: "Pool over time", x: "training step", y: "prompts", xs: [xs[0], xs.at(-1)], ys: [0, high],
-      draw: (across, up) => {
-        const floor = xs.map(() => 0);
-        // From the bottom: what is learned, what is being learned, what is not.
-        return ["mastered", "edge", "forgotten", "hopeless", "unseen"].map((name) => {
-          const low = [...floor];
-          xs.forEach((_, i) => { floor[i] += column(name, i); });
-          const edge = xs.map((x, i) => `${across(x).toFixed(1)} ${up(floor[i]).toFixed(1)}`);
-          const back = xs.map((x, i) => `${across(x).toFixed(1)} ${up(low[i]).toFixed(1)}`).reverse();
-          return s("path", { d: `M${edge.join("L")}L${back.join("L")}Z`, class: `area ${name}` });
-        });
-      } });
-    pointed(box, made, xs, (i) => STATES.map((name) => [name, number(column(name, i)), `var(--state-${name})`]));
-  };
-
-  const reliability = (box, runs) => {
-    const drawn = runs.flatMap(({ run, i }) => Object.entries(run.calibration || {}).map(([kind, entry]) =>
-      ({ kind, entry, of: colour(i), name: run.name })));
-    if (!drawn.length) { box.replaceChildren(h("p", { class: "empty" }, "The log holds no predictions.")); return; }
-    frame(box, { title: "Calibration", x: "predicted success rate", y: "observed success rate", xs: [0, 1], ys: [0, 1],
-      draw: (across, up) => [
-        s("line", { x1: across(0), y1: up(0), x2: across(1), y2: up(1), class: "perfect" }),
-        drawn.map(({ kind, entry, of, name }) => {
-          const most = Math.max(...entry.rollouts);
-          return [
-            s("path", { d: path(entry.predicted, entry.observed, across, up), class: "line", stroke: of,
-              "stroke-dasharray": kind === "random" ? "5 4" : null, "stroke-width": 1.6 }),
-            entry.predicted.map((x, j) => s("circle", { cx: across(x), cy: up(entry.observed[j]), fill: of,
-              r: 2.5 + 5 * Math.sqrt(entry.rollouts[j] / most) },
-              s("title", null, `${name}, ${kind}: predicted ${rate(x)}, observed ${rate(entry.observed[j])}, ${number(entry.rollouts[j])} rollouts`))),
-          ];
-        }),
-      ] });
-  };
-
-  const trend = (values, of, top) => {
-    const width = 120, height = 26;
-    const high = top || Math.max(...values.filter((x) => x !== null), 1e-9);
-    const across = (i) => 2 + (i / Math.max(values.length - 1, 1)) * (width - 4);
-    const up = (v) => height - 3 - (v / high) * (height - 6);
-    return s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, class: "trend", "aria-hidden": "true" },
-      s("line", { x1: 0, x2: width, y1: height - 2.5, y2: height - 2.5, class: "grid" }),
-      s("path", { d: path(values.map((_, i) => i), values, across, up), class: "line", stroke: of, "stroke-width": 1.8 }));
-  };
 
   const runs = () => data.runs.map((run, i) => ({ run, i })).filter(({ i }) => !hidden.has(i));
   const section = (id, title, about, ...children) =>
     h("section", { id }, h("h2", null, title), about ? h("p", { class: "about" }, about) : null, children);
   const figure = (id, title, about, legend) => h("figure", null,
     h("figcaption", null, h("h3", null, title), about ? h("p", { class: "muted" }, about) : null), legend || null,
-    h("div", { class: "picture", id }));
+    h("div", { class: "plot", id }));
   const swatch = (of, style) => h("i", { class: `swatch${style || ""}`, of, "aria-hidden": "true" });
 
   const tiles = (run) => {
@@ -303,10 +152,7 @@
     const focus = document.activeElement?.id === "query" ? document.activeElement.selectionStart : null;
     const several = data.runs.length > 1;
     const numbers = (run.curves || {}).numbers || {};
-    const legend = h("p", { class: "legend" }, STATES.map((name) => {
-      const count = run.pool ? run.pool.counts[name].at(-1) : 0;
-      return h("span", null, h("i", { class: `block ${name}` }), `${name} `, h("b", null, number(count)));
-    }));
+    const legend = charts.states(run.pool);
     main.replaceChildren(...[
       several ? section("runs", "Runs", "The chosen run is shown below; the charts of groups and predictions overlay all runs.", overview()) : null,
       opening(run, chosen),
@@ -337,24 +183,26 @@
   const draw = () => {
     const run = data.runs[chosen];
     const box = (id) => document.getElementById(id);
-    if (box("pool-chart")) stacked(box("pool-chart"), run.pool);
+    if (box("pool-chart")) charts.stacked(box("pool-chart"), run.pool);
     const series = (key, more) => runs().flatMap(({ run: r, i }) => {
       const curves = r.curves || {};
       const all = curves[key] ? [{ x: curves.step, y: curves[key], of: colour(i), dash: dash(i), name: data.runs.length > 1 ? r.name : "selected" }] : [];
-      if (more && curves[more]) all.push({ x: curves.random_step, y: curves[more], of: data.runs.length > 1 ? colour(i) : "var(--uniform)", dash: "5 4", thin: true, name: data.runs.length > 1 ? `${r.name}, at random` : "at random" });
+      if (more && curves[more]) all.push({ x: curves.random_step, y: curves[more], of: data.runs.length > 1 ? colour(i) : "var(--uniform)", dash: "dash", thin: true, name: data.runs.length > 1 ? `${r.name}, at random` : "at random" });
       return all;
     });
-    if (box("effective-chart")) lines(box("effective-chart"), { title: "Groups with a gradient", y: "share of groups", limits: [0, 1], series: series("effective", "random_effective") });
-    if (box("success-chart")) lines(box("success-chart"), { title: "Success rate", y: "success rate", limits: [0, 1], series: series("success") });
-    if (box("length-chart")) lines(box("length-chart"), { title: "Completion length", y: run.unit || "tokens", series: series("length") });
-    if (box("truncated-chart")) lines(box("truncated-chart"), { title: "Truncated completions", y: "share of rollouts", limits: [0, 1], series: series("truncated") });
+    if (box("effective-chart")) charts.lines(box("effective-chart"), { title: "Groups with a gradient", y: "share of groups", limits: [0, 1], show: percent, series: series("effective", "random_effective") });
+    if (box("success-chart")) charts.lines(box("success-chart"), { title: "Success rate", y: "success rate", limits: [0, 1], show: percent, series: series("success") });
+    if (box("length-chart")) charts.lines(box("length-chart"), { title: "Completion length", y: run.unit || "tokens", series: series("length") });
+    if (box("truncated-chart")) charts.lines(box("truncated-chart"), { title: "Truncated completions", y: "share of rollouts", limits: [0, 1], show: percent, series: series("truncated") });
     for (const name of Object.keys((run.curves || {}).numbers || {})) {
-      if (box(`number-${name}`)) lines(box(`number-${name}`), { title: name, y: name.replaceAll("_", " "),
-        limits: /ratio|accuracy/.test(name) ? [0, 1] : null,
+      if (box(`number-${name}`)) charts.lines(box(`number-${name}`), { title: name, y: name.replaceAll("_", " "),
+        limits: /ratio|accuracy/.test(name) ? [0, 1] : null, show: /ratio|accuracy/.test(name) ? percent : undefined,
         series: runs().filter(({ run: r }) => ((r.curves || {}).numbers || {})[name]).map(({ run: r, i }) => ({
           x: r.curves.numbers[name].step, y: r.curves.numbers[name].value, of: colour(i), dash: dash(i), name: r.name })) });
     }
-    if (box("calibration-chart")) reliability(box("calibration-chart"), runs());
+    if (box("calibration-chart")) charts.reliability(box("calibration-chart"), runs().flatMap(({ run: r, i }) =>
+      Object.entries(r.calibration || {}).map(([kind, entry]) => ({ ...entry, of: colour(i), dash: kind === "random" ? "dash" : dash(i),
+        name: `${r.name}, ${kind}` }))));
   };
 
   const chips = () => document.querySelector(".chips").replaceChildren(...(data.runs.length > 1 ? data.runs.map((run, i) =>
@@ -364,12 +212,7 @@
       draw();
     } }, swatch(colour(i)), run.name)) : []));
 
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  document.getElementById("scheme").addEventListener("click", () => {
-    const root = document.documentElement;
-    const now = root.style.colorScheme || (dark.matches ? "dark" : "light");
-    root.style.colorScheme = now === "dark" ? "light" : "dark";
-  });
+  charts.scheme();
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; clearTimeout(draw.timer); draw.timer = setTimeout(draw, 120); } });
   addEventListener("beforeprint", draw);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.replay.logs import RunLog
+from edgewise.replay.logs.log import RunLog
 
 STATES = ("unseen", "hopeless", "edge", "mastered", "forgotten")
 MEANING = {
