@@ -319,7 +319,7 @@ def test_lost_prompts_are_missing_whenever_they_are_given_up(lost_first):
     assert curriculum.steps == 1
 
 
-def test_a_late_result_is_evidence_and_is_never_admitted():
+def test_a_late_result_is_evidence_and_does_not_train_where_its_place_was_filled():
     curriculum = make(gates=Informative(max_rounds=1))
     batch = curriculum.select(4)
     curriculum.forget(batch.ids[:2])
@@ -336,6 +336,49 @@ def test_a_late_result_is_evidence_and_is_never_admitted():
         curriculum.observe(batch.ids[:1], groups("mixed"))
     metrics = curriculum.metrics()
     assert (metrics["late_groups"], metrics["forgotten"]) == (1, 2)
+
+
+def test_a_late_group_of_an_asynchronous_run_trains_if_the_gate_admits_it():
+    """Discarding late groups starves slow, hard prompts (tinker-cookbook#822, marin#8955): the trainer judges their age."""
+    curriculum = make(gates=Informative(max_rounds=1))
+    curriculum.advance(0)
+    batch = curriculum.select(3)
+    curriculum.forget(batch)
+    curriculum.advance(4)
+    feedback = curriculum.observe(batch, groups("mixed", "wrong", "mixed"))
+    assert feedback.late.all()
+    assert feedback.admitted.tolist() == [True, False, True]
+    assert curriculum.metrics()["staleness"] == 4
+
+
+def test_a_trainer_that_draws_on_by_itself_is_not_said_to_be_short(caplog):
+    """With max_rounds=1 and a clock of its own, a trainer refills without the curriculum: no step "stays at x of y"."""
+    curriculum = make(gates=Informative(max_rounds=1))
+    for _ in range(5):
+        curriculum.advance()
+        feedback = curriculum.observe(curriculum.select(1), groups("wrong"))
+        assert (feedback.shortfall, feedback.exhausted) == (0, False)
+    assert curriculum.metrics()["exhausted_steps"] == 0
+    assert "stays at" not in caplog.text
+    # A synchronous loop is short of them, which is logged.
+    other = make(gates=Informative(max_rounds=1))
+    assert other.observe(other.select(1), groups("wrong")).exhausted
+    assert "stays at 0 of 1 groups" in caplog.text
+
+
+def test_staleness_is_counted_in_policy_steps():
+    curriculum = make()
+    curriculum.advance()
+    first, second = curriculum.select(2), curriculum.select(1)
+    curriculum.observe(second, groups("mixed"))
+    assert curriculum.metrics()["staleness"] == 0
+    curriculum.advance(3)
+    curriculum.observe(first, groups("mixed", "right"))
+    metrics = curriculum.metrics()
+    assert (metrics["staleness"], metrics["mean_staleness"]) == (3, 2)
+    synchronous = make()
+    synchronous.observe(synchronous.select(1), groups("mixed"))
+    assert not {"staleness", "mean_staleness"} & synchronous.metrics().keys()
 
 
 def test_evidence_of_a_late_result_counts_less_with_its_age():

@@ -81,7 +81,7 @@ class Model:
                 del self.flying[i]
             s, t = self.evidence[i]
             self.evidence[i] = s + right, t + k
-            admitted.append(0 < right < k and not late)
+            admitted.append(0 < right < k and (self.manual or not late))
             self.tried.add(i)
             for name, value in zip(self.total, (k, 1, 0 < right < k, right, late), strict=False):
                 self.total[name] += int(value)

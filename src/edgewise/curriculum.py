@@ -22,6 +22,7 @@ from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 from edgewise.flight import FlightTable
 from edgewise.gates import Gate, GateStack, Groups
 from edgewise.method import Method
+from edgewise.oversampling import Oversampling, acceptance, oversampling
 from edgewise.pool import PromptPool
 from edgewise.predictions import PredictionMonitor
 from edgewise.quota import Quota
@@ -263,7 +264,8 @@ class Curriculum:
     ) -> Feedback:
         """Take in the rewards of prompts in flight, in any order, in part and at any time.
 
-        A prompt that was forgotten is taken in as evidence, weighted by its age.
+        A prompt that was forgotten is taken in as evidence, weighted by its age. It is admitted, if the gates admit it, in loops
+        that call `advance`, and never in others, where another prompt of the step has taken its place.
 
         Args:
             prompts: a batch or a part of one (`Batch.take`); or ids, (n,), or rows where the pool's ids are text.
@@ -295,8 +297,9 @@ class Curriculum:
         groups = Groups(
             rows, self.pool.ids[rows], given.rewards, successes, trials, entries["step"], self._steps, given.lengths
         )
-        admitted = self.gates.admit(groups) & ~late
-        informative = groups.informative
+        passed, informative = self.gates.admit(groups), groups.informative
+        # Where prompts stay in flight across updates, the trainer judges what is too old; elsewhere the step was refilled.
+        admitted = passed if self._manual else passed & ~late
         aged = ages if ages.any() else None
         self.selector.observe(rows, successes, trials, age=aged)
         if self._monitor is not None and len(rows):
@@ -312,7 +315,8 @@ class Curriculum:
             ages=ages,
             current=self._step.counts,
         )
-        self._predictions.add(rows, entries["predicted"], successes, trials, entries["random"])
+        accepted = passed if self.gates.parts else informative
+        self._predictions.add(rows, entries["predicted"], successes, trials, entries["random"], accepted)
         self._notify("observed", self._steps, rows, successes, trials)
         exhausted = self._settle()
         step = self._step
@@ -395,6 +399,31 @@ class Curriculum:
         return "selector" if self._monitor is None else "monitor"
 
     @_locked
+    def oversampling(self, n: int, *, confidence: float = 0.9) -> Oversampling:
+        """Prompts to draw so that n groups are expected to be admitted by the gates (informative, without gates).
+
+        It rests on the outcomes of recent groups, and on the predictions for them and for the prompts in flight.
+
+        Args:
+            n: groups that are needed, >= 1.
+            confidence: probability that the interval `low` to `high` holds the number of prompts that will be needed.
+
+        Raises:
+            ConfigError: a number of groups or a confidence that does not fit.
+
+        Example:
+            >>> import numpy as np
+            >>> from edgewise import Curriculum, PromptPool
+            >>> curriculum = Curriculum(PromptPool(range(1000)), "uniform", rollouts=2)
+            >>> feedback = curriculum.observe(curriculum.select(200), np.tile([[1.0, 0.0], [0.0, 0.0]], (100, 1)))
+            >>> needed = curriculum.oversampling(32)
+            >>> round(needed.factor, 1), needed.low < needed.prompts < needed.high
+            (2.0, True)
+        """
+        held, coming = self._predictions.columns(), self._flight.predicted
+        return oversampling(n, held, coming, self.allocation.mean, confidence)
+
+    @_locked
     def drop_surplus(self) -> None:
         """Discard what the last step admitted beyond its need: the trainer does not keep it."""
         self._step.surplus = 0
@@ -422,9 +451,10 @@ class Curriculum:
     def metrics(self) -> dict[str, float]:
         """Plain numbers for a trainer's logger; what cannot be computed yet is left out.
 
-        `effective_ratio` and `success_rate` are of the present policy step, `mean_...` of the whole run. `spearman` and
+        `effective_ratio`, `success_rate` and `staleness` (policy steps between selection and observation, where prompts stay
+        in flight across updates) are of the present policy step, `mean_...` of the whole run. `spearman` and
         `calibration_error` compare predictions with outcomes over the last 2,048 groups, `random_...` over the random
-        share. `wasted_rollouts` (and `wasted_tokens`, where lengths were given) counts groups that taught nothing.
+        share. `oversampling_factor` is the number of prompts to draw for each admitted group, see `oversampling`. `wasted_rollouts` (and `wasted_tokens`, where lengths were given) counts groups that taught nothing.
         """
         values: dict[str, float] = {
             "steps": self._steps,
@@ -436,7 +466,12 @@ class Curriculum:
         if counts["groups"]:
             values["effective_ratio"] = counts["informative"] / counts["groups"]
             values["success_rate"] = counts["successes"] / counts["rollouts"]
+        if counts["groups"] and self._manual:
+            values["staleness"] = counts["age"] / counts["groups"]
         values.update(self._predictions.metrics())
+        if len(self._predictions):
+            rate = acceptance(self._predictions.columns(), self._flight.predicted, self.allocation.mean)[0]
+            values["oversampling_factor"] = 1 / rate
         values.update(self.gates.metrics())
         values.update({f"selector_{name}": value for name, value in self.selector.metrics().items()})
         return {name: float(value) for name, value in values.items() if np.isfinite(value)}
@@ -540,6 +575,9 @@ class Curriculum:
 
     def _settle(self) -> bool:
         """Decide whether the step is short of groups; True if its rounds are used up."""
+        # A filter of a trainer that keeps prompts in flight: the trainer itself draws on until it has enough.
+        if self._manual and self.gates.max_rounds == 1:
+            return False
         exhausted = self._step.settle(self.gates, self._flight.waiting(self._steps))
         if exhausted:
             self._totals.exhausted += 1

@@ -51,6 +51,11 @@ class FlightTable:
         """Rows in flight, sorted."""
         return np.sort(self._live["row"])
 
+    @property
+    def predicted(self) -> Floats:
+        """Predicted success rates of the prompts in flight, (len,)."""
+        return self._live["predicted"].copy()
+
     def add(self, rows: Rows, serial: int, rollouts: Counts, step: int, predicted: Floats, random: Flags) -> None:
         """Enter a batch; arrays (n,)."""
         new = np.empty(len(rows), ENTRY)

@@ -10,7 +10,7 @@ import numpy as np
 from edgewise.arrays import Counts, Flags, Floats, Rows
 from edgewise.statistics import calibration_error, spearman
 
-COLUMNS = ("row", "predicted", "successes", "trials", "random")
+COLUMNS = ("row", "predicted", "successes", "trials", "random", "accepted")
 
 
 class PredictionMonitor:
@@ -25,10 +25,12 @@ class PredictionMonitor:
     def __len__(self) -> int:
         return self._held
 
-    def add(self, rows: Rows, predicted: Floats, successes: Counts, trials: Counts, random: Flags) -> None:
+    def add(
+        self, rows: Rows, predicted: Floats, successes: Counts, trials: Counts, random: Flags, accepted: Flags
+    ) -> None:
         """Enter observed groups, arrays (n,); whole batches leave once `SIZE` newer groups have come."""
         part = np.empty((len(COLUMNS), len(rows)))
-        part[0], part[1], part[2], part[3], part[4] = rows, predicted, successes, trials, random
+        part[0], part[1], part[2], part[3], part[4], part[5] = rows, predicted, successes, trials, random, accepted
         self._parts.append(part)
         self._held += len(rows)
         while self._held - self._parts[0].shape[1] >= self.SIZE:
@@ -61,6 +63,8 @@ class PredictionMonitor:
     def load_state_dict(self, state: dict[str, Any], remap: Rows | None = None) -> None:
         """Restore `state_dict`; groups of prompts that are gone keep their scores under row -1."""
         values, sizes = np.array(state["values"], np.float64), np.asarray(state["sizes"], np.int64)
+        if len(values) == len(COLUMNS) - 1:  # saved before `accepted` was kept
+            values = np.vstack([values, (values[2] > 0) & (values[2] < values[3])])
         if values.shape != (len(COLUMNS), sizes.sum()):
             raise ValueError(f"the saved predictions have shape {values.shape}")
         if remap is not None and values.shape[1]:

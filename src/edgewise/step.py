@@ -11,7 +11,7 @@ from edgewise.gates import GateStack, Groups
 
 REMEMBERED = 65_536
 """Prompts tried in one policy step that its refills avoid, the newest ones."""
-COUNTED = ("rollouts", "groups", "informative", "successes")
+COUNTED = ("rollouts", "groups", "informative", "successes", "age")
 
 
 class PolicyStep:
@@ -68,7 +68,7 @@ class PolicyStep:
     def restored(cls, state: dict[str, Any], remap: Rows | None) -> PolicyStep:
         step = cls(int(state["wanted"]), int(state["admitted"]))
         step.rounds, step.shortfall, step.surplus = int(state["rounds"]), int(state["shortfall"]), int(state["surplus"])
-        step.closed, step.counts = bool(state["closed"]), {name: int(state["counts"][name]) for name in COUNTED}
+        step.closed, step.counts = bool(state["closed"]), {name: int(state["counts"].get(name, 0)) for name in COUNTED}
         tried = np.asarray(state["tried"], np.int64)
         if remap is not None and len(tried):
             tried = remap[tried]
@@ -85,15 +85,14 @@ class Totals:
         "exhausted",
         "forgotten",
         "late",
-        "age",
         "wasted_rollouts",
         "tokens",
         "wasted_tokens",
     )
 
     def __init__(self, categories: int = 0) -> None:
-        self.rollouts = self.groups = self.informative = self.successes = 0
-        self.exhausted = self.forgotten = self.late = self.age = 0
+        self.rollouts = self.groups = self.informative = self.successes = self.age = 0
+        self.exhausted = self.forgotten = self.late = 0
         self.wasted_rollouts = self.tokens = self.wasted_tokens = 0
         self.dry: Counts = np.zeros(categories + 1, np.int64)
         """Rollouts since the last success, by category code."""
@@ -114,12 +113,12 @@ class Totals:
             "groups": len(groups),
             "informative": int(informative.sum()),
             "successes": int(groups.successes.sum()),
+            "age": int(ages.sum()),
         }
         for name, value in news.items():
             current[name] += value
             setattr(self, name, getattr(self, name) + value)
         self.late += int(late.sum())
-        self.age += int(ages.sum())
         self.wasted_rollouts += news["rollouts"] - int(groups.trials @ informative)
         if groups.lengths is not None:
             self.tokens += int(groups.lengths.sum())
@@ -149,7 +148,7 @@ class Totals:
         if self.forgotten:
             values |= {"forgotten": self.forgotten, "late_groups": self.late}
         if self.age:
-            values["staleness"] = self.age / self.groups
+            values["mean_staleness"] = self.age / self.groups
         return values
 
     def state_dict(self) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def test_groups_stay_in_flight_across_rollouts_and_selection_pays(slime, make_as
         assert numbers["unmatched_groups"] == 0
         assert numbers["rollouts"] >= 16 * 8 * K
         assert numbers["steps"] == 17  # the log function marks the end of each of 16 rollouts
-        assert numbers["staleness"] > 0
+        assert numbers["mean_staleness"] > 0
     assert shares["edge"] > shares["uniform"] + 0.2
 
 
