@@ -284,8 +284,8 @@ def experiment(
     """Run a study made of many runs; print its table and, for controlled studies of training stages, its verdict.
 
     Args:
-        name: E1 to E8, or the YAML file of a study; C2: what selection gains with each algorithm; or `pools`: the
-            demo's setting on other pools.
+        name: E1 to E8, or the YAML file of a study; C2: what selection gains with each algorithm; C2-single: the same on
+            countdown with one rollout a prompt; or `pools`: the demo's setting on other pools.
         scale: laptop, workstation or paper, of a study; or one of its own, such as text of E1.
         seeds: how many; default: as the study says, 5 for `pools`.
         first_seed: the first of them.
@@ -307,9 +307,13 @@ def experiment(
         if event.what != "step":
             print(f"{part} {event.run} {event.what}", file=sys.stderr, flush=True)
 
+    folder = out if out is not None else Path("runs") / name
     if name in algorithms.names():
         study = algorithms.changed(algorithms.load(name), seeds, first_seed)
-        print(algorithms.algorithm_study(study, out if out is not None else Path("runs") / name, workers, show), end="")
+        if plan:
+            print(algorithms.plan(study, folder))
+        else:
+            print(algorithms.algorithm_study(study, folder, workers, show), end="")
         return
     if name != "pools":
         from edgewise.experiments.study.command import run
@@ -324,7 +328,6 @@ def experiment(
     if "uniform" not in methods:
         raise ConfigError("the study measures against uniform: name it among the methods")
 
-    folder = out if out is not None else Path("runs") / name
     print(pool_study(methods, tuple(range(start, start + count)), pools, folder, workers, show), end="")
 
 

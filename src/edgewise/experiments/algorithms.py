@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import write_atomic
+from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError
 from edgewise.experiments.comparison import ComparisonConfig, compare, configured
-from edgewise.experiments.folders import writing
+from edgewise.experiments.folders import read_json, writing
 from edgewise.experiments.pools import HEAD, line
-from edgewise.experiments.runs import Event
-from edgewise.experiments.summary import arms
+from edgewise.experiments.runs import Event, finished
+from edgewise.experiments.summary import PLACEBO, Summary
 from edgewise.lab.rl.algorithms import Algorithm
 from edgewise.lab.run.config import claim, from_dict, read_yaml, validate
+from edgewise.statistics import Interval, mean_interval
 
 SETS = Path(__file__).parent / "sets"
 
@@ -58,20 +59,71 @@ def algorithm_study(
     workers: int | None = None,
     on_event: Callable[[str, Event], None] | None = None,
 ) -> str:
-    """Compare under each algorithm; returns the table as Markdown and writes it to out/algorithms.md. Finished runs are kept."""
+    """Compare under each algorithm; returns the table as Markdown. Finished runs are kept.
+
+    After each algorithm out/algorithms.md has the table and out/summary.json the numbers of those that are finished.
+    """
     claim(out, study)
-    lines = list(HEAD)
-    for algorithm in study.algorithms:
-        name = _folder(algorithm)
+    found: dict[str, Summary] = {}
+    for name, config in _comparisons(study).items():
         handle = None if on_event is None else (lambda event, name=name: on_event(name, event))
-        run = dataclasses.replace(study.comparison.run, algorithm=algorithm)
-        config = dataclasses.replace(study.comparison, run=run)
-        summary = compare(config, out / name, workers, handle)
-        lines += [line(name, method, summary) for method in arms(config.methods, config.placebo)]
-    table = "\n".join(lines).replace("| pool |", "| algorithm |", 1) + "\n"
-    with writing(out):
-        write_atomic(out / "algorithms.md", table.encode())
-    return table
+        found[name] = compare(config, out / name, workers, handle)
+        with writing(out):
+            write_atomic(out / "algorithms.md", table(found).encode())
+            write_json(out / "summary.json", {key: _numbers(summary) for key, summary in found.items()})
+    return table(found)
+
+
+def table(found: Mapping[str, Summary]) -> str:
+    """Markdown of the comparisons by algorithm, first those in which a method loses most against uniform."""
+    order = sorted(
+        found, key=lambda name: min((_gain(found[name], m).estimate for m in _rivals(found[name])), default=0.0)
+    )
+    lines = list(HEAD)
+    for name in order:
+        lines += [line(name, method, found[name]) for method in found[name].methods]
+    return "\n".join(lines).replace("| pool |", "| algorithm |", 1) + "\n"
+
+
+def plan(study: AlgorithmStudy, out: Path) -> str:
+    """What is left of a study, in one sentence, with hours from the runs that are finished."""
+    folders = [out / name / run for name, config in _comparisons(study).items() for run in config.runs()]
+    done = [folder for folder in folders if finished(folder)]
+    seconds = [float(read_json(folder / "summary.json")["seconds"]) for folder in done]
+    steps = study.comparison.run.steps
+    text = f"{len(folders)} runs of {steps} steps, {len(done)} finished"
+    if done:
+        hours = sum(seconds) / len(done) * (len(folders) - len(done)) / 3600
+        text += f"; the others take {hours:.1f} hours of one worker, without evaluation"
+    return text
+
+
+def _comparisons(study: AlgorithmStudy) -> dict[str, ComparisonConfig]:
+    own = study.comparison
+    return {
+        _folder(algorithm): dataclasses.replace(own, run=dataclasses.replace(own.run, algorithm=algorithm))
+        for algorithm in study.algorithms
+    }
+
+
+def _rivals(summary: Summary) -> list[str]:
+    return [method for method in summary.methods if method not in ("uniform", PLACEBO)]
+
+
+def _gain(summary: Summary, method: str) -> Interval:
+    """Final accuracy minus uniform's, paired by seed."""
+    own, base = (summary.measure(name, "final_accuracy").values for name in (method, "uniform"))
+    return mean_interval([a - b for a, b in zip(own, base, strict=False)])
+
+
+def _numbers(summary: Summary) -> dict[str, Any]:
+    gains = {method: _gain(summary, method) for method in _rivals(summary)} if "uniform" in summary.methods else {}
+    return {
+        **summary.to_json(),
+        "gain_vs_uniform": {
+            method: {"mean": gain.estimate, "low": gain.low, "high": gain.high} for method, gain in gains.items()
+        },
+    }
 
 
 def _folder(algorithm: Algorithm) -> str:

@@ -16,8 +16,9 @@ from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.generate import Rollouts, sequence_logprobs
 from edgewise.lab.rl.algorithms import ALGORITHMS, Algorithm
 from edgewise.lab.rl.batch import RolloutBatch
+from edgewise.lab.rl.shares import mini_batches
 from edgewise.lab.rl.trainer import Trainer, train
-from edgewise.lab.rl.update import Learner, UpdateSettings, mini_batches
+from edgewise.lab.rl.update import Learner, UpdateSettings
 
 VARIANTS: dict[str, Any] = {
     **{name: name for name in ALGORITHMS},

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgewise.errors import CheckpointError, EdgewiseError
 from edgewise.lab.model.checkpoints import optimizer_tensors, restore_optimizer
 from edgewise.lab.model.decoder import Decoder
-from edgewise.lab.model.groups import GroupPack, hidden_states, micro_batches
 from edgewise.lab.model.memory import release_memory
-from edgewise.lab.model.vocabulary import token_logprobs
-from edgewise.lab.rl import losses
+from edgewise.lab.rl import losses, shares
 from edgewise.lab.rl.algorithms import Algorithm
 from edgewise.lab.rl.batch import RolloutBatch
 from edgewise.lab.rl.critic import ValueModel
+from edgewise.lab.rl.forward import Forward
 from edgewise.lab.run.parallel import ALONE, World
 
-CHUNK = 32
-"""Sequences computed at once, side by side."""
 LARGE_VOCABULARY = 4096
 """From this number of tokens on, groups are computed with their prompt once and logits in parts (`lab.model.groups`)."""
 MICRO_TOKENS = 4096
@@ -78,15 +73,6 @@ class _Chunk:
     group: Tensor
 
 
-@dataclass(frozen=True)
-class _Output:
-    """Of each written token: log-probability and value (n, t - 1), 0 elsewhere if computed by groups; entropy on demand."""
-
-    logprobs: Tensor
-    values: Tensor | None
-    entropy: Callable[[], Tensor]
-
-
 class Learner:
     """Policy, critic and reference with their optimisers.
 
@@ -108,7 +94,8 @@ class Learner:
     ):
         self.policy, self.algorithm, self.settings, self.here = policy, algorithm, settings, here
         large = policy.config.vocab_size >= LARGE_VOCABULARY
-        self.grouped = large if settings.grouped is None else settings.grouped
+        grouped = large if settings.grouped is None else settings.grouped
+        self.forward = Forward(settings.temperature, grouped, settings.recompute)
         self.optimizer = _adamw(policy, settings.learning_rate)
         self.reference = (
             (reference or copy.deepcopy(policy)).requires_grad_(False) if algorithm.needs_reference else None
@@ -163,12 +150,12 @@ class Learner:
             return stats
         batch = self.algorithm.shaped(self.prepared(batch), self.settings.longest)
         advantages, targets = self.algorithm.advantages(batch)
-        parts = [
+        steps = [
             self._chunks(batch, advantages, targets, rows)
-            for rows in mini_batches(batch.group, self.settings.mini_batches, generator)
+            for rows in shares.mini_batches(batch.group, self.settings.mini_batches, generator)
         ]
         for _ in range(self.settings.epochs):
-            lines = [self._step(chunks, tokens, divisor) for chunks, tokens, divisor, any_row in parts if any_row]
+            lines = [self._step(chunks, tokens, divisor) for chunks, tokens, divisor, any_row in steps if any_row]
             if lines:
                 stats = {name: sum(line[name] for line in lines) / len(lines) for name in lines[0]}
         if targets is not None and batch.values is not None:
@@ -180,22 +167,24 @@ class Learner:
         """The batch with V_old and log pi_ref, as far as the algorithm uses them; processes share the work."""
         if self.reference is None and self.critic is None:
             return batch
-        parts = self._parts(batch, torch.arange(len(batch), device=batch.tokens.device), 4)
+        every_part = self._parts(batch, torch.arange(len(batch), device=batch.tokens.device), 4)
         owner = np.empty(len(batch), np.int64)
-        for rank, shares in enumerate(parts):
-            for rows in shares:
+        for rank, own_parts in enumerate(every_part):
+            for rows in own_parts:
                 owner[rows.cpu().numpy()] = rank
         mine = owner == self.here.rank
         place = torch.from_numpy(np.cumsum(mine) - 1).to(batch.tokens.device)
         own = torch.zeros(int(mine.sum()), 2, batch.mask.shape[1], device=batch.tokens.device)
-        for rows in parts[self.here.rank]:
-            width = int(_totals(batch.mask[rows]).max()) - 1
+        for rows in every_part[self.here.rank]:
+            width = int(shares.totals(batch.mask[rows]).max()) - 1
             tokens, mask = batch.tokens[rows, : width + 1], batch.mask[rows, :width]
             if self.reference is not None:
-                own[place[rows], 0, :width] = self._forward(self.reference, tokens, mask, batch.group[rows]).logprobs
+                own[place[rows], 0, :width] = self.forward.output(
+                    self.reference, tokens, mask, batch.group[rows]
+                ).logprobs
             if self.critic is not None:
-                values = self._forward(self.policy, tokens, mask, batch.group[rows], self.critic).values
-                own[place[rows], 1, :width] = values if values is not None else 0.0
+                values = self.forward.values(self.policy, self.critic, tokens, mask, batch.group[rows])
+                own[place[rows], 1, :width] = values
         every = self.here.gather(own, owner) * batch.mask[:, None]
         return replace(
             batch,
@@ -213,9 +202,9 @@ class Learner:
         if self.algorithm.skips_zero_advantages:
             kept = kept[((advantages[rows] * batch.mask[rows]) != 0).any(1)]
         chunks = []
-        for inside in self._parts(batch.take(rows) if len(rows) < len(batch) else batch, kept, 1)[self.here.rank]:
+        for inside in self._parts(batch.take(rows) if len(rows) < len(batch) else batch, kept)[self.here.rank]:
             index = rows[inside]
-            time = int(_totals(batch.mask[index]).max())
+            time = int(shares.totals(batch.mask[index]).max())
 
             def cut(column: Tensor | None, index: Tensor = index, width: int = time - 1) -> Tensor | None:
                 return None if column is None else column[index, :width].float()
@@ -236,27 +225,9 @@ class Learner:
             )
         return chunks, max(float(lengths.sum()), 1.0), divisor, len(kept) > 0
 
-    def _parts(self, batch: RolloutBatch, rows: Tensor, scale: int) -> list[list[Tensor]]:
-        """Rows that are computed at once, (n,) int64 each, in turn, of each process."""
-        totals = _totals(batch.mask[rows])
-        # Short sequences first: little of a chunk is padding, and every size-th makes a share like the others.
-        order = rows[totals.argsort(stable=True)]
-        ranks = range(self.here.size)
-        if not self.grouped:
-            shares = [order[rank :: self.here.size] for rank in ranks]
-            return [list(share.split(scale * CHUNK)) if len(share) else [] for share in shares]
-        heads = batch.mask.argmax(1) + 1
-        tails = _totals(batch.mask) - heads
-        groups = [rows[batch.group[rows] == name] for name in dict.fromkeys(batch.group[order].tolist())]
-        shares = [torch.cat(groups[rank :: self.here.size]) if rank < len(groups) else rows[:0] for rank in ranks]
-        heads, tails, names, limit = heads.cpu(), tails.cpu(), batch.group.cpu(), scale * self.settings.micro_tokens
-
-        def cut(share: Tensor) -> list[Tensor]:
-            own = share.cpu()
-            parts = micro_batches(heads[own], tails[own], names[own], limit)
-            return [share[torch.from_numpy(part).to(share.device)] for part in parts]
-
-        return [cut(share) for share in shares]
+    def _parts(self, batch: RolloutBatch, rows: Tensor, scale: int = 1) -> list[list[Tensor]]:
+        tokens = self.settings.micro_tokens if self.forward.grouped else None
+        return shares.parts(batch, rows, self.here.size, scale=scale, tokens=tokens)
 
     def _step(self, chunks: list[_Chunk], tokens: float, divisor: float) -> dict[str, float]:
         """One optimiser step on a mini-batch of `tokens` written tokens."""
@@ -305,7 +276,7 @@ class Learner:
     def _loss(self, chunk: _Chunk, tokens: float, divisor: float) -> tuple[Tensor, dict[str, Tensor]]:
         """This chunk's part of the mini-batch's loss, and of its statistics."""
         a = self.algorithm
-        output = self._forward(self.policy, chunk.tokens, chunk.mask, chunk.group, self.critic)
+        output = self.forward.output(self.policy, chunk.tokens, chunk.mask, chunk.group, self.critic)
         new = output.logprobs
         surrogate, ratio = a.policy_loss(new, chunk.old, chunk.advantage, chunk.mask)
         parts: dict[str, Tensor] = {}
@@ -333,68 +304,6 @@ class Learner:
             outside = ((ratio < 1 - low) | (ratio > 1 + high)) & chunk.mask.bool()
             parts["clipped"] = outside.sum() / tokens
         return loss, parts
-
-    def _forward(
-        self, model: Decoder, tokens: Tensor, mask: Tensor, group: Tensor, critic: ValueModel | None = None
-    ) -> _Output:
-        """Log-probabilities under a model, and values, of tokens (n, t) at the places of a mask (n, t - 1)."""
-        temperature = self.settings.temperature
-        if not self.grouped:
-            hidden = model.hidden(tokens[:, :-1])
-            scores = model.logits(hidden) / temperature
-            # Patches of pictures are no words; their places are in the prompt and count nowhere.
-            targets = tokens[:, 1:].clamp_max(model.config.vocab_size - 1)
-            nats = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view(len(tokens), -1)
-            values = (
-                None
-                if critic is None
-                else critic(hidden if critic.body is None else critic.body.hidden(tokens[:, :-1]))
-            )
-            return _Output(-nats, values, lambda: losses.entropy(scores))
-        pack, inside = _packed(tokens, mask, group), mask.bool()
-
-        def spread(values: Tensor) -> Tensor:
-            return torch.zeros_like(mask).masked_scatter(inside, values)
-
-        states = model.model.norm(hidden_states(model, pack, self.settings.recompute))
-        logprobs, entropies = token_logprobs(states, model.head, pack.places, pack.targets, temperature)
-        values = None
-        if critic is not None:
-            own = states if critic.body is None else critic.body.model.norm(hidden_states(critic.body, pack))
-            values = spread(critic(own)[pack.places])
-        return _Output(spread(logprobs), values, lambda: spread(entropies))
-
-
-def mini_batches(group: Tensor, count: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-    """Rows of `count` mini-batches of whole groups, shuffled if there are several; (n,) int64 each, none empty."""
-    if count == 1:
-        yield torch.arange(len(group), device=group.device)
-        return
-    names, place = torch.unique(group, return_inverse=True)
-    device = "cpu" if generator is None else generator.device
-    shuffled = torch.randperm(len(names), generator=generator, device=device).to(group.device)
-    for part in shuffled.tensor_split(min(count, len(names))):
-        yield torch.isin(place, part).nonzero()[:, 0]
-
-
-def _packed(tokens: Tensor, mask: Tensor, group: Tensor) -> GroupPack:
-    """Rows as groups that share their prompt; the rows of a group stand together."""
-    begins = (mask.argmax(1) + 1).tolist()
-    ends = _totals(mask).tolist()
-    rows, names = tokens.tolist(), group.tolist()
-    prompts: list[list[int]] = []
-    completions: list[list[list[int]]] = []
-    for index, (row, begin, end) in enumerate(zip(rows, begins, ends, strict=True)):
-        if not index or names[index] != names[index - 1]:
-            prompts.append(row[:begin])
-            completions.append([])
-        completions[-1].append(row[begin:end])
-    return GroupPack.of(prompts, completions).to(tokens.device)
-
-
-def _totals(mask: Tensor) -> Tensor:
-    """Tokens of each sequence up to the last written one, (N,) int64, from the mask (N, T - 1)."""
-    return mask.shape[1] + 1 - mask.flip(1).argmax(1)
 
 
 def _adamw(module: nn.Module, rate: float) -> torch.optim.Optimizer:
