@@ -191,7 +191,7 @@ def rl(config: Path, out: Path) -> None:
 
     settings = from_dict(RLConfig, read_yaml(config))
     with bar("RL", settings.steps) as progress:
-        train(
+        summary = train(
             settings,
             out,
             lambda line: progress(
@@ -200,6 +200,8 @@ def rl(config: Path, out: Path) -> None:
             ),
         )
     if _leads():
+        for advice in summary["advice"]:
+            print(advice, file=sys.stderr)
         print(f"run: {out}")
         from edgewise.report import write
 

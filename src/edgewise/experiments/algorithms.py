@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +122,11 @@ def _numbers(summary: Summary) -> dict[str, Any]:
     return {
         **summary.to_json(),
         "gain_vs_uniform": {
-            method: {"mean": gain.estimate, "low": gain.low, "high": gain.high} for method, gain in gains.items()
+            method: {
+                name: value if math.isfinite(value) else None
+                for name, value in (("mean", gain.estimate), ("low", gain.low), ("high", gain.high))
+            }
+            for method, gain in gains.items()
         },
     }
 

@@ -80,6 +80,12 @@ def test_one_rollout_a_prompt_is_refused_where_the_group_is_the_baseline() -> No
             assert from_dict(RLConfig, {"algorithm": name, "rollouts": 1}).rollouts == 1
 
 
+@pytest.mark.parametrize("selector", ["ds", "edge+ds"])
+def test_one_rollout_a_prompt_is_refused_with_dynamic_sampling(selector: str) -> None:
+    with pytest.raises(ConfigError, match="at least 2 with the informative gate, got 1"):
+        from_dict(RLConfig, {"algorithm": "ppo", "selector": selector, "rollouts": 1})
+
+
 def test_clipped_surrogate_by_hand() -> None:
     ratio, a = torch.tensor([[1.5, 1.0], [0.5, 1.0]]), torch.tensor([[1.0], [-1.0]])
     expected = torch.tensor([[-1.28, -1.0], [0.8, 1.0]])

@@ -70,6 +70,12 @@ def test_a_finished_run_is_not_repeated(base: Path, tmp_path: Path) -> None:
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_pool_that_the_policy_cannot_solve_is_named_at_the_end(base: Path, tmp_path: Path) -> None:
+    # One token is too short for any answer.
+    summary = train(rl_config(base, steps=1, prompts=16, rollouts=8, max_new_tokens=1), tmp_path)
+    assert any("no success in any of 128 rollouts" in line for line in summary["advice"])
+
+
 def test_the_newest_whole_checkpoint_is_used(base: Path, tmp_path: Path) -> None:
     config = rl_config(base)
     train(config, tmp_path)

@@ -162,6 +162,12 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         plain(tmp_path / "bad.jsonl")
 
 
+def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    with pytest.raises(TaskError, match=r"is no folder of a Hugging Face data set"):
+        plain(tmp_path)
+
+
 def test_answers_that_do_not_parse_are_counted_listed_and_excluded_when_asked() -> None:
     rows = [*ROWS[:8], {"problem": "E?", "answer": None}, {"problem": "F?", "answer": "\\frac{1}{2"}]
     kept = plain(rows)

@@ -118,6 +118,11 @@ class RLConfig:
                 f"rollouts must be at least 2 with algorithm '{self.algorithm.like}', whose baseline is the mean of a group, got"
                 f" {self.rollouts}; with one rollout a prompt use one of {single}"
             )
+        if self.rollouts < 2 and self.gate == "informative":
+            raise ConfigError(
+                f"rollouts must be at least 2 with the informative gate, got {self.rollouts}: one rollout is entirely right or"
+                " entirely wrong, so that no group would ever train the policy; leave dynamic sampling ('ds', '+ds') out"
+            )
         if self.prompts > self.pool.size:
             raise ConfigError(
                 f"prompts must be at most the pool's size, got {self.prompts} prompts a step of {self.pool.size}"

@@ -152,6 +152,7 @@ class Trainer:
                 "seconds": self.seconds,
                 "pool": self.monitor.mix(),
                 "curriculum": self.curriculum.metrics(),
+                "advice": [str(item) for item in self.curriculum.advice()],
             }
             if self.here.leads:
                 write_json(self.out / "summary.json", summary)

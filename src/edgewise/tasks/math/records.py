@@ -99,7 +99,17 @@ def read_rows(source: Source) -> tuple[str, list[Mapping[str, Any]]]:
 
 def _file(path: Path) -> Iterator[Any]:
     if path.is_dir():
-        yield from _datasets().load_from_disk(str(path))
+        datasets = _datasets()
+        try:
+            rows = datasets.load_from_disk(str(path))
+        except (OSError, ValueError) as error:
+            raise TaskError(
+                f"{path} is no folder of a Hugging Face data set (`Dataset.save_to_disk`): {error}; name a file of problems,"
+                " .json, .jsonl or .parquet, or such a folder"
+            ) from error
+        if isinstance(rows, Mapping):
+            raise TaskError(f"{path} holds several data sets, {', '.join(rows)}; name the folder of one of them")
+        yield from rows
         return
     try:
         if path.suffix in (".parquet", ".pq"):
