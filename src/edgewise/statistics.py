@@ -302,7 +302,8 @@ def somers_d(predicted: npt.ArrayLike, observed: npt.ArrayLike) -> float:
     wrong. A rank correlation may fall then: its ranks spread further than the evidence does. Work grows with n^2.
 
     Args:
-        predicted, observed: (n,) each.
+        predicted: (n,).
+        observed: (n,).
 
     Returns:
         NaN if no two observations differ, or where a value is NaN.

@@ -51,7 +51,8 @@ def replay(
             `steps[-1] - steps[0]` of them. A sparse trace always runs through its own.
         batch: prompts a policy step; rollouts: of each. Only for a complete trace.
         probe: prompts drawn uniformly each step, never shown to the selector, to judge its predictions on.
-        knows, wrong: what the selector may know about the prompts, see `known_pool`.
+        knows: what the selector may know about the prompts, see `known_pool`.
+        wrong: share of the labels that are wrong.
         progress: told the method after each run.
 
     Raises:

@@ -171,7 +171,8 @@ def simulate(
         probe: prompts drawn uniformly each step, never shown to the selector, to judge its predictions on.
         target: mean success rate over the pool; steps and rollouts to reach it are counted, NaN where a run does not.
             None: what the baseline reaches at the end with the same seed.
-        knows, wrong: what the selector may know about the prompts, see `known_pool`.
+        knows: what the selector may know about the prompts, see `known_pool`.
+        wrong: share of the labels that are wrong.
         progress: told the method after each run.
     """
     world = world if world is not None else World()

@@ -52,6 +52,15 @@ def test_verl_rollout_data_give_every_group_although_uids_differ_at_each_step(tm
     assert (len(trace), trace.trials.sum()) == (len(expected(rollouts)), len(rollouts))
 
 
+def test_verl_uids_that_number_the_rollouts_give_whole_groups(tmp_path: Path) -> None:
+    rollouts = outcomes()
+    folder = write_verl(tmp_path / "run", rollouts, numbered=True)
+    (first, second) = (folder / "1.jsonl").read_text().splitlines()[:2]
+    assert json.loads(first)["uid"] != json.loads(second)["uid"]
+    log = read_log(folder)
+    assert table(log, {digest(f"question {i}"): i for i in range(40)}) == expected(rollouts)
+
+
 def test_named_columns_of_jsonl_and_parquet_give_the_same_log(tmp_path: Path) -> None:
     import pandas
 

@@ -33,7 +33,10 @@ def expected(rollouts: Iterable[dict[str, Any]]) -> dict[tuple[int, int], tuple[
     return table
 
 
-def write_verl(folder: Path, rollouts: list[dict[str, Any]], low: float = 0.0, high: float = 1.0) -> Path:
+def write_verl(
+    folder: Path, rollouts: list[dict[str, Any]], low: float = 0.0, high: float = 1.0, numbered: bool = False
+) -> Path:
+    """verl's `rollout_data_dir`; `numbered`: uids as the v1 trainer of verl 0.9 writes them, one for each rollout."""
     folder.mkdir(parents=True, exist_ok=True)
     for step in sorted({r["step"] for r in rollouts}):
         lines = [
@@ -43,9 +46,9 @@ def write_verl(folder: Path, rollouts: list[dict[str, Any]], low: float = 0.0, h
                 "gts": "4",
                 "score": high if r["correct"] else low,
                 "step": step,
-                "uid": f"{step}-{r['prompt']}",
+                "uid": f"{step}-{r['prompt']}" + (f"_{i}_0" if numbered else ""),
             }
-            for r in rollouts
+            for i, r in enumerate(rollouts)
             if r["step"] == step
         ]
         (folder / f"{step}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

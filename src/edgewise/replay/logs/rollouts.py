@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ LATE = 8
 """Steps by which asynchronous trainers may log a rollout late; a larger fall of the step is a run that began again."""
 LARGEST = 2.0**53
 """Steps and lengths are whole numbers below this."""
+NUMBERED = re.compile(r"(.+)_\d{1,6}_\d{1,6}", re.DOTALL)
+"""Keys that number the rollouts of a group and their outputs."""
 WIDEST = 1e30
 """Rewards and advantages are kept within this, which single precision holds."""
 Progress = Callable[[int, int], None]
@@ -455,8 +458,11 @@ def _verdicts(values: list[Any] | None, n: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _key(value: Any) -> int:
+    """Key of a group; verl's v1 trainer writes `{uid}_{rollout}_{output}`, of which the uid is the group."""
     if isinstance(value, int):
         return value & (2**62 - 1)
+    if isinstance(value, str) and (numbered := NUMBERED.fullmatch(value)):
+        value = numbered[1]
     return int.from_bytes(hashlib.blake2b(str(value).encode("utf-8", "replace"), digest_size=7).digest(), "big")
 
 
