@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fast fix check test-trl test-verl test-slow bench check-numbers clean
+.PHONY: help install demo test fast fix check test-trl test-verl test-slow bench check-numbers docs clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,13 @@ test-slow: install  ## The tests that take minutes
 bench: install  ## Speed as ratios against named baselines
 	$(BIN)/python -m benchmarks $(ARGS)
 
+docs: $(VENV)/.docs  ## Build the documentation's site into site/, warnings are errors: ARGS=serve shows it while it is written
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build)
+
+$(VENV)/.docs: $(VENV)/.commands
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 check-numbers: install  ## Compare the numbers in README and docs with their recorded results
 	$(BIN)/python -m tools.numbers $(ARGS)
 
@@ -92,4 +99,4 @@ check: install  ## ruff and mypy, without tests
 lint: check
 
 clean:  ## Remove the environment and caches; runs/ stays
-	rm -rf $(VENV) .venv-trl-* .venv-verl-* build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site $(VENV) .venv-trl-* .venv-verl-* build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

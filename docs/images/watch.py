@@ -1,18 +1,16 @@
 """Picture of `edgewise watch` for the documentation: a simulated run with selection, its page in headless Chromium.
 
-python docs/images/watch.py
+python docs/images/screens.py watch
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from screens import screenshot
 
 import edgewise as ew
 from edgewise.replay import Policy, World
@@ -49,9 +47,6 @@ def run(folder: Path, selector: str, random_share: float) -> None:
 
 
 def main() -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        sys.exit("the picture needs chromium or chrome")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         run(folder / "runs" / "edge", "edge", 0.1)
@@ -60,17 +55,7 @@ def main() -> None:
         watcher = Watcher(readers)
         watcher.update()
         (folder / "page.html").write_text(page(watcher.views, prompts=embedded_prompts(readers)))
-        command = [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--window-size=1280,1560",
-        ]
-        command += ["--virtual-time-budget=6000", f"--screenshot={OUT}", (folder / "page.html").as_uri()]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-    print(OUT)
+        screenshot(folder / "page.html", OUT, 1280, 1560)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,21 @@
+"""Outputs that pages show are what the commands and blocks print today."""
+
+import pytest
+from tools.outputs import outputs
+
+from tests.docs.blocks import ROOT
+
+pytest.importorskip("pyarrow")
+PAGES = [
+    page
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    if "<!-- output in " in page.read_text() or "<!-- printed -->" in page.read_text()
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_outputs_of_a_page_are_those_of_today(page):
+    found = list(outputs(page))
+    assert found
+    for output in found:
+        assert output.shown.split() == output.now.split(), f"{output.what}: python -m tools.outputs --fix"
