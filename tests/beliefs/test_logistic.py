@@ -109,7 +109,7 @@ def test_retention_alone_returns_a_prompt_to_its_category() -> None:
 
 def test_drift_widens_and_a_silent_category_keeps_its_bounds() -> None:
     pool = PromptPool(range(2), ["x", "y"])
-    belief = AbilityBelief(pool, drift=0.2, offset=1.0, residual=1.0)
+    belief = AbilityBelief(pool, drift=0.2, offset=1.0, residual=1.0, adaptive=False)
     start = logits(belief, np.array([0]))[1][0]
     for _ in range(100):
         belief.advance()

@@ -34,6 +34,7 @@ class AbilityBelief(LogisticBelief):
         offset: standard deviation of the categories' offsets before any data.
         residual: tau before any data.
         retention: share of the evidence about a prompt's difficulty that survives a step, in (0, 1].
+        adaptive: whether the speed of drift is learned; `drift` is then where it starts.
 
     Example:
         >>> belief = AbilityBelief(PromptPool(range(4), ["sums", "sums", "proofs", "proofs"]))
@@ -52,12 +53,13 @@ class AbilityBelief(LogisticBelief):
         offset: float = 1.5,
         residual: float = 1.5,
         retention: float = 0.998,
+        adaptive: bool = True,
     ):
         if not 0 <= drift < offset < np.inf:
             raise ConfigError(f"expected 0 <= drift < offset, got drift {drift} and offset {offset}")
         self.drift, self.offset = float(drift), float(offset)
         # Weight 0 is the global ability.
-        super().__init__(pool, retention, residual, fixed=1, offsets=True)
+        super().__init__(pool, retention, residual, fixed=1, offsets=True, adaptive=adaptive)
 
     def exchangeable(self) -> Exchangeable | None:
         """Prompts share their category's ability; None where some rates are known beforehand."""
@@ -90,6 +92,9 @@ class AbilityBelief(LogisticBelief):
         spread = variance[0] + 2.0 * with_global[1:] + variance[1:]
         return self._mean[0] + self._mean[1:], np.maximum(spread, 0.0)
 
+    def _drift_of(self, rows: Rows) -> Floats:
+        return self._drift[0] + self._drift[1:][self.pool.category_index(rows)]
+
     def _update(self, rows: Rows, precision: Floats, score: Floats) -> None:
         code, size = self.pool.category_index(rows), len(self._mean) - 1
         each, gradient = (np.asarray(np.bincount(code, part, size), np.float64) for part in (precision, score))
@@ -112,13 +117,13 @@ class AbilityBelief(LogisticBelief):
             return super()._prior_covariance()
         return np.stack([np.where(np.arange(len(self._variance)) == 0, self._variance, 0.0), self._variance])
 
-    def _drift_covariance(self, kept: Floats) -> None:
+    def _drift_covariance(self, kept: Floats, drift: Floats) -> None:
         if not self._star:
-            super()._drift_covariance(kept)
+            super()._drift_covariance(kept, drift)
             return
         self._covariance *= np.stack([kept[0] * kept, kept**2])
-        self._covariance[1] += self._drift
-        self._covariance[0, 0] += self._drift[0]
+        self._covariance[1] += drift
+        self._covariance[0, 0] += drift[0]
 
     def _condition_star(self, precision: Floats, score: Floats) -> None:
         """Evidence on theta_c = theta + u_c by category, with u_c = m_c + slope (theta - m) + e_c, Var e_c = rest."""

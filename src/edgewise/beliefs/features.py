@@ -38,6 +38,7 @@ class FeatureBelief(LogisticBelief):
         strength: standard deviation of x_i . w, and of each offset, before any data.
         residual: tau before any data.
         retention: share of the evidence about a prompt's residual that survives a step, in (0, 1].
+        adaptive: whether the speed of drift is learned; `drift` is then where it starts.
 
     Raises:
         ConfigError: the pool has no features, or more features and categories than 1,024.
@@ -58,6 +59,7 @@ class FeatureBelief(LogisticBelief):
         strength: float = 1.5,
         residual: float = 1.5,
         retention: float = 0.998,
+        adaptive: bool = True,
     ):
         if pool.features is None:
             raise ConfigError("this belief predicts from features: make the pool with features=, shape (n, d)")
@@ -76,7 +78,7 @@ class FeatureBelief(LogisticBelief):
         varies = scale > 1e-6 * np.abs(self._feature_mean)
         self._scale = np.where(varies & (scale > 0), 1.0 / np.where(scale > 0, scale, 1.0), 0.0)
         self.drift, self.strength = float(drift), float(strength)
-        super().__init__(pool, retention, residual, fixed=1 + count, offsets=pool.has_categories)
+        super().__init__(pool, retention, residual, fixed=1 + count, offsets=pool.has_categories, adaptive=adaptive)
 
     def state_dict(self) -> dict[str, Any]:
         standardisation = {"feature_mean": self._feature_mean.copy(), "scale": self._scale.copy()}
@@ -121,6 +123,11 @@ class FeatureBelief(LogisticBelief):
             mean[part] = design @ self._mean
             variance[part] = np.einsum("nd,nd->n", design @ self._covariance, design)
         return mean, np.maximum(variance, 0.0)
+
+    def _drift_of(self, rows: Rows) -> Floats:
+        return np.concatenate(
+            [self._design(rows[i : i + _BLOCK]) ** 2 @ self._drift for i in range(0, max(len(rows), 1), _BLOCK)]
+        )
 
     def _located(self, rows: Rows, weights: Floats) -> Floats:
         return np.concatenate(

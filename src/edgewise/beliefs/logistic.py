@@ -17,6 +17,7 @@ import numpy as np
 
 from edgewise.arrays import Counts, Floats, Rows
 from edgewise.beliefs.base import Belief
+from edgewise.beliefs.drift import DriftScale
 from edgewise.distributions import LogitNormal, logit, logit_posterior
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.outcomes import outcomes
@@ -79,13 +80,17 @@ class LogisticBelief(Belief):
         residual: tau before any data, > 0.
         fixed: number of weights that do not depend on categories.
         offsets: whether the categories have offsets.
+        adaptive: whether the speed of drift is learned, see `DriftScale`; otherwise it is as given.
     """
 
     # First visits by category: weighted excess of squared residuals, and the weights.
     by_category: ClassVar[Mapping[str, float]] = {"visits": 0.0}
 
-    def __init__(self, pool: PromptPool, retention: float, residual: float, fixed: int, offsets: bool):
+    def __init__(
+        self, pool: PromptPool, retention: float, residual: float, fixed: int, offsets: bool, adaptive: bool = True
+    ):
         super().__init__(pool)
+        self.speed = self.add("speed", DriftScale(pool)) if adaptive else None
         if not 0 < retention <= 1:
             raise ConfigError(f"retention must lie in (0, 1], got {retention}")
         if not 0 < residual < np.inf:
@@ -113,6 +118,10 @@ class LogisticBelief(Belief):
     @abstractmethod
     def _located(self, rows: Rows, weights: Floats) -> Floats:
         """x_i . weights, (n,)."""
+
+    @abstractmethod
+    def _drift_of(self, rows: Rows) -> Floats:
+        """Variance that one step of drift adds to x_i . w, (n,)."""
 
     @abstractmethod
     def _update(self, rows: Rows, precision: Floats, score: Floats) -> None:
@@ -158,11 +167,12 @@ class LogisticBelief(Belief):
             self._waiting, self._current = [], None
             if len(sites.slots):
                 self._learn(sites)
-            kept = np.sqrt(np.maximum(1.0 - self._drift / self._variance, 0.0))
-            kept[0] = 1.0
-            for _ in range(steps):
+            for ahead in range(steps):
+                drift = self._drift if self.speed is None else self.speed.variance(ahead) * self._drift
+                kept = np.sqrt(np.maximum(1.0 - drift / self._variance, 0.0))
+                kept[0] = 1.0
                 self._mean *= kept
-                self._drift_covariance(kept)
+                self._drift_covariance(kept, drift)
         super().advance(steps)
 
     def grow(self) -> None:
@@ -323,6 +333,8 @@ class LogisticBelief(Belief):
         site = np.maximum(1.0 / left - 1.0 / width, 0.0)
         score = (after - centre) / left
         marginal = 1.0 + site * own_variance
+        if self.speed is not None:
+            self._learn_speed(rows, site / marginal, score / marginal, base_variance)
         self._update(rows, site / marginal, score / marginal)
         first = seen["a"][slots] == 0
         if self.pool.priors is not None:
@@ -337,10 +349,10 @@ class LogisticBelief(Belief):
         seen["last"][slots] = outcomes(s, k)
         seen["successes"][slots] = seen["trials"][slots] = 0
 
-    def _drift_covariance(self, kept: Floats) -> None:
-        """One step of drift, in which each weight keeps this share of its deviation from 0, (d,)."""
+    def _drift_covariance(self, kept: Floats, drift: Floats) -> None:
+        """One step of drift: each weight keeps a share of its deviation from 0 and gains this variance, (d,) each."""
         self._covariance *= kept[:, None] * kept
-        self._covariance.flat[:: len(self._mean) + 1] += self._drift
+        self._covariance.flat[:: len(self._mean) + 1] += drift
 
     def _condition(self, information: Floats, gradient: Floats) -> None:
         """Weights after evidence with this precision matrix and score, (d, d) and (d,)."""
@@ -348,6 +360,15 @@ class LogisticBelief(Belief):
         covariance = np.linalg.solve(identity + self._covariance @ information, self._covariance)
         self._covariance = 0.5 * (covariance + covariance.T)
         self._mean = self._mean + self._covariance @ gradient
+
+    def _learn_speed(self, rows: Rows, precision: Floats, score: Floats, variance: Floats) -> None:
+        """Evidence of the step's groups on the speed of drift, by category; variance of their shared part, (n,) each."""
+        assert self.speed is not None
+        code, size = self.pool.category_index(rows), len(self.pool.category_names) + 1
+        count = np.maximum(np.bincount(code, minlength=size), 1)
+        parts = (precision, score, variance, self._drift_of(rows))
+        sums = [np.asarray(np.bincount(code, values, size), np.float64) for values in parts]
+        self.speed.learn(sums[0], sums[1], variance=sums[2] / count, drift=sums[3] / count)
 
     def _learn_tau(self, rows: Rows, prior: Floats, width: Floats, moved: Floats, left: Floats) -> None:
         """First visits: tau^2, variance of the logit before its group, move of its mean and variance after it, (n,) each.

@@ -73,7 +73,7 @@ class EdgeSelector(BanditSelector):
     rollouts it throws away. Drawing by the predicted P(informative) trains on nearly the same mixture without them. Taking
     the B best instead narrows training to one difficulty, and what lies above and below it is forgotten.
 
-    The belief: each category's ability drifts with the policy and is learned from all its prompts, each prompt keeps its
+    The belief: each category's ability drifts with the policy, at a speed that is learned too, and is learned from all its prompts, each prompt keeps its
     own difficulty, so one observation moves every related prompt. Where categories are uninformative, a prompt is predicted
     from its own rollouts. Features have drifting weights of their own, beside the categories' abilities where there are both.
 
@@ -86,6 +86,7 @@ class EdgeSelector(BanditSelector):
         sharpness: 0 draws uniformly; the higher, the closer to taking the best.
         exploration: standard deviations by which untried prompts are valued above their expectation, >= 0.
         drift: how far the policy's ability moves in a step, in logits.
+        adaptive: whether the speed of drift is learned from how well outcomes are predicted; `drift` is then where it starts.
         retention: share of the evidence about a prompt's difficulty that survives a policy step.
         candidate_factor: draw from a uniform sample of this many prompts for each one selected; None: from the whole pool.
             With features, a selection predicts every prompt it draws from: of a large pool, a sample of 16 is enough.
@@ -113,11 +114,12 @@ class EdgeSelector(BanditSelector):
         exploration: float = 0.5,
         drift: float = 0.1,
         retention: float = 0.998,
+        adaptive: bool = True,
         candidate_factor: float | None = None,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief
-        belief: LogisticBelief = kind(pool, drift=drift, retention=retention)
+        belief: LogisticBelief = kind(pool, drift=drift, retention=retention, adaptive=adaptive)
         acquisition = CalibratedInformative(pool, belief, rollouts, exploration)
         super().__init__(
             pool,

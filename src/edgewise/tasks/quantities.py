@@ -216,7 +216,7 @@ def _unit(text: str) -> str | None:
         return "%"
     text = text.replace("{", "").replace("}", "").replace(" per ", "/")
     # A single letter is a variable, `3x`, unless a space or a unit symbol makes it a unit.
-    if not text[0].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*[23]\b", "", text)):
+    if not text[:1].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*[23]\b", "", text)):
         return None
     if len(text) == 1 and text not in UNITS:
         return None
