@@ -6,7 +6,7 @@ import numpy as np
 
 from edgewise.errors import ConfigError
 from edgewise.experiments.folders import Run
-from edgewise.replay.logs.own import JournalReader
+from edgewise.replay.logs.journal import JournalReader
 from edgewise.replay.logs.states import STATES, states_over_time
 from edgewise.report.load import Comparison
 from edgewise.report.plots import Figure, jsonable

@@ -14,9 +14,9 @@ from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.replay.logs.answer import answer, to_dict
 from edgewise.replay.logs.folders import open_log
-from edgewise.replay.logs.own import log_of_trace
 from edgewise.replay.logs.rollouts import Progress
 from edgewise.replay.logs.savings import Savings, count_waste, estimate_savings
+from edgewise.replay.logs.traces import log_of_trace
 from edgewise.replay.trace import Trace
 
 FOLLOWED = ("edge", "mopps")

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 from edgewise.errors import ConfigError
 from edgewise.replay.logs.columns import parse_columns
+from edgewise.replay.logs.journal import JournalReader
 from edgewise.replay.logs.jsonl import JsonLines
 from edgewise.replay.logs.log import RunLog
-from edgewise.replay.logs.own import JournalReader, TraceReader
 from edgewise.replay.logs.rollouts import Progress, RolloutReader
 from edgewise.replay.logs.rule import Rule
+from edgewise.replay.logs.traces import TraceReader
 
 DEPTH = 4
 """Folders below a given one that are searched for runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,10 @@ def digest(prompt: Any) -> str:
     """
     text = prompt if isinstance(prompt, str) else json.dumps(_bare(prompt), sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+DENSE = 2**24
+"""Ids that are numbers below this are looked up in a table."""
 
 
 def _small(value: Any) -> bool:
@@ -38,6 +43,8 @@ class PromptIndex:
         self._rows: dict[Any, int] = {}
         self._names: dict[str, int] = {}
         self._codes: list[int] = []
+        self._known: dict[Any, int] = {}
+        self._table = np.empty(0, np.int32)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -52,19 +59,48 @@ class PromptIndex:
             self._codes[row] = self.code(category)
         return row
 
-    def rows(self, identifiers: Sequence[Any]) -> list[int]:
-        """Rows of int or str ids, new ones where they have not come before."""
-        known = self._rows
-        found = [known.get(identifier, -1) for identifier in identifiers]
-        if -1 in found:
+    def rows(self, identifiers: Sequence[Any]) -> np.ndarray:
+        """Rows of int or str ids, new ones where they have not come before, int32 (n,)."""
+        if identifiers and type(identifiers[0]) is int:
+            try:
+                numbers = np.frombuffer(array("q", identifiers), np.int64)
+            except (TypeError, OverflowError):
+                numbers = np.empty(0, np.int64)
+            if len(numbers) and numbers.min() >= 0 and numbers.max() < DENSE:
+                return self._dense(numbers)
+        found = list(map(self._rows.get, identifiers))
+        if None in found:
             found = [self.row(key if isinstance(key, str) or _small(key) else str(key)) for key in identifiers]
-        return found
+        return np.array(found, np.int32)
 
-    def categories(self, names: Sequence[Any]) -> list[int]:
-        """Codes of categories, new ones where they have not come before."""
-        known = self._names
-        found = [known.get(name, 0) for name in names]
-        return found if 0 not in found else [self.code(name) for name in names]
+    def _dense(self, numbers: np.ndarray) -> np.ndarray:
+        """Rows of small numbers, by a table instead of a dictionary."""
+        top = int(numbers.max()) + 1
+        if top > len(self._table):
+            self._table = np.concatenate(
+                [self._table, np.full(max(top, 2 * len(self._table)) - len(self._table), -1, np.int32)]
+            )
+        found = self._table[numbers]
+        if found.min() >= 0:
+            return found
+        fresh = list(dict.fromkeys(numbers[found < 0].tolist()))
+        known = len(self._rows)
+        self._rows.update(
+            zip((key for key in fresh if key not in self._rows), range(known, known + len(fresh)), strict=False)
+        )
+        self._codes += [0] * (len(self._rows) - known)
+        self._table[fresh] = [self._rows[key] for key in fresh]
+        return self._table[numbers]
+
+    def categories(self, names: Sequence[Any]) -> np.ndarray:
+        """Codes of categories, new ones where they have not come before, int32 (n,)."""
+        found: list[Any] = list(map(self._known.get, names))
+        if None in found:
+            found = [self.code(name) for name in names]
+            for name, code in zip(names, found, strict=True):
+                if name is None or isinstance(name, str):
+                    self._known[name] = code
+        return np.array(found, np.int32)
 
     def code(self, category: Any) -> int:
         """Code of a category, from 1 on; 0 for none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,21 +13,28 @@ from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 from edgewise.replay.trace import Trace
 
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating]
+Counts = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.bool_]
 Unit = Literal["tokens", "characters"]
+LARGEST = 2.0**53
+"""Steps and lengths are whole numbers below this."""
+
+
+def constant(value: Any, n: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """A read-only column of n equal values in the memory of one."""
+    return np.broadcast_to(np.asarray(value, kind), (n,))
 
 
 @dataclass(frozen=True, eq=False)
 class RunLog:
-    """Groups of one run, sorted by step; every column has shape (groups,).
+    """Groups of one run, sorted by step; every column has shape (groups,) and is read-only. Types are as narrow as the log allows.
 
     Attributes:
         name: of the run, for people.
         source: which trainer or format wrote it.
-        steps: training step of each group, int64.
-        rows: position of its prompt in `ids`, int64; -1 where the log does not name prompts.
+        steps: training step of each group.
+        rows: position of its prompt in `ids`; -1 where the log does not name prompts.
         successes, trials: correct rollouts and rollouts.
         silent: the group had no gradient: all advantages 0 or, where none are logged, all rewards equal.
         lengths: summed length of its completions in `unit`; -1 where unknown.
@@ -93,8 +100,8 @@ class RunLog:
     @cached_property
     def starts(self) -> tuple[Counts, Counts]:
         """Distinct steps, (T,), and the position of the first group of each with the total at the end, (T + 1,)."""
-        steps, first = np.unique(self.steps, return_index=True)
-        return steps, np.append(first, len(self))
+        first = np.append(0, np.flatnonzero(self.steps[1:] != self.steps[:-1]) + 1)[: len(self)]
+        return self.steps[first], np.append(first, len(self))
 
     @cached_property
     def pool(self) -> PromptPool:

@@ -16,7 +16,7 @@ from edgewise.replay.logs.columns import Columns, choose_columns
 from edgewise.replay.logs.groups import GroupTable
 from edgewise.replay.logs.identity import PromptIndex, digest
 from edgewise.replay.logs.jsonl import JsonLines, lines_from
-from edgewise.replay.logs.log import RunLog, Unit
+from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant
 from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows
 from edgewise.replay.logs.rule import Rule
 
@@ -26,8 +26,6 @@ FILE_BITS = 40
 """A place is the number of the file above this many bits, and the offset or the row in it below."""
 LATE = 8
 """Steps by which asynchronous trainers may log a rollout late; a larger fall of the step is a run that began again."""
-LARGEST = 2.0**53
-"""Steps and lengths are whole numbers below this."""
 NUMBERED = re.compile(r"(.+)_\d{1,6}_\d{1,6}", re.DOTALL)
 """Keys that number the rollouts of a group and their outputs."""
 WIDEST = 1e30
@@ -355,7 +353,6 @@ class RolloutReader:
         ):
             lost = f": {self._unscored} records lack one of them" if self._unscored else ""
             raise ConfigError(f"{self.name} holds no rollout with a step and a reward{lost}")
-        trials = table["trials"].astype(np.int64)
         logged = table["advantage"] >= 0
         flat = table["high"] - table["low"] <= 1e-6 * np.maximum(1.0, np.abs(table["high"]))
         silent = np.where(logged, table["advantage"] <= 1e-6, flat)
@@ -367,14 +364,14 @@ class RolloutReader:
             source=self.source,
             steps=table["step"],
             rows=rows,
-            successes=table["successes"].astype(np.int64),
-            trials=trials,
+            successes=table["successes"],
+            trials=table["trials"],
             silent=silent,
-            lengths=table["length"] if known else np.full(len(rows), -1, np.int64),
-            truncated=np.maximum(table["truncated"], -1).astype(np.int64),
-            predicted=np.where(table["predicted"] >= 0, table["predicted"], np.nan).astype(np.float64),
+            lengths=table["length"] if known else constant(-1, len(rows), np.int64),
+            truncated=np.maximum(table["truncated"], -1),
+            predicted=np.where(table["predicted"] >= 0, table["predicted"], np.float32(np.nan)),
             random=table["random"] > 0,
-            codes=prompt_codes[rows] if len(prompt_codes) else np.zeros(len(rows), np.int64),
+            codes=prompt_codes.astype(np.int32)[rows] if len(prompt_codes) else constant(0, len(rows), np.int32),
             where=table["where"],
             ids=self._prompts.ids,
             prompt_codes=prompt_codes,

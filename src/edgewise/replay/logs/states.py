@@ -15,7 +15,7 @@ MEANING = {
     "mastered": "its last group was all right",
     "forgotten": "its last group was all wrong, an earlier rollout was correct",
 }
-Counts = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.integer]
 
 
 def states_over_time(log: RunLog, points: int = 80) -> tuple[Counts, Counts]:

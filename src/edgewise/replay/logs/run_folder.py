@@ -1,0 +1,61 @@
+"""Facts about a run that its folder holds beside the journal: selector, size of the pool, the uniform sample that it evaluates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from edgewise.checkpoint import load_state
+from edgewise.errors import EdgewiseError
+from edgewise.replay.logs.jsonl import JsonLines
+from edgewise.statistics import pass_at_k
+
+
+def is_uniform(folder: Path) -> bool | None:
+    """Whether config.yaml says that the selector is uniform, without a YAML package; None where it says nothing."""
+    try:
+        for line in (folder / "config.yaml").read_text("utf-8", "replace").splitlines():
+            key, colon, value = line.partition(":")
+            if colon and key == "selector":
+                return value.strip().strip("'\"") in ("uniform", "epochs")
+    except OSError:
+        pass
+    return None
+
+
+def uniform_sample(path: Path, k: int) -> np.ndarray | None:
+    """Chance of a mixed group of k for each prompt of the sample that a run evaluates, mean over evaluations, (sample,).
+
+    Unbiased: 1 - p^k - (1 - p)^k from at least k rollouts, by the estimator of pass@k for correct and for wrong rollouts.
+    """
+    if k < 2 or not path.is_file():
+        return None
+    found: list[np.ndarray] = []
+    for _, line in JsonLines(path).read():
+        sample = line.get("probe")
+        try:
+            successes, trials = (np.array(sample[name], np.int64) for name in ("successes", "trials"))  # type: ignore[index]
+            if len(successes) < 16 or trials.min() < k or (found and len(found[0]) != len(successes)):
+                continue
+            found.append(pass_at_k(successes, trials, k) + pass_at_k(trials - successes, trials, k) - 1)
+        except (TypeError, ValueError, KeyError, OverflowError, EdgewiseError):
+            continue
+    return np.mean(found, axis=0) if found else None
+
+
+def pool_size(folder: Path) -> int | None:
+    """Prompts of the pool by summary.json, or by the newest checkpoint's curriculum."""
+    try:
+        mix = json.loads((folder / "summary.json").read_text("utf-8", "replace")).get("pool")
+        if isinstance(mix, dict):
+            return int(sum(mix.values()))
+    except (OSError, ValueError, TypeError, AttributeError):
+        pass
+    for path in sorted(folder.glob("checkpoints/step_*/curriculum.npz"), reverse=True)[:1]:
+        try:
+            return len(load_state(path, "curriculum")["ids"])
+        except (EdgewiseError, OSError, KeyError):
+            return None
+    return None
