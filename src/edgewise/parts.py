@@ -139,6 +139,11 @@ class Part:
                 f"the checkpoint holds the state of {state['part']}, expected {type(self).__name__}: make the same selector"
                 " with the same options, over a pool that has categories and features as before"
             )
+        missing = [name for name in self._parts if name not in state]
+        if missing:
+            raise CheckpointError(
+                f"the checkpoint of {type(self).__name__} holds no {missing[0]}: make the selector with the options it had"
+            )
         self.now = int(state["now"])
         for name in self.saved:
             setattr(self, name, _like(name, getattr(self, name), state[name]))

@@ -204,7 +204,7 @@ def test_prompts_keep_what_their_rollouts_showed_where_labels_are_renamed(caplog
     truth = np.array([0.05, 0.3, 0.6, 0.95])[np.arange(60) % 4]
     rng = np.random.default_rng(0)
     pool = PromptPool(range(60), [f"level {i % 4}" for i in range(60)])
-    edge = EdgeSelector(pool, rollouts=8)
+    edge = EdgeSelector(pool, rollouts=8, retest=0.0)
     for _ in range(20):
         rows = edge.select(8)
         edge.observe(rows, rng.binomial(8, truth[rows]), 8)
@@ -215,7 +215,7 @@ def test_prompts_keep_what_their_rollouts_showed_where_labels_are_renamed(caplog
         ([f"L{i % 4}" for i in range(60)], "the pool has 'L0', 'L1', 'L2'"),
         (None, "the pool has none"),
     ):
-        again = EdgeSelector(PromptPool(range(60), labels), rollouts=8)
+        again = EdgeSelector(PromptPool(range(60), labels), rollouts=8, retest=0.0)
         again.load_state_dict(edge.state_dict())
         assert [spelling in record.getMessage() for record in caplog.records] == [True], "one warning"
         assert "'level 0', 'level 1', 'level 2'" in caplog.records[0].getMessage()

@@ -12,15 +12,15 @@ import edgewise as ew
 from edgewise.beliefs import AbilityBelief, FeatureBelief
 from edgewise.checkpoint import load_state, save_state
 from edgewise.distributions import LogitNormal
-from edgewise.errors import ConfigError
+from edgewise.errors import CheckpointError, ConfigError
 from edgewise.outcomes import Outcome
 from edgewise.replay import World, simulate
 from edgewise.selectors import EdgeSelector
 
 
 def warmed(pool: ew.PromptPool, seen: int, **options: Any) -> EdgeSelector:
-    """An edge that has seen the first prompts in three steps, from hopeless to mastered."""
-    edge = EdgeSelector(pool, **options)
+    """An edge without re-tests that has seen the first prompts in three steps, from hopeless to mastered."""
+    edge = EdgeSelector(pool, **{"retest": 0.0, **options})
     for step in range(3):
         rows = np.arange(step, seen, 3)
         edge.observe(rows, rows % 9, 8)
@@ -176,7 +176,7 @@ def test_resume_is_exact_whatever_is_known(labels: bool, features: bool, tmp_pat
     names = [None if i % 11 == 0 else "abc"[i % 3] for i in range(50)] if labels else None
     columns = np.random.default_rng(1).normal(size=(50, 4)) if features else None
     pool = ew.PromptPool(range(50), names, columns)
-    edge = warmed(pool, seen=30, seed=5)
+    edge = warmed(pool, seen=30, retest=0.02, seed=5)
     assert isinstance(edge.belief, FeatureBelief if features else AbilityBelief)
     edge.observe(edge.select(8)[:5], [0, 2, 4, 1, 4], 4)
     save_state(tmp_path / "edge.npz", "selector", edge.state_dict())
@@ -195,7 +195,7 @@ def test_forecasts_are_corrected_for_prompts_that_stay_out_of_reach() -> None:
     rng = np.random.default_rng(0)
     hopeless = rng.random(600) < 1 / 3
     rates = np.where(hopeless, 0.0, rng.uniform(0.2, 0.8, 600))
-    edge = EdgeSelector(ew.PromptPool(range(600)), seed=1)
+    edge = EdgeSelector(ew.PromptPool(range(600)), retest=0.0, seed=1)
     for _ in range(60):
         rows = rng.choice(600, 32, replace=False)
         edge.observe(rows, rng.binomial(8, rates[rows]), 8)
@@ -236,3 +236,9 @@ def test_settings_are_checked() -> None:
     for exploration in (-0.1, np.inf, np.nan):
         with pytest.raises(ConfigError, match="exploration"):
             EdgeSelector(ew.PromptPool(range(3)), exploration=exploration)
+
+
+def test_a_state_without_re_tests_is_refused_by_a_selector_that_has_them() -> None:
+    pool = ew.PromptPool(range(4))
+    with pytest.raises(CheckpointError, match="holds no retest: make the selector with the options it had"):
+        EdgeSelector(pool).load_state_dict(EdgeSelector(pool, retest=0.0).state_dict())

@@ -125,6 +125,14 @@ class AbilityBelief(LogisticBelief):
         self._covariance[1] += drift
         self._covariance[0, 0] += drift[0]
 
+    def _forget_offsets(self, codes: Rows) -> None:
+        if not self._star:
+            super()._forget_offsets(codes)
+            return
+        weights = self.fixed + codes
+        self._mean[weights] = self._covariance[0, weights] = 0.0
+        self._covariance[1, weights] = self._variance[weights]
+
     def _condition_star(self, precision: Floats, score: Floats) -> None:
         """Evidence on theta_c = theta + u_c by category, with u_c = m_c + slope (theta - m) + e_c, Var e_c = rest."""
         with_global, variance = self._covariance

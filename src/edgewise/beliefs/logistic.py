@@ -24,6 +24,8 @@ from edgewise.outcomes import outcomes
 from edgewise.pool import PromptPool
 from edgewise.seen import SeenTable
 
+SUDDEN = 1e-3
+"""Prior odds that a category's offset changes at once in a step, instead of drifting."""
 _SAMPLE = 8192
 """Most prompts with known rates that feature weights start from."""
 
@@ -164,9 +166,9 @@ class LogisticBelief(Belief):
     def advance(self, steps: int = 1) -> None:
         if steps:
             sites = self._sites()
-            self._waiting, self._current = [], None
             if len(sites.slots):
                 self._learn(sites)
+            self._waiting, self._current = [], None
             for ahead in range(steps):
                 drift = self._drift if self.speed is None else self.speed.variance(ahead) * self._drift
                 kept = np.sqrt(np.maximum(1.0 - drift / self._variance, 0.0))
@@ -322,8 +324,8 @@ class LogisticBelief(Belief):
             precision[seen] += self.seen["a"][mine] * fade
         return weighted / precision, 1.0 / precision
 
-    def _learn(self, sites: _Sites) -> None:
-        """Take in the groups of the step that ends."""
+    def _learn(self, sites: _Sites, anew: bool = False) -> None:
+        """Take in the groups of the step that ends; `anew` where offsets have been forgotten for them."""
         seen = self.seen
         slots, rows, base, base_variance, own, own_variance = sites
         centre, width = base + own, base_variance + own_variance
@@ -333,6 +335,13 @@ class LogisticBelief(Belief):
         site = np.maximum(1.0 / left - 1.0 / width, 0.0)
         score = (after - centre) / left
         marginal = 1.0 + site * own_variance
+        if not anew:
+            changed = self._changed(rows, base_variance, site / marginal, score / marginal)
+            if len(changed):
+                self._forget_offsets(changed)
+                self._current = None
+                self._learn(self._sites(), anew=True)
+                return
         if self.speed is not None:
             self._learn_speed(rows, site / marginal, score / marginal, base_variance)
         self._update(rows, site / marginal, score / marginal)
@@ -348,6 +357,34 @@ class LogisticBelief(Belief):
         seen["step"][slots] = self.now
         seen["last"][slots] = outcomes(s, k)
         seen["successes"][slots] = seen["trials"][slots] = 0
+
+    def _changed(self, rows: Rows, base_variance: Floats, precision: Floats, score: Floats) -> Rows:
+        """Codes of the categories whose offset has changed at once instead of drifting.
+
+        A step's innovation of a category with precision P is N(0, V + 1 / P) if its offset u has drifted, and about
+        N(-u, V + U + 1 / P) if the offset is a new draw from its prior, of variance U. The latter, a grader broken or
+        repaired, or a skill learned at once, is believed where it is more than 1 / `SUDDEN` times as likely.
+        """
+        if not self.offsets:
+            return np.empty(0, np.int64)
+        code, size = self.pool.category_index(rows), self.visits.shape[1]
+        total = np.bincount(code, precision, size)
+        observed = np.flatnonzero(total > 0)
+        noise = 1.0 / total[observed]
+        moved = np.bincount(code, score, size)[observed] * noise
+        weights = self.fixed + observed
+        drifted = np.bincount(code, precision * base_variance, size)[observed] * noise + noise
+        anew = drifted + self._variance[weights]
+        odds = moved**2 / drifted - (moved + self._mean[weights]) ** 2 / anew + np.log(drifted / anew)
+        return observed[odds > -2.0 * np.log(SUDDEN)]
+
+    def _forget_offsets(self, codes: Rows) -> None:
+        """Offsets of these categories as before any data."""
+        weights = self.fixed + codes
+        self._mean[weights] = 0.0
+        self._covariance[weights] = 0.0
+        self._covariance[:, weights] = 0.0
+        self._covariance[weights, weights] = self._variance[weights]
 
     def _drift_covariance(self, kept: Floats, drift: Floats) -> None:
         """One step of drift: each weight keeps a share of its deviation from 0 and gains this variance, (d,) each."""

@@ -15,6 +15,7 @@ from edgewise.selectors.groups import LastGroups
 from edgewise.selectors.history_resampling import HistoryResamplingSelector
 from edgewise.selectors.lze import LZESelector
 from edgewise.selectors.mopps import mopps
+from edgewise.selectors.retest import Retest
 from edgewise.selectors.sec import SECSelector
 from edgewise.selectors.static import StaticSelector
 from edgewise.selectors.uniform import UniformSelector
@@ -33,6 +34,7 @@ __all__ = [
     "HistoryResamplingSelector",
     "LZESelector",
     "LastGroups",
+    "Retest",
     "SECSelector",
     "Selector",
     "StaticSelector",

@@ -17,6 +17,7 @@ from edgewise.registry import Registry
 from edgewise.sampling import Draw, draws
 from edgewise.selectors.base import Selector, selectors
 from edgewise.selectors.candidates import Candidates
+from edgewise.selectors.retest import Retest
 
 
 class BanditSelector(Selector):
@@ -29,6 +30,7 @@ class BanditSelector(Selector):
         draw: how rows are chosen from values.
         candidate_factor: values are computed for a uniform sample of this many prompts for each one selected (16 for MoPPS
             on MATH); None: for the whole pool.
+        retest: share of every selection for prompts whose last group was all wrong or all right, see `Retest`.
         seed: seed of draws and samples.
 
     Example:
@@ -51,6 +53,7 @@ class BanditSelector(Selector):
         draw: Draw,
         *,
         candidate_factor: float | None = None,
+        retest: float = 0.0,
         seed: int = 0,
     ):
         super().__init__(pool, seed=seed)
@@ -64,8 +67,17 @@ class BanditSelector(Selector):
         self.draw = self.add("draw", draw)
         self.rollouts = acquisition.rollouts
         self.candidate_factor = candidate_factor
+        self.retest = self.add("retest", Retest(pool, share=retest)) if retest else None
 
     def choose(self, n: int, candidates: Candidates) -> Rows:
+        if self.retest is None:
+            return self._drawn(n, candidates)
+        again = self.retest.choose(n, candidates, self.rng)
+        if not len(again):
+            return self._drawn(n, candidates)
+        return np.concatenate([self._drawn(n - len(again), candidates.without(again)), again])
+
+    def _drawn(self, n: int, candidates: Candidates) -> Rows:
         if self.candidate_factor is not None:
             size = min(len(candidates), max(n, int(np.ceil(self.candidate_factor * n))))
             candidates = Candidates(self.pool, candidates.sample(size, self.rng))
@@ -81,6 +93,7 @@ def bandit(
     draw: str | Draw = "proportional",
     prior: str | Prior | None = None,
     candidate_factor: float | None = None,
+    retest: float = 0.0,
     rollouts: int = 8,
     seed: int = 0,
     **options: Any,
@@ -93,7 +106,7 @@ def bandit(
         acquisition: see `ew.list_acquisitions()`.
         draw: see `edgewise.sampling.list_draws()`.
         prior: of a Beta belief: "fixed" or "category".
-        candidate_factor: see `BanditSelector`.
+        candidate_factor, retest: see `BanditSelector`.
         rollouts: rollouts of a prompt, for acquisitions that depend on it.
         seed: seed of draws and samples.
         options: options of the belief, the acquisition, the draw and the prior, each for the first that takes it.
@@ -117,8 +130,12 @@ def bandit(
         names = [
             option for kind, name in known.items() if isinstance(name, str) for option in _options(kinds[kind], name)
         ]
-        raise unknown_name("option of selector bandit", next(iter(left)), {*names, *known, "prior", "candidate_factor"})
-    return BanditSelector(pool, made_belief, made_acquisition, made_draw, candidate_factor=candidate_factor, seed=seed)
+        raise unknown_name(
+            "option of selector bandit", next(iter(left)), {*names, *known, "prior", "candidate_factor", "retest"}
+        )
+    return BanditSelector(
+        pool, made_belief, made_acquisition, made_draw, candidate_factor=candidate_factor, retest=retest, seed=seed
+    )
 
 
 def _made(registry: Registry[Any], part: Any, options: dict[str, Any], *args: Any) -> Any:

@@ -43,6 +43,12 @@ class Candidates:
         """Which of `rows` are candidates, (n,)."""
         return ~np.isin(rows, self.exclude) if self.is_pool else np.isin(rows, self.rows)
 
+    def without(self, rows: Rows) -> Candidates:
+        """The candidates but `rows`, some of them."""
+        if self.is_pool:
+            return Candidates(self.pool, None, np.union1d(self.exclude, rows))
+        return Candidates(self.pool, self.rows[~np.isin(self.rows, rows)])
+
     def sample(self, n: int, rng: np.random.Generator) -> Rows:
         """n distinct candidates, uniformly and in random order; work proportional to n."""
         if self.is_pool:

@@ -90,6 +90,8 @@ class EdgeSelector(BanditSelector):
         retention: share of the evidence about a prompt's difficulty that survives a policy step.
         candidate_factor: draw from a uniform sample of this many prompts for each one selected; None: from the whole pool.
             With features, a selection predicts every prompt it draws from: of a large pool, a sample of 16 is enough.
+        retest: share of every selection for prompts whose last group was all wrong or all right, those of the category
+            observed longest ago first: what is wrongly believed hopeless or mastered is found out.
         seed: seed of the draws.
 
     Example:
@@ -116,6 +118,7 @@ class EdgeSelector(BanditSelector):
         retention: float = 0.998,
         adaptive: bool = True,
         candidate_factor: float | None = None,
+        retest: float = 0.02,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief
@@ -127,6 +130,7 @@ class EdgeSelector(BanditSelector):
             acquisition,
             Proportional(pool, sharpness=sharpness),
             candidate_factor=candidate_factor,
+            retest=retest,
             seed=seed,
         )
         self.calibration = self.add("calibration", OnlineCalibration(pool, len(Outcome)))
