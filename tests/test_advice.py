@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+import edgewise as ew
 from edgewise import Curriculum, PromptPool
 from edgewise.advice import ALARMS, HINTS
 
@@ -94,3 +96,32 @@ def test_every_rule_survives_an_empty_run_and_prompts_that_are_gone():
     other = Curriculum(PromptPool(range(30), [f"c{i % 2}" for i in range(30)]), "uniform", rollouts=8)
     other.load_state_dict(curriculum.state_dict())
     other.advice()
+
+
+def test_a_step_without_a_gradient_is_explained_where_the_trainer_logs_loss_0(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    curriculum = ew.Curriculum(ew.PromptPool(range(64)), "uniform", rollouts=4)
+
+    def step(rewards: list[list[float]]) -> list[str]:
+        caplog.clear()
+        batch = curriculum.select(len(rewards))
+        said = [record.getMessage() for record in caplog.records]
+        curriculum.observe(batch, rewards)
+        return said
+
+    wrong, right, mixed = [0.0] * 4, [1.0] * 4, [0.0, 1.0, 1.0, 0.0]
+    assert step([wrong, wrong]) == []
+    (text,) = step([right, right])
+    assert text.startswith(
+        "policy step 1: loss 0 and reward std 0: all 2 groups are entirely wrong (0 of 8 rollouts correct)"
+    )
+    assert "check grader and length limit" in text
+    (text,) = step([wrong, right])
+    assert "entirely right (8 of 8 rollouts correct)" in text
+    assert text.endswith("(2 steps so far)")
+    # The third is not logged, the fourth is; steps with a gradient never.
+    assert step([wrong, right]) == []
+    (text,) = step([mixed, wrong])
+    assert "either entirely right or entirely wrong (4 of 8" in text
+    assert step([mixed, wrong]) == []

@@ -187,6 +187,35 @@ ALARMS: dict[str, Rule] = {
 HINTS: dict[str, Rule] = {"silent": _silent, "no_gain": _no_gain, "starved": _starved}
 
 
+def silent_step(counts: dict[str, int]) -> str | None:
+    """Why a policy step has no gradient, where none of its groups has one; None otherwise.
+
+    Args:
+        counts: rollouts, groups, informative groups and successes of the step.
+
+    Example:
+        >>> print(silent_step({"rollouts": 16, "groups": 4, "informative": 0, "successes": 0}))
+        loss 0 and reward std 0: all 4 groups are entirely wrong (0 of 16 rollouts correct), so every advantage is 0 and the step changes nothing; try larger groups, easier prompts or a selector, and check grader and length limit if this goes on
+    """
+    groups, right = counts["groups"], counts["successes"]
+    if not groups or counts["informative"]:
+        return None
+    if not right:
+        what, remedy = (
+            "entirely wrong",
+            "easier prompts or a selector, and check grader and length limit if this goes on",
+        )
+    elif right == counts["rollouts"]:
+        what, remedy = "entirely right", "harder prompts or a selector, and check that the grader can say no"
+    else:
+        what, remedy = "either entirely right or entirely wrong", "or a selector that finds the prompts between"
+    joint = "try larger groups, " if not remedy.startswith("or ") else "try larger groups "
+    return (
+        f"loss 0 and reward std 0: all {groups} groups are {what} ({right} of {counts['rollouts']} rollouts correct), so every"
+        f" advantage is 0 and the step changes nothing; {joint}{remedy}"
+    )
+
+
 def advise(
     pool: PromptPool, recent: dict[str, np.ndarray], totals: Totals, *, step: PolicyStep, manual: bool
 ) -> list[Advice]:

@@ -62,6 +62,14 @@ def _run(arguments: list[str]) -> None:
         from edgewise.lab.data.command import data_command
 
         commands["data"] = data_command
+    if arguments[:1] == ["watch"]:
+        from edgewise.watch import main as watch_command
+
+        commands["watch"] = watch_command
+    if arguments[:1] == ["fit"]:
+        from edgewise.replay.logs.fit import main as fit_command
+
+        commands["fit"] = fit_command
     if arguments[:1] == ["model"]:
         commands, prog, arguments = _model_commands(), "edgewise model", arguments[1:]
     tyro.extras.subcommand_cli_from_dict(
@@ -397,76 +405,12 @@ def replay(
     )
 
 
-def watch(
-    paths: tuple[Path, ...],
-    once: bool = False,
-    json: bool = False,
-    html: Path | None = None,
-    web: bool = False,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    token: str | None = None,
-    prompt: str | None = None,
-    every: float = 3.0,
-    columns: str | None = None,
-    success: float | None = None,
-    scale: tuple[float, float] | None = None,
-) -> None:
-    """Show runs of any trainer from their logs, running or finished: what selection saves, alarms, the pool over time.
-
-    Args:
-        paths: logs, as for replay, of one run or of several; they are only read.
-        once: print once, as text.
-        json: print once, as JSON.
-        html: write one page that needs no server.
-        web: serve the page until Ctrl-C.
-        host: interface of the page; others than this machine's own need a token.
-        port: of the page; 0 takes any that is free.
-        token: required with every request.
-        prompt: print the groups and completions of this prompt id.
-        every: seconds between two looks at the logs.
-        columns: role=column,... for names that are not recognised.
-        success: reward from which on a rollout is correct; 0.5 for rewards in [0, 1].
-        scale: the rewards that stand for 0 and for 1.
-    """
-    from edgewise.watch import main as run
-
-    run(
-        paths,
-        once=once,
-        as_json=json,
-        html=html,
-        web=web,
-        host=host,
-        port=port,
-        token=token,
-        prompt=prompt,
-        every=every,
-        columns=columns,
-        success=success,
-        scale=scale,
-    )
+def watch() -> None:
+    """Show runs of any trainer from their logs, running or finished: what selection saves, alarms, the pool over time."""
 
 
-def fit(
-    logs: Path,
-    columns: str | None = None,
-    success: float | None = None,
-    scale: tuple[float, float] | None = None,
-    out: Path | None = None,
-) -> None:
-    """Fit edge's belief to the logs of a run; prints the method in one word, as every adapter and command takes it.
-
-    Args:
-        logs: of one run, as for replay.
-        columns: role=column,... for names that are not recognised.
-        success: reward from which on a rollout is correct; 0.5 for rewards in [0, 1].
-        scale: the rewards that stand for 0 and for 1.
-        out: also write the numbers as JSON.
-    """
-    from edgewise.replay.logs.fit import main as run
-
-    run(logs, columns=columns, success=success, scale=scale, out=out)
+def fit() -> None:
+    """Fit edge's options and priors to the logs of a run; prints the method in one word, as every adapter takes it."""
 
 
 def report(folder: Path, show: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.advice import Advice, advise
+from edgewise.advice import Advice, advise, silent_step
 from edgewise.allocation import Allocation, make_allocation
 from edgewise.arrays import Counts, Flags, Floats, Rows, as_array
 from edgewise.batch import Batch, Feedback
@@ -136,6 +136,7 @@ class Curriculum:
         # A rule without predictions of its own is accompanied by a belief that only predicts.
         self._monitor = None if selector.predicts else monitor_belief(pool)
         self._flight, self._step, self._totals = FlightTable(), PolicyStep(), Totals(len(pool.category_names))
+        self._silent = 0
         self._predictions = PredictionMonitor()
         self._steps, self._manual, self._unaged = 0, False, False
         self._serial = _fresh_serial()
@@ -566,12 +567,22 @@ class Curriculum:
 
     def _tick(self, steps: int) -> None:
         """Move the clock; beliefs age by as many steps if anything was observed since it last moved."""
+        self._explain()
         self._steps += steps
         if self._unaged:
             self._unaged = False
             self.selector.advance(steps)
             if self._monitor is not None:
                 self._monitor.advance(steps)
+
+    def _explain(self) -> None:
+        """Log why the step that ends had no gradient: the first time, the second, the fourth, the eighth and so on."""
+        why = silent_step(self._step.counts)
+        if why is not None:
+            self._silent += 1
+            if self._silent & (self._silent - 1) == 0:
+                again = f" ({self._silent} steps so far)" if self._silent > 1 else ""
+                log.warning("policy step %d: %s%s", self._steps, why, again)
 
     def _settle(self) -> bool:
         """Decide whether the step is short of groups; True if its rounds are used up."""

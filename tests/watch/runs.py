@@ -18,13 +18,14 @@ def write_run(
     steps: int = 60,
     random_share: float = 0.2,
     broken: str | None = None,
+    seed: int = 0,
     **more: Any,
 ) -> Path:
     """`metrics.jsonl` of a simulated run whose lines name their prompts; rollouts of category `broken` are never correct."""
     folder.mkdir(parents=True, exist_ok=True)
-    policy = Policy(World(prompts=300), 0)
+    policy = Policy(World(prompts=300), seed)
     pool = policy.pool
-    curriculum = ew.Curriculum(pool, selector, rollouts=4, random_share=random_share)
+    curriculum = ew.Curriculum(pool, selector, rollouts=4, random_share=random_share, seed=seed)
     with (folder / "metrics.jsonl").open("w") as file:
         for step in range(1, steps + 1):
             batch = curriculum.select(32)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,12 +25,13 @@ import edgewise as ew
 from edgewise.cli import main as command
 from edgewise.errors import ConfigError
 from edgewise.replay import Trace
-from edgewise.replay.logs import log_of_trace, open_log, read_log
+from edgewise.replay.logs import log_of_trace, open_log, open_logs, read_log
 from edgewise.replay.logs.savings import count_waste
 from edgewise.replay.logs.states import STATES, state_of, states_over_time
 from edgewise.watch import Watcher, view
 from edgewise.watch.findings import findings
-from edgewise.watch.prompts import history, row_of, search
+from edgewise.watch.pairs import method_and_seed, paired
+from edgewise.watch.prompts import belief, history, row_of, search
 from edgewise.watch.terminal import plain, render, sparkline
 from tests.replay.logs.writing import HOSTILE, outcomes, write_lines, write_verl
 from tests.watch.runs import write_run
@@ -144,6 +146,107 @@ def test_findings_of_the_log_alone(tmp_path: Path) -> None:
     # 2 p (1 - p), and 1 - p^4 - (1 - p)^4.
     assert now == pytest.approx(11.3, abs=3)
     assert later == pytest.approx(21.9, abs=6)
+
+
+def test_ids_that_changed_are_an_alarm_and_passes_through_a_dataset_are_not(tmp_path: Path) -> None:
+    def lines(name: Any) -> list[dict[str, Any]]:
+        return [
+            {"step": t, "prompt": name(t, p), "reward": (t + p + j) % 2}
+            for t in range(40)
+            for p in range(8)
+            for j in range(2)
+        ]
+
+    stable = lines(lambda t, p: f"q{(8 * t + p) % 80}")
+    changed = lines(lambda t, p: f"{'old' if t < 25 else 'new'} template q{(8 * t + p) % 80}")
+    once = lines(lambda t, p: f"q{8 * t + p}")
+    found = {
+        name: {e["rule"]: e["text"] for e in findings(read_log(write_lines(tmp_path / f"{name}.jsonl", content)))}
+        for name, content in (("stable", stable), ("changed", changed), ("once", once))
+    }
+    assert "no prompt from before step 25 has come again" in found["changed"]["ids_changed"]
+    assert "2.5 times each" in found["changed"]["ids_changed"]
+    assert "ids_changed" not in found["stable"]
+    assert "ids_changed" not in found["once"]
+
+
+def test_more_ids_than_prompts_are_an_alarm(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "uniform", steps=10)
+    (folder / "summary.json").write_text(json.dumps({"pool": {"all": 50}}))
+    text = next(e["text"] for e in findings(read_log(folder)) if e["rule"] == "ids_changed")
+    assert "the pool has 50: ids are not stable" in text
+
+
+def test_prompts_that_were_given_up_are_an_alarm(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "uniform", steps=10, forgotten=200.0, late_groups=20.0)
+    text = next(e["text"] for e in findings(read_log(folder)) if e["rule"] == "lost")
+    assert "180 of 500 selected prompts have no result" in text
+    assert not any(e["rule"] == "lost" for e in findings(read_log(write_run(tmp_path / "b", steps=10, forgotten=3.0))))
+
+
+def test_every_reward_equal_is_named_with_what_to_do(tmp_path: Path) -> None:
+    for value, rule, remedy in (
+        (0.0, "no_success", "check the grader"),
+        (1.0, "all_right", "the grader accepts everything"),
+    ):
+        lines = [{"step": t, "prompt": f"q{p}", "reward": value} for t in range(40) for p in range(8) for _ in range(2)]
+        found = findings(read_log(write_lines(tmp_path / f"{rule}.jsonl", lines)))
+        assert remedy in next(entry["text"] for entry in found if entry["rule"] == rule)
+
+
+def test_a_slow_selection_is_an_alarm(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "uniform", steps=12)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["seconds"], line["select_seconds"] = 2.0 * line["step"], 0.5
+    write_lines(folder / "metrics.jsonl", lines)
+    assert "selection takes 25% of a step" in next(
+        e["text"] for e in findings(read_log(folder)) if e["rule"] == "slow_selection"
+    )
+
+
+def test_methods_are_paired_by_seed(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path / "runs" / "edge" / f"seed_{seed}", "edge", steps=30, seed=seed)
+        write_run(tmp_path / "runs" / "uniform" / f"seed_{seed}", "uniform", steps=20 + seed, seed=seed)
+    write_run(tmp_path / "runs" / "uniform" / "seed_9", "uniform", steps=20, seed=9)
+    watcher = Watcher(open_logs([tmp_path / "runs"]))
+    watcher.update()
+    found = paired(watcher.views)
+    assert found is not None
+    assert found["baseline"] == "uniform"
+    (row,) = found["rows"]
+    assert (row["method"], row["seeds"]) == ("edge", 3)
+    # By hand: the second half of the steps that both runs of a seed have.
+    by_name = {view["name"]: view["curves"] for view in watcher.views}
+    differences = []
+    for seed in range(3):
+        own, other = by_name[f"edge/seed_{seed}"], by_name[f"uniform/seed_{seed}"]
+        end = min(own["step"][-1], other["step"][-1])
+        part = [
+            np.mean([v for x, v in zip(c["step"], c["effective"], strict=True) if end / 2 <= x <= end])
+            for c in (own, other)
+        ]
+        differences.append(part[0] - part[1])
+    assert row["effective"]["estimate"] == pytest.approx(np.mean(differences), abs=1e-3)
+    assert row["effective"]["low"] < row["effective"]["estimate"] < row["effective"]["high"]
+    out = io.StringIO()
+    Console(file=out, width=120).print(render(watcher.views, 120))
+    assert "minus uniform, paired by seed" in out.getvalue()
+    assert paired(watcher.views[:1]) is None
+    assert method_and_seed("a/b/seed_3") == ("a/b", "3")
+    assert method_and_seed("run") is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(1, 8)), max_size=30))
+def test_the_belief_of_a_prompt_is_that_of_mopps(groups: list[tuple[int, int]]) -> None:
+    s, k = np.array([min(x, y) for x, y in groups], int), np.array([y for _, y in groups], int)
+    selector = ew.make_selector("mopps", ew.PromptPool(range(3)), rollouts=8, decay=0.5)
+    shown = belief(s, k)
+    for i in range(len(k)):
+        selector.observe(np.array([1]), s[i : i + 1], k[i : i + 1])
+        assert shown[i] == pytest.approx(selector.predict(np.array([1]))[0], abs=1e-6)
+        selector.advance()
 
 
 def test_prompts_are_found_by_id_and_category_the_newest_first(tmp_path: Path) -> None:

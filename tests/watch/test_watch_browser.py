@@ -45,6 +45,7 @@ addEventListener("load", async () => {
     const rows = () => all("#found tbody tr").length;
     seen.title = page.title;
     seen.heading = page.querySelector("h1").textContent;
+    seen.pairs = page.querySelector("#pairs tbody")?.textContent || "";
     seen.headline = page.querySelector(".headline").textContent;
     seen.plots = all(".plot").length;
     seen.drawn = all(".plot > svg path, .plot > svg circle").length;
@@ -62,6 +63,7 @@ addEventListener("load", async () => {
     seen.filtered = rows();
     all("#found button.link")[0]?.click(); await pause();
     seen.detail = page.querySelector(".prompt-detail")?.textContent || "";
+    seen.history = all("#prompt-chart path.line").length;
     seen.completions = all(".prompt-detail .samples pre").map((node) => node.textContent);
     const ground = () => page.defaultView.getComputedStyle(page.body).backgroundColor;
     const before = ground();
@@ -124,8 +126,8 @@ def probe(path: Path, width: int, query: str) -> dict[str, Any]:
 @pytest.mark.parametrize("width", [1300, 390])
 def test_the_page_is_drawn_filters_and_shows_runs_side_by_side(width: int, tmp_path: Path) -> None:
     folder = tmp_path / "runs"
-    write_run(folder / "edge", steps=60, broken="level 01")
-    write_run(folder / "mopps", "mopps", steps=40)
+    write_run(folder / "edge" / "seed_0", steps=60, broken="level 01")
+    write_run(folder / "mopps" / "seed_0", "mopps", steps=40)
     readers = open_logs([folder])
     watcher = Watcher(readers)
     watcher.update()
@@ -133,7 +135,8 @@ def test_the_page_is_drawn_filters_and_shows_runs_side_by_side(width: int, tmp_p
     path.write_text(page(watcher.views, prompts=embedded_prompts(readers)))
     assert path.stat().st_size < 2e6
     seen = probe(path, width, "level 03")
-    assert seen["heading"] == "edge"
+    assert seen["heading"] == "edge/seed_0"
+    assert "mopps" in seen["pairs"]
     assert "of the selected groups had a gradient" in seen["headline"]
     assert seen["areas"] == 5
     assert seen["circles"] > 5
@@ -144,6 +147,7 @@ def test_the_page_is_drawn_filters_and_shows_runs_side_by_side(width: int, tmp_p
     assert seen["widest"] <= 0
     assert 0 < seen["filtered"] < seen["found"] == 50
     assert "level 03" in seen["detail"]
+    assert seen["history"] == 3  # predicted, observed, belief
     assert len(set(seen["schemes"])) == 2
     assert seen["chips"] == [4, 2]
     assert seen["foreign"] == 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,16 @@ from edgewise.errors import ConfigError
 from edgewise.replay.logs import open_logs
 from edgewise.replay.logs.rollouts import Progress
 from edgewise.watch.page import embedded_prompts, page
+from edgewise.watch.pairs import paired
 from edgewise.watch.prompts import history, row_of, search
 from edgewise.watch.watcher import Watcher
 
 
 def main(
-    paths: Sequence[Path],
+    paths: tuple[Path, ...],
     *,
     once: bool = False,
-    as_json: bool = False,
+    json: bool = False,
     html: Path | None = None,
     web: bool = False,
     host: str = "127.0.0.1",
@@ -37,32 +38,36 @@ def main(
     success: float | None = None,
     scale: tuple[float, float] | None = None,
 ) -> None:
-    """Show runs from their logs, which are only read.
+    """Show runs of any trainer from their logs, running or finished: what selection saves, alarms, the pool over time.
 
     Args:
-        paths: logs of runs, see `edgewise.replay.logs.open_logs`; also folders of several runs.
-        once: print the view once, as text.
-        as_json: print it once, as JSON.
-        html: write it once, as one page that needs no server.
+        paths: logs, as for replay, of one run or of several; they are only read.
+        once: print once, as text.
+        json: print once, as JSON.
+        html: write one page that needs no server.
         web: serve the page until Ctrl-C.
-        host, port, token: of the server, see `edgewise.watch.server.Server`.
-        prompt: id of a prompt whose groups and completions are printed instead.
+        host: interface of the page; others than this machine's own need a token.
+        port: of the page; 0 takes any that is free.
+        token: required with every request.
+        prompt: print the groups and completions of this prompt id.
         every: seconds between two looks at the logs.
-        columns, success, scale: see `edgewise.replay.logs.open_logs`.
+        columns: role=column,... for names that are not recognised.
+        success: reward from which on a rollout is correct; 0.5 for rewards in [0, 1].
+        scale: the rewards that stand for 0 and for 1.
 
     Raises:
         ConfigError: no log, one that cannot be read, or options that exclude each other.
     """
     if not every > 0:
         raise ConfigError(f"--every takes seconds above 0, got {every}")
-    if sum([once, as_json, html is not None, web, prompt is not None]) > 1:
+    if sum([once, json, html is not None, web, prompt is not None]) > 1:
         raise ConfigError("choose one of --once, --json, --html, --web and --prompt")
     readers = open_logs(paths, columns=columns, success=success, scale=scale)
     watcher = Watcher(readers)
     with _bar() as progress:
         watcher.update(progress)
-    if as_json:
-        print(json.dumps({"runs": watcher.views}, indent=1, allow_nan=False))
+    if json:
+        print(dumps({"runs": watcher.views, "pairs": paired(watcher.views)}, indent=1, allow_nan=False))
     elif html is not None:
         _require_outside(html, paths)
         text = page(watcher.views, prompts=embedded_prompts(readers))

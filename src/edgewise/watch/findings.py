@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgewise.advice import Advice, advise
+from edgewise.advice import LOST_SHARE, Advice, advise
 from edgewise.pool import PromptPool
 from edgewise.replay.logs import RunLog
 from edgewise.step import PolicyStep, Totals
@@ -17,12 +17,14 @@ FEWEST = 64
 """Groups that a rule needs."""
 TRUNCATED = 0.2
 """Share of completions cut at the length limit that is an alarm."""
-SAME_LENGTH = 0.25
-"""Share of groups whose completions all have the greatest length seen, from which the length limit is doubted."""
 LARGER = 2
 """Factor on the group size that a hint proposes."""
 GAIN = 1.4
 """Factor on the share of groups with a gradient, from which a larger group is proposed."""
+AGAIN = 1.5
+"""Times that a prompt comes on average, from which those that never come again are missed."""
+LOST = 32
+"""Prompts without a result from which their share is looked at."""
 SLOW_SELECTION = 0.1
 """Share of a step's time that selection may take."""
 
@@ -93,7 +95,58 @@ def _group_size(log: RunLog) -> str | None:
     )
 
 
-ALARMS: dict[str, Rule] = {"flat": _flat, "truncated": _truncated, "slow_selection": _slow}
+def _ids_changed(log: RunLog) -> str | None:
+    """No prompt of the earlier part ever comes again, although prompts came again within both parts."""
+    if not log.named or len(log) < 2 * FEWEST:
+        return None
+    if log.given_pool is None and log.pool_size is not None and len(log.ids) > log.pool_size:
+        return (
+            f"the log names {len(log.ids):,} prompts, the pool has {log.pool_size:,}: ids are not stable, so outcomes are not"
+            " collected by prompt; give the dataset an id column"
+        )
+    size, n = len(log.ids), len(log)
+    first, last = np.full(size, n), np.full(size, -1)
+    place = np.arange(n)
+    np.minimum.at(first, log.rows, place)
+    np.maximum.at(last, log.rows, place)
+    seen = last >= 0
+    # How many prompts came before each group and come again at it or later.
+    spans = np.bincount(first[seen] + 1, minlength=n + 2) - np.bincount(last[seen] + 1, minlength=n + 2)
+    open_spans = np.cumsum(spans)[: n + 1]
+    new = np.cumsum(np.bincount(first[seen], minlength=n))
+    cuts = np.flatnonzero(open_spans[1:n] == 0) + 1
+    for cut in cuts.tolist():
+        before, after = int(new[cut - 1]), int(seen.sum() - new[cut - 1])
+        if min(cut, n - cut) >= FEWEST and cut >= AGAIN * before and n - cut >= AGAIN * after:
+            return (
+                f"no prompt from before step {int(log.steps[cut])} has come again since, while prompts came {cut / before:.1f} times"
+                " each before it: ids have changed (another dataset, another chat template, ids made at loading?), and what was"
+                " learned about the earlier ones is lost; give the dataset an id column"
+            )
+    return None
+
+
+def _lost_groups(log: RunLog) -> str | None:
+    """The run counts prompts whose results never came, or came late."""
+    given_up, late = (
+        float(log.numbers[name][1][-1]) if name in log.numbers else 0.0 for name in ("forgotten", "late_groups")
+    )
+    lost = given_up - late
+    if lost < LOST or lost < LOST_SHARE * (len(log) + lost):
+        return None
+    return (
+        f"{lost:,.0f} of {len(log) + lost:,.0f} selected prompts have no result: raise the patience or the time limit; slow prompts"
+        " are often the hard ones, and they are missing from training"
+    )
+
+
+ALARMS: dict[str, Rule] = {
+    "flat": _flat,
+    "truncated": _truncated,
+    "ids_changed": _ids_changed,
+    "lost": _lost_groups,
+    "slow_selection": _slow,
+}
 HINTS: dict[str, Rule] = {"group_size": _group_size}
 
 

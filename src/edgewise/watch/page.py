@@ -14,6 +14,7 @@ import numpy as np
 from edgewise import report
 from edgewise.replay.logs import LogReader
 from edgewise.report.markup import Html, data_script, h
+from edgewise.watch.pairs import paired
 from edgewise.watch.prompts import history
 
 HERE = Path(__file__).parent
@@ -52,6 +53,7 @@ def page(
         "every": live or 0,
         "version": version,
         "prompts": prompts or {},
+        "pairs": paired(views),
     }
     name = views[0]["name"] if len(views) == 1 else f"{len(views)} runs"
     head = h(

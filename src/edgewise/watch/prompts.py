@@ -14,6 +14,8 @@ FOUND = 50
 """Prompts that a search shows at most."""
 GROUPS = 200
 """Groups of a prompt that are shown, the newest."""
+DECAY = 0.5
+"""MoPPS' published decay of earlier groups."""
 TEXT = 4000
 """Characters of a completion that are shown."""
 
@@ -61,8 +63,22 @@ def history(reader: LogReader, row: int, completions: int = 6) -> dict[str, Any]
         ]
         for i in shown.tolist()
     ]
+    entry["belief"] = [round(float(x), 3) for x in belief(log.successes[part], log.trials[part])[-GROUPS:]]
     entry["completions"] = [_cut(group) for group in reader.completions(row, completions)]
     return entry
+
+
+def belief(successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Mean of a prompt's success rate after each of its groups, (n,), by the Beta rule of MoPPS (Qu et al. 2025).
+
+    Every group moves the two counts half way back to the uniform prior and adds its rollouts, so logs of any trainer have it.
+    """
+    a = b = 1.0
+    found = np.empty(len(trials))
+    for i, (s, k) in enumerate(zip(successes.tolist(), trials.tolist(), strict=True)):
+        a, b = (1 - DECAY) + DECAY * a + s, (1 - DECAY) + DECAY * b + k - s
+        found[i] = a / (a + b)
+    return found
 
 
 def _summary(log: RunLog, row: int, part: np.ndarray) -> dict[str, Any]:

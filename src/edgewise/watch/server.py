@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from edgewise.errors import ConfigError
 from edgewise.watch.page import page
+from edgewise.watch.pairs import paired
 from edgewise.watch.prompts import history, search
 from edgewise.watch.watcher import Watcher
 
@@ -91,7 +92,7 @@ class Server:
         if path == "/data":
             if query.get("since") == [str(watcher.version)]:
                 return _json({"version": watcher.version})
-            return _json({"version": watcher.version, "runs": watcher.views})
+            return _json({"version": watcher.version, "runs": watcher.views, "pairs": paired(watcher.views)})
         try:
             reader = watcher.readers[int(query.get("run", ["0"])[0])]
             with watcher.lock:

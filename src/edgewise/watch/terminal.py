@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgewise.replay.logs.states import STATES
+from edgewise.watch.pairs import paired
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,6 +53,8 @@ def render(views: Sequence[dict[str, Any]], width: int, height: int | None = Non
     parts: list[RenderableType] = []
     if len(views) > 1:
         parts.append(_overview(views))
+        if (pairs := paired(views)) is not None:
+            parts.append(_pairs(pairs))
     if len(views) <= DETAILED:
         room = None if height is None else max(4, height // len(views) - 24)
         for view in views:
@@ -247,6 +250,27 @@ def _overview(views: Sequence[dict[str, Any]]) -> RenderableType:
     return table
 
 
+def _pairs(pairs: dict[str, Any]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    table.add_column(f"minus {plain(pairs['baseline'], 24)}, paired by seed", max_width=44, no_wrap=True)
+    for name in ("seeds", "groups with a gradient", "success rate"):
+        table.add_column(name, justify="right")
+    for row in pairs["rows"]:
+        table.add_row(plain(row["method"], 44), str(row["seeds"]), _points(row["effective"]), _points(row["success"]))
+    return table
+
+
+def _points(interval: dict[str, float | None]) -> str:
+    """A difference of shares in percentage points, with its interval."""
+    estimate, low, high = (interval[name] for name in ("estimate", "low", "high"))
+    if estimate is None:
+        return "–"
+    limits = f" ({100 * low:+.0f} to {100 * high:+.0f})" if low is not None and high is not None else ""
+    return f"{100 * estimate:+.0f} points{limits}"
+
+
 def prompt_text(entry: dict[str, Any]) -> RenderableType:
     """One prompt: its groups over time and the completions that the log keeps."""
     from rich.console import Group
@@ -256,10 +280,9 @@ def prompt_text(entry: dict[str, Any]) -> RenderableType:
     if entry["category"] is not None:
         head.append(f"  {plain(entry['category'], 60)}", "dim")
     parts: list[RenderableType] = [head]
-    for step, s, k, predicted in entry["groups"]:
+    for (step, s, k, predicted), belief in zip(entry["groups"], entry["belief"], strict=True):
         line = Text.assemble(f"  step {step:>6,}  ", ("█" * s, "green"), ("░" * (k - s), "red"), f"  {s} of {k}")
-        if predicted is not None:
-            line.append(f"   predicted {predicted:.2f}", "dim")
+        line.append(f"   belief {belief:.2f}" if predicted is None else f"   predicted {predicted:.2f}", "dim")
         parts.append(line)
     for group in entry["completions"]:
         parts.append(Text(f"\nstep {group['step']}: {group['successes']} of {group['trials']} correct", "bold"))

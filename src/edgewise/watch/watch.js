@@ -13,17 +13,23 @@
   const between = (i, show) => (!i || i.low === null || i.low === undefined ? "" : `${show(i.low)} to ${show(i.high)}`);
   const ago = (x) => (x >= 86400 ? `${Math.round(x / 86400)} d` : x >= 3600 ? `${Math.round(x / 3600)} h`
     : x >= 60 ? `${Math.round(x / 60)} min` : `${Math.round(x)} s`);
-  // Methods keep the colours that they have in reports, where a run is named after one and no other run is.
+  // Methods keep the colours that they have in reports; runs of one method (METHOD/seed_N) share it, their dashes differ.
   const COLOURS = ["edge", "mopps", "ds", "other-0", "other-2", "other-1", "other-3", "other-4"];
+  const family = (name) => (/^(.*?)[/_-]?seed[_-]?[0-9]+$/.exec(name) || [null, ""])[1] || name;
+  const known = (name) => ["uniform", "ds", "mopps", "edge"].find((method) => name.split(/[/:_-]/).includes(method));
   const colour = (i) => {
-    const method = (j) => data.runs[j].name.split(/[/:_-]/)[0];
-    const own = ["uniform", "ds", "mopps", "edge"].includes(method(i));
-    if (own && data.runs.filter((_, j) => method(j) === method(i)).length === 1) return `var(--${method(i)})`;
-    const taken = data.runs.map((_, j) => method(j));
-    const free = data.runs.length > 8 ? COLOURS : COLOURS.filter((name) => !taken.includes(name));
-    return `var(--${free[i % free.length]})`;
+    const families = [...new Set(data.runs.map((run) => family(run.name)))];
+    const own = family(data.runs[i].name);
+    const taken = families.map(known);
+    if (known(own) && taken.filter((name) => name === known(own)).length === 1) return `var(--${known(own)})`;
+    const free = families.length > 8 ? COLOURS : COLOURS.filter((name) => !taken.includes(name));
+    return `var(--${free[families.indexOf(own) % free.length]})`;
   };
-  const dash = (i) => ["solid", "longdash", "dot", "dashdot"][Math.floor(i / 8) % 4];
+  const dash = (i) => {
+    const same = data.runs.slice(0, i).filter((run) => family(run.name) === family(data.runs[i].name)).length;
+    const families = new Set(data.runs.map((run) => family(run.name))).size;
+    return ["solid", "longdash", "dot", "dashdot"][(families === data.runs.length ? Math.floor(i / 8) : same) % 4];
+  };
   const last = (values) => (values || []).filter((x) => x !== null).at(-1) ?? null;
 
   const runs = () => data.runs.map((run, i) => ({ run, i })).filter(({ i }) => !hidden.has(i));
@@ -75,6 +81,15 @@
           String(run.findings.filter((entry) => entry.level === "alarm").length)].map((x) => h("td", null, x)));
     }))));
 
+  const points = (i) => (i.estimate === null ? "–" : `${signed(i.estimate)} points${i.low === null ? "" : ` (${signed(i.low)} to ${signed(i.high)})`}`);
+  const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(Math.round(x * 100))}`;
+  const pairs = () => (data.pairs ? [h("h3", { class: "paired" }, `Minus ${data.pairs.baseline}, paired by seed`),
+    h("p", { class: "about" }, "Second half of the steps that both runs of a seed have; 95% intervals from three seeds on."),
+    h("div", { class: "scroll" }, h("table", { class: "numbers", id: "pairs" },
+      h("thead", null, h("tr", null, ["method", "seeds", "groups with a gradient", "success rate"].map((x) => h("th", { scope: "col" }, x)))),
+      h("tbody", null, data.pairs.rows.map((row) => h("tr", null, h("th", { scope: "row" }, row.method),
+        [number(row.seeds), points(row.effective), points(row.success)].map((x) => h("td", null, x)))))))] : null);
+
   const categories = (run) => section("categories", "Categories", "Of the last 2,048 groups; the small lines go over the whole run.",
     h("div", { class: "scroll" }, h("table", { class: "numbers" },
       h("thead", null, h("tr", null, ["category", "prompts", "share of pool", "share of picks", "predicted", "observed", "with a gradient",
@@ -89,9 +104,22 @@
       Array.from({ length: Math.min(trials, 16) }, (_, i) => h("i", { class: i < (successes / trials) * Math.min(trials, 16) ? "right" : "wrong" })),
       h("small", null, number(step)))));
 
+  // Predictions where the log has them, and the belief that a Beta rule draws from the groups; drawn once the box has its width.
+  const history = (entry) => {
+    const box = h("div", { class: "plot", id: "prompt-chart" });
+    const x = entry.groups.map((group) => group[0]);
+    requestAnimationFrame(() => charts.lines(box, { title: "Belief over time", y: "success rate", limits: [0, 1], show: rate, series: [
+      { name: "observed", x, y: entry.groups.map(([, s, k]) => s / k), of: "var(--mopps)", dash: "dot" },
+      { name: "belief after", x, y: entry.belief, of: "var(--other-0)", dash: "longdash" },
+      { name: "predicted", x, y: entry.groups.map((group) => group[3]), of: "var(--edge)" }] }));
+    return [h("p", { class: "legend" }, h("span", null, swatch("var(--mopps)", " dot"), "observed"), h("span", null, swatch("var(--other-0)", " longdash"), "belief after each group (Beta rule)"),
+      entry.groups.some((group) => group[3] !== null) ? h("span", null, swatch("var(--edge)"), "predicted before it") : null), box];
+  };
+
   const detail = (entry) => h("article", { class: "prompt-detail" },
     h("h3", null, "Prompt ", h("code", null, entry.id)),
     h("p", { class: "muted" }, [entry.state, entry.category, `${entry.groups_count} groups`].filter(Boolean).join(" · ")),
+    entry.groups.length > 1 ? history(entry) : null,
     h("p", { class: "muted" }, "Each column is one group, oldest first: filled for correct rollouts."),
     dots(entry),
     entry.completions.length ? entry.completions.map((group) => h("details", { open: group === entry.completions[0] },
@@ -154,7 +182,7 @@
     const numbers = (run.curves || {}).numbers || {};
     const legend = charts.states(run.pool);
     main.replaceChildren(...[
-      several ? section("runs", "Runs", "The chosen run is shown below; the charts of groups and predictions overlay all runs.", overview()) : null,
+      several ? section("runs", "Runs", "The chosen run is shown below; the charts of groups and predictions overlay all runs.", overview(), pairs()) : null,
       opening(run, chosen),
       run.pool ? section("pool", "Pool over time", null, figure("pool-chart", "Prompts by the outcome of their last group",
         "Hopeless: all wrong, never a success. Edge: mixed. Mastered: all right. Forgotten: all wrong after an earlier success."

@@ -6,7 +6,6 @@ import inspect
 import itertools
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,15 +139,23 @@ def words(found: Fit) -> str:
 
 
 def main(
-    path: str | os.PathLike[str],
+    logs: Path,
     *,
     columns: str | None = None,
     success: float | None = None,
     scale: tuple[float, float] | None = None,
-    out: str | os.PathLike[str] | None = None,
-) -> Fit:
-    """Print the fit of one run's log; arguments as for `edgewise.replay.logs.command.main`."""
-    reader = open_log(Path(path), columns=columns, success=success, scale=scale)
+    out: Path | None = None,
+) -> None:
+    """Fit edge's options and priors to the logs of a run; prints the method in one word, as every adapter takes it.
+
+    Args:
+        logs: of one run, as for replay.
+        columns: role=column,... for names that are not recognised.
+        success: reward from which on a rollout is correct; 0.5 for rewards in [0, 1].
+        scale: the rewards that stand for 0 and for 1.
+        out: also write the numbers as JSON.
+    """
+    reader = open_log(logs, columns=columns, success=success, scale=scale)
     with reading_bar("reading") as show:
         reader.poll(show)
     with reading_bar("fitting") as show:
@@ -156,7 +163,6 @@ def main(
     print(words(found))
     if out is not None:
         write_json(out, json.loads(json.dumps({**vars(found), "gain": vars(found.gain)})))
-    return found
 
 
 def _defaults(grid: Mapping[str, Sequence[float]]) -> dict[str, float]:

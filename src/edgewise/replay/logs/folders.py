@@ -68,6 +68,8 @@ def open_logs(
         if len(found) > MOST:
             raise ConfigError(f"{path} holds {len(found)} logs, more than {MOST}: give the folders of single runs")
         readers += found
+    if not readers:
+        raise ConfigError(f"name the logs of at least one run: {EXPECTED}")
     names = [reader.name for reader in readers]
     for reader in readers:
         if names.count(reader.name) > 1 and isinstance(getattr(reader, "path", None), Path):
