@@ -102,8 +102,6 @@ def _once(action: Callable[[], Any]) -> float:
 
 def peak(base: str) -> float:
     """Peak memory in GB of a process that makes two steps of `MEMORY_GROUPS` groups."""
-    import resource
-
     from edgewise.lab.rl.algorithms import Algorithm
     from edgewise.lab.rl.batch import RolloutBatch
     from edgewise.lab.rl.update import Learner, UpdateSettings
@@ -120,7 +118,9 @@ def peak(base: str) -> float:
         rewards = [float(index % 2) for index in range(len(repeated))]
         learner.update(RolloutBatch.of(repeated, rolled, rewards, group))
         learner.release()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    # Not `ru_maxrss`: a process that was started by a larger one inherits the larger one's peak.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 
 
 if __name__ == "__main__":
