@@ -220,6 +220,7 @@ def evaluate(
     checkpoint: str,
     config: Path | None = None,
     out: Path | None = None,
+    task: str | None = None,
     difficulty: str | None = None,
     problems: int | None = None,
     samples: int | None = None,
@@ -234,6 +235,7 @@ def evaluate(
         checkpoint: a folder, or the name of a shipped one.
         config: settings (see configs/eval/); those named here win.
         out: folder for evaluation.json, the table and the rollouts; the same command goes on where it was stopped.
+        task: of a pretrained model, such as school; by default the task that the checkpoint was trained for.
         difficulty: settings of the task as YAML, such as "{op: [1, 12]}".
         problems: held-out problems; default 500.
         samples: rollouts of each; default 16.
@@ -247,6 +249,7 @@ def evaluate(
 
     given = {
         "base": checkpoint,
+        "task": task,
         "difficulty": difficulty,
         "problems": problems,
         "samples": samples,

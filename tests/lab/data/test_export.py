@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.lab.data import Export, compute_score, export, verification_reward
+from edgewise.lab.data.command import data_command
 from edgewise.lab.data.rewards import unpacked
 from edgewise.tasks import make_task
 
@@ -108,3 +110,79 @@ def test_bad_settings_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigError, match="exists"):
         export(Export("school", {}, {}, 3, 3), tmp_path / "out")
+
+
+def sources(folder: Path) -> dict[str, dict[str, Any]]:
+    """Arguments of `edgewise data` for every data set, with small files where one is read from files."""
+    from PIL import Image
+
+    rows = [{"question": f"What is {a} + {a}?", "answer": f"It is {2 * a}.\n#### {2 * a}"} for a in range(30)]
+    for name, part in (("train", rows[:20]), ("test", rows[20:])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    for index in range(30):
+        problem = folder / "pictured" / str(index)
+        problem.mkdir(parents=True)
+        Image.new("L", (12, 10 + index), 200).save(problem / "img_diagram.png")
+        data = {"problem_text": f"Find x, {index}.", "choices": [str(index), "1.5", "2", "3"], "answer": "A"}
+        (problem / "data.json").write_text(json.dumps(data))
+    files = (folder / "train.jsonl", folder / "test.jsonl")
+    return {
+        "math": {"source": files, "options": "{grader: plain}"},
+        "gsm8k": {"source": files, "options": "{grader: plain}"},
+        "countdown": {"train": 20, "test": 5},
+        "school": {"train": 20, "test": 5, "difficulty": "{level: [1, 2]}"},
+        "gsm_infinite": {"train": 20, "test": 5, "difficulty": "{op: [2, 4]}"},
+        "geometry3k": {"source": (folder / "pictured",)},
+    }
+
+
+@pytest.mark.parametrize("task", ["math", "gsm8k", "countdown", "school", "gsm_infinite", "geometry3k"])
+@pytest.mark.parametrize("form", ["verl", "trl", "jsonl"])
+def test_every_data_set_is_written_in_every_format(tmp_path: Path, task: str, form: Any) -> None:
+    from PIL import Image
+
+    data_command(task, tmp_path / "out", form, **sources(tmp_path)[task])
+    suffix = "parquet" if form == "verl" else "jsonl"
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for side in ("train", "test"):
+        path = tmp_path / "out" / f"{side}.{suffix}"
+        if form == "verl":
+            rows[side] = pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
+        else:
+            rows[side] = read(path)
+    ids = [row["extra_info"]["index"] if form == "verl" else row["id"] for side in rows.values() for row in side]
+    assert len(set(ids)) == len(ids)
+    assert len(rows["train"]) > len(rows["test"]) > 0
+    row = rows["train"][0]
+    if form == "verl":
+        answer = row["reward_model"]["ground_truth"]
+        assert row["ability"] == row["extra_info"]["category"]
+        assert compute_score(row["data_source"], f"\\boxed{{{answer}}}", answer, row["extra_info"])["score"] in (
+            0.0,
+            1.0,
+        )
+    elif form == "trl":
+        assert verification_reward(["no idea"], [row["problem"]]) == [0.0]
+    if task != "geometry3k":
+        return
+    if form == "verl":
+        picture = row["images"][0]["bytes"]
+        assert row["prompt"][0]["content"].count("<image>") == len(row["images"]) == 1
+        assert compute_score("edgewise/geometry", f"<answer>{answer}</answer>", answer, row["extra_info"])["acc"] == 1.0
+    else:
+        picture = (tmp_path / "out" / row["images"][0]).read_bytes()
+        # TRL puts the placeholders in itself.
+        assert ("<image>" in row["prompt"]) == (form == "jsonl")
+    with Image.open(BytesIO(picture)) as image:
+        assert image.width == 12
+
+
+def test_files_are_named_for_what_is_read_from_files_alone(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="geometry3k is read from files: --source TRAIN"):
+        data_command("geometry3k", tmp_path / "out")
+    with pytest.raises(ConfigError, match="school makes its problems; --source is for math, gsm8k, geometry3k"):
+        data_command("school", tmp_path / "out", source=(tmp_path,))
+    pictured = sources(tmp_path)["geometry3k"]["source"]
+    with pytest.raises(TaskError, match="problems for train, wanted 1000"):
+        data_command("geometry3k", tmp_path / "out", source=pictured, train=1000)
+    assert not (tmp_path / "out").exists()

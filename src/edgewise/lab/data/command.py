@@ -8,8 +8,9 @@ from edgewise.errors import ConfigError
 from edgewise.lab.data.export import Export, Format, export
 from edgewise.lab.run.yaml import parse
 
-DATA_SETS = {"gsm8k": "math"}
+DATA_SETS = {"gsm8k": "math", "geometry3k": "geometry"}
 """Data sets that are read by a task of another name."""
+FROM_FILES = ("math", *DATA_SETS)
 
 
 def data_command(
@@ -28,27 +29,32 @@ def data_command(
     """Write a task's problems as train and test files for verl, TRL or anything that reads JSONL.
 
     Args:
-        task: school, countdown, gsm_infinite, opgraph, math, gsm8k (math on GSM8K's files) or any registered task.
+        task: school, countdown, gsm_infinite, opgraph, math, gsm8k (math on GSM8K's files), geometry3k or any registered task.
         out: folder to write; it must not exist.
         format: verl (parquet), trl or jsonl.
         train: problems of the training file; default: all, where the task has a fixed number.
         test: problems of the test file, of the evaluation side of the split.
         difficulty: difficulty settings of the task as YAML, such as "{level: [1, 2]}".
         options: options of the task as YAML.
-        source: of math and gsm8k: the file of training rows and, if there is one, that of test rows.
+        source: of math, gsm8k and geometry3k: the file (or folder) of training rows and, if there is one, that of test rows.
         instruction: text behind every prompt.
         chat: prompts of the format trl as messages.
         seed: of the problems.
     """
     given = dict(_mapping("options", options))
     name = DATA_SETS.get(task, task)
+    paths = tuple(path.resolve() for path in source)
+    if task in FROM_FILES and not 1 <= len(paths) <= 2:
+        raise ConfigError(f"{task} is read from files: --source TRAIN or --source TRAIN TEST")
+    if task not in FROM_FILES and paths:
+        raise ConfigError(f"task {task} makes its problems; --source is for {', '.join(FROM_FILES)}")
     if name == "math":
-        if not 1 <= len(source) <= 2:
-            raise ConfigError(f"{task} is read from files: --source TRAIN or --source TRAIN TEST")
-        given |= {"train": str(source[0].resolve())} | ({"eval": str(source[1].resolve())} if len(source) == 2 else {})
-    elif source:
-        raise ConfigError(f"task {task} makes its problems; --source is for math and gsm8k")
-    settings = Export(name, given, _mapping("difficulty", difficulty), train, test, seed, format, chat, instruction)
+        # This task reads its own files.
+        given |= dict(zip(("train", "eval"), map(str, paths), strict=False))
+        paths = ()
+    settings = Export(
+        name, given, _mapping("difficulty", difficulty), train, test, seed, format, chat, instruction, paths
+    )
     for side, path in export(settings, out).items():
         print(f"{side}: {path}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from edgewise.tasks.base import Split, check_disjoint
 
 Format = Literal["verl", "trl", "jsonl"]
 FORMATS: tuple[str, ...] = get_args(Format)
+IMAGE = "<image>"
+"""Placeholder of a picture in a prompt."""
 DATA_OPTIONS = ("train", "eval")
 """Options of the task math that name its data set."""
 SIDES: dict[str, Split] = {"train": "train", "test": "eval"}
@@ -36,6 +39,8 @@ class Export:
             `problem`; "jsonl": the problems as they are.
         chat: prompts as one message of a user, for models with a chat template; verl always has messages.
         instruction: text added behind every prompt.
+        files: where the task loads its problems from, instead of making them: those of train and, if there are two, of test.
+            One file is split by content.
     """
 
     task: str
@@ -47,6 +52,7 @@ class Export:
     format: Format = "jsonl"
     chat: bool = False
     instruction: str = ""
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -64,7 +70,7 @@ def export(settings: Export, out: Path) -> dict[str, Path]:
         The files by side.
 
     Raises:
-        ConfigError: the folder exists or cannot be written, the task has pictures, or a package is missing. Nothing is left.
+        ConfigError: the folder exists or cannot be written, or a package is missing. Nothing is left.
         TaskError: there are not that many problems.
     """
     if out.exists():
@@ -78,7 +84,7 @@ def export(settings: Export, out: Path) -> dict[str, Path]:
         temporary.mkdir(parents=True)
         files = {}
         for side, problems in sides.items():
-            rows = (make(problem, settings, side) for problem in problems)
+            rows = (make(problem, settings, side) | _pictures(problem, settings, temporary) for problem in problems)
             files[side] = _write(rows, temporary, side, settings.format)
         about = {
             "task": settings.task,
@@ -98,13 +104,14 @@ def export(settings: Export, out: Path) -> dict[str, Path]:
 
 
 def plain_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
-    """Every field of the problem, its id and its task."""
+    """Every field of the problem but its pictures, its id and its task."""
     return {"id": problem.id, "task": settings.task, **problem_fields(problem)}
 
 
 def trl_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
     """The columns that a trainer of TRL and `verification_reward` read; `id` and `category` are what the adapter reads."""
-    text = problem.prompt + settings.instruction
+    # TRL puts the placeholders of the column `images` into the messages itself.
+    text = (problem.prompt.replace(IMAGE, "").strip() if problem.images else problem.prompt) + settings.instruction
     return {
         "prompt": [{"role": "user", "content": text}] if settings.chat else text,
         "id": problem.id,
@@ -130,9 +137,7 @@ def verl_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
 
 
 def problem_fields(problem: Problem) -> dict[str, Any]:
-    """A problem as plain values."""
-    if problem.images:
-        raise ConfigError("problems with pictures are not exported")
+    """A problem as plain values, without its pictures: no task needs them to verify a completion."""
     names = ("prompt", "solution", "answer", "category", "meta", "key")
     return {name: getattr(problem, name) for name in names}
 
@@ -148,6 +153,8 @@ def packed(problem: Problem, settings: Export) -> str:
 def _problems(task: Task, settings: Export, side: str) -> list[Problem]:
     wanted = getattr(settings, side)
     split = SIDES[side]
+    if settings.files:
+        return _loaded(task, settings, side)[:wanted]
     if wanted is None:
         count: Callable[..., int] | None = getattr(task, "count", None)
         if count is None:
@@ -157,6 +164,42 @@ def _problems(task: Task, settings: Export, side: str) -> list[Problem]:
     if len({problem.id for problem in problems}) < len(problems):
         raise TaskError(f"task {settings.task} gave two problems of one id on the {split} side")
     return problems
+
+
+def _loaded(task: Task, settings: Export, side: str) -> list[Problem]:
+    """The problems of one side from files: of a file of their own, or of one side of the split; each once."""
+    if len(settings.files) > 2:
+        raise ConfigError(f"files are at most two, of train and of test, got {len(settings.files)}")
+    both = len(settings.files) == 2
+    every = {p.id: p for p in task.load(settings.files[list(SIDES).index(side) if both else 0])}
+    found = [problem for problem in every.values() if both or problem.split == SIDES[side]]
+    wanted = getattr(settings, side)
+    if not found or (wanted is not None and wanted > len(found)):
+        raise TaskError(f"the files hold {len(found)} problems for {side}, wanted {wanted or 'at least 1'}")
+    return found
+
+
+def _pictures(problem: Problem, settings: Export, folder: Path) -> dict[str, Any]:
+    """The column `images` of a problem: PNG data for verl, otherwise paths of PNG files below the folder; none without pictures."""
+    if not problem.images:
+        return {}
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise ConfigError("pictures are written as PNG, which needs Pillow: pip install pillow") from error
+    data = []
+    for picture in problem.images:
+        buffer = io.BytesIO()
+        image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+        image.convert("RGB").save(buffer, "PNG")
+        data.append(buffer.getvalue())
+    if settings.format == "verl":
+        return {"images": [{"bytes": content} for content in data]}
+    names = [f"images/{problem.id}-{index}.png" for index in range(len(data))]
+    (folder / "images").mkdir(exist_ok=True)
+    for name, content in zip(names, data, strict=True):
+        (folder / name).write_bytes(content)
+    return {"images": names}
 
 
 def _write(rows: Iterator[dict[str, Any]], folder: Path, side: str, form: str) -> Path:
