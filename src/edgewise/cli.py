@@ -297,9 +297,9 @@ def experiment(
     """Run a study made of many runs; print its table and, for controlled studies of training stages, its verdict.
 
     Args:
-        name: E1 to E8, or the YAML file of a study; C2: what selection gains with each algorithm; C2-single: the same on
-            countdown with one rollout a prompt; or `pools`: the demo's setting on other pools.
-        scale: laptop, workstation or paper, of a study; or one of its own, such as text of E1.
+        name: E1 to E8, or the YAML file of a study; C1 to C6: published claims about selection; C2-single: what selection gains
+            with each algorithm on countdown with one rollout a prompt; or `pools`: the demo's setting on other pools.
+        scale: laptop, workstation or paper, of a study, or one of its own, such as text of E1; laptop, smollm2 or gpu, of a claim.
         seeds: how many; default: as the study says, 5 for `pools`.
         first_seed: the first of them.
         out: folder of the study, by default runs/NAME-SCALE; the same command goes on where it was stopped.
@@ -307,19 +307,34 @@ def experiment(
         engine: local, or ray: a cluster whose machines all see these folders.
         workers: runs at the same time; default: one a core.
         budget_tolerance: how much the arms' budgets may differ; default: as the study says, mostly 0.01.
-        docs: also copy the report and its figures to this folder.
+        docs: also copy the report and its figures to this folder; of a claim: keep its results there and write the page of claims.
         plan: print how many seeds each claim needs, from the variance of the finished ones, and the hours that they take here.
         hours: of `plan`: refuse a study that takes longer.
         methods: of `pools`: uniform, and those to compare with it.
         pools: of `pools`: which.
     """
     _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml")
-    from edgewise.experiments import algorithms
+    from edgewise.experiments import algorithms, claims
 
     def show(part: str, event: Any) -> None:
         if event.what != "step":
             print(f"{part} {event.run} {event.what}", file=sys.stderr, flush=True)
 
+    if name in claims.names():
+        from edgewise.experiments.claims.command import main as run_claim
+
+        run_claim(
+            name,
+            scale,
+            seeds=seeds,
+            first=first_seed,
+            out=out,
+            workers=workers,
+            docs=docs,
+            only_plan=plan,
+            hours=hours,
+        )
+        return
     folder = out if out is not None else Path("runs") / name
     if name in algorithms.names():
         study = algorithms.changed(algorithms.load(name), seeds, first_seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgewise.lab.model.decoder import JOINED, Cache, Decoder, Layer
 
@@ -56,8 +56,10 @@ class _Joined:
     def __init__(self, layer: Layer):
         self.layer = layer
         self.qkv = self.gate_up = None
-        if layer.self_attn.q_proj.in_features < JOINED:
+        mlp = layer.mlp
+        if layer.self_attn.joins:
             self.qkv = layer.self_attn.joined()
+        if mlp.gate_proj.in_features < JOINED and type(mlp.gate_proj) is type(mlp.up_proj) is nn.Linear:
             self.gate_up = torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight])
 
     def mlp(self, x: Tensor) -> Tensor:

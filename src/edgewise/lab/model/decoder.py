@@ -89,6 +89,13 @@ class Attention(nn.Module):
             self.q_norm = RMSNorm(self.size, config.rms_norm_eps)
             self.k_norm = RMSNorm(self.size, config.rms_norm_eps)
 
+    @property
+    def joins(self) -> bool:
+        """Whether one product of the joined weights is faster than three; adapters are not part of the weights."""
+        return self.q_proj.in_features < JOINED and all(
+            type(part) is nn.Linear for part in (self.q_proj, self.k_proj, self.v_proj)
+        )
+
     def joined(self) -> tuple[Tensor, Tensor | None]:
         """Weight and bias of the projections of q, k and v as one: small models are bound by the number of operations."""
         parts = (self.q_proj, self.k_proj, self.v_proj)
@@ -102,7 +109,7 @@ class Attention(nn.Module):
 
         `rope` broadcasts against (..., heads, size); `joined` is what `joined()` returned, if it is at hand.
         """
-        if joined is None and self.q_proj.in_features < JOINED:
+        if joined is None and self.joins:
             joined = self.joined()
         if joined is not None:
             mixed = F.linear(x, *joined)

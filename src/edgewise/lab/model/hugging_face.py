@@ -16,6 +16,7 @@ from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.decoder import Decoder
+from edgewise.lab.model.lora import plain_state
 from edgewise.lab.model.tokenizer import Tokenizer
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -82,7 +83,7 @@ def write_model(folder: Path, model: Decoder, tokenizer: Tokenizer) -> None:
     config = model.config
     # For type qwen2, transformers 5 puts Qwen2's own pre-tokenizer in the place of that in tokenizer.json.
     family = "llama" if config.family == "qwen2" and not tokenizer.is_qwen2 else config.family
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in plain_state(model).items()}
     if family != "qwen2" and config.attention_bias and not config.output_bias:
         zeros = torch.zeros(config.hidden_size)
         tensors |= {f"model.layers.{i}.{OUTPUT_BIAS}": zeros.clone() for i in range(config.num_hidden_layers)}

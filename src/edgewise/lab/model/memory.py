@@ -34,6 +34,7 @@ class StepSize:
         micro_tokens: tokens whose activations are held at once in the update.
         copies: copies of the model besides the policy: a reference, a critic with its own network.
         recompute: activation checkpointing.
+        trained: parameters that are trained; None: all of them.
     """
 
     rows: int
@@ -41,6 +42,7 @@ class StepSize:
     micro_tokens: int
     copies: int = 0
     recompute: bool = False
+    trained: int | None = None
 
 
 def parameters_count(config: ModelConfig) -> int:
@@ -55,6 +57,7 @@ def step_bytes(config: ModelConfig, size: StepSize) -> dict[str, int]:
     The estimate is meant to be within a third of the peak; it holds for plain AdamW.
     """
     weights = FLOAT * parameters_count(config)
+    trained = weights if size.trained is None else FLOAT * size.trained
     heads = (config.num_attention_heads + 2 * config.num_key_value_heads) * config.head_dim
     cache = (
         2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * size.rows * size.longest * FLOAT
@@ -65,12 +68,12 @@ def step_bytes(config: ModelConfig, size: StepSize) -> dict[str, int]:
     kept = config.num_hidden_layers * config.hidden_size + layer if size.recompute else config.num_hidden_layers * layer
     chunk = min(CHUNK_LOGITS, size.micro_tokens * config.vocab_size)
     # The gradients of the embeddings and of the head are each as large as the matrix before they are added up.
-    table = 2 * config.vocab_size * config.hidden_size
-    update = weights + FLOAT * (size.micro_tokens * kept + 3 * chunk + table)
+    table = 0 if size.trained is not None else 2 * config.vocab_size * config.hidden_size
+    update = trained + FLOAT * (size.micro_tokens * kept + 3 * chunk + table)
     return {
         "process": PROCESS,
         "parameters": (1 + size.copies) * weights,
-        "optimizer": ADAM * weights,
+        "optimizer": ADAM * trained,
         "step": max(sampling, update),
     }
 

@@ -72,7 +72,9 @@ class _TokenLogprobs(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         of_logprobs, of_entropies = gradients
         hidden, weight, places, targets, normalisers, entropies, order = ctx.saved_tensors
-        to_hidden, to_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        to_hidden = torch.empty_like(hidden)
+        # A frozen head needs no gradient, and its memory.
+        to_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         total = torch.zeros_like(normalisers).index_add_(0, places, of_logprobs)
         bent = bool((of_entropies != 0).any())
         for index, part in enumerate(hidden.split(ctx.chunk)):
@@ -88,7 +90,8 @@ class _TokenLogprobs(torch.autograd.Function):
             slope.index_put_((places[mine] - rows.start, targets[mine]), of_logprobs[mine], accumulate=True)
             slope = slope.div_(ctx.temperature).to(weight.dtype)
             to_hidden[rows] = slope @ weight
-            to_weight.addmm_(slope.T, part)
+            if to_weight is not None:
+                to_weight.addmm_(slope.T, part)
         return to_hidden, to_weight, None, None, None, None
 
 

@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Literal
 from edgewise.allocation import Allocation, make_allocation
 from edgewise.errors import ConfigError
 from edgewise.gates import Gate, make_gate
+from edgewise.lab.model.lora import LoraSettings
 from edgewise.lab.model.policy import PromptFormat
 from edgewise.lab.rl.algorithms import ALGORITHMS, Algorithm
+from edgewise.lab.rl.priors import PriorsConfig
 from edgewise.lab.run.config import Above, Count, Seed, Size, validate
 from edgewise.lab.run.problems import TaskConfig, refused
 from edgewise.method import Method
@@ -27,6 +29,8 @@ class PoolConfig:
     """Difficulty settings of the task."""
     labels: Literal["task", "shuffled", "none"] = "task"
     """"task": the problems' own categories; "shuffled": the same labels on the wrong prompts; "none"."""
+    priors: PriorsConfig = field(default_factory=PriorsConfig)
+    """{source, base, samples}: success rates known before the run."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -100,6 +104,8 @@ class RLConfig:
     with a large vocabulary, 32 whole sequences for others. The gradient is that of the whole batch."""
     recompute: bool = False
     """Activation checkpointing: less memory for a fifth to a third more work."""
+    lora: LoraSettings | None = None
+    """{rank, alpha, targets}: train low-rank adapters alone, which checkpoints hold merged; null: all weights."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the update; weights and moments are float32 in any case."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"

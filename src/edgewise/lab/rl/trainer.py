@@ -27,11 +27,13 @@ from edgewise.lab.model.checkpoints import (
     read_state,
     read_tensors,
 )
+from edgewise.lab.model.lora import adapter_tensors, add_lora, load_adapters
 from edgewise.lab.model.memory import StepSize, check_memory
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.batch import RolloutBatch
 from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
 from edgewise.lab.rl.monitor import Monitor, Round
+from edgewise.lab.rl.priors import level_rates, measured_rates
 from edgewise.lab.rl.update import MICRO_TOKENS, Learner, UpdateSettings
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, require_finite, run_folder
 from edgewise.lab.run.interrupts import Stop, stopping
@@ -42,6 +44,8 @@ from edgewise.selectors import make_selector, selectors
 from edgewise.tasks import Problem, Task
 from edgewise.tasks.base import check_disjoint
 
+LORA = "lora"
+"""Name of the file of adapters in a checkpoint."""
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -69,8 +73,11 @@ class Trainer:
         self.config, self.out, self.here = config, out, here or World(0, 1, find_device(config.device))
         self.policy = load_policy(config.base, config.task, config.prompts_format)
         self.policy.model.to(self.here.device)
+        if config.lora is not None:
+            add_lora(self.policy.model, config.lora, config.seed)
         task, evaluation = self.policy.task, config.evaluation
         self.problems, self.pool = make_problems(task, config.pool)
+        self.pool = self._with_priors(self.pool)
         self.curriculum = make_curriculum(config, self.pool)
         held_out = draw_problems(task, evaluation.problems, evaluation.seed, "eval", config.pool.difficulty)
         check_disjoint(self.problems, held_out)
@@ -105,6 +112,24 @@ class Trainer:
     def _roller(self, problems: list[Problem], temperature: float = 1.0) -> Roller:
         return Roller(self.policy, problems, self.config.max_new_tokens, temperature, self.here)
 
+    def _with_priors(self, pool: PromptPool) -> PromptPool:
+        """The pool with the success rates that `pool.priors` asks for."""
+        priors = self.config.pool.priors
+        if priors.source == "none":
+            return pool
+        if priors.source == "levels":
+            rates = level_rates(self.problems)
+        else:
+            policy = self.policy
+            if priors.base:
+                policy = load_policy(priors.base, self.config.task, self.config.prompts_format)
+                policy.model.to(self.here.device)
+            roller = Roller(policy, self.problems, self.config.max_new_tokens, self.config.temperature, self.here)
+            rates = measured_rates(roller, priors.samples, self.config.pool.seed)
+        codes = pool.categories
+        labels = None if codes is None else [pool.category_names[code - 1] if code else None for code in codes]
+        return PromptPool(pool.ids, labels, priors=rates, prior_strength=float(priors.samples))
+
     def _check_memory(self) -> None:
         """Refuse a step that does not fit, before anything is written."""
         config, algorithm = self.config, self.config.algorithm
@@ -118,6 +143,7 @@ class Trainer:
             int(algorithm.needs_reference)
             + 4 * int(algorithm.critic is not None and algorithm.critic.network == "own"),
             config.recompute,
+            None if config.lora is None else sum(p.numel() for p in self.policy.model.parameters() if p.requires_grad),
         )
         check_memory(self.policy.model.config, size, self.here.device)
 
@@ -210,7 +236,9 @@ class Trainer:
 
     def _write(self, folder: Path) -> None:
         self.policy.save(folder)
-        for name, tensors in {**self.learner.tensors(), **_surplus_tensors(self.surplus)}.items():
+        adapters = adapter_tensors(self.policy.model)
+        extra = {LORA: adapters} if adapters else {}
+        for name, tensors in {**self.learner.tensors(), **extra, **_surplus_tensors(self.surplus)}.items():
             save_file(tensors, folder / f"{name}.safetensors")
         self.curriculum.save(folder / "curriculum.npz")
         state = {"seconds": self.seconds, "generator": generator_to_json(self.generator), "step": self.step}
@@ -230,7 +258,11 @@ class Trainer:
         saved = load_state(folder / "curriculum.npz", "curriculum")
         step, seconds = int(state["step"]), float(state["seconds"])
         self.curriculum.load_state_dict(saved)
-        self.policy.model.load_state_dict(policy.model.state_dict())
+        if self.config.lora is None:
+            self.policy.model.load_state_dict(policy.model.state_dict())
+        else:
+            # The frozen weights are those of the base; the checkpoint's own have the adapters in them.
+            load_adapters(self.policy.model, parts.get(LORA, {}))
         self.learner.load_tensors(parts)
         generator_from_json(self.generator, state["generator"])
         self.surplus = RolloutBatch(**parts["surplus"]).to(self.here.device) if "surplus" in parts else None

@@ -55,6 +55,8 @@ class World:
         if self.size == 1:
             return
         for parameter in module.parameters():
+            if not parameter.requires_grad:
+                continue
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             dist.all_reduce(parameter.grad)

@@ -1,0 +1,206 @@
+"""A claim as data: comparisons of selection methods, called parts, and rules on their paired differences.
+
+src/edgewise/experiments/claims/sets/C1.yaml: title, question, what was published, rules, and what is run at each scale.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgewise.errors import ConfigError, unknown_name
+from edgewise.experiments.comparison import ComparisonConfig, preset
+from edgewise.experiments.study.claims import BOUNDS
+from edgewise.experiments.study.config import Paper
+from edgewise.lab.run.config import from_dict, read_yaml, to_dict
+
+SETS = Path(__file__).parent / "sets"
+DIFFERENCES = (
+    "effective_ratio",
+    "spearman",
+    "final_accuracy",
+    "mean_accuracy",
+    "accuracy_at_rollouts",
+    "accuracy_at_tokens",
+)
+"""Measures of one run; their mean over seeds has a Student-t interval."""
+FACTORS = ("speedup_vs_uniform", "rollouts_vs_ds", "rollouts_vs_uniform")
+"""Ratios to another method, whose median over seeds has the sign test's interval from five seeds on."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`measure` of `method`, [minus that of another,] is `at_least`, `above`, `at_most` or `below` a threshold in every part.
+
+    A rule holds where the whole interval over seeds lies on the claimed side in each of its parts, fails where it lies on the
+    other side in one of them, and is undecided otherwise.
+    """
+
+    say: str
+    """In words."""
+    method: str
+    measure: str
+    """One of `DIFFERENCES`: mean over seeds; or of `FACTORS`: median over seeds."""
+    parts: tuple[str, ...] = ()
+    """Empty: every part of the scale that has the methods."""
+    minus: str = ""
+    """Method that is taken off, seed by seed."""
+    minus_part: str = ""
+    """Part of `minus`, where it is another one with the same seeds."""
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    def __post_init__(self) -> None:
+        if sum(getattr(self, name) is not None for name in BOUNDS) != 1:
+            raise ConfigError(f"the rule '{self.say}' needs one of {', '.join(BOUNDS)}")
+        if self.measure not in (*DIFFERENCES, *FACTORS):
+            raise unknown_name("measure", self.measure, [*DIFFERENCES, *FACTORS])
+        if self.measure in FACTORS and self.minus:
+            raise ConfigError(f"the rule '{self.say}' compares by itself: leave `minus` out")
+        if self.minus and self.at_least == 0:
+            raise ConfigError(f"the rule '{self.say}' would hold at a tie: write `above: 0`")
+
+    @property
+    def bound(self) -> str:
+        return next(name for name in BOUNDS if getattr(self, name) is not None)
+
+    @property
+    def threshold(self) -> float:
+        return float(getattr(self, self.bound))
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is on the claimed side."""
+        return {
+            "at_least": value >= self.threshold,
+            "above": value > self.threshold,
+            "at_most": value <= self.threshold,
+            "below": value < self.threshold,
+        }[self.bound]
+
+    def words(self) -> str:
+        """The rule, for tables."""
+        other = self.minus + (f" ({self.minus_part})" if self.minus_part else "")
+        minus = f" minus {other}" if other else ""
+        where = f" [{', '.join(self.parts)}]" if self.parts else ""
+        return f"{self.measure} of {self.method}{minus}, {BOUNDS[self.bound]} {self.threshold:g}{where}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison of a claim, and what a step of it costs."""
+
+    comparison: ComparisonConfig
+    core_seconds: float
+    """Seconds of one core a step, measured or estimated, for the plan."""
+
+    @property
+    def runs(self) -> int:
+        return len(self.comparison.runs())
+
+    @property
+    def core_hours(self) -> float:
+        return self.runs * self.comparison.run.steps * self.core_seconds / 3600
+
+
+@dataclass(frozen=True)
+class ClaimStudy:
+    """One claim at one scale."""
+
+    name: str
+    scale: str
+    title: str
+    question: str
+    paper: Paper
+    parts: dict[str, Part]
+    rules: tuple[Rule, ...]
+    differs: str = ""
+    """How this scale differs from what was published."""
+
+    def __post_init__(self) -> None:
+        if not self.parts or not self.rules:
+            raise ConfigError(f"{self.name} needs parts and at least one rule at scale {self.scale}")
+        for name in self.parts:
+            if not re.fullmatch(r"[\w+. =-]+", name):
+                raise ConfigError(f"a part names the folder of its runs and cannot be called '{name}'")
+        for rule in self.rules:
+            if not self.parts_of(rule):
+                raise ConfigError(f"the rule '{rule.say}' has no part with its methods at scale {self.scale}")
+
+    def parts_of(self, rule: Rule) -> list[str]:
+        """Parts that a rule is judged in."""
+        wanted = rule.parts or tuple(self.parts)
+        return [name for name in wanted if name in self.parts and self._has(rule, name)]
+
+    def _has(self, rule: Rule, part: str) -> bool:
+        other = {"rollouts_vs_ds": "ds"}.get(rule.measure, "uniform" if rule.measure in FACTORS else rule.minus)
+        own = self.parts[part].comparison.methods
+        if rule.minus_part and rule.minus_part not in self.parts:
+            return False
+        others = self.parts[rule.minus_part or part].comparison.methods
+        return rule.method in own and (not other or other in others)
+
+
+def names() -> list[str]:
+    """Claims that come with the package."""
+    return sorted(path.stem for path in SETS.glob("*.yaml"))
+
+
+def scales(name: str) -> list[str]:
+    """Scales of a claim."""
+    return list(_read(name)["scales"])
+
+
+def load(name: str, scale: str = "laptop", seeds: int | None = None, first: int | None = None) -> ClaimStudy:
+    """A claim at one of its scales.
+
+    Args:
+        name: one of `names()`.
+        scale: one of `scales(name)`.
+        seeds: how many; None: as the claim says.
+        first: the first seed; None: as the claim says.
+
+    Raises:
+        ConfigError: no such claim, scale or setting; the nearest known one is suggested.
+
+    Example:
+        >>> from edgewise.experiments.claims import load
+        >>> sorted(load("C3").parts)
+        ['countdown', 'opgraph']
+    """
+    values = _read(name)
+    own = values.pop("scales")
+    if scale not in own:
+        raise unknown_name(f"scale of {name}", scale, own)
+    values |= {key: value for key, value in own[scale].items() if key != "seeds"}
+    count = own[scale]["seeds"] if seeds is None else seeds
+    if count < 1:
+        raise ConfigError(f"an experiment needs at least one seed, got {count}")
+    start = first if first is not None else 0
+    shared = {"methods": values.pop("methods", None), "seeds": list(range(start, start + count))}
+    parts = {part: _part(given or {}, shared) for part, given in values.pop("parts").items()}
+    rules = tuple(from_dict(Rule, rule, f"rules[{i}]") for i, rule in enumerate(values.pop("rules")))
+    paper = from_dict(Paper, values.pop("paper"), "paper")
+    return ClaimStudy(name=name, scale=scale, paper=paper, parts=parts, rules=rules, **values)
+
+
+def _read(name: str) -> dict[str, Any]:
+    if name not in names():
+        raise unknown_name("claim", name, names())
+    return dict(read_yaml(SETS / f"{name}.yaml"))
+
+
+def _part(given: Mapping[str, Any], shared: Mapping[str, Any]) -> Part:
+    """A part from {like: a demo preset, core_seconds, methods, run: what differs}."""
+    base = to_dict(preset(given["like"]))
+    run = dict(base["run"])
+    for key, value in given.get("run", {}).items():
+        nested = key in ("pool", "evaluation") and isinstance(run.get(key), dict)
+        run[key] = {**run[key], **value} if nested else value
+    methods = given.get("methods") or shared["methods"] or base["methods"]
+    values = {**base, "run": run, "methods": methods, "seeds": shared["seeds"], "placebo": given.get("placebo", True)}
+    return Part(from_dict(ComparisonConfig, values), float(given["core_seconds"]))

@@ -1,0 +1,156 @@
+"""The page of all claims, written from their definitions and from the results that are kept: `docs/claims.md`.
+
+python -m edgewise.experiments.claims.page docs
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgewise.checkpoint import write_atomic
+from edgewise.errors import CheckpointError, EdgewiseError
+from edgewise.experiments.claims.config import ClaimStudy, load, names, scales
+from edgewise.experiments.claims.verdict import NOT_RUN
+
+PAGE, KEPT = "claims.md", Path("results") / "claims"
+HEAD = """# Claims
+
+Published claims about prompt selection, as experiments whose rules were written down before their runs
+(`src/edgewise/experiments/claims/sets`). This page is generated from those files and from `docs/results/claims`: `edgewise experiment C1
+--scale laptop --docs docs` runs what is missing and writes it again; `--plan` says what that takes.
+
+A rule holds where the whole interval over seeds lies on the claimed side, in every part it is judged in; it fails where the interval lies
+on the other side in one of them. Differences are paired by seed (mean, Student's t, 95%), ratios are medians with the sign test's
+interval, which needs five seeds. "reproduced": every rule holds; "not reproduced": one fails; "not decided": the intervals are too wide.
+
+`accuracy_at_rollouts` and `accuracy_at_tokens`: accuracy when as much was spent as the most frugal method of the comparison spends in all;
+`final_accuracy`: after equal steps; `mean_accuracy`: mean over the evaluations after the first.
+"""
+
+
+def page(docs: Path) -> str:
+    """The page from the results in docs/results/claims."""
+    studies = [load(name, scale) for name in names() for scale in scales(name)]
+    kept = {(study.name, study.scale): read(docs, study) for study in studies}
+    lines = [HEAD, *_overview(studies, kept)]
+    for name in names():
+        lines += _claim([study for study in studies if study.name == name], kept)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write(docs: Path) -> Path:
+    """Write the page below `docs`; returns its path."""
+    path = docs / PAGE
+    write_atomic(path, page(docs).encode())
+    return path
+
+
+def place(docs: Path, name: str, scale: str) -> Path:
+    """Where the results of a claim are kept."""
+    return docs / KEPT / f"{name}-{scale}.json"
+
+
+def read(docs: Path, study: ClaimStudy) -> dict[str, Any] | None:
+    """The kept results of a claim; None if there are none."""
+    path = place(docs, study.name, study.scale)
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if found["rules"] is not None and found["parts"] is not None else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}; restore it, or run the claim again with --docs") from error
+
+
+def _overview(studies: list[ClaimStudy], kept: dict[tuple[str, str], Any]) -> Iterator[str]:
+    columns = list(dict.fromkeys(study.scale for study in studies))
+    yield "| claim | " + " | ".join(columns) + " |"
+    yield "|---|" + "---|" * len(columns)
+    for name in dict.fromkeys(study.name for study in studies):
+        own = {study.scale: study for study in studies if study.name == name}
+        cells = [_verdict(kept[name, scale]) if scale in own else "" for scale in columns]
+        yield f"| [{name}](#{name.lower()}): {next(iter(own.values())).title} | " + " | ".join(cells) + " |"
+    yield ""
+
+
+def _verdict(found: Any) -> str:
+    return NOT_RUN if found is None else str(found["verdict"])
+
+
+def _claim(studies: list[ClaimStudy], kept: dict[tuple[str, str], Any]) -> Iterator[str]:
+    first = studies[0]
+    yield f"## {first.name}\n\n{first.question}\n"
+    yield f"Published ({first.paper.source}; {first.paper.setting}): {first.paper.finding}\n"
+    for study in studies:
+        found = kept[study.name, study.scale]
+        seeds = len(next(iter(study.parts.values())).comparison.seeds)
+        yield f"### {study.name}, {study.scale}: {_verdict(found)}\n"
+        if study.differs:
+            yield f"{study.differs}\n"
+        parts = ", ".join(
+            f"{name} ({part.comparison.run.steps} steps of {part.comparison.run.prompts} x {part.comparison.run.rollouts})"
+            for name, part in study.parts.items()
+        )
+        hours = sum(part.core_hours for part in study.parts.values())
+        yield f"{seeds} seeds; {parts}; about {hours:.1f} core hours.\n"
+        yield "| rule | published | part | ours | |"
+        yield "|---|---|---|---|---|"
+        for index, rule in enumerate(study.rules):
+            line = None if found is None or index >= len(found["rules"]) else found["rules"][index]
+            for part in study.parts_of(rule):
+                cell = None if line is None else line["parts"].get(part)
+                number = study.paper.numbers.get(rule.say, "")
+                yield f"| {rule.say}: {rule.words()} | {number} | {part} | {_number(cell)} | {_found(cell)} |"
+        yield ""
+        if found is not None:
+            for name, table in found["parts"].items():
+                yield from _table(name, table)
+
+
+def _found(cell: Any) -> str:
+    return NOT_RUN if cell is None or cell["estimate"] is None else str(cell["found"])
+
+
+def _number(cell: Any) -> str:
+    if cell is None or cell["estimate"] is None:
+        return "-"
+    limits = "" if cell["low"] is None else f" ({_text(cell['low'])} to {_text(cell['high'])})"
+    return _text(cell["estimate"]) + limits
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.3f}"
+
+
+COLUMNS = {
+    "speedup_vs_uniform": "steps of uniform / its own",
+    "rollouts_vs_ds": "rollouts / those of ds",
+    "effective_ratio": "effective ratio",
+    "spearman": "Spearman",
+    "final_accuracy": "accuracy, equal steps",
+    "accuracy_at_rollouts": "equal rollouts",
+    "accuracy_at_tokens": "equal tokens",
+}
+
+
+def _table(name: str, table: dict[str, Any]) -> Iterator[str]:
+    yield f"{name}, base `{table['base']}`, seeds finished: {len(table['finished'])} of {len(table['seeds'])}\n"
+    yield "| method | " + " | ".join(COLUMNS.values()) + " | rollouts | tokens |"
+    yield "|---|" + "---|" * (len(COLUMNS) + 2)
+    for method, row in table["methods"].items():
+        cells = [_text(row[key][0]) for key in COLUMNS]
+        whole = ["-" if row[key] is None else f"{row[key]:,.0f}" for key in ("rollouts", "tokens")]
+        yield "| " + " | ".join([method, *cells, *whole]) + " |"
+    yield ""
+
+
+if __name__ == "__main__":
+    try:
+        print(write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs")))
+    except EdgewiseError as error:
+        print(f"edgewise: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,60 @@
+"""Plan of a claim: runs, core hours, and the seeds that each rule needs, from the spread of finished ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgewise.errors import ConfigError
+from edgewise.experiments.claims.config import FACTORS, ClaimStudy, Rule
+from edgewise.experiments.claims.measures import Measures
+from edgewise.experiments.claims.verdict import paired
+from edgewise.experiments.study.power import FEWEST_PILOT, seeds_needed
+
+
+def plan(study: ClaimStudy, measured: Mapping[str, Measures], limit: float | None = None) -> list[str]:
+    """The plan in words: a line a part, a line a rule, and the sum.
+
+    Args:
+        study: at the scale to be run.
+        measured: of parts that have begun.
+        limit: hours that the claim may take on this machine; None: any.
+
+    Raises:
+        ConfigError: it takes longer than the limit.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    lines, left = [], 0.0
+    for name, part in study.parts.items():
+        run = part.comparison.run
+        done = len(measured[name].finished) if name in measured else 0
+        seeds = len(part.comparison.seeds)
+        mine = part.core_hours * (seeds - done) / seeds
+        left += mine
+        lines.append(
+            f"{name}: {part.runs} runs of {run.steps} steps of {run.prompts} x {run.rollouts}, about {part.core_seconds:g}"
+            f" core seconds a step; {done} of {seeds} seeds finished, {mine:.2f} core hours left"
+        )
+    lines += [
+        f"{rule.say} [{part}]: {_needed(rule, part, measured)}" for rule in study.rules for part in study.parts_of(rule)
+    ]
+    hours = left / cores
+    lines.append(f"All: {left:.2f} core hours left, {hours:.2f} hours on the {cores} cores here.")
+    if limit is not None and hours > limit:
+        raise ConfigError(f"{study.name} at scale {study.scale} takes {hours:.2f} hours here; the limit is {limit:g}")
+    return lines
+
+
+def _needed(rule: Rule, part: str, measured: Mapping[str, Measures]) -> str:
+    values = np.array(paired(rule, part, measured))
+    values = values[np.isfinite(values)]
+    if len(values) < FEWEST_PILOT:
+        return f"no estimate before {FEWEST_PILOT} seeds are finished ({rule.words()})"
+    effect, spread = float(values.mean()), float(values.std(ddof=1))
+    found = seeds_needed(abs(effect - rule.threshold), spread)
+    # The sign test of five seeds decides only where all agree.
+    count = None if found is None else max(found, 5) if rule.measure in FACTORS else found
+    words = "more seeds than can be run" if count is None else f"{count} seeds"
+    return f"{words} (effect {effect:+.3f}, spread over seeds {spread:.3f}; {rule.words()})"

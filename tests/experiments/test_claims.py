@@ -1,0 +1,166 @@
+"""Claims C1 to C6: definitions that load, rules by known numbers, runs that are resumed, and the page of their results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.small import rl_config
+
+from edgewise.errors import ConfigError
+from edgewise.experiments import algorithms
+from edgewise.experiments.claims import ClaimStudy, Part, Rule, load, names, scales
+from edgewise.experiments.claims import page as pages
+from edgewise.experiments.claims.measures import Measures
+from edgewise.experiments.claims.plan import plan
+from edgewise.experiments.claims.run import measured, results, run
+from edgewise.experiments.claims.verdict import NOT_RUN, judged
+from edgewise.experiments.comparison import ComparisonConfig
+from edgewise.experiments.study.config import Paper
+from edgewise.experiments.summary import Summary
+from edgewise.lab.rl.config import PoolConfig
+from edgewise.lab.rl.priors import PriorsConfig
+from edgewise.method import Method
+
+DOCS = Path(__file__).parents[2] / "docs"
+EVERY = [(name, scale) for name in names() for scale in scales(name)]
+
+
+@pytest.mark.parametrize(("name", "scale"), EVERY)
+def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name: str, scale: str) -> None:
+    study = load(name, scale)
+    assert names() == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    seeds = {len(part.comparison.seeds) for part in study.parts.values()}
+    assert seeds == {5 if scale == "laptop" else 3}
+    for rule in study.rules:
+        for part in study.parts_of(rule):
+            Method.parse(rule.method)
+            assert rule.method in study.parts[part].comparison.methods
+    assert all(number in {rule.say for rule in study.rules} for number in study.paper.numbers)
+    assert "core hours left" in plan(study, {})[-1]
+    with pytest.raises(ConfigError, match="the limit is 0"):
+        plan(study, {}, 0)
+
+
+def test_c2_compares_the_algorithms_of_the_claim_in_the_demos_setting() -> None:
+    study = load("C2", seeds=2, first=7)
+    assert {"ppo", "grpo", "reinforce++"} <= study.parts.keys()
+    assert {name: part.comparison.run.algorithm.like for name, part in study.parts.items()} == {
+        n: n for n in study.parts
+    }
+    assert study.parts["ppo"].comparison.seeds == (7, 8)
+    # The same runs serve the table of algorithms.
+    whole, table = load("C2"), algorithms.load("C2")
+    for algorithm in table.algorithms:
+        run = dataclasses.replace(table.comparison.run, algorithm=algorithm)
+        assert whole.parts[algorithm.like].comparison == dataclasses.replace(table.comparison, run=run)
+    assert len(whole.parts) == len(table.algorithms)
+
+
+def study_of(rules: tuple[Rule, ...], parts: dict[str, ComparisonConfig]) -> ClaimStudy:
+    made = {name: Part(own, 0.1) for name, own in parts.items()}
+    return ClaimStudy("C0", "laptop", "title", "question", Paper("source", "setting", "finding"), made, rules)
+
+
+def known(values: dict[str, list[float]], measure: str) -> Measures:
+    table = {method: {measure: tuple(row)} for method, row in values.items()}
+    spent = {method: np.zeros((len(row), 2)) for method, row in values.items()}
+    return Measures(Summary(), table, spent, tuple(range(len(next(iter(values.values()))))))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rule", "verdict"),
+    [
+        ([0.5, 0.6, 0.7], [0.5, 0.6, 0.8], "holds", "reproduced"),
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], "fails", "not reproduced"),
+        ([0.5, 0.6, 0.7], [0.2, 0.3, 0.9], "undecided", "not decided"),
+    ],
+)
+def test_a_rule_is_judged_by_paired_intervals_in_every_part(
+    first: list[float], second: list[float], rule: str, verdict: str
+) -> None:
+    comparison = ComparisonConfig(methods=("uniform", "edge"), seeds=(0, 1, 2))
+    study = study_of(
+        (Rule("better", "edge", "effective_ratio", minus="uniform", above=0),), {"a": comparison, "b": comparison}
+    )
+    uniform = [0.3, 0.41, 0.5]
+    every = {
+        name: known({"uniform": uniform, "edge": row}, "effective_ratio") for name, row in (("a", first), ("b", second))
+    }
+    found = judged(study, every)
+    assert (found["rules"][0]["found"], found["verdict"]) == (rule, verdict)
+    assert judged(study, {"a": every["a"]})["verdict"] == NOT_RUN
+
+
+def test_a_rule_across_parts_pairs_the_seeds() -> None:
+    comparison = ComparisonConfig(methods=("uniform", "mopps"), seeds=(0, 1, 2))
+    rule = Rule("priors", "mopps", "spearman", parts=("with",), minus="mopps", minus_part="without", at_least=0.1)
+    study = study_of((rule,), {"with": comparison, "without": comparison})
+    every = {
+        "with": known({"uniform": [0, 0, 0], "mopps": [0.5, 0.6, 0.7]}, "spearman"),
+        "without": known({"uniform": [0, 0, 0], "mopps": [0.2, 0.31, 0.4]}, "spearman"),
+    }
+    line = judged(study, every)["rules"][0]["parts"]["with"]
+    assert line["values"] == pytest.approx([0.3, 0.29, 0.3])
+    assert line["found"] == "holds"
+
+
+def test_rules_that_say_nothing_are_refused() -> None:
+    with pytest.raises(ConfigError, match="needs one of"):
+        Rule("none", "edge", "spearman")
+    with pytest.raises(ConfigError, match="would hold at a tie"):
+        Rule("tie", "edge", "spearman", minus="uniform", at_least=0)
+    with pytest.raises(ConfigError, match="measure"):
+        Rule("unknown", "edge", "luck", above=0)
+    with pytest.raises(ConfigError, match="has no part with its methods"):
+        study_of((Rule("absent", "mopps", "spearman", above=0),), {"a": ComparisonConfig(methods=("uniform",))})
+    with pytest.raises(ConfigError, match="scale of C6"):
+        load("C6", "gpu")
+
+
+def test_a_claim_runs_is_resumed_and_has_a_page(base: Path, tmp_path: Path) -> None:
+    pool = PoolConfig(size=30, difficulty={"op": [1, 3]}, priors=PriorsConfig("rollouts", samples=2))
+    comparison = ComparisonConfig(
+        methods=("uniform", "edge"), seeds=(0, 1), run=rl_config(base, steps=2), placebo=False
+    )
+    prior = dataclasses.replace(
+        comparison, methods=("uniform", "static"), run=dataclasses.replace(comparison.run, pool=pool)
+    )
+    rules = (
+        Rule("better", "edge", "accuracy_at_tokens", parts=("online",), minus="uniform", above=0),
+        Rule("filter", "static", "effective_ratio", parts=("offline",), minus="edge", minus_part="online", above=0),
+    )
+    study = study_of(rules, {"online": comparison, "offline": prior})
+    assert results(study, tmp_path)["verdict"] == NOT_RUN
+    events: list[str] = []
+    found = run(study, tmp_path, 1, lambda part, event: events.append(f"{part} {event.what}"))
+    assert {"online finished", "offline finished"} <= set(events)
+    assert found["verdict"] != NOT_RUN
+    row = found["parts"]["online"]["methods"]["edge"]
+    assert row["rollouts"] == 2 * 4 * 4
+    assert row["rollouts"] <= row["tokens"] <= row["rollouts"] * 6
+    events.clear()
+    assert run(study, tmp_path, 1, lambda part, event: events.append(event.what)) == found
+    assert set(events) == {"kept"}
+    assert "2 of 2 seeds finished, 0.00 core hours left" in plan(study, measured(study, tmp_path))[0]
+
+
+def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Path) -> None:
+    assert (DOCS / "claims.md").read_text() == pages.page(DOCS)
+    assert pages.page(tmp_path).count("### C1, laptop: not yet run") == 1
+    study = load("C3")
+    parts: dict[str, Any] = {
+        part: {"estimate": 0.25, "low": 0.1, "high": 0.4, "values": [], "found": "holds"} for part in study.parts
+    }
+    kept = {"claim": "C3", "scale": "laptop", "verdict": "reproduced", "parts": {}}
+    kept["rules"] = [{"say": r.say, "rule": r.words(), "found": "holds", "parts": parts} for r in study.rules]
+    path = pages.place(tmp_path, "C3", "laptop")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(kept))
+    text = pages.write(tmp_path).read_text()
+    assert "### C3, laptop: reproduced" in text
+    assert "| countdown | 0.250 (0.100 to 0.400) | holds |" in text
