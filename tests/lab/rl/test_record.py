@@ -8,7 +8,8 @@ from tests.small import rl_config
 
 from edgewise.errors import ConfigError
 from edgewise.lab.rl.record import RecordConfig, main, record
-from edgewise.lab.rl.trainer import RLConfig
+from edgewise.lab.rl.trainer import RLConfig, train
+from edgewise.lab.run.config import from_dict, read_yaml
 from edgewise.replay import Trace
 
 
@@ -55,3 +56,26 @@ def test_a_recording_needs_its_arguments(tmp_path: Path) -> None:
         RecordConfig(RLConfig(steps=3), checkpoints=5)
     with pytest.raises(ConfigError, match="samples"):
         RecordConfig(samples=0)
+
+
+def test_given_checkpoints_are_recorded_without_training(base: Path, tmp_path: Path) -> None:
+    run = rl_config(base, selector="uniform", learning_rate=1e-3, steps=2, save_every=1)
+    train(run, tmp_path / "rl")
+    later = tmp_path / "rl" / "checkpoints" / "step_000002"
+    config = RecordConfig(run, bases=(str(base), str(later)), samples=4, features=6, chunk=64)
+    trace = record(config, tmp_path / "trace.npz")
+    assert trace.complete
+    assert trace.steps.tolist() == [0, 1]
+    kept = (tmp_path / "trace.run" / "successes_000000.txt").stat().st_mtime_ns
+    again = record(config, tmp_path / "trace.npz")
+    assert np.array_equal(again.successes, trace.successes)
+    assert (tmp_path / "trace.run" / "successes_000000.txt").stat().st_mtime_ns == kept
+    with pytest.raises(ConfigError, match="at least two checkpoints"):
+        RecordConfig(run, bases=("one",))
+
+
+@pytest.mark.parametrize("name", ["opgraph", "countdown", "school-smollm2", "gsm8k-smollm2"])
+def test_the_configurations_of_recordings_are_valid(name: str) -> None:
+    path = Path(__file__).parents[3] / "configs" / "record" / f"{name}.yaml"
+    settings = from_dict(RecordConfig, read_yaml(path))
+    assert settings.samples >= 16

@@ -1,4 +1,4 @@
-"""Records a trace for replay: an RL run whose whole pool is evaluated at checkpoints.
+"""Recording of a trace for replay: the whole pool is evaluated at checkpoints of an RL run, or with given checkpoints.
 
     python -m edgewise.lab.rl.record CONFIG.yaml TRACE.npz
 
@@ -15,14 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edgewise.arrays import Rows
 from edgewise.checkpoint import write_atomic
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.features import hashed_features
-from edgewise.lab.evaluation.rollouts import evaluate
-from edgewise.lab.rl.trainer import RLConfig, Trainer
+from edgewise.lab.evaluation.rollouts import Roller, evaluate
+from edgewise.lab.rl.trainer import RLConfig, Trainer, make_problems
 from edgewise.lab.run.config import Count, Seed, claim, from_dict, read_yaml, to_dict, validate
+from edgewise.lab.run.folder import load_policy
+from edgewise.lab.run.parallel import World, find_device
 from edgewise.pool import PromptPool
 from edgewise.replay import Trace
+from edgewise.tasks import Problem
 
 Progress = Callable[[int, str], None]
 
@@ -32,6 +36,9 @@ class RecordConfig:
     """Settings of a recording."""
 
     run: RLConfig = field(default_factory=RLConfig)
+    bases: tuple[str, ...] = ()
+    """Checkpoints that are evaluated in this order instead of those of a run, at steps 0, 1, ...; nothing is trained then, and of
+    `run` only task, form of the prompts, pool, temperature, length and device."""
     checkpoints: Count = 15
     """Evaluations of the whole pool, evenly spread over the run, its beginning and end included."""
     samples: Count = 32
@@ -45,12 +52,16 @@ class RecordConfig:
 
     def __post_init__(self) -> None:
         validate(self)
-        if not 2 <= self.checkpoints <= self.run.steps + 1:
+        if len(self.bases) == 1:
+            raise ConfigError("bases must name at least two checkpoints, or none for those of a run")
+        if not self.bases and not 2 <= self.checkpoints <= self.run.steps + 1:
             raise ConfigError(f"need 2 <= checkpoints <= steps + 1, got {self.checkpoints} and {self.run.steps} steps")
 
 
 def record(config: RecordConfig, out: Path, progress: Progress | None = None) -> Trace:
     """Run, evaluate, and write the trace to `out`; `progress` gets the number of checkpoints done."""
+    if config.bases:
+        return _record_bases(config, out, progress)
     folder = out.with_suffix(".run")
     trainer = Trainer(config.run, folder / "rl")
     claim(folder, config)
@@ -71,9 +82,40 @@ def record(config: RecordConfig, out: Path, progress: Progress | None = None) ->
 
     measure(0)
     trainer.run(lambda line: measure(line["step"]))
-    successes = np.stack([np.array(counts(step).read_text().split(), np.int64) for step in at])
-    features = hashed_features([problem.prompt for problem in trainer.problems], config.features)
-    pool = PromptPool(trainer.pool.ids, [problem.category for problem in trainer.problems], features)
+    found = [counts(step) for step in at]
+    return _written(config, out, trainer.problems, trainer.pool, at, found)
+
+
+def _record_bases(config: RecordConfig, out: Path, progress: Progress | None) -> Trace:
+    """Evaluate the pool with each of `config.bases`; finished ones are kept."""
+    folder, run = out.with_suffix(".run"), config.run
+    claim(folder, config)
+    problems: list[Problem] = []
+    found = []
+    for step, base in enumerate(config.bases):
+        policy = load_policy(base, run.task, run.prompts_format)
+        here = World(0, 1, find_device(run.device))
+        policy.model.to(here.device)
+        problems, pool = make_problems(policy.task, run.pool)
+        path = folder / f"successes_{step:06d}.txt"
+        if not path.exists():
+            roller = Roller(policy, problems, run.max_new_tokens, run.temperature, here)
+            generator = torch.Generator(here.device).manual_seed(1_000_003 * (config.seed + 1) + step)
+            successes = evaluate(roller, config.samples, generator, config.chunk).successes
+            write_atomic(path, "\n".join(map(str, successes.tolist())).encode())
+        found.append(path)
+        if progress is not None:
+            progress(step + 1, base)
+    return _written(config, out, problems, pool, np.arange(len(config.bases)), found)
+
+
+def _written(
+    config: RecordConfig, out: Path, problems: list[Problem], pool: PromptPool, at: Rows, counts: list[Path]
+) -> Trace:
+    """The trace of success counts, a file a checkpoint, saved to `out`."""
+    successes = np.stack([np.array(path.read_text().split(), np.int64) for path in counts])
+    features = hashed_features([problem.prompt for problem in problems], config.features)
+    pool = PromptPool(pool.ids, [problem.category for problem in problems], features)
     about = {"source": "edgewise.lab.rl.record", "config": to_dict(config)}
     trace = Trace.from_evaluations(pool, at, successes, config.samples, about)
     trace.save(out)
@@ -87,7 +129,7 @@ def main(arguments: list[str]) -> None:
     from edgewise.progress import bar
 
     config, out = from_dict(RecordConfig, read_yaml(Path(arguments[0]))), Path(arguments[1])
-    with bar("checkpoints", config.checkpoints) as progress:
+    with bar("checkpoints", len(config.bases) or config.checkpoints) as progress:
         trace = record(config, out, progress)
     print(f"{out}: {trace!r}")
 
