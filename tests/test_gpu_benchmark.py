@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from benchmarks.gpu import SHAPES, Sizes, shape_rows
+
 from edgewise.lab.model import ModelConfig
 from edgewise.lab.model.memory import parameters_count
 
