@@ -25,7 +25,8 @@ Published claims about prompt selection, as experiments whose rules were written
 
 A rule holds where the whole interval over seeds lies on the claimed side, in every part it is judged in; it fails where the interval lies
 on the other side in one of them. Differences are paired by seed (mean, Student's t, 95%), ratios are medians with the sign test's
-interval, which needs five seeds. "reproduced": every rule holds; "not reproduced": one fails; "not decided": the intervals are too wide.
+interval, which needs five seeds. "reproduced": every rule holds; "not reproduced": one fails; "not decided": the intervals are too wide. Published figures
+are those that articles about the paper quote.
 
 `accuracy_at_rollouts` and `accuracy_at_tokens`: accuracy when as much was spent as the most frugal method of the comparison spends in all;
 `final_accuracy`: after equal steps; `mean_accuracy`: mean over the evaluations after the first.
@@ -91,20 +92,23 @@ def _claim(studies: list[ClaimStudy], kept: dict[tuple[str, str], Any]) -> Itera
         yield f"### {study.name}, {study.scale}: {_verdict(found)}\n"
         if study.differs:
             yield f"{study.differs}\n"
-        parts = ", ".join(
+        sizes = ", ".join(
             f"{name} ({part.comparison.run.steps} steps of {part.comparison.run.prompts} x {part.comparison.run.rollouts})"
             for name, part in study.parts.items()
         )
         hours = sum(part.core_hours for part in study.parts.values())
-        yield f"{seeds} seeds; {parts}; about {hours:.1f} core hours.\n"
+        yield f"{seeds} seeds; {sizes}; about {hours:.1f} core hours.\n"
         yield "| rule | published | part | ours | |"
         yield "|---|---|---|---|---|"
         for index, rule in enumerate(study.rules):
-            line = None if found is None or index >= len(found["rules"]) else found["rules"][index]
-            for part in study.parts_of(rule):
-                cell = None if line is None else line["parts"].get(part)
-                number = study.paper.numbers.get(rule.say, "")
-                yield f"| {rule.say}: {rule.words()} | {number} | {part} | {_number(cell)} | {_found(cell)} |"
+            head = f"| {rule.say}: {rule.words()} | {study.paper.numbers.get(rule.say, '')} |"
+            parts = study.parts_of(rule)
+            if found is None or index >= len(found["rules"]):
+                yield f"{head} {', '.join(parts)} | - | {NOT_RUN} |"
+                continue
+            for part in parts:
+                cell = found["rules"][index]["parts"].get(part)
+                yield f"{head} {part} | {_number(cell)} | {_found(cell)} |"
         yield ""
         if found is not None:
             for name, table in found["parts"].items():
