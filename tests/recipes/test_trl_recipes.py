@@ -53,7 +53,7 @@ def test_every_method_trains_for_two_steps(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     task = {"mopps": "math"}.get(method, "countdown")
     if task == "math":
         for side, numbers in (("train", range(40)), ("test", range(100, 105))):
@@ -91,8 +91,12 @@ def test_the_published_settings_of_each_task(recipe: ModuleType, tmp_path: Path)
         recipe.method_of(recipe.RECIPES["geometry3k"], "ds", True)
 
 
-def test_pictures_of_geometry3k_are_read_from_their_files(recipe: ModuleType, tmp_path: Path) -> None:
+def test_pictures_of_geometry3k_are_read_from_their_files(
+    recipe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from PIL import Image
+
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
 
     for index in range(20):
         place = tmp_path / "pictures" / str(index)
