@@ -72,13 +72,10 @@ def make(model_folder: Path, dataset: Any, tmp_path: Path) -> Callable[..., Any]
         }
         arguments = {"reward_funcs": by_completion, "train_dataset": dataset, "id_column": "name", **arguments}
         cls = arguments.pop("cls", EdgewiseRLOOTrainer if rloo else EdgewiseGRPOTrainer)
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(model_folder, padding_side="left")
-        tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-        return cls(
-            model=AutoModelForCausalLM.from_pretrained(model_folder),
-            processing_class=tokenizer,
-            args=(RLOOConfig if rloo else GRPOConfig)(**{**values, **(settings or {})}),
-            **arguments,
-        )
+        if "model" not in arguments:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(model_folder, padding_side="left")
+            tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+            arguments.update(model=AutoModelForCausalLM.from_pretrained(model_folder), processing_class=tokenizer)
+        return cls(args=(RLOOConfig if rloo else GRPOConfig)(**{**values, **(settings or {})}), **arguments)
 
     return build

@@ -34,8 +34,9 @@ def env_of(name="math", tasks=None, sampler=None, infinite=False):
     return SimpleNamespace(name=name, tasks=iter(tasks), num_tasks=None if infinite else len(tasks), config=config)
 
 
-def trace_of(reward, has_error=False, trainable=True):
-    return SimpleNamespace(reward=reward, has_error=has_error, agent=SimpleNamespace(trainable=trainable))
+def trace_of(reward, has_error=False, trainable=True, tokens=10):
+    agent = SimpleNamespace(trainable=trainable)
+    return SimpleNamespace(reward=reward, has_error=has_error, agent=agent, num_output_tokens=tokens)
 
 
 def episode_of(task, *traces, env="math"):
@@ -238,6 +239,42 @@ def test_episodes_with_errors_frozen_agents_and_several_traces(prime_rl):
     assert not sampler.admitted
     assert sampler.metrics()["forgotten"] == 1
     assert sampler.metrics()["in_flight"] == 0
+
+
+def test_metrics_name_learnable_saturated_and_hopeless_tasks(prime_rl):
+    """prime-rl#3262."""
+    tasks = tasks_of(8)
+    sampler = prime_rl.CurriculumSampler(tasks, K, "uniform")
+    for rewards in ((1, 1, 1, 1), (0, 0, 0, 0), (0, 0, 0, 0), (1, 0, 0, 0)):
+        sampler.observe(group_of(next(sampler), *map(float, rewards)))
+    numbers = sampler.metrics()
+    names = ("learnable", "saturated", "hopeless", "unseen", "coverage", "wasted_token_frac")
+    assert [numbers[name] for name in names] == [1 / 8, 1 / 8, 2 / 8, 4 / 8, 4 / 8, 3 / 4]
+    # A task's last group counts.
+    other = prime_rl.CurriculumSampler(list(reversed(tasks))[:6], K, "uniform")
+    other.load_state_dict(copy.deepcopy(sampler.state_dict()))
+    kept = sum(task.key in {t.key for t in tasks[2:]} for task in tasks if sampler._shares._last[tasks.index(task)])
+    assert other.metrics()["coverage"] == pytest.approx(kept / 6)
+
+
+def test_a_group_without_a_trainable_trace_is_not_admitted_whatever_the_gate_says(prime_rl):
+    """prime-rl drops such groups itself: they are counted apart, and are no evidence."""
+    every = lambda pool: Curriculum(pool, gates=gates.Band(0.0, 1.0, max_rounds=1), rollouts=K)  # noqa: E731
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K, every)
+    sampler.observe([episode_of(next(sampler), trace_of(1.0, trainable=False)) for _ in range(K)])
+    assert not prime_rl.CurriculumGate(sampler).admit([])
+    numbers = sampler.metrics()
+    assert (numbers["untrainable_groups"], numbers["rollouts"], numbers["unseen"]) == (1, 0, 1)
+    sampler.observe(group_of(next(sampler), 1.0, 1.0, 1.0, 1.0))
+    assert sampler.admitted
+
+
+def test_the_oversampling_factor_is_a_metric(prime_rl):
+    """prime-rl#636: how many groups to draw for each that trains."""
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K, "uniform")
+    for turn in range(40):
+        sampler.observe(group_of(next(sampler), 1.0, float(turn % 4 > 0), 1.0, 1.0))
+    assert sampler.metrics()["oversampling_factor"] == pytest.approx(4, rel=0.2)
 
 
 def test_success_is_the_users(prime_rl):

@@ -167,6 +167,30 @@ def test_a_gate_is_slimes_dynamic_sampling(slime, make_args):
 
 
 @pytest.mark.parametrize("partial", [False, True])
+def test_oversampling_begins_as_many_groups_as_are_expected_to_fill_a_rollout(slime, make_args, partial):
+    """prime-rl#636: a fixed size begins too few groups, and waits for a second request, or too many."""
+    requests = {}
+    for oversample in (False, True):
+        args = make_args(partial_rollout=partial, over_sampling_batch_size=8)
+        source = source_of(slime, curriculum=gated, oversample=oversample)(args)
+        sizes, original = [], source.get_samples
+
+        def spy(n, sizes=sizes, original=original):
+            groups = original(n)
+            sizes.append(len(groups))
+            return groups
+
+        source.get_samples = spy
+        trained = roll(source, args, 12)
+        assert all(len(ids) == 8 for ids in trained)
+        requests[oversample] = sizes
+    # A fifth of the prompts is informative in 7 of 8 groups: of 8 groups, one or two are kept.
+    assert len(requests[True]) < 0.6 * len(requests[False])
+    assert np.mean(requests[True]) > 20
+    assert max(requests[True]) <= PROMPTS
+
+
+@pytest.mark.parametrize("partial", [False, True])
 def test_exact_resume(slime, make_args, partial):
     cls = source_of(slime)
     args = make_args(partial_rollout=partial)

@@ -43,6 +43,9 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         patience: rollouts after which a group that has not come back is forgotten; None: 16 in fully asynchronous runs, and 0
             in others, which abort at the end of a rollout what is unfinished. A late group is still evidence.
         keep_when_insufficient: whether the trainer may fill a rollout with groups that the gates reject (slime#2250).
+        oversample: whether a request of groups is answered with as many as are expected to fill the rollout, by
+            `Curriculum.oversampling`, instead of `--over-sampling-batch-size`. Not in fully asynchronous runs, which request
+            one group at a time.
 
     Raises:
         ConfigError: arguments or a dataset that do not fit.
@@ -54,6 +57,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
     success: Rule = None
     patience: int | None = None
     keep_when_insufficient: bool = False
+    oversample: bool = False
     trainer: ClassVar[str]
     filters_asynchronously: ClassVar[bool]
     """Whether every version's fully asynchronous rollout calls the filter."""
@@ -72,7 +76,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
                 f"rewards reach the curriculum through the filter: add --dynamic-sampling-filter-path {module}.observe (it"
                 " keeps every group unless the curriculum has a gate)"
             )
-        asynchronous = _is_asynchronous(args)
+        self._is_asynchronous = asynchronous = _is_asynchronous(args)
         if asynchronous and not self.filters_asynchronously and args.custom_rollout_log_function_path is None:
             raise ConfigError(
                 "some versions' fully asynchronous rollout does not call the filter: add --custom-rollout-log-function-path"
@@ -114,10 +118,23 @@ class CurriculumSource(_Base):  # type: ignore[misc]
                 )
             if not self._is_logged and self._kept >= self.args.rollout_batch_size:
                 self._end_rollout()
+            if self.oversample and not self._is_asynchronous:
+                num_samples = self._expected_need(num_samples)
             groups: list[list[Any]] = self._get_samples_from_buffer(num_samples)
             rows = self._in_flight.select(num_samples - len(groups), self._rollout)
             self._served += num_samples
             return groups + [self._group(row) for row in rows.tolist()]
+
+    def _expected_need(self, asked: int) -> int:
+        """Groups to begin so that, with those in flight, as many are expected to be kept as the rollout still lacks."""
+        curriculum = self._in_flight.curriculum
+        lacking = self.args.rollout_batch_size - self._kept
+        guess = curriculum.oversampling(max(lacking, 1))
+        if not guess.groups:
+            return asked
+        waiting, buffered = len(curriculum.in_flight), len(self.buffer)
+        available = len(curriculum.pool) - waiting + buffered
+        return min(max(guess.prompts - (waiting - buffered), 1), available)
 
     def add_samples(self, samples: list[list[Any]]) -> None:
         with self._guard:

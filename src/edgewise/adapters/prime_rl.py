@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from edgewise.adapters.in_flight import CurriculumChoice, InFlight
+from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_lengths
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import unique_pool
 from edgewise.adapters.success import Rule, Success
+from edgewise.arrays import Counts, Rows
 from edgewise.errors import ConfigError
+from edgewise.outcomes import Outcome, outcomes
+from edgewise.pool import PromptPool
 
 require("prime-rl")
 
@@ -116,37 +119,84 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         self.admitted = True
         self._in_flight = InFlight(pool, curriculum, rollouts, seed=seed, patience=patience)
         self.curriculum = self._in_flight.curriculum
+        self._shares, self._untrainable = OutcomeShares(pool), 0
+        self.curriculum.listeners.append(self._shares)
 
     def __next__(self) -> Any:
         return self.tasks[int(self._in_flight.select(1, self.step)[0])]
 
     def observe(self, group: list[Any]) -> None:
         (row,) = self.curriculum.pool.rows([group[0].task.key])
-        episodes, rewards = [], []
+        episodes, rewards, sizes = [], [], []
         for episode in group:
             traces = [trace for trace in episode.traces if not trace.has_error and trace.agent.trainable]
             if traces:
                 episodes.append(episode)
                 rewards.append(float(np.mean([trace.reward for trace in traces])))
+                sizes.append([getattr(trace, "num_output_tokens", None) for trace in traces])
         if not episodes:
             # Nothing of it can train, whatever the gates would say.
             self._in_flight.forget(np.array([row]))
-            self.admitted = False
+            self.admitted, self._untrainable = False, self._untrainable + 1
             return
         rows, values = np.full(len(episodes), row), np.array(rewards)
         correct = self._success.read(
             values, self.curriculum.pool.ids[rows], evaluate=lambda rule: [rule(episode) for episode in episodes]
         )
-        self.admitted = bool(row in self._in_flight.observe(rows, values, correct))
+        self.admitted = bool(row in self._in_flight.observe(rows, values, correct, total_lengths(sizes)))
 
     def state_dict(self) -> dict[str, Any]:
-        return self._in_flight.state_dict()
+        return {
+            **self._in_flight.state_dict(),
+            "outcomes": self._shares.state_dict(),
+            "untrainable_groups": self._untrainable,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._in_flight.load_state_dict(state_dict)
+        self._shares.load_state_dict(state_dict.get("outcomes", {}))
+        self._untrainable = int(state_dict.get("untrainable_groups", 0))
 
     def metrics(self) -> dict[str, float]:
-        return self._in_flight.metrics()
+        """The curriculum's metrics, and those that prime-rl#3262 names."""
+        values = {**self._in_flight.metrics(), **self._shares.metrics(), "untrainable_groups": float(self._untrainable)}
+        if "tokens" in values:
+            values["wasted_token_frac"] = values["wasted_tokens"] / values["tokens"]
+        return values
+
+
+class OutcomeShares:
+    """Listener of a curriculum: shares of the tasks by what their last group showed, as prime-rl#3262 names them."""
+
+    NAMES: ClassVar = {
+        "unseen": Outcome.UNSEEN,
+        "hopeless": Outcome.ALL_WRONG,
+        "learnable": Outcome.MIXED,
+        "saturated": Outcome.ALL_RIGHT,
+    }
+
+    def __init__(self, pool: PromptPool):
+        self._pool, self._last = pool, np.zeros(len(pool), np.int8)
+
+    def observed(self, step: int, rows: Rows, successes: Counts, trials: Counts) -> None:
+        self._last[rows] = outcomes(successes, trials)
+
+    def restored(self, step: int) -> None: ...
+
+    def metrics(self) -> dict[str, float]:
+        """Four shares that add up to 1, and `coverage`, the share of tasks with a group."""
+        shares = {name: float((self._last == outcome).mean()) for name, outcome in self.NAMES.items()}
+        return {**shares, "coverage": 1 - shares["unseen"]}
+
+    def state_dict(self) -> dict[str, Any]:
+        seen = np.flatnonzero(self._last)
+        return {"ids": self._pool.ids[seen], "last": self._last[seen]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._last[:] = 0
+        if len(state.get("ids", ())):
+            rows = self._pool.find(state["ids"])
+            self._last[rows[rows >= 0]] = state["last"][rows >= 0]
 
 
 class CurriculumGate(AdmissionGate):  # type: ignore[misc]

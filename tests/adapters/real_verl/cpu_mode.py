@@ -11,6 +11,7 @@ import transfer_queue as tq
 from omegaconf import OmegaConf
 from tests.adapters.real_verl.verl_data import GROUP, score
 from verl.trainer.ppo.v1 import get_trainer_cls
+from verl.trainer.ppo.v1.trainer_separate_async import HybridEngineMode
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 TOKENS = 3
@@ -23,13 +24,15 @@ class Rollouts:
     """Rolls out what is submitted at once, as verl's agent loops would write it; `selected` are the ids of each request.
 
     Groups of an id in `failing` produce nothing; those of an id in `short` lose their last rollout. A prompt may carry its own
-    number of rollouts, as verl's agent loops read it.
+    number of rollouts, as verl's agent loops read it. Sessions of an odd number have `outputs` outputs, as multi-turn agent
+    loops that compact their context write them: each with the tokens of its turn, and with the score of the last one.
     """
 
     def __init__(self, trainer: Any, stop: int | None = None):
         self.trainer, self.stop = trainer, stop
         self.selected: list[list[int]] = []
         self.rollouts: dict[int, int] = {}
+        self.outputs = 1
         self.failing: set[int] = set()
         self.short: set[int] = set()
 
@@ -49,23 +52,24 @@ class Rollouts:
             for rollout in range(group):
                 correct = score(index, step, rollout)
                 ones = torch.ones(TOKENS, dtype=torch.int64)
-                keys.append(f"{row['uid']}_{rollout}_0")
                 rewards = torch.zeros(TOKENS)
                 rewards[-1] = correct
-                fields.append(
-                    {
-                        "uid": row["uid"],
-                        "prompts": ones,
-                        "responses": ones,
-                        "response_mask": ones,
-                        "rm_scores": rewards,
-                        "old_log_probs": torch.zeros(TOKENS),
-                        "num_turns": 2,
-                        "extra_fields": {"reward_extra_info": {"acc": bool(correct)}},
-                    }
-                )
                 version = {"global_steps": step, "min_global_steps": step - 1, "max_global_steps": step - 1}
-                tags.append({"status": "success", "seq_len": 2 * TOKENS, "response_len": TOKENS, **version})
+                for output in range(self.outputs if rollout % 2 else 1):
+                    keys.append(f"{row['uid']}_{rollout}_{output}")
+                    fields.append(
+                        {
+                            "uid": row["uid"],
+                            "prompts": ones,
+                            "responses": ones,
+                            "response_mask": ones,
+                            "rm_scores": rewards,
+                            "old_log_probs": torch.zeros(TOKENS),
+                            "num_turns": 2,
+                            "extra_fields": {"reward_extra_info": {"acc": bool(correct)}},
+                        }
+                    )
+                    tags.append({"status": "success", "seq_len": 2 * TOKENS, "response_len": TOKENS, **version})
             if keys:
                 tq.kv_batch_put(keys=keys, fields=list_of_dict_to_tensordict(fields), tags=tags, partition_id="train")
             status = "finished" if group == wanted else "failure"
@@ -90,6 +94,9 @@ def trainer(config: Any) -> Any:
                 abort_replicas=_nothing,
                 resume_generation_replicas=_nothing,
             )
+            # Of the separate trainer: servers on GPUs of their own, and none on those of the trainer.
+            self.standalone_checkpoint_manager = SimpleNamespace(update_weights=_nothing)
+            self.current_mode = HybridEngineMode.TRAINER
             self.reward_loop_manager = SimpleNamespace(reward_loop_worker_handles=[])
             self.resource_pool_manager = SimpleNamespace(get_n_gpus=lambda: 1)
             self._load_checkpoint()
@@ -110,7 +117,7 @@ def trainer(config: Any) -> Any:
     return made
 
 
-def run(config: Any, stop: int | None = None, **rollouts: set[int]) -> tuple[Any, Rollouts]:
+def run(config: Any, stop: int | None = None, **rollouts: Any) -> tuple[Any, Rollouts]:
     """`fit` on an empty queue, to the end or until it is about to generate step `stop`."""
     OmegaConf.resolve(config)
     for partition, items in (tq.kv_list() or {}).items():

@@ -45,6 +45,17 @@ def test_metrics_are_written_beside_the_checkpoints(config, entrance, tmp_path):
     assert {"edgewise/effective_ratio", "edgewise/spearman", "edgewise/rollouts"} <= lines[-1].keys()
 
 
+def test_metrics_are_in_verls_own_logger(config, entrance, tmp_path, monkeypatch):
+    monkeypatch.setenv("VERL_FILE_LOGGER_PATH", str(tmp_path / "log.jsonl"))
+    run(config(*entrance, f"{STEPS}=4", "trainer.logger=[file]"))
+    lines = [json.loads(line)["data"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    rollouts = [line.get("edgewise/rollouts", 0) for line in lines if "training/global_step" in line]
+    # verl 0.9 logs a step before it hands over its rewards.
+    late = 0 if "sampler" in entrance[0] else 1
+    assert rollouts == [BATCH * GROUP * (step - late) for step in range(1, 5)]
+    assert {"edgewise/effective_ratio", "critic/score/mean"} <= lines[-1].keys()
+
+
 @pytest.mark.parametrize("stop", [6, 9, 11], ids=["within the epoch", "after the epoch", "in the second epoch"])
 def test_a_resumed_run_selects_what_the_uninterrupted_one_does(entrance, stop, tmp_path):
     # 8 steps are an epoch; the checkpoint before a stop is the one of an even step.

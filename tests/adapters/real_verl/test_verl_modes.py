@@ -176,6 +176,52 @@ def test_an_asynchronous_run_resumes_with_the_groups_that_were_in_flight(queue, 
     assert second.logged[-1]["edgewise/rollouts"] == 8 * BATCH * GROUP
 
 
+SEPARATE = (
+    "trainer.v1.trainer_mode=edgewise_separate_async",
+    "actor_rollout_ref.hybrid_engine=False",
+    "actor_rollout_ref.rollout.nnodes=1",
+    "actor_rollout_ref.rollout.n_gpus_per_node=1",
+    "actor_rollout_ref.rollout.checkpoint_engine.backend=nccl",
+    f"actor_rollout_ref.actor.ppo_mini_batch_size={BATCH // 2}",
+    "trainer.v1.separate_async.parameter_sync_step=2",
+)
+
+
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_the_separate_trainer_updates_twice_on_each_selection(queue, config, warmup):
+    """Its loop, queue, buffer and advantages are real; its servers and workers, which need GPUs, are not."""
+    made, policy = run(config(*SEPARATE, f"trainer.v1.separate_async.num_warmup_batches={warmup}", f"{STEPS}=10"))
+    assert made.trainer_mode == "separate_async"
+    assert [len(set(request)) for request in policy.selected] == [BATCH] * (10 + warmup)
+    metrics = made.logged[-1]
+    assert metrics["edgewise/rollouts"] == 10 * BATCH * GROUP
+    assert metrics["edgewise/in_flight"] == warmup * BATCH
+    assert (metrics["edgewise/forgotten"], metrics["edgewise/unmatched_groups"]) == (0, 0)
+    assert metrics.get("edgewise/mean_staleness", 0) == pytest.approx(warmup, abs=0.3)
+
+
+def test_a_separate_run_resumes_with_the_groups_that_were_in_flight(queue, config):
+    options = (*SEPARATE, "trainer.v1.separate_async.num_warmup_batches=1", "trainer.save_freq=4")
+    first, _ = run(config(*options, f"{STEPS}=4"))
+    waiting = set(first.train_dataloader.groups)
+    second, rest = run(config(*options, f"{STEPS}=8"))
+    assert len(waiting) == BATCH == len(second.train_dataloader.groups)
+    assert [len(request) for request in rest.selected] == [BATCH] * 4
+    assert not waiting & set(second.train_dataloader.groups)
+    assert second.logged[-1]["edgewise/forgotten"] == 0
+    assert second.logged[-1]["edgewise/rollouts"] == 8 * BATCH * GROUP
+
+
+@pytest.mark.parametrize("mode", ["edgewise", "edgewise_colocate_async"])
+def test_several_outputs_of_a_session_are_one_rollout(queue, config, mode):
+    made, _ = run(config(f"trainer.v1.trainer_mode={mode}", f"{STEPS}=6"), outputs=3)
+    metrics = made.logged[-1]
+    assert metrics["edgewise/rollouts"] == 6 * BATCH * GROUP
+    # Two of four sessions have three outputs of three tokens.
+    assert metrics["edgewise/tokens"] == 6 * BATCH * (2 * 3 + 2 * 9)
+    assert (metrics["edgewise/forgotten"], metrics["edgewise/unmatched_groups"]) == (0, 0)
+
+
 def test_success_from_what_the_reward_function_returns(queue, config, tmp_path):
     (tmp_path / "mine.py").write_text("def wrong(scores, info):\n    return ~info['acc'].astype(bool)\n")
     success = (f"+data.edgewise.success.path={tmp_path / 'mine.py'}", "+data.edgewise.success.name=wrong")

@@ -18,6 +18,7 @@ import torch
 
 from edgewise.adapters.verl.options import resumes_from, saves_to
 from edgewise.adapters.verl.selection import Selection
+from edgewise.adapters.verl.tracking import log_metrics_of
 from edgewise.arrays import Rows
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import ConfigError, PoolError, RewardError
@@ -44,6 +45,7 @@ class DataProtoSelection(Selection):
         self._restored = False
         # Name of the state that was saved in the step under way.
         self._saved: str | None = None
+        log_metrics_of(self)
 
     def next_batch(self, n: int) -> Rows:
         """The next n rows, int64 (n,): a policy step begins."""
