@@ -47,7 +47,15 @@ def strategy_of(rows=None, **changed):
 
 
 def response_of(prompt, label, reward, scores):
-    return {"prompt": prompt, "label": label, "reward": reward, "scores": scores, "extra_logs": {}}
+    turns = [(5, 9), (12, 15)]  # two turns of the policy, 4 and 3 tokens
+    return {
+        "prompt": prompt,
+        "label": label,
+        "reward": reward,
+        "scores": scores,
+        "extra_logs": {},
+        "action_ranges": turns,
+    }
 
 
 def engine(seed=0, calls=None):
@@ -113,6 +121,21 @@ def test_filtered_groups_are_observed_too_and_their_replacements_selected_at_onc
     assert numbers["rollouts"] == K * len(calls) > 3 * 8 * K
     assert numbers["steps"] == 3
     assert numbers["in_flight"] == 0
+
+
+def test_tokens_of_silent_groups_are_counted(openrlhf):
+    trainer = trainer_of(openrlhf, engine(), curriculum="uniform")
+    trainer.fit(2)
+    numbers = trainer.prompts_dataloader.metrics()
+    assert numbers["tokens"] == 7 * numbers["rollouts"]
+    assert numbers["wasted_tokens"] == 7 * numbers["wasted_rollouts"] > 0
+
+
+def test_a_response_to_a_prompt_that_is_not_in_the_dataset_any_more(openrlhf, caplog):
+    loader = trainer_of(openrlhf, engine()).prompts_dataloader
+    loader.observe(response_of("gone", "answer", 1.0, 1.0))
+    assert "not in flight changes no belief: 'gone'" in caplog.text
+    assert loader.metrics()["rollouts"] == 0
 
 
 def test_evaluation_is_not_observed(openrlhf):

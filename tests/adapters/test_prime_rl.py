@@ -269,6 +269,18 @@ def test_a_group_without_a_trainable_trace_is_not_admitted_whatever_the_gate_say
     assert sampler.admitted
 
 
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_result_for_a_task_that_is_not_in_the_dataset_any_more(prime_rl, caplog, gated):
+    gate = [gates.Informative(max_rounds=1)] if gated else None
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K, lambda pool: Curriculum(pool, gates=gate, rollouts=K))
+    sampler.observe(group_of(SimpleNamespace(key="gone"), 1.0, 0.0, 1.0, 0.0))
+    assert sampler.metrics()["unmatched_groups"] == 1
+    assert sampler.metrics()["rollouts"] == 0
+    assert "'gone', which is not in the dataset any more" in caplog.text
+    # Without a gate prime-rl alone decides.
+    assert sampler.admitted is not gated
+
+
 def test_the_oversampling_factor_is_a_metric(prime_rl):
     """prime-rl#636: how many groups to draw for each that trains."""
     sampler = prime_rl.CurriculumSampler(tasks_of(), K, "uniform")

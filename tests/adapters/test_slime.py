@@ -283,6 +283,20 @@ def test_rollouts_that_failed_and_those_that_fan_out(slime, make_args):
     assert source.metrics()["rollouts"] == 6
 
 
+def test_a_result_for_a_prompt_that_is_not_in_the_dataset_any_more(slime, make_args, caplog):
+    args = make_args()
+    source = source_of(slime)(args)
+    (group,) = source.get_samples(1)
+    for sample in group:
+        sample.reward, sample.metadata = 1.0, {**sample.metadata, "id": "gone"}
+    assert slime.observe(args, group).keep
+    source.add_samples([group])
+    assert source.metrics()["unmatched_groups"] == 1
+    assert source.metrics()["rollouts"] == 0
+    assert "'gone', which is not in the dataset any more" in caplog.text
+    source.save(0)
+
+
 def test_metrics_are_added_to_slimes(slime, make_args):
     args = make_args()
     source = source_of(slime)(args)

@@ -72,6 +72,14 @@ def test_a_task_whose_reward_never_came_is_forgotten(trinity):
     assert selector.metrics()["late_groups"] == 4
 
 
+def test_a_reward_for_a_task_that_is_not_in_the_dataset_any_more(trinity, caplog):
+    selector = made(trinity)
+    indices = selector.get_indices(2)
+    selector.feedback([*indices, 40], [1.0, 0.5, 1.0])
+    assert selector.metrics()["rollouts"] == 2 * K
+    assert "1 tasks are not in the dataset any more" in caplog.text
+
+
 def test_what_does_not_fit_is_named(trinity):
     with pytest.raises(ConfigError, match=r"with rollouts: the value of algorithm\.repeat_times"):
         made(trinity, rollouts=None)

@@ -30,6 +30,7 @@ class Server:
     def __init__(self) -> None:
         self.rng, self.requests = np.random.default_rng(0), 0
         self.fails = lambda number: False
+        self.retries = False
         self.delay = 0.003
 
     async def complete(self) -> dict[str, Any]:
@@ -87,12 +88,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     )
     monkeypatch.setattr(theirs, "aiohttp", http, raising=False)
     monkeypatch.setattr(theirs, "_RETRYABLE_HTTP_ERRORS", (ConnectionError,), raising=False)
+    retry = theirs._AsyncRolloutLoop._retry
 
-    async def retry(self: Any, call: Any, *, label: str, max_attempts: int = 1) -> Any:
-        return await call()
+    async def retried(self: Any, call: Any, *, label: str, max_attempts: int = 1) -> Any:
+        return await retry(self, call, label=label, max_attempts=max_attempts if made.retries else 1)
 
     # TRL waits up to 16 s between retries.
-    monkeypatch.setattr(theirs._AsyncRolloutLoop, "_retry", retry)
+    monkeypatch.setattr(theirs._AsyncRolloutLoop, "_retry", retried)
     monkeypatch.setattr(theirs, "add_response_schema", lambda tokenizer: tokenizer)
     monkeypatch.setattr(
         theirs, "parse_response", lambda tok, ids, **_: {"role": "assistant", "content": tok.decode(ids)}
@@ -236,6 +238,41 @@ def test_a_server_that_is_down_ends_the_run_with_one_sentence(make_loop, server,
     with running(loop), pytest.raises(EdgewiseError, match="the generation server at http://localhost:8000 is down: 8"):
         train(loop, 50)
     assert (tmp_path / "edgewise.npz").exists()
+
+
+def test_a_request_is_retried_with_back_off_before_the_server_counts_as_down(make_loop, server, monkeypatch):
+    """An outage of a few seconds loses no rollout: TRL's own retries come first."""
+    waits, sleep = [], asyncio.sleep
+
+    async def short(seconds: float, *rest: Any) -> Any:
+        waits.append(seconds)
+        return await sleep(min(seconds, 0.001), *rest)
+
+    monkeypatch.setattr(asyncio, "sleep", short)
+    server.retries, server.fails = True, lambda number: 17 <= number < 20
+    loop = make_loop(max_inflight_tasks=1)
+    with running(loop):
+        train(loop, 2, groups=2)
+    assert loop.error is None
+    assert {1, 2} <= set(waits)  # seconds, doubled with each attempt
+    assert loop._failures == 0
+
+
+def test_a_worker_that_dies_is_followed_by_one_that_serves_first_what_was_in_flight(make_loop, tmp_path):
+    """A killed process does not save: the state is that of the last policy version."""
+    loop = make_loop()
+    with running(loop):
+        train(loop, 3)
+        copied = tmp_path / "died.npz"
+        copied.write_bytes((tmp_path / "edgewise.npz").read_bytes())
+    waiting = make_loop(state=str(copied)).in_flight.curriculum.in_flight.tolist()
+    assert waiting
+    drawn = make_loop(state=str(copied))._repeat_iterator()
+    assert [next(drawn)[1]["name"] for _ in range(4 * len(waiting))][::4] == [f"p{row}" for row in waiting]
+    again = make_loop(state=str(copied))
+    with running(again):
+        train(again, 2)
+    assert again.error is None
 
 
 def test_a_group_that_is_stuck_does_not_hold_the_run_up(make_loop, server):

@@ -49,6 +49,14 @@ def test_repeated_prompts_and_ids():
     assert make_pool(repeated, "name").ids.tolist() == [7, 8, 9]
 
 
+def test_environment_rows_without_ids_that_cannot_be_told_apart():
+    message = [{"role": "user", "content": ""}]
+    rows = Dataset.from_dict({"prompt": [message] * 3, "seed": [0, 1, 1]})
+    with pytest.raises(ConfigError, match=r"rows 1 and 2 have the same id .*hash of the row.*id_column="):
+        make_pool(rows, whole_row=True)
+    assert len(make_pool(rows.select([0, 1]), whole_row=True)) == 2
+
+
 def test_columns_that_are_not_there_or_do_not_fit(dataset):
     with pytest.raises(ConfigError, match=r"no column 'nam' .*name, prompt, rate"):
         make_pool(dataset, "nam")
@@ -130,6 +138,16 @@ def test_a_reward_function_of_the_wrong_length_leaves_the_curriculum_usable(make
     trainer.train()
     assert curriculum.metrics()["rollouts"] == 48
     assert curriculum.metrics()["in_flight"] == 0
+
+
+def test_a_reward_function_that_returns_none_for_all_is_no_evidence(make, dataset):
+    curriculum = spy(dataset, gates=gates.make_gate("informative", max_rounds=2))
+    trainer = make(curriculum=curriculum, reward_funcs=lambda rate, **_: [None] * len(rate))
+    trainer.train()
+    metrics = curriculum.metrics()
+    assert (metrics["rollouts"], metrics["in_flight"], metrics["forgotten"]) == (0, 0, 3 * 2 * 4)
+    unscored = [line["edgewise/unscored_rollouts"] for line in trainer.state.log_history if "reward" in line]
+    assert unscored == [2 * 16] * 3
 
 
 @pytest.mark.parametrize("success", [lambda rewards: rewards[:3, 0] > 0, lambda rewards: rewards[:, 0] / 2])

@@ -215,11 +215,12 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         self._in_flight.forget(np.setdiff1d(overdue, self._buffered()))
 
     def _buffered(self) -> Rows:
-        return np.array([self._row(_first(group)) for group in self.buffer], np.int64)
+        ids = [self._id(_first(group)) for group in self.buffer]
+        rows = self._in_flight.pool.find(np.array(ids)) if ids else np.empty(0, np.int64)
+        return rows[rows >= 0]
 
-    def _row(self, sample: Any) -> int:
-        name = digest(sample.prompt) if self.id_key is None else sample.metadata[self.id_key]
-        return int(self._in_flight.pool.rows([name])[0])
+    def _id(self, sample: Any) -> Any:
+        return digest(sample.prompt) if self.id_key is None else sample.metadata[self.id_key]
 
     def _group(self, row: int) -> list[Any]:
         group = [copy.deepcopy(self._prompts[row]) for _ in range(self.args.n_samples_per_prompt)]
@@ -231,7 +232,9 @@ class CurriculumSource(_Base):  # type: ignore[misc]
 
     def _observe(self, group: list[Any]) -> bool:
         self._has_results = True
-        row = self._row(_first(group))
+        row = self._in_flight.row_of(self._id(_first(group)))
+        if row < 0:
+            return not self._in_flight.curriculum.gates.parts
         rollouts = [rollout if isinstance(rollout, list) else [rollout] for rollout in group]
         scored = [samples for samples in rollouts if all(sample.reward is not None for sample in samples)]
         if not scored:

@@ -137,6 +137,15 @@ class InFlight:
             self.forget(np.setdiff1d(rows, found))
             return admitted if self.curriculum.gates.parts else np.unique(rows)
 
+    def row_of(self, name: Any) -> int:
+        """Row of the prompt of a result by its id; -1 where the dataset does not have it any more, which is counted."""
+        row = int(self.pool.find(np.array([name]))[0])
+        if row < 0:
+            with self._lock:
+                self._counts["unmatched_groups"] += 1
+            log.warning("a result of prompt %r, which is not in the dataset any more: it changes no belief", name)
+        return row
+
     def forget(self, rows: Rows) -> None:
         """Give up those of `rows` that are in flight; their prompts may be selected again."""
         with self._lock:

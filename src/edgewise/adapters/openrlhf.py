@@ -9,12 +9,13 @@ curriculum's gates, as OpenRLHF filters by itself, and reward models, whose rewa
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from edgewise.adapters.in_flight import CurriculumChoice, InFlight
+from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_lengths
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import hashes, unique_pool
 from edgewise.adapters.success import Rule, Success
@@ -24,6 +25,8 @@ require("openrlhf")
 
 import torch  # noqa: E402
 from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator  # noqa: E402
+
+log = logging.getLogger("edgewise")
 
 
 def install(**options: Any) -> None:
@@ -119,9 +122,12 @@ class CurriculumLoader:
     def observe(self, response: dict[str, Any]) -> None:
         """Take in one response of a prompt in flight; the curriculum observes the group when it is complete."""
         if self._identify is None:
-            row = self._row_of_prompt[response["prompt"]]
+            row = self._row_of_prompt.get(response["prompt"], -1)
         else:
-            row = int(self.curriculum.pool.rows([self._identify(response["prompt"], response["label"])])[0])
+            row = int(self.curriculum.pool.find(np.array([self._identify(response["prompt"], response["label"])]))[0])
+        if row not in self._responses:
+            log.warning("a response to a prompt that is not in flight changes no belief: %.60r", response["prompt"])
+            return
         self._responses[row].append(response)
         if len(self._responses[row]) == self.curriculum.allocation.mean:
             self._observe_group(row)
@@ -159,7 +165,7 @@ class CurriculumLoader:
             evaluate=lambda rule: [rule(response) for response in responses],
             score=lambda name: [response["extra_logs"].get(name) for response in responses],
         )
-        self._in_flight.observe(rows, scores, correct)
+        self._in_flight.observe(rows, scores, correct, total_lengths([_turns(response) for response in responses]))
 
 
 class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]
@@ -184,6 +190,11 @@ class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]
         if self._training:
             self.prompts_dataloader.observe(response)
         return super()._process_response_into_experience(response, **generate_kwargs)
+
+
+def _turns(response: dict[str, Any]) -> list[int | None]:
+    """Tokens of each turn that the policy wrote."""
+    return [end - start for start, end in response["action_ranges"]] if "action_ranges" in response else [None]
 
 
 def _score(response: dict[str, Any]) -> Any:

@@ -126,7 +126,10 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         return self.tasks[int(self._in_flight.select(1, self.step)[0])]
 
     def observe(self, group: list[Any]) -> None:
-        (row,) = self.curriculum.pool.rows([group[0].task.key])
+        row = self._in_flight.row_of(group[0].task.key)
+        if row < 0:
+            self.admitted = not self.curriculum.gates.parts
+            return
         episodes, rewards, sizes = [], [], []
         for episode in group:
             traces = [trace for trace in episode.traces if not trace.has_error and trace.agent.trainable]

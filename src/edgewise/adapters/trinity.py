@@ -14,6 +14,7 @@ that rewards have to be 0 and 1 (or whole shares of the rollouts). Left out: gat
 from __future__ import annotations
 
 import base64
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ require("trinity-rft")
 
 from trinity.buffer.selector.selector import BaseSelector  # noqa: E402
 
+log = logging.getLogger("edgewise")
 OPTIONS = ("rollouts", "curriculum", "id_column", "category_column", "patience")
 
 
@@ -78,6 +80,10 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
     def feedback(self, indices: Sequence[int], values: Sequence[float]) -> None:
         """Observe the mean rewards of tasks, in any order."""
         rows, means = np.asarray(indices, np.int64), np.asarray(values, np.float64)
+        present = (rows >= 0) & (rows < len(self.in_flight.pool))
+        if not present.all():
+            log.warning("%d tasks are not in the dataset any more: they change no belief", (~present).sum())
+            rows, means = rows[present], means[present]
         correct = np.rint(means * self.rollouts)
         bad = np.flatnonzero(
             ~(np.abs(correct - means * self.rollouts) < 1e-3) | (correct < 0) | (correct > self.rollouts)

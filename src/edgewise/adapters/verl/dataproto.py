@@ -29,6 +29,9 @@ log = logging.getLogger("edgewise")
 class DataProtoSelection(Selection):
     """A selection that observes `DataProto`s, one a step, of a trainer whose steps follow each other.
 
+    Attributes:
+        latest: metrics after the step that was observed last, `edgewise/...`; empty before the first.
+
     Raises:
         ConfigError: as `Selection`, and dataloader workers, which would draw prompts ahead of the rewards.
     """
@@ -45,6 +48,7 @@ class DataProtoSelection(Selection):
         self._restored = False
         # Name of the state that was saved in the step under way.
         self._saved: str | None = None
+        self.latest: dict[str, float] = {}
         log_metrics_of(self)
 
     def next_batch(self, n: int) -> Rows:
@@ -68,10 +72,11 @@ class DataProtoSelection(Selection):
             self._save_rollouts(self._saved, rollouts)
             self._saved = None
         self._observe_step(**rollouts)
+        self.latest = self.metrics()
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             with open(self._folder / "edgewise.jsonl", "a") as file:
-                file.write(json.dumps({"step": self.curriculum.steps, **self.metrics()}) + "\n")
+                file.write(json.dumps({"step": self.curriculum.steps, **self.latest}) + "\n")
 
     def state_dict(self) -> dict[str, Any]:
         if len(self.curriculum.in_flight) and self._saved is None:

@@ -24,12 +24,12 @@ class CurriculumTracking(_Base):  # type: ignore[misc]
     def log(self, data: Any, step: int, backend: Any = None) -> None:
         selection = _source()
         if selection is not None and "training/global_step" in data:
-            data = {**data, **selection.metrics()}
+            data = {**data, **selection.latest}
         super().log(data=data, step=step, backend=backend)
 
 
 def log_metrics_of(selection: Any) -> None:
-    """Let the trainer of this process log the metrics of `selection`, an object with `metrics()`, as long as it lives."""
+    """Let the trainer of this process log `selection.latest`, the metrics of its last step, as long as the selection lives."""
     global _source
     _source = weakref.ref(selection)
     tracking.Tracking = CurriculumTracking
