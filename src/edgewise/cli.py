@@ -309,7 +309,7 @@ def experiment(
         budget_tolerance: how much the arms' budgets may differ; default: as the study says, mostly 0.01.
         docs: also copy the report and its figures to this folder; of a claim: keep its results there and write the page of claims.
         plan: print how many seeds each claim needs, from the variance of the finished ones, and the hours that they take here.
-        hours: of `plan`: refuse a study that takes longer.
+        hours: refuse a study, or with `plan` the seeds that it needs, that would take longer on this machine.
         methods: of `pools`: uniform, and those to compare with it.
         pools: of `pools`: which.
     """

@@ -21,7 +21,7 @@ from edgewise.experiments.study.command import Monitor, configured
 from edgewise.experiments.study.command import run as run_command
 from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.plan import run_unit, units
-from edgewise.experiments.study.power import plan, seeds_needed
+from edgewise.experiments.study.power import plan, require_hours, seeds_needed
 from edgewise.experiments.study.run import copy_to_docs
 from edgewise.experiments.study.stages import checkpoint_of, record_of, run_stage
 from edgewise.experiments.workers import Event, Interrupted
@@ -339,11 +339,29 @@ def test_a_plan_counts_the_seeds_that_each_claim_needs(tmp_path: Path, capsys: p
     printed = capsys.readouterr().out.replace("\n", " ")
     assert "hard to tell: " in printed
     assert "Pilot: 3 seeds" in printed
-    if found.seeds is not None:
-        with pytest.raises(ConfigError, match="the limit is -1"):
-            plan(study, root, limit=-1)
+    with pytest.raises(ConfigError, match=r"toy needs .* seeds, .* more here; the limit is -1.0 hours"):
+        plan(study, root, limit=-1)
     wide = dataclasses.replace(found, needed=(first,), core_hours=100.0)
     assert wide.hours(5) == pytest.approx(200 / found.cores)
+
+
+def test_seeds_that_take_longer_than_the_limit_are_refused_before_the_run(study: Study, tmp_path: Path) -> None:
+    root = tmp_path / "stages"
+    with pytest.raises(ConfigError, match=r"the time of pretrain is not known.*finish one seed first, with --seeds 1"):
+        require_hours(study, root, 1.0)
+    run_study(study, tmp_path / "one", stages=root, workers=1)
+    require_hours(study, root, 0.0)
+    more = dataclasses.replace(study, seeds=(0, 1, 2))
+    require_hours(more, root, 100.0)
+    with pytest.raises(
+        ConfigError, match=r"toy with seeds 0, 1, 2 takes \d+\.\d minutes more here; the limit is 0.0 minutes"
+    ):
+        require_hours(more, root, 0.0)
+    others = dataclasses.replace(study, seeds=(5, 6))
+    require_hours(others, root, 100.0)
+    with pytest.raises(ConfigError, match="toy with seeds 5, 6 takes"):
+        require_hours(others, root, 0.0)
+    assert not (tmp_path / "more").exists()
 
 
 def test_more_spread_needs_more_seeds() -> None:

@@ -47,6 +47,8 @@ class Claim:
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
+    published: str = ""
+    """What was published of this measure; empty: nothing."""
 
     def __post_init__(self) -> None:
         if sum(getattr(self, name) is not None for name in BOUNDS) != 1:
@@ -189,7 +191,7 @@ def _met(claim: Claim, results: Results) -> bool:
 
 
 def _line(claim: Claim, results: Results) -> dict[str, Any]:
-    return {"say": claim.say, "rule": claim.words(), **results.measure(claim)}
+    return {"say": claim.say, "rule": claim.words(), "published": claim.published, **results.measure(claim)}
 
 
 def _number(line: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from edgewise.errors import ConfigError
 from edgewise.experiments.study import tables
 from edgewise.experiments.study.config import Budgets, Study, load_study
 from edgewise.experiments.study.plan import unfinished, units
-from edgewise.experiments.study.power import plan
+from edgewise.experiments.study.power import plan, require_hours
 from edgewise.experiments.study.run import copy_to_docs, run_study, stages_of
 from edgewise.experiments.workers import Event, Interrupted
 
@@ -43,7 +43,7 @@ def run(
     Args:
         docs: folder of documentation that page and figures are copied to.
         only_plan: print the seeds that each claim needs, from the finished ones, instead.
-        hours: of the plan: most hours that the study may take on this machine.
+        hours: most hours that the plan, or the unfinished part of the study, may take on this machine.
     """
     study = configured(load_study(name, scale), seeds, first_seed, tolerance)
     folder = out if out is not None else Path("runs") / f"{study.name}-{scale}"
@@ -52,6 +52,8 @@ def run(
         for line in plan(study, stages_of(folder, stages), hours).lines():
             console.print(line, markup=False, highlight=False)
         return
+    if hours is not None:
+        require_hours(study, stages_of(folder, stages), hours)
     monitor = Monitor(study, stages_of(folder, stages), console)
     began = time.monotonic()
     try:

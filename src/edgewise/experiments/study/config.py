@@ -56,6 +56,19 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Dose:
+    """A figure: a measure against the number of problems of a context that pre-training has shown."""
+
+    context: str
+    metric: str
+    """pass@K."""
+    where: str
+    """A region of the study."""
+    lines: dict[str, tuple[str, ...]]
+    """Arms by the name of their line."""
+
+
+@dataclass(frozen=True)
 class Budgets:
     """Charge of the arms, and the largest difference between them."""
 
@@ -88,6 +101,7 @@ class Study:
     """How this scale differs from what was published."""
     show: tuple[int, ...] = (1, 128)
     """Values of k in tables."""
+    dose: Dose | None = None
     budgets: Budgets = field(default_factory=Budgets)
     resources: dict[str, dict[str, float]] = field(default_factory=dict)
     """CPUs and GPUs of each kind of stage on a cluster: {rl: {cpus: 8, gpus: 1}}."""
@@ -106,8 +120,16 @@ class Study:
         for k in self.show:
             if not 1 <= k <= samples:
                 raise ConfigError(f"{self.name} shows pass@{k}, but its evaluation draws {samples} rollouts")
-        for claim in (*self.needs, *self.claims):
+        for claim in (*self.needs, *self.claims, *self.doses()):
             claim.check(list(self.arms), list(self.regions), samples)
+
+    def doses(self) -> list[Claim]:
+        """The measures of the figure over doses, as claims that hold always; none without that figure."""
+        dose = self.dose
+        if dose is None:
+            return []
+        arms = [arm for line in dose.lines.values() for arm in line]
+        return [Claim("the figure over doses", arm, dose.metric, dose.where, at_least=0.0) for arm in arms]
 
     def chain(self, arm: str, seed: int) -> tuple[Stage, ...]:
         """The stages of an arm with one seed, its evaluation last.

@@ -28,6 +28,24 @@ def pass_figure(study: Study, summary: dict[str, Any]) -> str:
     return panels(shown, "strict pass@k")
 
 
+def dose_figure(study: Study, summary: dict[str, Any]) -> str:
+    """The measure of `Study.dose` against the problems that pre-training has shown, a line with its interval for each kind of arm.
+
+    The axis is logarithmic; zero stands one doubling below the smallest number.
+    """
+    dose = study.dose
+    assert dose is not None
+    known = [x for points in summary["dose"].values() for x in points["problems"] if x > 0]
+    zero = min(known, default=2.0) / 2
+    lines = [
+        Line(name, [x or zero for x in points["problems"]], points["mean"], points["low"], points["high"])
+        for name, points in summary["dose"].items()
+    ]
+    words = {zero: "0", **{x: f"{x:,.0f}" for x in known}}
+    panel = Panel(f"{dose.where} {dose.metric}", f"problems of {dose.context} in pre-training", lines, words, True)
+    return panels([panel], f"strict {dose.metric}")
+
+
 def op_figure(study: Study, summary: dict[str, Any]) -> str:
     """Strict pass@1 and pass@(all rollouts) against op in each context, a line for each arm."""
     ops, arms = summary["ops"], summary["arms"]

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from edgewise.errors import ConfigError
+from edgewise.experiments.folders import read_json
 from edgewise.experiments.study.claims import Claim
 from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.results import StudyResults
-from edgewise.experiments.study.stages import is_done
+from edgewise.experiments.study.stages import DONE, is_done
 from edgewise.statistics import t_quantile
 
 POWER = 0.8416
@@ -101,7 +102,8 @@ def plan(study: Study, root: Path, limit: float | None = None) -> Plan:
         limit: hours that the study may take on this machine; None: any.
 
     Raises:
-        ConfigError: fewer than three seeds are finished, or the seeds needed take longer than the limit.
+        ConfigError: fewer than three seeds are finished, or the seeds needed, or `MOST` where no number decides a claim, take
+            longer than the limit.
     """
     finished = tuple(
         seed
@@ -117,11 +119,52 @@ def plan(study: Study, root: Path, limit: float | None = None) -> Plan:
     needed = tuple(_needed(claim, results.measure(claim)) for claim in study.claims)
     core_hours = sum(record["cpu_seconds"] for record in results.records.values()) / 3600 / len(finished)
     found = Plan(finished, needed, core_hours, len(os.sched_getaffinity(0)))
-    if limit is not None and found.seeds is not None and found.hours(found.seeds) > limit:
+    if limit is not None and found.hours(found.seeds or MOST + 1) > limit:
+        needs = f"more than {MOST} seeds, over" if found.seeds is None else f"{found.seeds} seeds,"
         raise ConfigError(
-            f"{study.name} needs {found.seeds} seeds, {found.hours(found.seeds):.1f} more hours here; the limit is {limit:g}"
+            f"{study.name} needs {needs} {_words(found.hours(found.seeds or MOST + 1))} more here; the limit is {_words(limit)}"
         )
     return found
+
+
+def require_hours(study: Study, root: Path, limit: float) -> None:
+    """Refuse a study whose unfinished stages take longer than a limit.
+
+    The time of a stage is that of the study's finished ones of its kind, by their steps; where there are none, that of all finished
+    ones of its kind in `root`, such as a pilot's.
+
+    Args:
+        study: with the seeds to be run.
+        root: folder of all stages.
+        limit: hours on this machine.
+
+    Raises:
+        ConfigError: it takes longer, or no stage of a kind is finished, so that its time is not known.
+    """
+    stages = {stage.name: stage for arm in study.arms for seed in study.seeds for stage in study.chain(arm, seed)}
+    done = {name for name, stage in stages.items() if is_done(stage, root)}
+    seconds = 0.0
+    for kind in dict.fromkeys(stage.kind for stage in stages.values()):
+        left = sum(stage.steps for name, stage in stages.items() if stage.kind == kind and name not in done)
+        if not left:
+            continue
+        own = [root / name for name in sorted(done) if stages[name].kind == kind]
+        known = [read_json(folder / DONE) for folder in own or [path.parent for path in root.glob(f"{kind}-*/{DONE}")]]
+        if not known:
+            raise ConfigError(
+                f"{study.name}: the time of {kind} is not known, so that it cannot be kept below {_words(limit)}; finish one seed"
+                " first, with --seeds 1 and without --hours"
+            )
+        seconds += left * sum(line["cpu_seconds"] for line in known) / sum(line["steps"] for line in known)
+    hours = seconds / 3600 / len(os.sched_getaffinity(0))
+    if hours > limit:
+        raise ConfigError(
+            f"{study.name} with seeds {', '.join(map(str, study.seeds))} takes {_words(hours)} more here; the limit is {_words(limit)}"
+        )
+
+
+def _words(hours: float) -> str:
+    return f"{hours:.1f} hours" if abs(hours) >= 1 else f"{60 * hours:.1f} minutes"
 
 
 def _needed(claim: Claim, value: dict[str, Any]) -> Needed:

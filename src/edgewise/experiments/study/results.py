@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgewise.experiments.study.claims import Claim, verdict
 from edgewise.experiments.study.config import Region, Study
+from edgewise.experiments.study.dose import problems_shown
 from edgewise.experiments.study.stages import Stage, record_of
 from edgewise.lab.run.journal import read
 from edgewise.statistics import gain_curve, mean_interval, pass_curve, pass_table, share_curve, share_limits
@@ -116,8 +117,25 @@ class StudyResults:
             "ops": ops,
             **verdict(study.needs, study.claims, self, list(study.arms)),
             "arms": arms,
+            "dose": self._doses(),
             "work": self._work(),
         }
+
+    def _doses(self) -> dict[str, Any]:
+        """Points of the figure over doses by line: problems shown, and the measure with its interval; empty without it."""
+        dose = self.study.dose
+        if dose is None:
+            return {}
+        found = {}
+        measures = {claim.arm: self.measure(claim) for claim in self.study.doses()}
+        for name, arms in dose.lines.items():
+            pretrained = [self.study.chain(arm, self.study.seeds[0])[0] for arm in arms]
+            found[name] = {
+                "arms": list(arms),
+                "problems": [round(problems_shown(stage).get(dose.context, 0.0), 1) for stage in pretrained],
+                **{end: [_rounded(measures[arm][end]) for arm in arms] for end in ("mean", "low", "high")},
+            }
+        return found
 
     def _curve(self, arm: str, seed: int, region: Region, kind: str, ks: tuple[int, ...]) -> Reals:
         evaluation = self.evaluations[arm, seed]

@@ -12,7 +12,7 @@ from edgewise.experiments.folders import read_json, writing
 from edgewise.experiments.study import tables
 from edgewise.experiments.study.cluster import run_on_ray
 from edgewise.experiments.study.config import Study, study_of
-from edgewise.experiments.study.figures import op_figure, pass_figure
+from edgewise.experiments.study.figures import dose_figure, op_figure, pass_figure
 from edgewise.experiments.study.plan import Unit, run_unit, unfinished, units
 from edgewise.experiments.study.preflight import check
 from edgewise.experiments.study.results import StudyResults
@@ -96,6 +96,8 @@ def write_page(study: Study, summary: dict[str, Any], folder: Path, name: str = 
     passes, ops = tables.figure_names(study)
     write_atomic(folder / passes, pass_figure(study, summary).encode())
     write_atomic(folder / ops, op_figure(study, summary).encode())
+    if study.dose is not None:
+        write_atomic(folder / tables.dose_name(study), dose_figure(study, summary).encode())
     _, found, remarks = (page.read_text() if page.exists() else "").partition(tables.REMARKS)
     text = tables.report(study, summary) + (f"\n{found}{remarks}" if found else "")
     write_atomic(page, text.encode())
@@ -124,18 +126,31 @@ def rebuild(docs: Path, only: str = "") -> Path:
         docs: the folder; results are in its `results`.
         only: name of one page; empty: all.
     """
+    effects: list[list[str]] = []
     for path in sorted((docs / RESULTS).glob("*.json")):
+        kept = read_json(path)
+        study = study_of(kept["study"])
+        effects += tables.effect_rows(study, kept["summary"], f"{path.stem}.md")
         if only in ("", path.stem):
-            kept = read_json(path)
-            write_page(study_of(kept["study"]), kept["summary"], docs, f"{path.stem}.md")
+            write_page(study, kept["summary"], docs, f"{path.stem}.md")
     rows = [row for row in map(tables.index_row, sorted(docs.glob("*.md"))) if row]
     listed = tables.table(["study", "question", "scale", "verdict", "why"], rows)
     index = docs / "index.md"
-    before, _, rest = (index.read_text() if index.exists() else f"# Experiments\n\n{BEGIN}\n{END}\n").partition(BEGIN)
-    write_atomic(index, f"{before}{BEGIN}\n{listed}\n{END}{rest.partition(END)[2]}".encode())
+    text = index.read_text() if index.exists() else f"# Experiments\n\n{BEGIN}\n{END}\n"
+    text = _between(text, BEGIN, END, listed)
+    if effects and EFFECTS in text:
+        text = _between(text, EFFECTS, END_EFFECTS, tables.table(tables.EFFECTS, effects))
+    write_atomic(index, text.encode())
     return index
+
+
+def _between(text: str, begin: str, end: str, content: str) -> str:
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{content}\n{end}{rest.partition(end)[2]}"
 
 
 RESULTS = "results"
 """Folder of the results within one of documentation."""
 BEGIN, END = "<!-- verdicts -->", "<!-- end of verdicts -->"
+EFFECTS, END_EFFECTS = "<!-- effects -->", "<!-- end of effects -->"
+"""Marks in index.md: between them the tables are written anew. The second table is written where its mark stands."""

@@ -6,7 +6,7 @@ Written by hand because that is all there is to draw: no axes but these, no depe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -35,7 +35,8 @@ class Panel:
     title: str
     x_title: str
     lines: Sequence[Line]
-    ticks: Sequence[float] = field(default_factory=tuple)
+    ticks: Sequence[float] | Mapping[float, str] = field(default_factory=tuple)
+    """Marked values of x; a mapping gives their words."""
     doubling: bool = False
     top: float = 1.0
     shaded: tuple[float, float] | None = None
@@ -74,7 +75,8 @@ def _panel(panel: Panel, left: float, names: Sequence[str], numbered: bool) -> s
         parts.append(f'<path class="grid" d="M{left} {y:.1f}H{left + WIDTH}"/>')
         if numbered:
             parts.append(_text(left - 6, y + 4, f"{share * panel.top:g}", "end"))
-    parts += [_text(across(x), TOP + HEIGHT + 17, f"{x:g}", "middle") for x in panel.ticks]
+    words = panel.ticks if isinstance(panel.ticks, Mapping) else {x: f"{x:g}" for x in panel.ticks}
+    parts += [_text(across(x), TOP + HEIGHT + 17, word, "middle") for x, word in words.items()]
     parts.append(_text(left + WIDTH / 2, TOP + HEIGHT + 34, panel.x_title, "middle"))
     for line in panel.lines:
         parts.append(_drawn(line, names.index(line.name), across, up))

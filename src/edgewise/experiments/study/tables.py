@@ -27,6 +27,7 @@ def report(study: Study, summary: dict[str, Any]) -> str:
         f"Strict means every step and the answer right. In brackets: {_intervals(study)}.",
         f"![Strict pass@k by region]({passes})",
         f"![Strict pass rate by op]({ops})",
+        dose(study, summary),
         training(study, summary),
         "## The rule, written before the run",
         claims(summary),
@@ -39,6 +40,24 @@ def report(study: Study, summary: dict[str, Any]) -> str:
 
 def figure_names(study: Study) -> tuple[str, str]:
     return f"{study.name}-{study.scale}-passes.svg", f"{study.name}-{study.scale}-ops.svg"
+
+
+def dose_name(study: Study) -> str:
+    return f"{study.name}-{study.scale}-dose.svg"
+
+
+def dose(study: Study, summary: dict[str, Any]) -> str:
+    """The figure over doses and its numbers; nothing where the study has none."""
+    if study.dose is None:
+        return ""
+    rows = []
+    for name, points in summary["dose"].items():
+        for place, arm in enumerate(points["arms"]):
+            value = {end: points[end][place] for end in ("mean", "low", "high")}
+            rows.append([name, arm, f"{points['problems'][place]:,.0f}", _cell(value)])
+    context, measure = study.dose.context, f"{study.dose.where} {study.dose.metric}"
+    head = ["", "arm", f"problems of {context} in pre-training", measure]
+    return f"![{measure} against problems of {context} in pre-training]({dose_name(study)})\n\n{table(head, rows)}"
 
 
 def results(study: Study, summary: dict[str, Any]) -> str:
@@ -79,15 +98,18 @@ def training(study: Study, summary: dict[str, Any]) -> str:
 
 def claims(summary: dict[str, Any]) -> str:
     """Conditions and claims with what was found."""
-    rows = [[line["say"], line["rule"], spread(line), "met" if line["met"] else "not met"] for line in summary["needs"]]
-    rows += [[line["say"], line["rule"], spread(line), line["found"]] for line in summary["claims"]]
+    rows = [
+        [line["say"], line["rule"], spread(line), "met" if line["met"] else "not met", _published(line)]
+        for line in summary["needs"]
+    ]
+    rows += [[line["say"], line["rule"], spread(line), line["found"], _published(line)] for line in summary["claims"]]
     words = (
         "A claim holds when its whole interval is on the claimed side, fails when all of it is on the other side, and is"
         " undecided otherwise. It is out of reach where no arm solves the problems, and has no room where all do or where the"
         " other arm's share leaves less than the threshold. Reproduced: all hold. Not reproduced: one fails. Not testable: a"
         " condition is not met, or none fails but one is not decided. For conditions (met or not) the mean decides."
     )
-    return f"{table(['claim', 'rule', 'found', ''], rows)}\n\n{words}"
+    return f"{table(['claim', 'rule', 'found', '', 'published'], rows)}\n\n{words}"
 
 
 def setting(study: Study, summary: dict[str, Any]) -> str:
@@ -126,6 +148,26 @@ def index_row(page: Path) -> list[str] | None:
     scale, _, rest = found[0].removeprefix(f"{VERDICT} (").partition(" scale): ")
     verdict, _, why = rest.partition(".** ")
     return [f"[{name}]({page.name})", title, scale, verdict, why]
+
+
+def effect_rows(study: Study, summary: dict[str, Any], page: str) -> list[list[str]]:
+    """Claims of a study for a table over studies: what was published, what was found, seeds, and the verdict."""
+    name = f"[{study.name}]({page})"
+    seeds = str(len(study.seeds))
+    rows = [
+        [name, study.scale, line["say"], _published(line), spread(line), seeds, line["found"]]
+        for line in summary["claims"]
+    ]
+    whole = [name, study.scale, f"**{study.title}**", "", "", seeds, f"**{summary['verdict']}**"]
+    return [whole, *rows]
+
+
+EFFECTS = ("study", "scale", "claim", "published", "here (95% interval)", "seeds", "verdict")
+"""Head of the table that `effect_rows` fill."""
+
+
+def _published(line: dict[str, Any]) -> str:
+    return str(line.get("published", ""))
 
 
 def _paper(study: Study) -> str:
