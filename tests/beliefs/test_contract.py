@@ -14,6 +14,7 @@ from edgewise.beliefs import (
     BetaBelief,
     CategoryPrior,
     FeatureBelief,
+    KalmanBelief,
     MarkovBelief,
     beliefs,
     list_beliefs,
@@ -29,6 +30,7 @@ MAKE: dict[str, Callable[[PromptPool], Belief]] = {
     "hmm-constant": lambda pool: MarkovBelief(pool, retention=1.0),
     "ability": lambda pool: AbilityBelief(pool, retention=0.9),
     "features": lambda pool: FeatureBelief(pool, retention=0.9),
+    "kalman": lambda pool: KalmanBelief(pool, noise=0.2),
     "anchored": lambda pool: AnchoredBelief(pool, *anchors(pool)),
 }
 

@@ -9,30 +9,34 @@ import pytest
 import edgewise as ew
 from edgewise import testing
 from edgewise.errors import ConfigError, PoolError
-from edgewise.selectors import Candidates
+from edgewise.selectors import Candidates, OracleSelector
 from edgewise.testing import common, selectors
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "e2h": {"steps": 6},
+    "oracle": {"truth": lambda: np.arange(60) % 9 / 8},
     "bandit": {"belief": "beta", "draw": "thompson", "acquisition": "closest"},
 }
 # The published rules by their registered names.
 PUBLISHED = {
     "adarft",
+    "binned",
     "difficulty_pools",
     "dps",
     "dump",
     "e2h",
     "greso",
     "history_resampling",
+    "kgps",
     "lze",
+    "mapp",
     "mopps",
     "sec",
     "static",
     "uniform",
 }
 METHODS = [
-    *sorted(set(ew.list_selectors()) - {"bandit", "e2h"}),
+    *sorted(set(ew.list_selectors()) - {"bandit", "e2h", "oracle"}),
     "e2h:steps=6",
     *(
         f"bandit:belief={belief}:acquisition={acquisition}:draw={draw}"
@@ -66,6 +70,15 @@ def test_every_selector_keeps_the_contract(law: Callable[..., None], method: str
 def test_edge_keeps_the_contract_with_features_and_with_neither(law: Callable[..., None]) -> None:
     law(factory("edge"), common.featured_pool)
     law(factory("edge"), lambda ids: ew.PromptPool(ids, priors=np.where(np.asarray(ids) % 5 == 1, np.nan, 0.3)))
+
+
+@pytest.mark.parametrize("sharpness", [None, 4.0])
+@pytest.mark.parametrize("law", selectors.SELECTOR_LAWS, ids=lambda law: law.__name__)
+def test_the_oracle_keeps_the_contract(law: Callable[..., None], sharpness: float | None) -> None:
+    def oracle(pool: ew.PromptPool, seed: int) -> ew.Selector:
+        return OracleSelector(pool, truth=lambda: pool.ids % 7 / 6, rollouts=4, sharpness=sharpness, seed=seed)
+
+    law(oracle, common.categorised_pool)
 
 
 @pytest.mark.parametrize("name", sorted(set(ew.list_selectors()) - {"static", "adarft", "history_resampling"}))

@@ -1,5 +1,7 @@
 """Re-tests of prompts believed hopeless or mastered, and categories that change at once."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,7 +48,7 @@ def test_the_share_is_kept_on_average_and_never_exceeded_by_more_than_a_prompt(n
 
 def test_a_selector_gives_the_share_to_prompts_it_would_not_choose() -> None:
     pool = ew.PromptPool(range(200), ["good", "bad"] * 100)
-    options = {"belief": "beta", "acquisition": "closest", "draw": "top"}
+    options: dict[str, Any] = {"belief": "beta", "acquisition": "closest", "draw": "top"}
     plain = ew.make_selector("bandit", pool, **options)
     floor = ew.make_selector("bandit", pool, **options, retest=0.25)
     for selector in (plain, floor):
@@ -86,8 +88,8 @@ def test_a_category_that_changes_at_once_is_learned_anew_and_the_others_stay(cat
 def test_a_category_that_drifts_is_not_forgotten() -> None:
     pool = ew.PromptPool(range(400), [str(i % 4) for i in range(400)])
     belief, rng = AbilityBelief(pool), np.random.default_rng(0)
-    forgotten: list[np.ndarray] = []
-    belief._forget_offsets = forgotten.append  # type: ignore[method-assign]
+    forgotten: list[Any] = []
+    belief._forget_offsets = forgotten.append  # type: ignore[method-assign, assignment]
     ability, difficulty = np.zeros(4), rng.normal(size=400)
     for _ in range(200):
         ability += 0.05 * rng.normal(size=4) + 0.02

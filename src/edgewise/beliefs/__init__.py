@@ -6,6 +6,7 @@ from edgewise.beliefs.base import Belief, Exchangeable, beliefs, list_beliefs
 from edgewise.beliefs.beta import BetaBelief, monitor_belief
 from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.hmm import MarkovBelief
+from edgewise.beliefs.kalman import KalmanBelief
 from edgewise.beliefs.priors import CategoryPrior, FixedPrior, KnownRates, Prior, priors
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Exchangeable",
     "FeatureBelief",
     "FixedPrior",
+    "KalmanBelief",
     "KnownRates",
     "MarkovBelief",
     "Prior",

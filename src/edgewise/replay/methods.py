@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import numpy as np
 
+from edgewise.arrays import Floats
 from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.method import Method
 from edgewise.pool import PromptPool
-from edgewise.selectors import list_selectors, make_selector, selectors
+from edgewise.selectors import Selector, list_selectors, make_selector, selectors
+
+ORACLE = "oracle"
 
 
 def applicable(pool: PromptPool) -> list[str]:
@@ -24,6 +29,13 @@ def applicable(pool: PromptPool) -> list[str]:
                 continue
             names.append(name)
     return names
+
+
+def made(method: Method, pool: PromptPool, rollouts: int, seed: int, truth: Callable[[], Floats]) -> Selector:
+    """The selector of a method; `truth` gives the true success rates now, (pool,), to the oracle alone."""
+    if method.selector != ORACLE:
+        return method.make(pool, rollouts=rollouts, seed=seed)
+    return make_selector(ORACLE, pool, rollouts=rollouts, seed=seed, truth=truth, **method.options)
 
 
 def known_pool(pool: PromptPool, knows: str = "all", wrong: float = 0.0, seed: int = 0) -> PromptPool:

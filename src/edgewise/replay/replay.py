@@ -20,7 +20,7 @@ from edgewise.errors import ConfigError
 from edgewise.method import Method
 from edgewise.pool import PromptPool
 from edgewise.replay.comparison import Comparison, Run, compare
-from edgewise.replay.methods import known_pool
+from edgewise.replay.methods import known_pool, made
 from edgewise.replay.scores import Scores
 from edgewise.replay.trace import Trace
 
@@ -98,7 +98,8 @@ def replay(
 def _replayed(
     trace: Trace, grid: np.ndarray, m: Method, pool: PromptPool, seed: int, batch: int, rollouts: int, probe: int
 ) -> Run:
-    selector, scores = m.make(pool, rollouts=rollouts, seed=seed), Scores()
+    rates = trace.rates(float(grid[0]))
+    selector, scores = made(m, pool, rollouts, seed, lambda: rates), Scores()
     tried = np.zeros(len(pool), bool)
     for position, step in enumerate(grid):
         rates = trace.rates(float(step))

@@ -26,7 +26,7 @@ from edgewise.errors import ConfigError
 from edgewise.method import Method
 from edgewise.pool import PromptPool
 from edgewise.replay.comparison import Comparison, Run, compare
-from edgewise.replay.methods import known_pool
+from edgewise.replay.methods import known_pool, made
 from edgewise.replay.scores import Scores
 from edgewise.replay.trace import Trace
 
@@ -200,7 +200,7 @@ def simulate(
     def run(m: Method, seed: int) -> Run:
         policy = Policy(world, seed)
         pool = known_pool(policy.pool, knows, wrong, seed)
-        selector = m.make(pool, rollouts=rollouts, seed=seed)
+        selector = made(m, pool, rollouts, seed, policy.rates)
         curriculum = Curriculum(pool, selector, rollouts=rollouts, gates=m.gates)
         numbers, curves = _trained(policy, curriculum, seed, steps, batch, probe)
         aim = target if target is not None else reached.setdefault(seed, float(curves["accuracy"][-1]))
