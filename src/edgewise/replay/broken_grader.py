@@ -24,8 +24,9 @@ from edgewise.checkpoint import write_atomic
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.method import Method
+from edgewise.pool import PromptPool
 from edgewise.replay.judge import replaced
-from edgewise.replay.methods import applicable, known_pool, made
+from edgewise.replay.methods import applicable, made
 from edgewise.replay.simulator import Policy, World
 
 WORLD = World(easiest=2.5, hardest=-2.5, rate=0.0, noise=0.0, wander=0.0)
@@ -60,10 +61,9 @@ class Trial(NamedTuple):
 def trial(method: str, seed: int, *, broken: bool, world: World = WORLD, after: int = AFTER) -> Trial:
     """A run whose first `FAULT` steps have a broken grader if `broken`."""
     policy, chosen = Policy(world, seed), Method.parse(method)
-    pool = known_pool(policy.pool, "labels")
+    pool = _pool(policy)
     selector = made(chosen, pool, ROLLOUTS, seed, policy.rates)
     curriculum = Curriculum(pool, selector, rollouts=ROLLOUTS, gates=chosen.gates)
-    name = f"'{pool.category_names[pool.category_index(np.array([CATEGORY]))[0] - 1]}'"
     share, ratio = np.zeros((2, FAULT + after))
     named = None
     for step in range(FAULT + after):
@@ -78,8 +78,13 @@ def trial(method: str, seed: int, *, broken: bool, world: World = WORLD, after: 
         share[step], ratio[step] = np.concatenate(mine).mean(), np.concatenate(informative).mean()
         if named is None and fails:
             said = [advice.text for advice in curriculum.advice() if advice.rule == "grader"]
-            named = step + 1 if any(name in text for text in said) else None
+            named = step + 1 if any(f"'{CATEGORY}'" in text for text in said) else None
     return Trial(share, named, ratio)
+
+
+def _pool(policy: Policy) -> PromptPool:
+    """The prompts with their categories as numbers, which say what is easier, and without features."""
+    return PromptPool(policy.pool.ids, [str(category) for category in policy.category])
 
 
 def recovery(run: Trial, usual: Trial) -> float:
@@ -107,8 +112,7 @@ def measured(method: str, seeds: Sequence[int] = tuple(SEEDS)) -> dict[str, Any]
 
 def methods() -> list[str]:
     """Every selector that works here without options, and the variants that show what matters."""
-    pool = known_pool(Policy(WORLD).pool, "labels")
-    return [*applicable(pool), f"e2h:steps={FAULT + AFTER}", "oracle", "ds", "edge:retest=0"]
+    return [*applicable(_pool(Policy(WORLD))), f"e2h:steps={FAULT + AFTER}", "oracle", "ds", "edge:retest=0"]
 
 
 def table(values: dict[str, Any]) -> str:
