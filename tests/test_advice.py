@@ -125,3 +125,9 @@ def test_a_step_without_a_gradient_is_explained_where_the_trainer_logs_loss_0(
     (text,) = step([mixed, wrong])
     assert "either entirely right or entirely wrong (4 of 8" in text
     assert step([mixed, wrong]) == []
+
+
+def test_rollouts_that_come_out_alike_are_put_down_to_the_policy_s_entropy():
+    advice = train(made(), lambda rows: np.where(rows % 2, 0.0, 1.0))
+    assert "entropy" in advice["silent"]
+    assert "learning rate" in advice["silent"]

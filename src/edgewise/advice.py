@@ -17,6 +17,8 @@ DRY_ROLLOUTS = 128
 """Rollouts of one category without a success before its grader is doubted."""
 SILENT_SHARE = 0.5
 """Share of groups without a gradient from which the group size or the pool's difficulty is named."""
+ALIKE_SHARE = 0.2
+"""Share of groups all correct, and of groups all wrong, from which the policy's entropy is doubted."""
 RECENT_GROUPS = 256
 """Groups that a rule about the recent past needs and looks at."""
 BIAS = 0.15
@@ -141,11 +143,17 @@ def _silent(e: Evidence) -> str | None:
         return None
     rates = e.rates[-RECENT_GROUPS:]
     right, wrong = float((rates == 1).mean()), float((rates == 0).mean())
-    why = "too hard" if wrong > right else "too easy"
-    return (
+    found = (
         f"{1 - recent.mean():.0%} of the last {RECENT_GROUPS} groups had no gradient ({right:.0%} all correct, {wrong:.0%}"
-        f" all wrong): the pool is {why} for groups of {int(e.recent['trials'][-1])}; use larger groups or other prompts"
+        " all wrong)"
     )
+    if min(right, wrong) >= ALIKE_SHARE:
+        return (
+            f"{found}: the rollouts of a prompt come out alike. If the entropy of the policy has fallen, it has stopped to"
+            " explore: lower the learning rate, or add an entropy or KL term; otherwise the pool lacks prompts in between"
+        )
+    why = "too hard" if wrong > right else "too easy"
+    return f"{found}: the pool is {why} for groups of {int(e.recent['trials'][-1])}; use larger groups or other prompts"
 
 
 def _no_gain(e: Evidence) -> str | None:

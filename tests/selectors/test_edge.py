@@ -35,13 +35,16 @@ def log_weights(edge: EdgeSelector, location: float, variance: float) -> np.ndar
     return edge.draw.log_weight(np.concatenate(values))
 
 
-def test_the_weight_is_the_expected_chance_to_be_informative_to_the_power_of_sharpness() -> None:
-    edge = EdgeSelector(ew.PromptPool(range(4)), rollouts=4, sharpness=2.5)
+@pytest.mark.parametrize("headroom", [0.0, 0.25, 0.5])
+def test_the_weight_is_the_expected_chance_to_be_informative_times_headroom_to_the_power_of_sharpness(
+    headroom: float,
+) -> None:
+    edge = EdgeSelector(ew.PromptPool(range(4)), rollouts=4, sharpness=2.5, headroom=headroom)
     edge.observe([0], [2], 4)
 
     def chance(x: float) -> float:
         p = 1 / (1 + np.exp(-x))
-        return float(1 - p**4 - (1 - p) ** 4)
+        return float((1 - p**4 - (1 - p) ** 4) * (1 - p) ** headroom)
 
     for mean, variance in ((0.0, 0.01), (-1.0, 1.0), (2.0, 4.0)):
         sd = variance**0.5
@@ -52,7 +55,7 @@ def test_the_weight_is_the_expected_chance_to_be_informative_to_the_power_of_sha
         raised = min(expected + 0.5 * (square - expected**2) ** 0.5, 1.0)
         assert untried == pytest.approx(raised**2.5, rel=1e-2), "half a deviation above what is expected"
     # Known for certain to be a coin: 1 - 2 / 2^4 = 7/8, tried or not.
-    assert log_weights(edge, 0.0, 1e-12) == pytest.approx(2.5 * np.log(7 / 8), abs=1e-5)
+    assert log_weights(edge, 0.0, 1e-12) == pytest.approx(2.5 * np.log(7 / 8 * 0.5**headroom), abs=1e-5)
 
 
 def test_exploration_tries_more_prompts_where_nothing_is_known_of_them() -> None:
@@ -242,3 +245,9 @@ def test_a_state_without_re_tests_is_refused_by_a_selector_that_has_them() -> No
     pool = ew.PromptPool(range(4))
     with pytest.raises(CheckpointError, match="holds no retest: make the selector with the options it had"):
         EdgeSelector(pool).load_state_dict(EdgeSelector(pool, retest=0.0).state_dict())
+
+
+@pytest.mark.parametrize("headroom", [-0.1, np.nan, np.inf])
+def test_headroom_must_be_a_finite_number_from_0(headroom: float) -> None:
+    with pytest.raises(ConfigError, match="headroom"):
+        EdgeSelector(ew.PromptPool(range(4)), headroom=headroom)

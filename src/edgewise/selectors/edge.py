@@ -23,29 +23,36 @@ _UNSEEN = int(Outcome.UNSEEN)
 
 
 class CalibratedInformative(Part, Acquisition):
-    """E[P(informative)] under a belief, calibrated by last outcome, with an exploration bonus for untried prompts.
+    """E[P(informative) (1 - p)^headroom] under a belief, calibrated by last outcome, more for untried prompts.
 
     Args:
         pool: the prompts.
         belief: logistic belief over the pool.
         rollouts: k, rollouts of a prompt.
         exploration: standard deviations by which untried prompts are valued above their expectation.
+        headroom: exponent of 1 - success rate, what a prompt can still gain.
     """
 
     positive = True
     highest = 1.0
 
-    def __init__(self, pool: PromptPool, belief: LogisticBelief, rollouts: int, exploration: float):
+    def __init__(
+        self, pool: PromptPool, belief: LogisticBelief, rollouts: int, exploration: float, headroom: float = 0.0
+    ):
         super().__init__(pool)
         if not 0 <= exploration < np.inf:
             raise ConfigError(f"exploration must be finite and >= 0, got {exploration}")
+        if not 0 <= headroom < np.inf:
+            raise ConfigError(f"headroom must be finite and >= 0, got {headroom}")
         self.plain, self.belief, self.exploration = PInformative(rollouts), belief, float(exploration)
         self.rollouts = self.plain.rollouts
+        self.headroom = float(headroom)
         # Selected prompts are the most optimistic of their class (winner's curse), so the correction may only lower.
         self.calibration = self.add("calibration", OnlineCalibration(pool, len(Outcome), highest=0.0))
 
     def value(self, rates: Floats) -> Floats:
-        return self.plain.value(rates)
+        values = self.plain.value(rates)
+        return values if not self.headroom else values * (1.0 - rates) ** self.headroom
 
     def of(self, distribution: Distribution, rows: Rows | None = None) -> Floats:
         outcome = np.zeros(len(distribution), np.int64) if rows is None else self.belief.last_outcome(rows)
@@ -67,11 +74,12 @@ class CalibratedInformative(Part, Acquisition):
 
 @selectors.register("edge")
 class EdgeSelector(BanditSelector):
-    """Draws prompts with probability proportional to E[P(informative)]^sharpness: ability x p_informative x proportional.
+    """Draws prompts with probability proportional to E[P(informative) (1 - p)^headroom]^sharpness, from an ability belief.
 
     Dynamic sampling trains on prompts in proportion to their P(informative) = 1 - p^k - (1-p)^k, and pays for it with the
     rollouts it throws away. Drawing by the predicted P(informative) trains on nearly the same mixture without them. Taking
-    the B best instead narrows training to one difficulty, and what lies above and below it is forgotten.
+    the B best instead narrows training to one difficulty, and what lies above and below it is forgotten. Of two prompts
+    that are as likely to be informative, the harder one has more to gain.
 
     The belief: each category's ability drifts with the policy, at a speed that is learned too, and is learned from all its prompts, each prompt keeps its
     own difficulty, so one observation moves every related prompt. Where categories are uninformative, a prompt is predicted
@@ -86,6 +94,7 @@ class EdgeSelector(BanditSelector):
         sharpness: 0 draws uniformly; the higher, the closer to taking the best.
         exploration: standard deviations by which untried prompts are valued above their expectation, >= 0.
         drift: how far the policy's ability moves in a step, in logits.
+        headroom: weight of what a prompt can still gain: values are P(informative) times (1 - success rate)^headroom, >= 0.
         adaptive: whether the speed of drift is learned from how well outcomes are predicted; `drift` is then where it starts.
         retention: share of the evidence about a prompt's difficulty that survives a policy step.
         candidate_factor: draw from a uniform sample of this many prompts for each one selected; None: from the whole pool.
@@ -117,13 +126,14 @@ class EdgeSelector(BanditSelector):
         drift: float = 0.1,
         retention: float = 0.998,
         adaptive: bool = True,
+        headroom: float = 0.25,
         candidate_factor: float | None = None,
         retest: float = 0.02,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief
         belief: LogisticBelief = kind(pool, drift=drift, retention=retention, adaptive=adaptive)
-        acquisition = CalibratedInformative(pool, belief, rollouts, exploration)
+        acquisition = CalibratedInformative(pool, belief, rollouts, exploration, headroom)
         super().__init__(
             pool,
             belief,
