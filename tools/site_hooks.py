@@ -22,6 +22,7 @@ from mkdocs.structure.files import File
 log = logging.getLogger("mkdocs.hooks.site")
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash"}
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 """Files of the repository's root that are pages."""
@@ -120,12 +121,17 @@ def _notebook(notebook: dict[str, Any], name: str) -> str:
             parts.append(source)
             continue
         parts.append(f"````python\n{source}\n````")
-        printed = "".join(
-            "".join(output.get("text", ())) for output in cell["outputs"] if output["output_type"] == "stream"
-        )
+        printed = "\n".join(_printed(output) for output in cell["outputs"])
         if printed.strip():
-            parts.append(f"````text\n{printed.rstrip()}\n````")
+            parts.append(f"````text\n{ANSI.sub('', printed).strip()}\n````")
     return "\n\n".join(parts) + f"\n\nThe notebook: `examples/{name}`.\n"
+
+
+def _printed(output: dict[str, Any]) -> str:
+    """Text of an output; warnings are left out."""
+    if output["output_type"] == "stream":
+        return "".join(output["text"]) if output["name"] == "stdout" else ""
+    return "".join(output.get("data", {}).get("text/plain", ()))
 
 
 def _commands() -> str:

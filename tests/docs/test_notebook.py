@@ -35,8 +35,10 @@ def test_the_notebook_trains_watches_and_replays(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     cells = [cell for cell in run(tmp_path)["cells"] if cell["cell_type"] == "code"]
-    trained, watched, replayed = map(printed, cells[-3:])
-    assert "'effective_ratio': " in trained
-    assert "of 3,200" in replayed or "3,200 rollouts" in replayed, replayed
-    assert "25" in watched
-    assert sorted(path.name for path in (tmp_path / "run" / "completions").iterdir())[-1] == "completions_00025.parquet"
+    _, replayed, selected, watched = map(printed, cells[-4:])
+    assert "2,048 rollouts, in" in replayed
+    assert "'mean_effective_ratio': " in selected
+    assert "2,048 rollouts in groups of 8" in watched
+    for folder in ("uniform", "selected"):
+        written = sorted(path.name for path in (tmp_path / folder / "completions").iterdir())
+        assert (len(written), written[-1]) == (16, "completions_00016.parquet")
