@@ -1,4 +1,4 @@
-"""The examples that need nothing but numpy run as they are and show what they promise."""
+"""The examples that need no trainer run as they are and show what they promise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from edgewise.replay.logs import read_log
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -19,3 +23,12 @@ def test_plain_loop():
     # With difficulties spread over five levels, few of uniform prompts would be within reach.
     assert min(ratios) > 0.7
     assert done.stdout.count("random_calibration_error") == 5
+
+
+def test_logs_in_verls_format_are_read_as_whole_groups(tmp_path):
+    pytest.importorskip("torch")
+    command = [sys.executable, str(EXAMPLES / "verl_logs.py"), str(tmp_path / "rollouts"), "--steps", "2"]
+    subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    log = read_log(tmp_path / "rollouts")
+    assert (log.source, len(log)) == ("verl", 32)
+    assert set(log.trials.tolist()) == {8}
