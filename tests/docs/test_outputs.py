@@ -3,7 +3,7 @@
 import pytest
 from tools.outputs import outputs
 
-from tests.docs.blocks import ROOT
+from tests.docs.blocks import ROOT, blocks
 
 pytest.importorskip("pyarrow")
 PAGES = [
@@ -19,3 +19,11 @@ def test_the_outputs_of_a_page_are_those_of_today(page):
     assert found
     for output in found:
         assert output.shown.split() == output.now.split(), f"{output.what}: python -m tools.outputs --fix"
+
+
+def test_the_readme_quotes_the_tutorial():
+    quoted = next(block for block in blocks(ROOT / "README.md", "text") if "of your rollouts" in block)
+    tutorial = " ".join((ROOT / "docs" / "tutorials" / "savings.md").read_text().split())
+    parts = [" ".join(part.split()) for part in quoted.split("...") if part.strip()]
+    assert len(parts) == 2
+    assert [part for part in parts if part not in tutorial] == []
