@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.errors import EdgewiseError
+
 Rows = npt.NDArray[np.int64]
 """Positions of prompts in the pool, (n,)."""
 Counts = npt.NDArray[np.int64]
@@ -17,12 +19,17 @@ Flags = npt.NDArray[np.bool_]
 def as_array(values: Any) -> np.ndarray:
     """`values` as a numpy array without a change of dtype where it has one.
 
-    Tensors are detached and copied to the CPU, bfloat16 becomes float32, None in a list of numbers becomes NaN.
+    Tensors are detached and copied to the CPU, bfloat16 becomes float32, None in a list of numbers becomes NaN, and so does
+    what a masked array hides.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        return values.astype(np.float64).filled(np.nan) if np.ma.is_masked(values) else values.data
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "detach"):
         tensor = values.detach().cpu()
+        if "strided" not in str(getattr(tensor, "layout", "strided")):
+            tensor = tensor.to_dense()
         if "bfloat16" in str(tensor.dtype):
             tensor = tensor.float()
         return tensor.numpy()
@@ -37,3 +44,39 @@ def as_array(values: Any) -> np.ndarray:
     if isinstance(values, (list, tuple)) and any(item is None for item in values):
         values = [np.nan if item is None else item for item in values]
     return np.asarray(values)
+
+
+def require_sequence(name: str, values: Any, error: type[EdgewiseError]) -> None:
+    """Refuse a text, a dict or a set where one value a prompt is expected: their items have no order, or are characters."""
+    if isinstance(values, (str, bytes, dict, set, frozenset)):
+        shown = repr(values)
+        raise error(
+            f"{name} must be a list or an array, one item a prompt, got the {type(values).__name__}"
+            f" {shown if len(shown) <= 60 else shown[:57] + '...'}"
+        )
+
+
+def whole_number(name: str, value: Any, least: int, error: type[EdgewiseError], below: int = 2**63) -> int:
+    """`value` as an int, where it is a whole number in [least, below)."""
+    try:
+        whole = int(value)
+        if whole == value and not isinstance(value, str) and least <= whole < below:
+            return whole
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise error(f"{name} must be a whole number >= {least}, got {value!r}")
+
+
+def whole_numbers(name: str, values: Any, n: int, error: type[EdgewiseError]) -> Counts:
+    """`values`, one whole number each or one for all, as int64 (n,)."""
+    require_sequence(name, values, error)
+    array = as_array(values)
+    if array.shape not in ((), (n,)):
+        raise error(f"{name} must have shape ({n},), got {array.shape}")
+    if array.dtype.kind == "f" and bool(
+        (np.isfinite(array) & (array == np.floor(array)) & (np.abs(array) < 2**53)).all()
+    ):
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iub" or (array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63):
+        raise error(f"{name} must be whole numbers, got {array.dtype} {array.tolist()!r:.60}")
+    return np.broadcast_to(array.astype(np.int64), (n,))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Flags, Floats, Rows, as_array
+from edgewise.arrays import Counts, Flags, Floats, Rows, as_array, require_sequence, whole_numbers
 from edgewise.errors import RewardError
 
 
@@ -44,6 +44,7 @@ class Batch:
             positions: integer positions, or one bool a prompt.
             rollouts: completions reported of each, where some were lost.
         """
+        require_sequence("positions", positions, RewardError)
         where = as_array(positions)
         if where.dtype == np.bool_:
             if where.shape != (len(self),):
@@ -57,7 +58,7 @@ class Batch:
             raise RewardError(f"positions must lie in [0, {len(self)}), got {int(where.min())} to {int(where.max())}")
         counts = self.rollouts[where]
         if rollouts is not None:
-            counts = np.broadcast_to(np.asarray(rollouts, np.int64), counts.shape)
+            counts = whole_numbers("rollouts", rollouts, len(counts), RewardError)
         return Batch(self.rows[where], self.ids[where], counts, self.predicted[where], self.random[where], self.serial)
 
 

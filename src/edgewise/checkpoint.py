@@ -16,8 +16,8 @@ from edgewise.errors import CheckpointError
 
 VERSIONS = {"curriculum": 2}
 """Version by kind of file, 1 where none is named."""
-LARGEST = 4 * 2**30
-"""Bytes that a file may unpack to; more is refused before it is read."""
+LARGEST, DENSEST = 2**29, 200
+"""A file may unpack to `LARGEST` bytes and `DENSEST` times its own size; more is refused before it is read."""
 _HEADER = "__edgewise__"
 _ARRAY = "__array__"
 
@@ -36,9 +36,14 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    sync_folder(target.parent)
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Flush a folder to disk: which files it holds, not what is in them."""
     if os.name != "posix":
         return
-    folder = os.open(target.parent, os.O_RDONLY)
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
@@ -61,13 +66,25 @@ def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any]) -
     import zipfile  # one of the slower imports, and most programs never save
 
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    buffer = io.BytesIO()
-    # An npz written by hand: the level that numpy compresses with takes ten times as long on a large pool.
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, array in {_HEADER: text, **arrays}.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
-    write_atomic(path, buffer.getvalue())
+    size = sum(array.nbytes for array in arrays.values()) + text.nbytes
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        buffer = io.BytesIO()
+        # An npz written by hand: the level that numpy compresses with takes ten times as long on a large pool.
+        with zipfile.ZipFile(buffer, "w", method, compresslevel=1) as archive:
+            for name, array in {_HEADER: text, **arrays}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
+        # Stored as it is where it would be taken for a bomb.
+        if 2 * size < _most(buffer.tell()):
+            break
+    try:
+        write_atomic(path, buffer.getvalue())
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise CheckpointError(
+            f"cannot write {path}: {reason}; what was saved there before is unchanged. Make room or give access, and save"
+            " again"
+        ) from error
 
 
 def load_state(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
@@ -96,16 +113,21 @@ def load_state(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     return _join(values, arrays)
 
 
+def _most(packed: int) -> int:
+    """Bytes that a file of `packed` bytes may unpack to."""
+    return LARGEST + DENSEST * packed
+
+
 def _read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """All arrays of an npz. What a file declares is checked before memory is reserved for it."""
     import zipfile  # see save_state
 
     arrays = {}
     with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-        if size > LARGEST:
+        size, most = sum(member.file_size for member in archive.infolist()), _most(os.path.getsize(path))
+        if size > most:
             raise CheckpointError(
-                f"{path} unpacks to {size} bytes, more than the {LARGEST} of a checkpoint: it is damaged"
+                f"{path} unpacks to {size} bytes, more than the {most} of a checkpoint: it is damaged"
             )
         for member in archive.infolist():
             with archive.open(member) as file:
@@ -120,6 +142,13 @@ def _read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             with archive.open(member) as file:
                 arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
     return arrays
+
+
+def require_numbers(name: str, values: Any) -> None:
+    """Raise `CheckpointError` where a saved array of numbers holds NaN: every prediction from it would be NaN."""
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise CheckpointError(f"the saved {name} holds NaN; take an earlier checkpoint, or start anew")
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:

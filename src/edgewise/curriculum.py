@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
@@ -14,13 +15,13 @@ import numpy.typing as npt
 
 from edgewise.advice import Advice, advise, silent_step
 from edgewise.allocation import Allocation, make_allocation
-from edgewise.arrays import Counts, Flags, Floats, Rows, as_array
+from edgewise.arrays import Counts, Flags, Floats, Rows, as_array, require_sequence, whole_number, whole_numbers
 from edgewise.batch import Batch, Feedback
 from edgewise.beliefs import monitor_belief
 from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
 from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 from edgewise.flight import FlightTable
-from edgewise.gates import Gate, GateStack, Groups
+from edgewise.gates import NOISE, Gate, GateStack, Groups
 from edgewise.method import Method
 from edgewise.oversampling import Oversampling, acceptance, oversampling
 from edgewise.pool import PromptPool
@@ -101,6 +102,7 @@ class Curriculum:
     ):
         if not isinstance(pool, PromptPool):
             raise ConfigError(f"pool must be a PromptPool, got {type(pool).__name__}; make one with ew.PromptPool(ids)")
+        seed = whole_number("seed", seed, 0, ConfigError, below=2**128)
         if rollouts is None:
             rollouts = (getattr(selector, "rollouts", None) if isinstance(selector, Selector) else None) or 8
         self.allocation = (
@@ -123,15 +125,16 @@ class Curriculum:
                 f"the selector was made for groups of {judged} rollouts, the curriculum rolls out {self.allocation.mean}:"
                 f" pass rollouts={self.allocation.mean} to make_selector, or the selector by name"
             )
-        if not 0 < success_threshold <= 1:
+        if not _is_number(success_threshold) or not 0 < success_threshold <= 1 + NOISE:
             raise ConfigError(
-                f"success_threshold is the reward from which a rollout counts as correct, in (0, 1], got {success_threshold}"
+                "success_threshold is the reward from which a rollout counts as correct, in (0, 1], got"
+                f" {success_threshold!r}"
             )
-        if not 0 <= random_share < 1:
-            raise ConfigError(f"random_share is a share of the batch in [0, 1), got {random_share}")
+        if not _is_number(random_share) or not 0 <= random_share < 1:
+            raise ConfigError(f"random_share is a share of the batch in [0, 1), got {random_share!r}")
         self.pool, self.selector, self.gates = pool, selector, GateStack(gates)
         self.quota = Quota(pool, quota) if quota is not None else None
-        self.success_threshold, self.random_share = float(success_threshold), float(random_share)
+        self.success_threshold, self.random_share = min(float(success_threshold), 1.0), float(random_share)
         self.rng = np.random.default_rng([seed, 0x9E37])
         # A rule without predictions of its own is accompanied by a belief that only predicts.
         self._monitor = None if selector.predicts else monitor_belief(pool)
@@ -243,6 +246,7 @@ class Curriculum:
             >>> sum(curriculum.observe(batch, rng.integers(0, 2, (len(batch), 2))).admitted.sum() for batch in curriculum.rounds(8))
             np.int64(8)
         """
+        n, multiple = self._whole(n), whole_number("multiple", multiple, 1, ConfigError)
         with self._lock:
             batch = self._select(-(-n // multiple) * multiple, None if self._manual else True)
         yield batch
@@ -350,13 +354,12 @@ class Curriculum:
 
         For trainers that keep prompts in flight across updates. From the first call on, `select` no longer begins steps.
         """
-        if int(steps) != steps or steps < 0:
-            raise ConfigError(f"steps must be a whole number >= 0, got {steps}")
+        steps = whole_number("steps", steps, 0, ConfigError)
         self._require_owner()
         self._manual = True
         if steps:
             self._unaged = True
-            self._tick(int(steps))
+            self._tick(steps)
             self._step = self._step.following(0)
 
     @_locked
@@ -367,7 +370,7 @@ class Curriculum:
     @_locked
     def stale(self, steps: int) -> Rows:
         """Rows in flight that were selected at least `steps` policy steps ago."""
-        return self._flight.stale(self._steps - steps)
+        return self._flight.stale(self._steps - whole_number("steps", steps, 0, ConfigError))
 
     @_locked
     def batch(self, ids: npt.ArrayLike | None = None, *, rows: npt.ArrayLike | None = None) -> Batch:
@@ -438,6 +441,7 @@ class Curriculum:
         priors: npt.ArrayLike | None = None,
     ) -> Rows:
         """Add prompts to the pool during a run; returns their rows."""
+        self._require_owner()
         before = list(self.pool.category_names)
         rows = self.pool.extend(ids, categories, features, priors)
         self.selector.grow()
@@ -603,6 +607,7 @@ class Curriculum:
 
     def _rows(self, prompts: npt.ArrayLike) -> Rows:
         """Rows of ids; integers are rows where the pool's ids are text."""
+        require_sequence("prompts", prompts, RewardError)
         given = as_array(prompts)
         if given.ndim == 0:
             raise RewardError(f"prompts must be a batch, ids or rows, got {prompts!r}")
@@ -625,7 +630,7 @@ class Curriculum:
         handed = self._flight.entries(positions)["rollouts"]
         exact = rollouts is not None or counts is not None
         if rollouts is not None:
-            counts = np.broadcast_to(np.asarray(as_array(rollouts), np.int64), rows.shape)
+            counts = whole_numbers("rollouts", rollouts, len(rows), RewardError)
         if counts is None:
             counts = handed
         bad = np.flatnonzero((counts < 1) | (counts > handed))
@@ -644,7 +649,9 @@ class Curriculum:
             )
 
     def _require_owner(self) -> None:
-        if os.getpid() != self._owner:
+        # Workers that are spawned, not forked, unpickle a copy, which is theirs by its process.
+        loader = sys.modules.get("torch.utils.data._utils.worker")
+        if os.getpid() != self._owner or (loader is not None and loader.get_worker_info() is not None):
             raise ConfigError(
                 "this is a copy of a curriculum in another process (a DataLoader worker or a fork), whose selections would"
                 " diverge from the original's: select and observe in one process (num_workers=0)"
@@ -659,13 +666,11 @@ class Curriculum:
                 log.warning("%s failed and is left out of this step: %r", type(listener).__name__, error)
 
     def _whole(self, n: int) -> int:
-        try:
-            whole = int(n)
-        except (TypeError, ValueError, OverflowError):
-            whole = -1
-        if whole != n or whole < 0:
-            raise PoolError(f"select needs a whole number of prompts >= 0, got {n!r}")
-        return whole
+        return whole_number("the number of prompts to select", n, 0, PoolError)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _unavailable(n: int, size: int, busy: int) -> str:

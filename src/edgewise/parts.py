@@ -7,7 +7,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from edgewise.arrays import Counts, Floats, Rows
+from edgewise.arrays import Counts, Floats, Rows, whole_number
+from edgewise.checkpoint import require_numbers
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool
 
@@ -79,10 +80,7 @@ class Part:
 
     def advance(self, steps: int = 1) -> None:
         """The policy has been updated `steps` times. Cost independent of the pool. A subclass does its work, then calls this."""
-        if type(steps) is not int or steps < 0:
-            if int(steps) != steps or steps < 0:
-                raise ConfigError(f"advance needs a whole number of policy steps >= 0, got {steps}")
-            steps = int(steps)
+        steps = whole_number("the number of policy steps", steps, 0, ConfigError)
         for part in self._parts.values():
             part.advance(steps)
         self.now += steps
@@ -146,6 +144,7 @@ class Part:
             )
         self.now = int(state["now"])
         for name in self.saved:
+            require_numbers(name, state[name] if isinstance(getattr(self, name), (np.ndarray, float)) else 0)
             setattr(self, name, _like(name, getattr(self, name), state[name]))
         for name, fresh in self.by_row.items():
             setattr(self, name, _moved(name, state[name], getattr(self, name), np.full(len(self.pool), fresh), remap))
@@ -159,6 +158,8 @@ class Part:
         source = self.pool.match_categories(names)
         for name, fresh in self.by_category.items():
             array, held = np.asarray(arrays[name], np.float64), getattr(self, name)
+            if not np.isnan(fresh):
+                require_numbers(name, array)
             if array.shape != (*held.shape[:-1], len(names) + 1):
                 raise CheckpointError(
                     f"the saved {name} has shape {array.shape}, which does not fit {len(names)} categories"
@@ -172,6 +173,8 @@ def _moved(name: str, saved: Any, given: Floats | None, fresh: Floats, remap: Ro
     if saved is None:
         return given
     values = np.asarray(saved, np.float64)
+    if not np.isnan(fresh).any():
+        require_numbers(name, values)
     if remap is None:
         if values.shape != fresh.shape:
             raise CheckpointError(f"the saved {name} has shape {values.shape}, expected {fresh.shape}")

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Floats, Rows, as_array
+from edgewise.arrays import Floats, Rows, as_array, require_sequence
 from edgewise.errors import PoolError
 
 log = logging.getLogger("edgewise")
 
 LARGEST = np.iinfo(np.int32).max
+NOISE = 1e-6
+"""What a rate computed in float32 may lie outside its range."""
 ID_BYTES = 64 * 2**20
 """Text ids that take more memory than this, mostly padding, are reported."""
 
@@ -31,7 +33,7 @@ class PromptPool:
             NaN where unknown. Every belief starts from them.
         prior_strength: number of rollouts that a known rate is worth, >= 0.
 
-    Everything is copied. Category code 0 stands for "no category", codes 1 to C for the names in sorted order.
+    Everything is copied; ids, categories and priors are read-only arrays. Category code 0 stands for "no category", codes 1 to C for the names in sorted order.
 
     Raises:
         PoolError: ids empty, repeated or of mixed type; another argument of another length or out of range.
@@ -65,6 +67,7 @@ class PromptPool:
         self._features = _feature_array(features, len(self._ids))
         self._priors = _prior_array(priors, len(self._ids))
         self.prior_strength = float(prior_strength)
+        self._freeze()
         _report_long_ids(self._ids)
 
     def __len__(self) -> int:
@@ -167,6 +170,7 @@ class PromptPool:
 
     def check_rows(self, rows: Any, distinct: bool = True) -> Rows:
         """`rows` as int64 (n,), inside the pool and, if asked, without repetition; otherwise `PoolError`."""
+        require_sequence("rows", rows, PoolError)
         given = as_array(rows)
         if given.size == 0:
             given = given.astype(np.int64)
@@ -174,6 +178,8 @@ class PromptPool:
             raise PoolError(
                 f"rows must be a one-dimensional array of integers, got {given.dtype} of shape {given.shape}"
             )
+        if given.dtype.kind == "u" and given.size and int(given.max()) >= len(self):
+            raise PoolError(f"row {int(given.max())} is outside the pool of {len(self)} prompts")
         result = given.astype(np.int64, copy=False)
         if result.size and (result.min() < 0 or result.max() >= len(self)):
             bad = result[(result < 0) | (result >= len(self))][0]
@@ -226,7 +232,14 @@ class PromptPool:
             self._priors = np.concatenate([old, np.full(len(new), np.nan) if rates is None else rates])
         self._names = names
         self._ids, self._order, self._by_category = joined, None, None
+        self._freeze()
         return np.arange(len(joined) - len(new), len(joined), dtype=np.int64)
+
+    def _freeze(self) -> None:
+        """Writes into what `ids`, `categories` and `priors` return are refused: they would give prompts other names."""
+        for array in (self._ids, self._codes, self._priors):
+            if array is not None:
+                array.setflags(write=False)
 
     def _grouped(self) -> tuple[npt.NDArray[np.int32], Rows]:
         """Rows sorted by category code, and where each code begins, (C + 2,)."""
@@ -242,6 +255,7 @@ class PromptPool:
 
 def _id_array(ids: Any) -> np.ndarray:
     """A copy of `ids` as int64 or text, (n,)."""
+    require_sequence("ids", ids, PoolError)
     if not isinstance(ids, (np.ndarray, list, tuple)):
         ids = as_array(ids) if hasattr(ids, "detach") or hasattr(ids, "to_numpy") else list(ids)
     if isinstance(ids, (list, tuple)) and ids and all(type(value) is int for value in ids):
@@ -297,15 +311,24 @@ def _report_long_ids(ids: np.ndarray) -> None:
 
 
 def _label(value: Any) -> str | None:
-    """The spelling of a label: whole floats as ints, so that a column that pandas turned into floats keeps its labels."""
-    if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
+    """The spelling of a label, the same in every process and for every dtype that can hold it.
+
+    Whole floats are spelt as ints, so that a column that pandas turned into floats keeps its labels; bytes are text.
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
+    if isinstance(value, (float, np.floating)) and np.isnan(value):
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
     if isinstance(value, (list, tuple, dict, set, np.ndarray)):
         raise PoolError(
             f"a category is one label a prompt, got the {type(value).__name__} {value!r}; join its parts into a text"
         )
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
+    if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
+        raise PoolError(f"a category is a text or a number, got {value!r}, which is spelt differently in every process")
     return str(value)
 
 
@@ -313,40 +336,36 @@ def _encode(categories: Any, n: int, names: list[str]) -> tuple[npt.NDArray[np.i
     """Category labels -> codes in the sorted order of all names, those of `names` included."""
     if categories is None:
         return None, names
+    require_sequence("categories", categories, PoolError)
+    found: list[str | None]
     if isinstance(categories, np.ndarray) or hasattr(categories, "detach") or hasattr(categories, "to_numpy"):
-        values = as_array(categories)
-        if values.ndim == 1 and values.dtype.kind == "U":
-            return _numbered(values, np.zeros(len(values), bool), n, names)
-        if values.ndim == 1 and values.dtype.kind in "iuf":
-            unique, inverse = np.unique(values, return_inverse=True)
-            found = [_label(value) for value in unique.tolist()]
-            missing = np.array([label is None for label in found], bool)[inverse]
-            return _numbered(np.array([label or "" for label in found], str)[inverse], missing, n, names)
-        labels = [_label(value) for value in values.tolist()]
+        categories = as_array(categories)
+    if isinstance(categories, np.ndarray) and categories.ndim == 1 and categories.dtype.kind in "Uiuf":
+        unique, inverse = np.unique(categories, return_inverse=True)
+        # Not as Python floats: 0.1 in float32 is to be spelt 0.1.
+        found = unique.tolist() if unique.dtype.kind == "U" else [_label(value) for value in unique]
     else:
         labels = [_label(value) for value in categories]
-    missing = np.array([label is None for label in labels], bool)
-    return _numbered(np.array([label or "" for label in labels], str), missing, n, names)
-
-
-def _numbered(
-    labels: np.ndarray, missing: npt.NDArray[np.bool_], n: int, names: list[str]
-) -> tuple[npt.NDArray[np.int32], list[str]]:
-    if labels.shape != (n,):
-        raise PoolError(f"categories must have shape ({n},), got {labels.shape}")
-    unique, inverse = np.unique(labels[~missing], return_inverse=True)
-    known = sorted({*names, *unique.tolist()})
-    place = {name: code for code, name in enumerate(known, start=1)}
-    codes = np.zeros(n, np.int32)
-    codes[~missing] = np.array([place[name] for name in unique.tolist()], np.int32)[inverse]
-    return codes, known
+        place: dict[str | None, int] = {}
+        inverse = np.array([place.setdefault(label, len(place)) for label in labels], np.int64)
+        found = list(place)
+    if inverse.shape != (n,):
+        raise PoolError(f"categories must have shape ({n},), got {inverse.shape}")
+    known = sorted({*names, *(label for label in found if label is not None)})
+    code = {name: code for code, name in enumerate(known, start=1)}
+    return np.array([0 if label is None else code[label] for label in found], np.int32)[inverse], known
 
 
 def _feature_array(features: npt.ArrayLike | None, n: int) -> npt.NDArray[np.float32] | None:
     if features is None:
         return None
     try:
+        require_sequence("features", features, PoolError)
         given = as_array(features)
+        if given.dtype.kind == "O":
+            given = given.astype(np.float64)
+        if given.dtype.kind not in "fiub":
+            given = given.astype(np.float64, casting="same_kind")
         with np.errstate(over="ignore"):
             matrix = np.array(given, np.float32)
     except (TypeError, ValueError) as error:
@@ -365,15 +384,16 @@ def _feature_array(features: npt.ArrayLike | None, n: int) -> npt.NDArray[np.flo
 def _prior_array(priors: npt.ArrayLike | None, n: int) -> Floats | None:
     if priors is None:
         return None
+    require_sequence("priors", priors, PoolError)
     try:
         rates = np.array(as_array(priors), np.float64)
     except (TypeError, ValueError) as error:
         raise PoolError(f"priors must be success rates of shape ({n},): {error}") from error
     if rates.shape != (n,):
         raise PoolError(f"priors must have shape ({n},), got {rates.shape}")
-    bad = np.flatnonzero(~np.isnan(rates) & ~((rates >= 0) & (rates <= 1)))
+    bad = np.flatnonzero(~np.isnan(rates) & ~((rates >= -NOISE) & (rates <= 1 + NOISE)))
     if bad.size:
         raise PoolError(
             f"the prior of row {bad[0]} is {rates[bad[0]]}; priors are success rates in [0, 1], NaN where unknown"
         )
-    return rates
+    return np.clip(rates, 0.0, 1.0)

@@ -23,7 +23,12 @@ class Quota:
     """
 
     def __init__(self, pool: PromptPool, shares: Mapping[str, float]):
-        self.pool, self.shares = pool, {str(name): float(share) for name, share in shares.items()}
+        try:
+            self.pool, self.shares = pool, {str(name): float(share) for name, share in shares.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f'a quota is a dict of shares by category, such as {{"math": 0.5}}, got {shares!r}'
+            ) from error
         if not pool.has_categories:
             raise ConfigError("a quota is by category: give PromptPool(..., categories=...)")
         unknown = [name for name in self.shares if name not in pool.category_names]

@@ -73,7 +73,7 @@ class Registry(Generic[T]):
         self.check(name, options, len(args))
         try:
             return self.get(name)(*args, **options)
-        except TypeError as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"{self.kind} {name}: {error}") from error
 
     def _discover(self) -> None:

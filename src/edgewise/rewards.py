@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Floats, as_array
+from edgewise.arrays import Counts, Floats, as_array, require_sequence
 from edgewise.errors import RewardError
 from edgewise.gates import NOISE
 
@@ -82,6 +82,7 @@ def read_rewards(
 def _flat(values: Any, counts: Counts) -> tuple[np.ndarray, Counts | None]:
     """The values in one dimension, and how many each group has where their shape says so."""
     n = len(counts)
+    require_sequence("results", values, RewardError)
     if isinstance(values, (list, tuple)) and n and len(values) == n and all(np.ndim(item) == 1 for item in values):
         parts = [as_array(item) for item in values]
         return np.concatenate(parts), np.array([len(part) for part in parts], np.int64)
@@ -120,8 +121,15 @@ def _correct(correct: npt.ArrayLike, trials: Counts, ids: np.ndarray) -> np.ndar
 
 def _lengths(lengths: npt.ArrayLike, trials: Counts, ids: np.ndarray) -> Counts:
     flat = _by_rollout("lengths", lengths, trials)
-    bad = np.flatnonzero(~((flat >= 0) & (flat == np.floor(flat)))) if flat.dtype.kind in "fiu" else np.arange(1)
+    whole = (
+        (flat >= 0) & (flat == np.floor(flat)) & (flat < 2**53)
+        if flat.dtype.kind in "fiu"
+        else np.zeros(len(flat), bool)
+    )
+    bad = np.flatnonzero(~whole)
     if bad.size:
         owner = np.repeat(ids, trials)[bad[0]]
-        raise RewardError(f"prompt {owner.item()!r} has completion length {flat[bad[0]]!r}; expected tokens >= 0")
+        raise RewardError(
+            f"prompt {owner.item()!r} has completion length {flat[bad[0]]!r}; expected a whole number of tokens >= 0"
+        )
     return flat.astype(np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewise.arrays import Rows
+from edgewise.checkpoint import require_numbers
 from edgewise.errors import CheckpointError
 from edgewise.parts import Part
 from edgewise.pool import PromptPool
@@ -164,6 +165,8 @@ class SeenTable(Part):
             raise CheckpointError(f"the saved table of seen prompts lacks {error}") from error
         if any(len(column) != len(rows) for column in columns.values()):
             raise CheckpointError("the saved table of seen prompts has columns of unequal length")
+        for name, column in columns.items():
+            require_numbers(f"column {name} of the table of seen prompts", column)
         if remap is not None:
             rows = remap[rows]
         kept = rows >= 0

@@ -108,7 +108,7 @@ def _read(given: Sequence[str]) -> dict[str, Any]:
         if not path.is_file():
             raise ConfigError(f"there is no file {path}: give a YAML file, or overrides such as data.seed=1")
         try:
-            loaded = yaml.safe_load(path.read_text())
+            loaded = yaml.safe_load(path.read_text("utf-8"))
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is no YAML: {error}") from error
         if not isinstance(loaded, dict):

@@ -18,6 +18,7 @@ import numpy as np
 from edgewise.arrays import Counts, Floats, Rows
 from edgewise.beliefs.base import Belief
 from edgewise.beliefs.drift import DriftScale
+from edgewise.checkpoint import require_numbers
 from edgewise.distributions import LogitNormal, logit, logit_posterior
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.outcomes import outcomes
@@ -26,6 +27,8 @@ from edgewise.seen import SeenTable
 
 SUDDEN = 1e-3
 """Prior odds that a category's offset changes at once in a step, instead of drifting."""
+_DRIFTED = 10_000
+"""Most steps of drift that one call goes through: after them the weights are as good as unknown."""
 _SAMPLE = 8192
 """Most prompts with known rates that feature weights start from."""
 
@@ -169,7 +172,7 @@ class LogisticBelief(Belief):
             if len(sites.slots):
                 self._learn(sites)
             self._waiting, self._current = [], None
-            for ahead in range(steps):
+            for ahead in range(min(steps, _DRIFTED)):
                 drift = self._drift if self.speed is None else self.speed.variance(ahead) * self._drift
                 kept = np.sqrt(np.maximum(1.0 - drift / self._variance, 0.0))
                 kept[0] = 1.0
@@ -211,6 +214,8 @@ class LogisticBelief(Belief):
         super().restore(state, remap)
         mean, covariance = np.asarray(state["mean"], np.float64), np.asarray(state["covariance"], np.float64)
         start = None if state["start"] is None else np.asarray(state["start"], np.float64)
+        for name, values in (("mean", mean), ("covariance", covariance), ("start", 0.0 if start is None else start)):
+            require_numbers(f"{name} of the weights", values)
         self._carry_weights(mean, covariance, start, state["categories"])
         self._waiting, self._current = [np.flatnonzero(self.seen["trials"] > 0)], None
         self._relabel(state, remap, mean)

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Flags, Floats, Rows, as_array
+from edgewise.arrays import Counts, Flags, Floats, Rows, as_array, require_sequence
 from edgewise.distributions import Beta
 from edgewise.errors import ConfigError
 from edgewise.parts import Part
-from edgewise.pool import PromptPool
+from edgewise.pool import NOISE, PromptPool
 from edgewise.registry import Registry
 
 
@@ -207,13 +207,17 @@ class KnownRates(Part):
 
 def numbers_by_row(name: str, values: npt.ArrayLike, pool: PromptPool, low: float, high: float) -> Floats:
     """An option with one number in [low, high] a prompt, NaN where unknown, as float64 (pool,)."""
+    require_sequence(name, values, ConfigError)
     try:
         array = np.array(as_array(values), np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} must be numbers by row: {error}") from error
     if array.shape != (len(pool),):
         raise ConfigError(f"{name} must have shape ({len(pool)},), one number a prompt by row, got {array.shape}")
-    known = array[~np.isnan(array)]
-    if known.size and (known.min() < low or known.max() > high):
-        raise ConfigError(f"{name} must lie in [{low:g}, {high:g}], got {known.min():g} to {known.max():g}")
-    return array
+    noise = NOISE * max(high - low, 0.0)
+    bad = np.flatnonzero(~np.isnan(array) & ~((array >= low - noise) & (array <= high + noise)))
+    if bad.size:
+        raise ConfigError(
+            f"{name} must lie in [{low:g}, {high:g}], got {array[bad[0]]} for row {bad[0]} ({bad.size} such values)"
+        )
+    return np.clip(array, low, high)

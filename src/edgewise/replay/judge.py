@@ -164,12 +164,12 @@ def main(arguments: list[str]) -> None:
         raise ConfigError(f"usage: python -m edgewise.replay.judge PAGE.md [PLACE...]; places: {', '.join(PLACES)}")
     with ProcessPoolExecutor(os.cpu_count()) as workers:
         for place in places:
-            replaced(file.read_text(), place, "")
+            replaced(file.read_text("utf-8"), place, "")
             todo, results = list(jobs(place)), {}
             for job, result in zip(todo, workers.map(judged, todo), strict=True):
                 results[job] = result
                 print(f"{place}: {len(results)} of {len(todo)}, {job.method}, {job.knows}", file=sys.stderr)
-            write_atomic(file, replaced(file.read_text(), place, tables(place, results)).encode())
+            write_atomic(file, replaced(file.read_text("utf-8"), place, tables(place, results)).encode())
 
 
 if __name__ == "__main__":

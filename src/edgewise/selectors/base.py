@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Floats, Rows, as_array
+from edgewise.arrays import Counts, Floats, Rows, whole_number, whole_numbers
 from edgewise.beliefs.base import Belief
 from edgewise.checkpoint import generator_state, restore_generator
 from edgewise.errors import CheckpointError, PoolError, RewardError
@@ -107,9 +107,7 @@ class Selector(Part, ABC):
         Raises:
             PoolError: fewer than n prompts are available, or a row is outside the pool. Nothing has been changed then.
         """
-        if int(n) != n or n < 0:
-            raise PoolError(f"select needs a whole number of prompts >= 0, got {n}")
-        n = int(n)
+        n = whole_number("the number of prompts to select", n, 0, PoolError)
         given = None if candidates is None else self.pool.check_rows(candidates)
         excluded = np.empty(0, np.int64)
         if exclude is not None and np.size(exclude):
@@ -252,14 +250,7 @@ def list_selectors() -> list[str]:
 
 
 def _counts(name: str, values: Any, n: int) -> Counts:
-    array = as_array(values)
-    if array.shape not in ((), (n,)):
-        raise RewardError(f"{name} must have shape ({n},), got {array.shape}")
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iub":
-        raise RewardError(f"{name} must be whole numbers of rollouts, got {array.dtype}")
-    return np.broadcast_to(array.astype(np.int64), (n,))
+    return whole_numbers(name, values, n, RewardError)
 
 
 def _some(names: list[str]) -> str:

@@ -94,7 +94,7 @@ def record_of(stage: Stage, root: Path) -> dict[str, Any]:
     folder = root / stage.name
     again = f"delete {folder} and start the same command: this stage is done again, the others are kept"
     try:
-        record = json.loads((folder / DONE).read_text())
+        record = json.loads((folder / DONE).read_text("utf-8"))
         digests = dict(record["digests"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / DONE} is missing or damaged; {again}") from error
@@ -187,7 +187,7 @@ def _do(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool], p
 def _alone(folder: Path) -> Iterator[None]:
     """A lock on a stage: commands may share stages, but not work on one at once. The OS releases it when the process ends."""
     try:
-        file = (folder / "lock").open("w")
+        file = (folder / "lock").open("w", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another --stages") from error
     with file:
@@ -203,7 +203,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _spent(folder: Path, wall: float, cpu: float) -> dict[str, float]:
     """Seconds of this attempt and of those before it, kept in the folder."""
     path = folder / "seconds.json"
-    before = json.loads(path.read_text()) if path.exists() else {"seconds": 0.0, "cpu_seconds": 0.0}
+    before = json.loads(path.read_text("utf-8")) if path.exists() else {"seconds": 0.0, "cpu_seconds": 0.0}
     spent = {"seconds": round(before["seconds"] + wall, 2), "cpu_seconds": round(before["cpu_seconds"] + cpu, 2)}
     write_json(path, spent)
     return spent

@@ -140,7 +140,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def index_row(page: Path) -> list[str] | None:
     """Study and verdict as its page says them; None for other pages."""
-    lines = page.read_text().splitlines()
+    lines = page.read_text("utf-8").splitlines()
     found = [line for line in lines if line.startswith(VERDICT)]
     if not found or not lines[0].startswith("# "):
         return None

@@ -41,7 +41,7 @@ def run_processes(
     environment = {**os.environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(PATIENCE)}
     stopping = False
     with (
-        output.open("w") as log,
+        output.open("w", encoding="utf-8") as log,
         subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment) as process,
     ):
         while process.poll() is None:

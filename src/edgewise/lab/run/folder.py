@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError
 
-from edgewise.checkpoint import write_json
+from edgewise.checkpoint import sync_folder, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy, PromptFormat
@@ -97,7 +97,7 @@ def _acquire(path: Path) -> Any:
     import fcntl
 
     while True:
-        file = path.open("a+")
+        file = path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -217,8 +217,11 @@ class RunCheckpoints:
             for path in temporary.iterdir():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
+            sync_folder(temporary)
             self._remove(target)
             temporary.rename(target)
+            # Before older checkpoints go: a file system may keep their removal and lose the renaming.
+            sync_folder(self.root)
         except (OSError, SafetensorError) as error:
             # What is half-written would fill the disk that is full already.
             shutil.rmtree(temporary, ignore_errors=True)
@@ -268,7 +271,7 @@ def _sha256(path: Path) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is missing or damaged: {error}; restore it or start anew") from error
     if not isinstance(value, dict):

@@ -32,7 +32,7 @@ class Journal:
                 f" {', '.join(bad)}; the run has diverged, and checkpoints before this step are kept"
             ) from error
         try:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(line)
         except OSError as error:
             raise EdgewiseError(
