@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fast fix check test-trl test-verl test-slow bench check-numbers docs clean
+.PHONY: help install demo test fast fix check test-trl test-verl test-slow dist reliability bench check-numbers docs clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,12 @@ test-trl-%: .venv-trl-%/.ready
 test-slow: install  ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+dist: install  ## Wheel and sdist, installed in bare environments and checked: ARGS="--python python3.12 --extras report"
+	$(BIN)/python -m tools.dist $(ARGS)
+
+reliability: install  ## Fault injection at full scale; writes docs/results/reliability.json: ARGS="kill-rl --n 10"
+	$(BIN)/python -m tools.reliability $(ARGS)
+
 bench: install  ## Speed as ratios against named baselines
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -99,4 +105,4 @@ check: install  ## ruff and mypy, without tests
 lint: check
 
 clean:  ## Remove the environment and caches; runs/ stays
-	rm -rf site $(VENV) .venv-trl-* .venv-verl-* build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site $(VENV) .venv-trl-* .venv-verl-* build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -127,6 +127,7 @@ def test_what_a_file_declares_is_checked_before_memory_is_reserved(tmp_path, mon
     path = tmp_path / "s"
     save_state(path, "thing", {"a": np.zeros(2**20)})
     monkeypatch.setattr("edgewise.checkpoint.LARGEST", 2**20)
+    monkeypatch.setattr("edgewise.checkpoint.DENSEST", 20)
     with pytest.raises(CheckpointError, match="unpacks to"):
         load_state(path, "thing")
     monkeypatch.undo()
@@ -136,6 +137,13 @@ def test_what_a_file_declares_is_checked_before_memory_is_reserved(tmp_path, mon
         archive.writestr("a.npy", header.getvalue())
     with pytest.raises(CheckpointError, match="declares"):
         load_state(path, "thing")
+
+
+def test_a_state_that_compresses_like_a_bomb_is_saved_so_that_it_can_be_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("edgewise.checkpoint.LARGEST", 2**12)
+    monkeypatch.setattr("edgewise.checkpoint.DENSEST", 20)
+    save_state(tmp_path / "s", "thing", {"a": np.zeros(2**17)})
+    assert load_state(tmp_path / "s", "thing")["a"].shape == (2**17,)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

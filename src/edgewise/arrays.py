@@ -64,7 +64,8 @@ def whole_number(name: str, value: Any, least: int, error: type[EdgewiseError], 
             return whole
     except (TypeError, ValueError, OverflowError):
         pass
-    raise error(f"{name} must be a whole number >= {least}, got {value!r}")
+    limit = f">= {least}" if below == 2**63 else f"in [{least}, {below})"
+    raise error(f"{name} must be a whole number {limit}, got {value!r}")
 
 
 def whole_numbers(name: str, values: Any, n: int, error: type[EdgewiseError]) -> Counts:

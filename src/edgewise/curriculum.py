@@ -354,7 +354,7 @@ class Curriculum:
 
         For trainers that keep prompts in flight across updates. From the first call on, `select` no longer begins steps.
         """
-        steps = whole_number("steps", steps, 0, ConfigError)
+        steps = whole_number("steps", steps, 0, ConfigError, below=2**31 - self._steps)
         self._require_owner()
         self._manual = True
         if steps:

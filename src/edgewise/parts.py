@@ -80,7 +80,7 @@ class Part:
 
     def advance(self, steps: int = 1) -> None:
         """The policy has been updated `steps` times. Cost independent of the pool. A subclass does its work, then calls this."""
-        steps = whole_number("the number of policy steps", steps, 0, ConfigError)
+        steps = whole_number("the number of policy steps", steps, 0, ConfigError, below=2**31 - self.now)
         for part in self._parts.values():
             part.advance(steps)
         self.now += steps
