@@ -81,3 +81,13 @@ def whole_numbers(name: str, values: Any, n: int, error: type[EdgewiseError]) ->
     if array.dtype.kind not in "iub" or (array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63):
         raise error(f"{name} must be whole numbers, got {array.dtype} {array.tolist()!r:.60}")
     return np.broadcast_to(array.astype(np.int64), (n,))
+
+
+def smallest(values: Floats, n: int) -> Rows:
+    """Positions of the n smallest values (all if there are fewer), ascending by position.
+
+    The order in which `argpartition` returns them depends on numpy's version and on the processor.
+    """
+    if n >= len(values):
+        return np.arange(len(values), dtype=np.int64)
+    return np.sort(np.argpartition(values, n - 1)[:n]) if n > 0 else np.empty(0, np.int64)

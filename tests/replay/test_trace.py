@@ -307,3 +307,20 @@ def test_recorder_misuse():
         Recorder(a_pool(6), every=0)
     with pytest.raises(ConfigError, match="folder"):
         Recorder(a_pool(6), "nowhere/to/be/found.npz")
+
+
+def test_a_trace_that_cannot_be_saved_beside_a_checkpoint_is_logged_and_ends_nothing(tmp_path, caplog):
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    pool = PromptPool(range(4))
+    recorder = Recorder(pool, folder / "trace.npz")
+    recorder.save_at_checkpoint()
+    assert list(folder.iterdir()) == []
+    recorder.record(1, [0], [1], 4)
+    recorder.save_at_checkpoint()
+    assert Trace.load(folder / "trace.npz").rows.tolist() == [0]
+    (folder / "trace.npz").unlink()
+    folder.rmdir()
+    with caplog.at_level("WARNING", "edgewise"):
+        recorder.save_at_checkpoint()
+    assert "trace is not saved" in caplog.text

@@ -18,14 +18,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mopps-mean": {"by": "mean"},
     "mopps-known": {"known_rates": TRUTH},
 }
-# Hash of the rows of 30 steps by selector and pool. `mopps` draws for every prompt seen up to a larger number than version
-# 0.1 did, so its rows were taken anew; with that number as it was they are those of version 0.1.
+# Hash of the rows of 30 steps by selector and pool. Those of `edge` and `mopps` are not version 0.1's: it took the chosen rows
+# in the order that `argpartition` gave them, which depends on numpy's version and on the processor. The rows of a selection
+# are the same; their order, and with it what is observed of each, is now everywhere the same.
 GOLDEN = {
-    ("edge", "plain"): "c3df01d95744",
-    ("edge", "labels"): "f4ed02934d11",
-    ("edge", "features"): "2d396dd3d2aa",
-    ("edge", "both"): "3e4118e18218",
-    ("mopps", "plain"): "c5d4d0876e00",
+    ("edge", "plain"): "35ae201babce",
+    ("edge", "labels"): "6a6b9c1f24de",
+    ("edge", "features"): "6a4d9005eb93",
+    ("edge", "both"): "dcc1dea66f8d",
+    ("mopps", "plain"): "2f6bc9fb0709",
     ("mopps16", "plain"): "50127e6883b1",
     ("mopps-mean", "plain"): "ea108f4d0ac1",
     ("mopps-known", "plain"): "b59debc1412f",
@@ -40,7 +41,7 @@ GOLDEN = {
     ("e2h", "labels"): "aafbe4b2cb0e",
     ("sec", "labels"): "a2f79aefdffd",
     ("static", "labels"): "ef79c998779a",
-    ("mopps", "labels"): "c5d4d0876e00",
+    ("mopps", "labels"): "2f6bc9fb0709",
     ("uniform", "labels"): "919643c5810e",
 }
 
@@ -71,4 +72,4 @@ def test_selections_are_those_of_version_0_1(name: str, kind: str) -> None:
 
 def test_mopps_with_the_index_of_version_0_1_selects_as_it_did(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("edgewise.sampling.thompson.PLAIN", 0)
-    assert selected("mopps", "plain") == selected("mopps", "labels") == "13f44d4e5566"
+    assert selected("mopps", "plain") == selected("mopps", "labels") == "0063d4bebb1d"

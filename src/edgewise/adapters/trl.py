@@ -29,7 +29,7 @@ from edgewise.arrays import Counts, Flags, Rows
 from edgewise.batch import Batch
 from edgewise.checkpoint import load_state, save_state
 from edgewise.curriculum import Curriculum
-from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, PoolError, RewardError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, RewardError
 from edgewise.replay import Recorder
 
 require("trl")
@@ -395,8 +395,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
 
     def _save_trace(self) -> None:
         if self._recorder is not None:
-            with contextlib.suppress(PoolError):  # nothing recorded yet
-                self._recorder.save()
+            self._recorder.save_at_checkpoint()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 
 from edgewise.arrays import Rows
 from edgewise.curriculum import Curriculum
-from edgewise.errors import ConfigError, PoolError, RewardError
+from edgewise.errors import ConfigError, EdgewiseError, PoolError, RewardError
 from edgewise.pool import PromptPool
 from edgewise.replay.trace import Counts, Trace
+
+log = logging.getLogger("edgewise")
 
 
 class Recorder:
@@ -123,6 +126,15 @@ class Recorder:
         if target is None:
             raise ConfigError("give a path: the recorder was made without one")
         self.trace().save(target)
+
+    def save_at_checkpoint(self) -> None:
+        """`save` beside a checkpoint of the run: a trace is an extra, so a failure is logged and does not end the run."""
+        if not self._parts:
+            return
+        try:
+            self.save()
+        except EdgewiseError as error:
+            log.warning("the trace is not saved: %s", error)
 
     @classmethod
     def resume(

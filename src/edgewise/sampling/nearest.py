@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgewise.arrays import Floats, Rows
+from edgewise.arrays import Floats, Rows, smallest
 from edgewise.distributions import Distribution
 
 STRIPS = 32
@@ -39,7 +39,7 @@ def nearest(parts: Sequence[PartialDraws], n: int) -> list[np.ndarray]:
             break
         narrow.complete()
     distance = np.concatenate([part.distance for part in parts])
-    chosen = np.argpartition(distance, n - 1)[:n] if n < len(distance) else np.arange(len(distance))
+    chosen = smallest(distance, n)
     ends = np.cumsum([len(part.distance) for part in parts])
     return [
         part.labels[chosen[(chosen >= end - len(part.distance)) & (chosen < end)] - (end - len(part.distance))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgewise.acquisition import Acquisition
-from edgewise.arrays import Counts, Floats, Rows
+from edgewise.arrays import Counts, Floats, Rows, smallest
 from edgewise.beliefs.base import Belief
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
@@ -66,7 +66,7 @@ class Proportional(Draw):
         rows = candidates.rows
         # Gumbel noise on the logarithm of the weight: the highest n are a draw without replacement.
         key = self.log_weight(acquisition.of(belief.distribution(rows), rows)) + rng.gumbel(size=len(rows))
-        return rows[np.argpartition(-key, n - 1)[:n]] if 0 < n < len(rows) else rows[:n]
+        return rows[smallest(-key, n)]
 
     def _races(
         self, n: int, unseen: Unseen, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
@@ -80,7 +80,7 @@ class Proportional(Draw):
         near, log_times = self._shortest(n, rows, waits, others, belief, acquisition)
         owner = np.concatenate([np.full(len(near), -1), classes[index]])
         log_times = np.concatenate([log_times, others])
-        chosen = np.argpartition(log_times, n - 1)[:n] if 0 < n < len(log_times) else np.arange(len(log_times))[:n]
+        chosen = smallest(log_times, n)
         fresh = owner[chosen]
         return np.concatenate([near[chosen[fresh < 0]], unseen.sample(fresh[fresh >= 0], rng)])
 

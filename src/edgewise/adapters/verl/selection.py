@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from edgewise.adapters.in_flight import InFlight
@@ -10,7 +9,7 @@ from edgewise.adapters.success import Floats
 from edgewise.adapters.verl.dataset_pool import DatasetPool
 from edgewise.adapters.verl.options import Options
 from edgewise.arrays import Counts, Rows
-from edgewise.errors import CheckpointError, ConfigError, PoolError
+from edgewise.errors import CheckpointError, ConfigError
 
 
 class Selection(InFlight):
@@ -57,8 +56,7 @@ class Selection(InFlight):
     def state_dict(self) -> dict[str, Any]:
         """The trace is saved with every checkpoint."""
         if self.recorder is not None:
-            with contextlib.suppress(PoolError):  # nothing recorded yet
-                self.recorder.save()
+            self.recorder.save_at_checkpoint()
         return {"edgewise": super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], *, waiting: Rows | None = None) -> None:
