@@ -854,7 +854,24 @@ def keep(name: str, function: Trial, outcome: Outcome, seconds: float) -> None:
         "figures": outcome.figures,
         "cpu_seconds": round(seconds, 1),
     }
-    record(ROOT, "reliability", values, f"python -m tools.reliability {name}")
+    record(ROOT, "reliability", values, "python -m tools.reliability")
+    page = ROOT / "docs" / "reliability.md"
+    page.write_text(with_table(page.read_text("utf-8"), values), "utf-8")
+
+
+BEGIN, END = "<!-- trials -->\n", "<!-- end of trials -->"
+
+
+def with_table(page: str, values: dict[str, Any]) -> str:
+    """The page with the table of recorded results between its two marks."""
+    rows = ["| trial | tried | faults left | figures |", "|---|---|---|---|"]
+    for name in (name for name in TRIALS if name in values):
+        found = values[name]
+        figures = ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in found["figures"].items())
+        what = found["what"].split("\n")[0]
+        rows.append(f"| `{name}`: {what} | {found['trials']:,} | {found['faults']} | {figures} |")
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n" + "\n".join(rows) + f"\n\n{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Fault injection: a few of each trial of tools.reliability in every run of the tests, all of them in the slow ones."""
 
+import json
 import os
 
 import pytest
-from tools.reliability import TRIALS, attempt
+from tools.numbers import ROOT
+from tools.reliability import TRIALS, attempt, with_table
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the trials fork and send signals")
 LABORATORY = {"kill-rl", "kill-pretrain", "mutations", "two-processes", "verifiers", "power-cut"}
@@ -27,3 +29,10 @@ def test_a_run_survives(name):
 @pytest.mark.parametrize("name", TRIALS)
 def test_a_run_survives_at_full_scale(name):
     assert found(name, TRIALS[name][1]) == []
+
+
+def test_the_page_shows_what_was_recorded():
+    recorded = json.loads((ROOT / "docs" / "results" / "reliability.json").read_text("utf-8"))["values"]
+    page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    assert with_table(page, recorded) == page
+    assert all(found["faults"] == 0 for found in recorded.values())

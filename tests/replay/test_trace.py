@@ -312,7 +312,7 @@ def test_recorder_misuse():
 def test_a_trace_that_cannot_be_saved_beside_a_checkpoint_is_logged_and_ends_nothing(tmp_path, caplog):
     folder = tmp_path / "traces"
     folder.mkdir()
-    pool = PromptPool(range(4))
+    pool = ew.PromptPool(range(4))
     recorder = Recorder(pool, folder / "trace.npz")
     recorder.save_at_checkpoint()
     assert list(folder.iterdir()) == []
