@@ -13,6 +13,8 @@ SCALES = 2.0 ** np.arange(-1.0, 4.0)
 PRIOR = -0.5 * np.log2(SCALES) ** 2
 """Log-probabilities before any data, up to a constant: the given drift, give or take a factor of two. In the mean the variance
 is then twice that of the given drift, since too slow a belief costs more than too fast a one."""
+FAR = 400
+"""Policy steps after which evidence counts for nothing: 0.9^400 is below 1e-18."""
 RETENTION = 0.9
 """Share of the evidence that survives a policy step: about the last ten steps decide, since learning speeds up and slows down."""
 
@@ -69,7 +71,9 @@ class DriftScale(Part):
         self.applied, self.waited = 0.0, 0
 
     def advance(self, steps: int = 1) -> None:
-        self.applied += sum(map(self.variance, range(steps)))
+        # Far ahead the evidence is forgotten, and each further step adds the same.
+        near = min(steps, FAR)
+        self.applied += sum(map(self.variance, range(near))) + (steps - near) * self.variance(near)
         self.waited += steps
         self.evidence = self.evidence * RETENTION**steps
         super().advance(steps)
