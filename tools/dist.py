@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ("src", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "SECURITY.md")
-PROGRAM = ROOT / "tools" / "user_program.py"
+PROGRAM = ROOT / "tools" / "outside" / "program.py"
 GOLDEN = ("tests/golden", "tests/selectors/test_golden.py")
 PARTS = {
     "lab": "edgewise.lab.rl.trainer",

@@ -638,7 +638,7 @@ def environments(n: int, work: Path) -> Outcome:
         ([], latin),
         ([], {"HOME": "/nonexistent", "TMPDIR": str(work)}),
     ):
-        command = [sys.executable, *flags, str(ROOT / "tools" / "user_program.py")]
+        command = [sys.executable, *flags, str(ROOT / "tools" / "outside" / "program.py")]
         done = subprocess.run(command, env=plain | more, cwd=work, capture_output=True, text=True, check=False)
         outcome.trials += 1
         if done.returncode:
