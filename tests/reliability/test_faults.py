@@ -32,7 +32,10 @@ def test_a_run_survives_at_full_scale(name):
 
 
 def test_the_page_shows_what_was_recorded():
-    recorded = json.loads((ROOT / "docs" / "results" / "reliability.json").read_text("utf-8"))["values"]
+    results = ROOT / "docs" / "results" / "reliability.json"
+    if not results.exists():
+        pytest.skip("nothing is recorded: make reliability")
+    recorded = json.loads(results.read_text("utf-8"))["values"]
     page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
     assert with_table(page, recorded) == page
     assert all(found["faults"] == 0 for found in recorded.values())

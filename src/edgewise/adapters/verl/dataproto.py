@@ -75,7 +75,7 @@ class DataProtoSelection(Selection):
         self.latest = self.metrics()
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with open(self._folder / "edgewise.jsonl", "a") as file:
+            with open(self._folder / "edgewise.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": self.curriculum.steps, **self.latest}) + "\n")
 
     def state_dict(self) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def write_page(study: Study, summary: dict[str, Any], folder: Path, name: str = 
     write_atomic(folder / ops, op_figure(study, summary).encode())
     if study.dose is not None:
         write_atomic(folder / tables.dose_name(study), dose_figure(study, summary).encode())
-    _, found, remarks = (page.read_text() if page.exists() else "").partition(tables.REMARKS)
+    _, found, remarks = (page.read_text("utf-8") if page.exists() else "").partition(tables.REMARKS)
     text = tables.report(study, summary) + (f"\n{found}{remarks}" if found else "")
     write_atomic(page, text.encode())
     return page
@@ -136,7 +136,7 @@ def rebuild(docs: Path, only: str = "") -> Path:
     rows = [row for row in map(tables.index_row, sorted(docs.glob("*.md"))) if row]
     listed = tables.table(["study", "question", "scale", "verdict", "why"], rows)
     index = docs / "index.md"
-    text = index.read_text() if index.exists() else f"# Experiments\n\n{BEGIN}\n{END}\n"
+    text = index.read_text("utf-8") if index.exists() else f"# Experiments\n\n{BEGIN}\n{END}\n"
     text = _between(text, BEGIN, END, listed)
     if effects and EFFECTS in text:
         text = _between(text, EFFECTS, END_EFFECTS, tables.table(tables.EFFECTS, effects))

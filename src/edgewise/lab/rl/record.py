@@ -113,7 +113,7 @@ def _written(
     config: RecordConfig, out: Path, problems: list[Problem], pool: PromptPool, at: Rows, counts: list[Path]
 ) -> Trace:
     """The trace of success counts, a file a checkpoint, saved to `out`."""
-    successes = np.stack([np.array(path.read_text().split(), np.int64) for path in counts])
+    successes = np.stack([np.array(path.read_text("utf-8").split(), np.int64) for path in counts])
     features = hashed_features([problem.prompt for problem in problems], config.features)
     pool = PromptPool(pool.ids, [problem.category for problem in problems], features)
     about = {"source": "edgewise.lab.rl.record", "config": to_dict(config)}
