@@ -13,7 +13,7 @@ from tests.small import rl_config
 
 from edgewise.errors import ConfigError
 from edgewise.experiments import algorithms
-from edgewise.experiments.claims import ClaimStudy, Part, Rule, load, names, scales
+from edgewise.experiments.claims import ClaimStudy, Part, Rule, load, measures, names, scales
 from edgewise.experiments.claims import page as pages
 from edgewise.experiments.claims.measures import Measures
 from edgewise.experiments.claims.plan import plan
@@ -33,9 +33,9 @@ EVERY = [(name, scale) for name in names() for scale in scales(name)]
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name: str, scale: str) -> None:
     study = load(name, scale)
-    assert names() == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    assert names() == ["C1", "C2", "C3", "C4", "C5", "C6", "real"]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
-    assert seeds == {5 if scale == "laptop" else 3}
+    assert seeds == {4 if name == "real" else 5 if scale == "laptop" else 3}
     for rule in study.rules:
         for part in study.parts_of(rule):
             Method.parse(rule.method)
@@ -164,3 +164,11 @@ def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Pa
     text = pages.write(tmp_path).read_text()
     assert "### C3, laptop: reproduced" in text
     assert "| countdown | 0.250 (0.100 to 0.400) | holds |" in text
+
+
+def test_a_quarter_s_accuracy_is_the_area_under_the_line_through_the_evaluations() -> None:
+    steps, accuracy = np.array([0.0, 10, 20, 35, 60]), np.array([0.0, 0.2, 0.1, 0.4, 0.5])
+    fine = np.linspace(0, 60, 60_001)
+    line = np.interp(fine, steps, accuracy)
+    expected = [line[(fine >= a) & (fine <= a + 15)].mean() for a in (0, 15, 30, 45)]
+    np.testing.assert_allclose(measures._quarters(steps, accuracy), expected, atol=1e-4)

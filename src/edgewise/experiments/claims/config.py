@@ -18,11 +18,14 @@ from edgewise.experiments.study.config import Paper
 from edgewise.lab.run.config import from_dict, read_yaml, to_dict
 
 SETS = Path(__file__).parent / "sets"
+QUARTERS = ("accuracy_quarter_1", "accuracy_quarter_2", "accuracy_quarter_3", "accuracy_quarter_4")
+"""Mean accuracy over each quarter of the steps: area under the curve between evaluations joined by lines."""
 DIFFERENCES = (
     "effective_ratio",
     "spearman",
     "final_accuracy",
     "mean_accuracy",
+    *QUARTERS,
     "accuracy_at_rollouts",
     "accuracy_at_tokens",
 )

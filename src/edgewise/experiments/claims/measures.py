@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgewise.experiments.claims.config import FACTORS
+from edgewise.experiments.claims.config import FACTORS, QUARTERS
 from edgewise.experiments.folders import Floats, Run, read_run
 from edgewise.experiments.summary import Summary, summarise
 from edgewise.experiments.target import SMOOTH
@@ -76,6 +76,10 @@ def measure(folder: Path, methods: tuple[str, ...], seeds: tuple[int, ...]) -> M
         values[method]["mean_accuracy"] = tuple(
             math.nan if curve is None else float(curve["every"].mean()) for curve in row
         )
+        for place, name in enumerate(QUARTERS):
+            values[method][name] = tuple(
+                math.nan if curve is None else float(curve["quarters"][place]) for curve in row
+            )
         for name in ("effective_ratio", "spearman", "final_accuracy"):
             spread = summary.measure(method, name)
             values[method][name] = spread.values or (math.nan,) * len(seeds)
@@ -89,7 +93,8 @@ def measure(folder: Path, methods: tuple[str, ...], seeds: tuple[int, ...]) -> M
 def _curve(folder: Path) -> dict[str, Floats] | None:
     """Smoothed accuracy of a finished run against rollouts and tokens, at the middle of each average; None: not finished.
 
-    Besides, `every`: accuracy of each evaluation after the first; `spent`: rollouts and tokens of the whole run.
+    Besides, `every`: accuracy of each evaluation after the first; `quarters`: its mean over each quarter of the steps;
+    `spent`: rollouts and tokens of the whole run.
     """
     if not (folder / "summary.json").exists():
         return None
@@ -105,8 +110,18 @@ def _curve(folder: Path) -> dict[str, Floats] | None:
         "accuracy": np.convolve(accuracy, window, "valid"),
         **{name: column[middle] for name, column in spent.items()},
         "every": accuracy[1:] if len(accuracy) > 1 else accuracy,
+        "quarters": _quarters(steps, accuracy),
         "spent": np.array([spent["rollouts"][-1], spent["tokens"][-1]]),
     }
+
+
+def _quarters(steps: Floats, accuracy: Floats) -> Floats:
+    """Mean over each quarter of the steps of the line through the evaluations, (4,)."""
+    ends = np.linspace(steps[0], steps[-1], 5)
+    grid = np.union1d(steps, ends)
+    line = np.interp(grid, steps, accuracy)
+    area = np.concatenate([[0.0], np.cumsum(0.5 * (line[1:] + line[:-1]) * np.diff(grid))])
+    return np.asarray(np.diff(np.interp(ends, grid, area)) / np.maximum(np.diff(ends), 1e-12))
 
 
 def _tokens(run: Run, steps: Floats) -> Floats:
