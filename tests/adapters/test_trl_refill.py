@@ -40,6 +40,7 @@ def refilled(data: Any, selector: str = "uniform", **options: Any) -> Any:
 
 @pytest.mark.parametrize("cls", [GRPO, RLOO])
 def test_every_group_of_a_refilled_batch_is_whole_and_informative(make, dataset, cls):
+    # trl#3708, trl#3973, trl#4764: groups without a gradient are trained on.
     rolled_out = []
 
     def reward(completions, rate, **_):
@@ -94,6 +95,7 @@ def test_log_probabilities_follow_their_sequences(make, dataset):
 
 
 def test_an_exhausted_step_is_padded_with_groups_that_do_not_train(make):
+    # DAPO#22: the run aborts at the cap on generation batches.
     data = table((0.0, 1.0))
     trainer = make(train_dataset=data, cls=GRPO, curriculum=refilled(data, max_rounds=2))
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}

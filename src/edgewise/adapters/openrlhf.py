@@ -19,7 +19,7 @@ from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_length
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import hashes, unique_pool
 from edgewise.adapters.success import Rule, Success
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import ConfigError
 
 require("openrlhf")
 
@@ -145,11 +145,7 @@ class CurriculumLoader:
         return {"edgewise": self._in_flight.state_dict(), "left": self._left, "step": self._step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if "edgewise" not in state:
-            raise CheckpointError(
-                "the checkpoint was saved without a curriculum: resume from another one, or start anew with its model"
-            )
-        self._in_flight.load_state_dict(state["edgewise"])
+        self._in_flight.load_state_dict(state.get("edgewise", {}))
         self._left, self._step, self._resumed = int(state["left"]), int(state["step"]), True
 
     def _observe_group(self, row: int) -> None:

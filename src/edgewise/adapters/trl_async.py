@@ -69,16 +69,9 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
         **theirs: Any,
     ):
         super().__init__(**theirs)
-        if success is None and len(self.reward_func_names) > 1:
-            raise ConfigError(
-                f"{len(self.reward_func_names)} reward functions: say when a rollout is correct with success=, as the name of"
-                f" one of them ({', '.join(self.reward_func_names)}), a threshold on their sum, or a function of all"
-            )
-        if not hasattr(self.dataset, "__len__"):
-            raise ConfigError("prompts cannot be selected from an iterable dataset; make it a table first")
+        self.success = Success.of_functions(success, self.reward_func_names)
         whole_row = self.environment_factories is not None
         pool = make_pool(self.dataset, id_column, category_column, whole_row=whole_row)
-        self.success = Success(success, self.reward_func_names)
         self.in_flight = InFlight(pool, curriculum, self.num_generations, seed=seed, patience=patience)
         self._state, self._saved_at = Path(state), 0
         if self._state.exists():
@@ -126,14 +119,8 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
         firsts = [samples[place].metrics for place in np.cumsum(counts) - counts]
         names = self.reward_func_names
         matrix = np.array([[metrics[f"rewards/{name}"] for name in names] for metrics in firsts], np.float64)
-        known = ~np.isnan(matrix).all(axis=1)
         sums, rows = np.nansum(matrix, axis=1), np.full(len(matrix), row)
-        correct = self.success.read(
-            sums[known],
-            self.in_flight.pool.ids[rows[known]],
-            evaluate=lambda rule: rule(matrix[known]),
-            score=lambda name: matrix[known, names.index(name)],
-        )
+        known, correct = self.success.read_functions(matrix, sums, self.in_flight.pool.ids[rows], names)
         lengths = np.array([len(ids) for ids in group.completions_ids], np.int64)[finished]
         if not known.any():
             self.in_flight.forget(np.array([row]))

@@ -24,6 +24,7 @@ def selection_of(trainer: Any) -> Any:
 
 
 def test_more_groups_are_informative_than_with_uniform_prompts(config, entrance, tmp_path):
+    # verl#759, verl#631, verl#954: no curriculum over the sampler.
     uniform = run(config(f"{STEPS}=24", f"trainer.default_local_dir={tmp_path / 'uniform'}"))
     edge = run(config(*entrance, "+data.edgewise.selector=edge", f"{STEPS}=24"))
     assert [len(step) for step in edge.selected] == [BATCH] * 24 == [len(step) for step in uniform.selected]

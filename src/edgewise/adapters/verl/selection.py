@@ -9,7 +9,7 @@ from edgewise.adapters.success import Floats
 from edgewise.adapters.verl.dataset_pool import DatasetPool
 from edgewise.adapters.verl.options import Options
 from edgewise.arrays import Counts, Rows
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import ConfigError
 
 
 class Selection(InFlight):
@@ -60,8 +60,4 @@ class Selection(InFlight):
         return {"edgewise": super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], *, waiting: Rows | None = None) -> None:
-        if "edgewise" not in state:
-            raise CheckpointError(
-                "the checkpoint was saved without a curriculum: resume from another one, or start anew with its model"
-            )
-        super().load_state_dict(state["edgewise"], waiting=waiting)
+        super().load_state_dict(state.get("edgewise", {}), waiting=waiting)
