@@ -7,12 +7,14 @@ import io
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgewise.errors import CheckpointError
+from edgewise.errors import CheckpointError, ConfigError
 
 VERSIONS = {"curriculum": 2}
 """Version by kind of file, 1 where none is named."""
@@ -48,6 +50,15 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def writing_to(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What is written inside goes to `path`: a full disk, a missing folder or one without write access is a `ConfigError`."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

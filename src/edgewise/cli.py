@@ -67,7 +67,7 @@ def _run(arguments: list[str]) -> None:
 
         commands["watch"] = watch_command
     if arguments[:1] == ["fit"]:
-        from edgewise.replay.logs.fit import main as fit_command
+        from edgewise.replay.logs.fit_command import main as fit_command
 
         commands["fit"] = fit_command
     if arguments[:1] == ["model"]:

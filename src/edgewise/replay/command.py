@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from edgewise.checkpoint import writing_to
 from edgewise.errors import ConfigError
 from edgewise.replay.comparison import Comparison, format_table
 from edgewise.replay.methods import applicable, known_pool
@@ -88,7 +89,8 @@ def main(
             )
     print(format_table(result))
     if out is not None:
-        result.save(out)
+        with writing_to(out):
+            result.save(out)
     return result
 
 

@@ -12,7 +12,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import write_atomic
+from edgewise.checkpoint import write_atomic, writing_to
 from edgewise.errors import ConfigError
 from edgewise.replay.logs import open_logs
 from edgewise.replay.logs.rollouts import Progress
@@ -72,7 +72,8 @@ def main(
         _require_outside(html, paths)
         text = page(watcher.views, prompts=embedded_prompts(readers))
         # A completion may hold half a surrogate pair, which UTF-8 cannot write.
-        write_atomic(html, text.encode("utf-8", "replace"))
+        with writing_to(html):
+            write_atomic(html, text.encode("utf-8", "replace"))
         print(f"page: {html}")
     elif prompt is not None:
         _print_prompt(watcher, prompt)

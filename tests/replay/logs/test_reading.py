@@ -18,6 +18,7 @@ from tests.replay.logs.writing import HOSTILE, expected, outcomes, write_lines, 
 
 import edgewise as ew
 from edgewise.adapters.prompts import digest as adapters_digest
+from edgewise.cli import main
 from edgewise.errors import ConfigError
 from edgewise.replay import Recorder
 from edgewise.replay.logs import RunLog, digest, open_log, open_logs, read_log
@@ -386,3 +387,35 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     assert rollouts == 6400
     # A chunk of 2048 records of 40 kB.
     assert megabytes < 200
+
+
+@pytest.mark.parametrize("arguments", [("replay", "--out"), ("fit", "--out"), ("fit", "--priors"), ("watch", "--html")])
+def test_a_full_disk_and_a_missing_folder_are_one_sentence_and_leave_nothing(
+    arguments: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = [
+        {"step": t, "prompt": f"q{(3 * t + p) % 20}", "reward": (t + p + j) % 2}
+        for t in range(40)
+        for p in range(3)
+        for j in range(2)
+    ]
+    path = write_lines(tmp_path / "log.jsonl", lines)
+    monkeypatch.setattr("edgewise.replay.logs.fit.GRID", {"drift": (0.1,), "retention": (0.998,)})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    command, option = arguments
+    for place, words in (("missing/out", "make it first"), ("out", "No space left on device")):
+        monkeypatch.setattr(os, "fsync", full)
+        monkeypatch.setattr(sys, "argv", ["edgewise", command, str(path), option, str(tmp_path / place)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        errors = capsys.readouterr().err
+        assert words in errors
+        assert len(errors.strip().splitlines()) == 1
+        assert [entry.name for entry in tmp_path.iterdir()] == ["log.jsonl"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgewise.checkpoint import write_json
+from edgewise.checkpoint import write_json, writing_to
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.replay.logs.answer import answer, to_dict
 from edgewise.replay.logs.folders import open_log
@@ -59,6 +59,7 @@ def main(
     Raises:
         ConfigError: no log, or one that cannot be read.
     """
+    require_place(out)
     reader = open_log(Path(path), columns=columns, success=success, scale=scale)
     with reading_bar("reading") as show:
         reader.poll(show)
@@ -76,8 +77,20 @@ def main(
     result = to_dict(savings)
     print(json.dumps(result, indent=1) if as_json else answer(savings))
     if out is not None:
-        write_json(out, result)
+        with writing_to(out):
+            write_json(out, result)
     return savings
+
+
+def require_place(*files: str | os.PathLike[str] | None) -> None:
+    """Refuse results for a folder that is not there before the work, not after it.
+
+    Raises:
+        ConfigError: names the folder.
+    """
+    for file in files:
+        if file is not None and not Path(file).resolve().parent.is_dir():
+            raise ConfigError(f"there is no folder {Path(file).parent} for {Path(file).name}; make it first")
 
 
 @contextmanager

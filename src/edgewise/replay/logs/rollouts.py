@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from edgewise.replay.logs.jsonl import JsonLines, lines_from
 from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant
 from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows
 from edgewise.replay.logs.rule import Rule
+from edgewise.replay.logs.values import WIDEST, floats, group_key, length_of, number_of, text_of, verdicts_of
 
 CHUNK = 2048
 """Records that are turned into columns at a time."""
@@ -26,10 +26,6 @@ FILE_BITS = 40
 """A place is the number of the file above this many bits, and the offset or the row in it below."""
 LATE = 8
 """Steps by which asynchronous trainers may log a rollout late; a larger fall of the step is a run that began again."""
-NUMBERED = re.compile(r"(.+)_\d{1,6}_\d{1,6}", re.DOTALL)
-"""Keys that number the rollouts of a group and their outputs."""
-WIDEST = 1e30
-"""Rewards and advantages are kept within this, which single precision holds."""
 Progress = Callable[[int, int], None]
 
 
@@ -138,9 +134,9 @@ class RolloutReader:
             if str(self._identifier(record, columns)) == str(wanted):
                 found.append(
                     {
-                        "prompt": _text(record.get(columns["prompt"] or "")),
-                        "completion": _text(record.get(columns["completion"] or "")),
-                        "reward": _number(record.get(columns["reward"] or columns["correct"] or "")),
+                        "prompt": text_of(record.get(columns["prompt"] or "")),
+                        "completion": text_of(record.get(columns["completion"] or "")),
+                        "reward": number_of(record.get(columns["reward"] or columns["correct"] or "")),
                     }
                 )
             if len(found) == trials:
@@ -259,18 +255,18 @@ class RolloutReader:
             return None if name is None else values[name]
 
         n = len(places)
-        steps = _floats(column("step"), n)
-        rewards = _floats(column("reward"), n)
+        steps = floats(column("step"), n)
+        rewards = floats(column("reward"), n)
         verdicts = column("correct")
         scored = (np.abs(steps) < LARGEST) & (
-            _verdicts(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards)
+            verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards)
         )
         self._unscored += n - int(scored.sum())
         if not scored.any():
             return
         keep = np.flatnonzero(scored)
         if verdicts is not None:
-            correct = _verdicts(verdicts, n)[0][keep]
+            correct = verdicts_of(verdicts, n)[0][keep]
             rewards = (
                 np.where(np.isfinite(rewards), rewards, 0.0)[keep] if column("reward") else correct.astype(np.float64)
             )
@@ -293,9 +289,11 @@ class RolloutReader:
                     cache[prompt] = known
             rows[position] = self._prompts.row(known, None if categories is None else categories[i])
         keys = column("group")
-        groups = np.zeros(len(keep), np.int64) if keys is None else np.array([_key(keys[i]) for i in keep.tolist()])
-        advantages = np.minimum(np.abs(_floats(column("advantage"), n)[keep]), WIDEST)
-        predicted = _floats(column("predicted"), n)[keep]
+        groups = (
+            np.zeros(len(keep), np.int64) if keys is None else np.array([group_key(keys[i]) for i in keep.tolist()])
+        )
+        advantages = np.minimum(np.abs(floats(column("advantage"), n)[keep]), WIDEST)
+        predicted = floats(column("predicted"), n)[keep]
         rewards = np.clip(rewards, -WIDEST, WIDEST)
         found = {
             "step": steps,
@@ -303,12 +301,14 @@ class RolloutReader:
             "group": groups,
             "successes": correct,
             "length": self._lengths(column("length"), column("completion"), n)[keep],
-            "truncated": _verdicts(column("truncated"), n)[0][keep] if columns["truncated"] else np.full(len(keep), -1),
+            "truncated": verdicts_of(column("truncated"), n)[0][keep]
+            if columns["truncated"]
+            else np.full(len(keep), -1),
             "low": rewards,
             "high": rewards,
             "advantage": np.nan_to_num(advantages, nan=-1.0),
             "predicted": np.where((predicted >= 0) & (predicted <= 1), predicted, -1.0),
-            "random": _verdicts(column("random"), n)[0][keep],
+            "random": verdicts_of(column("random"), n)[0][keep],
             "where": (self._number[path] << FILE_BITS) + places[keep],
         }
         begin = 0
@@ -337,10 +337,10 @@ class RolloutReader:
     def _lengths(self, lengths: list[Any] | None, completions: list[Any] | None, n: int) -> np.ndarray:
         if lengths is not None:
             self._unit = "tokens"
-            return np.clip(np.nan_to_num(_floats(lengths, n), nan=0.0), 0, LARGEST).astype(np.int64)
+            return np.clip(np.nan_to_num(floats(lengths, n), nan=0.0), 0, LARGEST).astype(np.int64)
         if completions is not None:
             self._unit = self._unit or "characters"
-            return np.array([_length(text) for text in completions], np.int64)
+            return np.array([length_of(text) for text in completions], np.int64)
         return np.zeros(n, np.int64)
 
     def _made(self) -> RunLog:
@@ -429,52 +429,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, (bool, int, float)) and abs(value) < WIDEST:
-        return float(value)
-    return None
-
-
-def _floats(values: list[Any] | None, n: int) -> np.ndarray:
-    """Numbers, NaN for what is none, (n,)."""
-    if values is None:
-        return np.full(n, np.nan)
-    try:
-        return np.array(values, np.float64).reshape(n)
-    except (TypeError, ValueError):
-        return np.array([np.nan if (x := _number(value)) is None else x for value in values])
-
-
-def _verdicts(values: list[Any] | None, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Yes or no as 0 and 1, and whether each is known, (n,)."""
-    numbers = _floats(values, n)
-    known = np.isfinite(numbers)
-    return np.where(known, numbers >= 0.5, False).astype(np.int64), known
-
-
-def _key(value: Any) -> int:
-    """Key of a group; verl's v1 trainer writes `{uid}_{rollout}_{output}`, of which the uid is the group."""
-    if isinstance(value, int):
-        return value & (2**62 - 1)
-    if isinstance(value, str) and (numbered := NUMBERED.fullmatch(value)):
-        value = numbered[1]
-    return int.from_bytes(hashlib.blake2b(str(value).encode("utf-8", "replace"), digest_size=7).digest(), "big")
-
-
-def _text(value: Any) -> str:
-    """Text of a prompt or a completion: as it is, or the messages one below the other."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (list, tuple)) and all(isinstance(part, dict) for part in value):
-        return "\n\n".join(f"[{part.get('role', '')}] {part.get('content', '')}" for part in value)
-    return "" if value is None else str(value)
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, (list, tuple)):
-        return sum(len(str(part.get("content") or "")) if isinstance(part, dict) else 1 for part in value)
-    return 0

@@ -31,20 +31,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from edgewise.errors import ConfigError
 from edgewise.method import Method
-from edgewise.replay.logs.log import Counts, Flags, Floats, RunLog
+from edgewise.replay.logs.log import Floats, RunLog
+from edgewise.replay.logs.shadow import Groups, follow, merged
 from edgewise.statistics import LEVEL, Interval
 
 SHARES = (0.5, 0.25, 0.125)
 """Shares of the candidates that are chosen."""
 HEADLINE = 0.25
-WHOLE_STEPS = 1000
-"""Steps at most in which a selector chooses from the whole pool, spread over the log."""
 MATCHED = 50
 """Picks that were rolled out from which an estimate for the whole pool is given."""
 FEWEST_STEPS = 10
@@ -184,8 +184,8 @@ def estimate_savings(
     if not log.named:
         notes.append("The log does not name its prompts, so what a selector would have chosen cannot be estimated.")
         return Savings(log, waste, Interval(), "unknown", {}, notes)
-    groups = _merged(log)
-    sampling = _sampling(log, groups)
+    groups = merged(log)
+    sampling = how_drawn(log, groups)
     scored = groups.random if sampling == "random share" else np.ones(len(groups.rows), bool)
     steps = len(groups.starts) - 1
     uniform = share_interval(
@@ -197,47 +197,18 @@ def estimate_savings(
         return Savings(log, waste, uniform, sampling, {}, notes)
     choices = {}
     for name in methods:
-        shadow = _Shadow(log, groups, scored, shares, sampling == "draws", seed)
-        choices[name] = shadow.run(name, progress)
+        selector = Method.parse(name).make(log.pool, rollouts=int(np.median(groups.trials)), seed=seed)
+        kinds: list[float | None] = [*shares, *([None] if sampling == "draws" else [])]
+        shadow = follow(selector, groups, scored, kinds, None if progress is None else partial(_named, progress, name))
+        choices[name] = [
+            _choice(share, shadow.sums[share], shadow.base, shadow.picks[share], log.unit is not None)
+            for share in kinds
+        ]
     notes += _notes(log, groups, sampling)
     return Savings(log, waste, uniform, sampling, choices, notes)
 
 
-@dataclass(frozen=True, eq=False)
-class _Groups:
-    """Groups of distinct prompts by step; columns (groups,), `starts` (T + 1,)."""
-
-    steps: Counts
-    starts: Counts
-    rows: Counts
-    successes: Counts
-    trials: Counts
-    informative: Flags
-    lengths: Floats
-    random: Flags
-
-
-def _merged(log: RunLog) -> _Groups:
-    """Groups of one prompt in one step joined: it had a gradient if one of them had."""
-    steps, index = np.unique(log.steps, return_inverse=True)
-    keys, place = np.unique(index * max(len(log.ids), 1) + log.rows, return_inverse=True)
-    n = len(keys)
-    lengths = np.full(n, np.nan)
-    if log.unit:
-        lengths = np.bincount(place, np.maximum(log.lengths, 0), n).astype(np.float64)
-    return _Groups(
-        steps=steps,
-        starts=np.searchsorted(keys // max(len(log.ids), 1), np.arange(len(steps) + 1)),
-        rows=keys % max(len(log.ids), 1),
-        successes=np.bincount(place, log.successes, n).astype(np.int64),
-        trials=np.bincount(place, log.trials, n).astype(np.int64),
-        informative=np.bincount(place, ~log.silent, n) > 0,
-        lengths=lengths,
-        random=np.bincount(place, log.random, n) > 0,
-    )
-
-
-def _sampling(log: RunLog, groups: _Groups) -> Sampling:
+def how_drawn(log: RunLog, groups: Groups) -> Sampling:
     """How prompts were drawn: by a declared random share, in passes, independently each step, or by selection."""
     if groups.random.any():
         return "random share"
@@ -260,78 +231,22 @@ def _sampling(log: RunLog, groups: _Groups) -> Sampling:
     return "draws" if float((gaps <= half).mean()) > 0.25 else "passes"
 
 
-class _Shadow:
-    """A selector that follows a log, and what its choices would have brought."""
+def _named(progress: Progress, name: str, done: int) -> None:
+    progress(done, name)
 
-    def __init__(self, log: RunLog, groups: _Groups, scored: Flags, shares: Sequence[float], whole: bool, seed: int):
-        self.log, self.groups, self.scored, self.shares, self.whole, self.seed = (
-            log,
-            groups,
-            scored,
-            shares,
-            whole,
-            seed,
-        )
 
-    def run(self, name: str, progress: Progress | None) -> list[Choice]:
-        groups, log = self.groups, self.log
-        selector = Method.parse(name).make(log.pool, rollouts=int(np.median(groups.trials)), seed=self.seed)
-        steps = len(groups.steps)
-        every = max(1, math.ceil(steps / WHOLE_STEPS))
-        kinds: list[float | None] = [*self.shares, *([None] if self.whole else [])]
-        # Sums by step: informative picks, picks that are scored, length of the picks.
-        sums = {share: np.zeros((steps, 3)) for share in kinds}
-        picks = dict.fromkeys(kinds, 0)
-        base = np.zeros((steps, 3))
-        place = np.full(len(log.pool), -1, np.int64)
-        for t in range(steps):
-            part = slice(int(groups.starts[t]), int(groups.starts[t + 1]))
-            rows = groups.rows[part]
-            candidates = np.flatnonzero(self.scored[part])
-            place[rows[candidates]] = candidates
-            worth = groups.informative[part]
-            lengths = groups.lengths[part]
-            if t:
-                # Steps that the log leaves out have changed the policy too.
-                selector.advance(max(int(groups.steps[t] - groups.steps[t - 1]), 1))
-            base[t] = self._sums(worth, lengths, candidates)
-            for share in kinds:
-                if share is None:
-                    if t % every:
-                        continue
-                    chosen = selector.select(min(len(rows), len(log.pool)), new_step=False)
-                else:
-                    m = round(share * len(candidates))
-                    if not m:
-                        continue
-                    chosen = selector.select(m, candidates=rows[candidates], new_step=False)
-                found = place[chosen]
-                picks[share] += len(chosen)
-                sums[share][t] = self._sums(worth, lengths, found[found >= 0])
-            place[rows[candidates]] = -1
-            selector.observe(rows, groups.successes[part], groups.trials[part])
-            if progress is not None and t % 20 == 19:
-                progress(t + 1, name)
-        if progress is not None:
-            progress(steps, name)
-        return [self._choice(share, sums[share], base, picks[share]) for share in kinds]
-
-    @staticmethod
-    def _sums(worth: Flags, lengths: Floats, positions: Counts) -> Any:
-        return float(worth[positions].sum()), float(len(positions)), float(lengths[positions].sum())
-
-    def _choice(self, share: float | None, sums: Floats, base: Floats, picks: int) -> Choice:
-        taken = sums[:, 1] > 0
-        scored = float(sums[:, 1].sum())
-        enough = scored >= (MATCHED if share is None else FEWEST_STEPS)
-        effective, saved, saved_length = Interval(), Interval(), Interval()
-        if enough:
-            effective = share_interval(sums[taken, 0], sums[taken, 1])
-            # Rollouts for one informative group: with selection over without.
-            saved = saved_interval(sums[:, 1], sums[:, 0], base[:, 1], base[:, 0])
-            if self.log.unit is not None:
-                saved_length = saved_interval(sums[:, 2], sums[:, 0], base[:, 2], base[:, 0])
-        return Choice(share, effective, saved, saved_length, picks, scored / picks if picks else 0.0)
+def _choice(share: float | None, sums: Floats, base: Floats, picks: int, lengths: bool) -> Choice:
+    """The estimate from sums by step of the picks and of all candidates."""
+    taken = sums[:, 1] > 0
+    scored = float(sums[:, 1].sum())
+    effective, saved, saved_length = Interval(), Interval(), Interval()
+    if scored >= (MATCHED if share is None else FEWEST_STEPS):
+        effective = share_interval(sums[taken, 0], sums[taken, 1])
+        # Rollouts for one informative group: with selection over without.
+        saved = saved_interval(sums[:, 1], sums[:, 0], base[:, 1], base[:, 0])
+        if lengths:
+            saved_length = saved_interval(sums[:, 2], sums[:, 0], base[:, 2], base[:, 0])
+    return Choice(share, effective, saved, saved_length, picks, scored / picks if picks else 0.0)
 
 
 def share_interval(above: Floats, below: Floats) -> Interval:
@@ -375,7 +290,7 @@ def saved_interval(cost: Floats, gain: Floats, base_cost: Floats, base_gain: Flo
     return Interval(1 - ratio, 1 - ratio * math.exp(spread), 1 - ratio * math.exp(-spread), LEVEL)
 
 
-def _notes(log: RunLog, groups: _Groups, sampling: Sampling) -> list[str]:
+def _notes(log: RunLog, groups: Groups, sampling: Sampling) -> list[str]:
     visits = np.bincount(groups.rows, minlength=len(log.ids))
     seen = int((visits > 0).sum())
     mean = len(groups.rows) / max(seen, 1)
