@@ -75,7 +75,7 @@
     h("tbody", null, data.runs.map((run, i) => {
       const c = run.comparison || {};
       return h("tr", { class: i === chosen ? "chosen" : null }, h("th", { scope: "row" }, h("button", { type: "button", class: "link",
-        onclick: () => { chosen = i; open = null; answered = null; render(); } }, swatch(colour(i)), run.name)),
+        onclick: () => { chosen = i; open = null; answered = null; render(); } }, swatch(colour(i), ` ${dash(i)}`), run.name)),
         [run.steps ? number(run.steps[1]) : "–", number(run.rollouts), span(c.effective, percent), span(c.uniform, percent),
           c.saved_rollouts ? number(c.saved_rollouts.estimate) : "–", rate(last((run.curves || {}).success)),
           String(run.findings.filter((entry) => entry.level === "alarm").length)].map((x) => h("td", null, x)));
@@ -238,7 +238,7 @@
       hidden[hidden.has(i) ? "delete" : "add"](i);
       event.currentTarget.setAttribute("aria-pressed", String(!hidden.has(i)));
       draw();
-    } }, swatch(colour(i)), run.name)) : []));
+    } }, swatch(colour(i), ` ${dash(i)}`), run.name)) : []));
 
   charts.scheme();
   let width = innerWidth;
