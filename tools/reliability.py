@@ -51,7 +51,7 @@ class Outcome:
 
 Trial = Callable[[int, Path], Outcome]
 TRIALS: dict[str, tuple[Trial, int, int]] = {}
-"""Name -> trial, number at full scale, number in the fast tests."""
+"""Name -> trial, number at full scale, number in the fast tests (0: only in the slow ones)."""
 
 
 def trial(name: str, full: int, fast: int) -> Callable[[Trial], Trial]:
@@ -199,7 +199,7 @@ def _training(name: str, work: Path, n: int, train: Callable[[Path], Any], files
     return outcome
 
 
-@trial("kill-rl", full=50, fast=2)
+@trial("kill-rl", full=50, fast=0)
 def kill_rl(n: int, work: Path) -> Outcome:
     """`edgewise rl` is killed at a random instruction; selections, samples and weights are those of the whole run."""
     from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
@@ -218,7 +218,7 @@ def kill_rl(n: int, work: Path) -> Outcome:
     return _training("rl", work, n, lambda folder: train(config, folder), ("samples.jsonl",))
 
 
-@trial("kill-pretrain", full=50, fast=2)
+@trial("kill-pretrain", full=50, fast=0)
 def kill_pretrain(n: int, work: Path) -> Outcome:
     """`edgewise pretrain` is killed at a random instruction; the weights are those of the whole run."""
     from edgewise.lab.model import ModelConfig
@@ -381,7 +381,7 @@ class LossyDisk:
             os.fsync = fsync
 
 
-@trial("power-cut", full=30, fast=6)
+@trial("power-cut", full=30, fast=0)
 def power_cut(n: int, work: Path) -> Outcome:
     """A file system that loses whatever was not flushed: after each save, that save is there and whole."""
     outcome = Outcome(0)
@@ -464,7 +464,7 @@ def _bomb(path: Path, size: int) -> None:
             file.write(bytes(2**20))
 
 
-@trial("mutations", full=200, fast=20)
+@trial("mutations", full=200, fast=0)
 def mutations(n: int, work: Path) -> Outcome:
     """n mutations of every kind of file that is read: an error of ours or the whole contents, memory bounded."""
     from edgewise.experiments.study.config import load_study
@@ -622,7 +622,7 @@ def paths(n: int, work: Path) -> Outcome:
     return outcome
 
 
-@trial("environments", full=6, fast=6)
+@trial("environments", full=6, fast=0)
 def environments(n: int, work: Path) -> Outcome:
     """The user program under -O, with warnings as errors, in a locale that is not UTF-8, and without a home directory."""
     import subprocess
@@ -646,7 +646,7 @@ def environments(n: int, work: Path) -> Outcome:
     return outcome
 
 
-@trial("two-processes", full=10, fast=2)
+@trial("two-processes", full=10, fast=0)
 def two_processes(n: int, work: Path) -> Outcome:
     """A second process on a run folder is refused while the first one works, and not after the first was killed."""
     from edgewise.lab.run.folder import run_folder
@@ -694,7 +694,7 @@ class _Settings:
 # --- verifiers ---------------------------------------------------------------------------------------------------------------
 
 
-@trial("verifiers", full=100_000, fast=300)
+@trial("verifiers", full=100_000, fast=0)
 def verifiers(n: int, work: Path) -> Outcome:
     """n fuzzed completions for each verifier: a verdict on every one, in bounded time, never correct with a wrong answer."""
     from edgewise.tasks import make_task
@@ -761,7 +761,7 @@ def _fuzzed(problem: Any, other: Any, chance: random.Random) -> tuple[bool, str]
 # --- soak --------------------------------------------------------------------------------------------------------------------
 
 
-@trial("soak", full=4000, fast=120)
+@trial("soak", full=4000, fast=0)
 def soak(n: int, work: Path) -> Outcome:
     """n asynchronous policy steps over a million prompts, a tenth of the groups lost or late: cost and memory are flat."""
     outcome = Outcome(0)
@@ -830,6 +830,8 @@ def main() -> None:
     failed = False
     for name in options.names or TRIALS:
         function, _, fast = TRIALS[name]
+        if options.fast and not fast:
+            continue
         began = time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
         outcome = attempt(name, fast if options.fast else options.n)
         seconds = time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - began

@@ -1,4 +1,4 @@
-"""Fault injection: a few of each trial of tools.reliability in every run of the tests, all of them in the slow ones."""
+"""Fault injection: a few of most trials of tools.reliability in every run of the tests, all of them in the slow ones."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def found(name, n):
     return outcome.faults
 
 
-@pytest.mark.parametrize("name", TRIALS)
+@pytest.mark.parametrize("name", [name for name in TRIALS if TRIALS[name][2]])
 def test_a_run_survives(name):
     assert found(name, TRIALS[name][2]) == []
 
