@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +89,6 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
         if not base:
             plain[name] = value
             continue
-        change = model.get_submodule(owner.removesuffix(".")).get_delta_weight(ADAPTER) if end == "weight" else 0.0
-        plain[owner + end] = value + change
+        layer: Any = model.get_submodule(owner.removesuffix("."))
+        plain[owner + end] = value + layer.get_delta_weight(ADAPTER) if end == "weight" else value
     return plain
