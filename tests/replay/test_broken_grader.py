@@ -1,10 +1,13 @@
 """A broken grader does not starve a category for good."""
 
+import json
+
 import numpy as np
 import pytest
 from tests.docs.blocks import ROOT
 
-from edgewise.replay.broken_grader import FAULT, REGAINED, WINDOW, Trial, recovery, trial
+from edgewise.replay.broken_grader import FAULT, PLACE, REGAINED, WINDOW, Trial, methods, recovery, table, trial
+from edgewise.selectors import list_selectors
 
 RESULT = ROOT / "docs" / "results" / "broken_grader.json"
 NEEDS_OPTIONS = {"bandit"}
@@ -26,3 +29,12 @@ def test_recovery_is_the_first_window_with_its_share_again() -> None:
     late = int(np.ceil(17 - WINDOW * (1 - REGAINED)))
     assert recovery(Trial(share, None, share), usual) == late
     assert recovery(Trial(np.zeros(FAULT + 100), None, share), usual) == np.inf
+
+
+def test_the_page_shows_the_recorded_result_of_every_selector() -> None:
+    values = json.loads(RESULT.read_text())["values"]
+    names = {name.partition(":")[0] for name in methods()}
+    assert names >= set(list_selectors()) - NEEDS_OPTIONS
+    assert set(values["methods"]) == set(methods())
+    page = (ROOT / "docs" / "selectors.md").read_text()
+    assert f"<!-- {PLACE} -->\n\n{table(values)}\n\n<!-- end of {PLACE} -->" in page
