@@ -297,7 +297,7 @@ def experiment(
     """Run a study made of many runs; print its table and, for controlled studies of training stages, its verdict.
 
     Args:
-        name: E1 to E8, or the YAML file of a study; C1 to C6, and real: claims about selection; C2-single: what selection gains
+        name: E1 to E8, or the YAML file of a study; C1 to C6, critics and real: claims about selection; C2-single: what selection gains
             with each algorithm on countdown with one rollout a prompt; or `pools`: the demo's setting on other pools.
         scale: laptop, workstation or paper, of a study, or one of its own, such as text of E1; laptop, smollm2 or gpu, of a claim.
         seeds: how many; default: as the study says, 5 for `pools`.

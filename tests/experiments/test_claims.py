@@ -1,4 +1,4 @@
-"""Claims C1 to C6: definitions that load, rules by known numbers, runs that are resumed, and the page of their results."""
+"""Claims C1 to C6, critics and real: definitions that load, rules by known numbers, runs that are resumed, and the page of their results."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ EVERY = [(name, scale) for name in names() for scale in scales(name)]
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name: str, scale: str) -> None:
     study = load(name, scale)
-    assert names() == ["C1", "C2", "C3", "C4", "C5", "C6", "real"]
+    assert names() == ["C1", "C2", "C3", "C4", "C5", "C6", "critics", "real"]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
-    assert seeds == {4 if name == "real" else 5 if scale == "laptop" else 3}
+    assert seeds == {{"real": 4, "critics": 12}.get(name, 5 if scale == "laptop" else 3)}
     for rule in study.rules:
         for part in study.parts_of(rule):
             Method.parse(rule.method)

@@ -28,6 +28,7 @@ DIFFERENCES = (
     *QUARTERS,
     "accuracy_at_rollouts",
     "accuracy_at_tokens",
+    "accuracy_at_seconds",
 )
 """Measures of one run; their mean over seeds has a Student-t interval."""
 FACTORS = ("speedup_vs_uniform", "rollouts_vs_ds", "rollouts_vs_uniform")

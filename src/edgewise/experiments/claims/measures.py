@@ -1,4 +1,4 @@
-"""Measures of a comparison by method and seed, at equal steps, equal rollouts and equal tokens."""
+"""Measures of a comparison by method and seed, at equal steps, rollouts, tokens and seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgewise.experiments.folders import Floats, Run, read_run
 from edgewise.experiments.summary import Summary, summarise
 from edgewise.experiments.target import SMOOTH
 
-BUDGETS = ("rollouts", "tokens")
+BUDGETS = ("rollouts", "tokens", "seconds")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def measure(folder: Path, methods: tuple[str, ...], seeds: tuple[int, ...]) -> M
 
 
 def _curve(folder: Path) -> dict[str, Floats] | None:
-    """Smoothed accuracy of a finished run against rollouts and tokens, at the middle of each average; None: not finished.
+    """Smoothed accuracy of a finished run against rollouts, tokens and seconds, at the middle of each average; None: not finished.
 
     Besides, `every`: accuracy of each evaluation after the first; `quarters`: its mean over each quarter of the steps;
     `spent`: rollouts and tokens of the whole run.
@@ -102,6 +102,8 @@ def _curve(folder: Path) -> dict[str, Floats] | None:
     run.check_complete()
     steps, accuracy = run.column("accuracy", evals=True)
     spent = {"rollouts": run.column("rollouts", evals=True)[1], "tokens": _tokens(run, steps)}
+    ends, seconds = run.column("seconds")
+    spent["seconds"] = np.interp(steps, np.concatenate([[0.0], ends]), np.concatenate([[0.0], seconds]))
     window = np.full(SMOOTH, 1 / SMOOTH)
     middle = slice(SMOOTH // 2, len(steps) - SMOOTH // 2)
     if len(steps) < SMOOTH:

@@ -28,7 +28,7 @@ on the other side in one of them. Differences are paired by seed (mean, Student'
 interval, which needs five seeds. "reproduced": every rule holds; "not reproduced": one fails; "not decided": the intervals are too wide. Published figures
 are those that articles about the paper quote.
 
-`accuracy_at_rollouts` and `accuracy_at_tokens`: accuracy when as much was spent as the most frugal method of the comparison spends in all;
+`accuracy_at_rollouts`, `accuracy_at_tokens`, `accuracy_at_seconds`: accuracy when as much was spent as the most frugal method of the comparison spends in all;
 `final_accuracy`: after equal steps; `mean_accuracy`: mean over the evaluations after the first.
 """
 

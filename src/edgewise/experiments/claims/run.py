@@ -19,7 +19,15 @@ from edgewise.experiments.summary import arms
 from edgewise.statistics import mean_interval
 
 RESULTS = "results.json"
-SHOWN = ("effective_ratio", "spearman", "final_accuracy", "mean_accuracy", "accuracy_at_rollouts", "accuracy_at_tokens")
+SHOWN = (
+    "effective_ratio",
+    "spearman",
+    "final_accuracy",
+    "mean_accuracy",
+    "accuracy_at_rollouts",
+    "accuracy_at_tokens",
+    "accuracy_at_seconds",
+)
 
 
 def run(
