@@ -28,7 +28,7 @@ def test_plain_loop():
 def test_logs_in_verls_format_are_read_as_whole_groups(tmp_path):
     pytest.importorskip("torch")
     command = [sys.executable, str(EXAMPLES / "verl_logs.py"), str(tmp_path / "rollouts"), "--steps", "2"]
-    subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    subprocess.run(command, capture_output=True, text=True, check=True, timeout=250)
     log = read_log(tmp_path / "rollouts")
     assert (log.source, len(log)) == ("verl", 32)
     assert set(log.trials.tolist()) == {8}

@@ -123,7 +123,7 @@ def main() -> None:
         "how-progress": progress(runs),
         "how-calibration": calibration(runs),
     }.items():
-        (OUT / f"{name}.svg").write_text(picture)
+        (OUT / f"{name}.svg").write_text(picture, "utf-8")
         print(OUT / f"{name}.svg")
     for name in METHODS:
         informative = np.mean([np.mean(r["informative"][50:]) for r in runs[name]])

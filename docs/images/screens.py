@@ -73,12 +73,12 @@ def demo(folder: Path) -> None:
         Panel("by policy steps", "policy step", steps, (0, 40, 80, 120), top=0.4),
         Panel("by what is paid for", "thousand rollouts", rollouts, (0, 20, 40, 60), top=0.4),
     ]
-    (OUT / "demo.svg").write_text(panels(pictures, "held-out accuracy"))
+    (OUT / "demo.svg").write_text(panels(pictures, "held-out accuracy"), "utf-8")
     print(OUT / "demo.svg")
 
 
 def read_evals(path: Path) -> dict[str, np.ndarray]:
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     return {key: np.array([line[key] for line in lines], float) for key in ("step", "rollouts", "accuracy")}
 
 
