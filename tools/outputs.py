@@ -120,6 +120,8 @@ def main(words: list[str]) -> int:
             print(f"{page.relative_to(ROOT)}: the output of {output.what} differs")
         if fix and found:
             text = page.read_text("utf-8")
+            if any(text[slice(*output.span)] != output.shown for output in found):
+                raise RuntimeError(f"{page} was changed while its outputs were made: run this again")
             for output in sorted(found, key=lambda output: output.span, reverse=True):
                 text = text[: output.span[0]] + laid_out(output.now) + text[output.span[1] :]
             page.write_text(text, "utf-8")
