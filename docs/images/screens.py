@@ -1,6 +1,7 @@
 """Pictures of pages and curves for the documentation; screenshots by headless Chromium.
 
 python docs/images/screens.py demo runs/demo       report.png and demo.svg, of a finished `edgewise demo`
+python docs/images/screens.py real FOLDER          real.svg, of `edgewise experiment real`
 python docs/images/screens.py watch                watch.png, of a simulated run
 python docs/images/screens.py site FOLDER          the built site, wide and narrow, light and dark, to look at
 """
@@ -61,24 +62,36 @@ def demo(folder: Path) -> None:
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("checkpoints"))
         build_report(copy)
         screenshot(copy / "report.html", OUT / "report.png", 1280, 1100)
-    steps, rollouts = [], []
-    for method, name in CURVES.items():
+    curves(folder, "demo.svg", steps=(0, 40, 80, 120), thousands=(0, 20, 40, 60), top=0.4)
+
+
+def real(folder: Path) -> None:
+    """Held-out accuracy of SmolLM2 by steps and by rollouts."""
+    curves(folder / "school", "real.svg", steps=(0, 20, 40, 60), thousands=(0, 2, 4, 6), top=0.3)
+
+
+def curves(folder: Path, name: str, *, steps: tuple[float, ...], thousands: tuple[float, ...], top: float) -> None:
+    """Accuracy of a comparison's methods; ticks of the policy steps and of the thousands of rollouts."""
+    by_steps, by_rollouts = [], []
+    for method, title in CURVES.items():
         runs = [read_evals(path) for path in sorted(folder.glob(f"{method}/seed_*/evals.jsonl"))]
+        if not runs:
+            continue
         end = min(run["rollouts"][-1] for run in runs)
         grid = np.linspace(0, end, len(runs[0]["step"]))
-        steps.append(band(name, runs[0]["step"], [run["accuracy"] for run in runs]))
+        by_steps.append(band(title, runs[0]["step"], [run["accuracy"] for run in runs]))
         spent = [np.interp(grid, run["rollouts"], run["accuracy"]) for run in runs]
-        rollouts.append(band(name, grid / 1000, spent))
+        by_rollouts.append(band(title, grid / 1000, spent))
     pictures = [
-        Panel("by policy steps", "policy step", steps, (0, 40, 80, 120), top=0.4),
-        Panel("by what is paid for", "thousand rollouts", rollouts, (0, 20, 40, 60), top=0.4),
+        Panel("by policy steps", "policy step", by_steps, steps, top=top),
+        Panel("by what is paid for", "thousand rollouts", by_rollouts, thousands, top=top),
     ]
-    (OUT / "demo.svg").write_text(panels(pictures, "held-out accuracy"), "utf-8")
-    print(OUT / "demo.svg")
+    (OUT / name).write_text(panels(pictures, "held-out accuracy"))
+    print(OUT / name)
 
 
 def read_evals(path: Path) -> dict[str, np.ndarray]:
-    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
     return {key: np.array([line[key] for line in lines], float) for key in ("step", "rollouts", "accuracy")}
 
 
@@ -101,6 +114,8 @@ def site(folder: Path) -> None:
 def main(words: list[str]) -> None:
     if words[:1] == ["demo"] and len(words) == 2:
         demo(Path(words[1]))
+    elif words[:1] == ["real"] and len(words) == 2:
+        real(Path(words[1]))
     elif words == ["watch"]:
         import watch
 

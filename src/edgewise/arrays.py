@@ -23,7 +23,7 @@ def as_array(values: Any) -> np.ndarray:
     what a masked array hides.
     """
     if isinstance(values, np.ma.MaskedArray):
-        return values.astype(np.float64).filled(np.nan) if np.ma.is_masked(values) else values.data
+        return np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else values.data
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "detach"):

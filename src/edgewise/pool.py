@@ -327,7 +327,8 @@ def _label(value: Any) -> str | None:
         )
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
-    if (type(value).__str__, type(value).__repr__) == (object.__str__, object.__repr__):
+    kind: Any = type(value)
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         raise PoolError(f"a category is a text or a number, got {value!r}, which is spelt differently in every process")
     return str(value)
 

@@ -36,7 +36,7 @@ class Measures:
     @property
     def finished(self) -> tuple[int, ...]:
         """Seeds of which every method is finished."""
-        missing = np.isnan([spent[:, 0] for spent in self.spent.values()]).any(axis=0)
+        missing = np.isnan(np.array([spent[:, 0] for spent in self.spent.values()])).any(axis=0).tolist()
         return tuple(seed for seed, gone in zip(self.seeds, missing, strict=True) if not gone)
 
     def of(self, method: str, measure: str) -> tuple[float, ...]:

@@ -44,7 +44,8 @@ def add_lora(model: Decoder, settings: LoraSettings, seed: int) -> None:
     except ModuleNotFoundError as error:
         raise ConfigError("LoRA needs the package peft: pip install peft") from error
     model.requires_grad_(False)
-    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.targets))
+    alpha: Any = settings.alpha  # peft takes any number, and is typed for whole ones
+    config = LoraConfig(r=settings.rank, lora_alpha=alpha, target_modules=list(settings.targets))
     # peft draws A from torch's global generator.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
