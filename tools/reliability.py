@@ -558,7 +558,7 @@ def threads(n: int, work: Path) -> Outcome:
                     batch = curriculum.select(4)
                     with guard:
                         if held & set(batch.rows.tolist()):
-                            seen.append("a prompt was handed out twice")  # noqa: B023
+                            seen.append("a prompt was selected twice")  # noqa: B023
                         held.update(batch.rows.tolist())
                     curriculum.metrics()
                     with guard:
