@@ -125,7 +125,7 @@ def test_the_demo_survives_ctrl_c_and_the_same_command_goes_on(tmp_path: Path) -
     assert result.returncode == 0, result.stderr
     summary = json.loads((out / "summary.json").read_text())
     assert summary["methods"]["edge"]["final_accuracy"]["reached"] == 1
-    assert (out / "report.html").stat().st_size > 1_000_000
+    assert "<svg" in (out / "report.html").read_text("utf-8")
     steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
     assert steps == list(range(1, 31))
     other = edgewise(*arguments, "--pool", "500")

@@ -96,16 +96,17 @@ def test_priors_and_sharpness_are_judged_by_later_steps_and_exploration_is_left_
     # Prompts that are all right or all wrong for good: what was seen of them helps a fresh belief.
     rng = np.random.default_rng(0)
     lines = [
-        {"step": t, "prompt": f"q{p}", "reward": float(p < 20)}
-        for t in range(50)
-        for p in rng.choice(40, 8, replace=False).tolist()
+        {"step": t, "prompt": f"q{p}", "reward": float(p < 60)}
+        for t in range(60)
+        for p in rng.choice(120, 8, replace=False).tolist()
         for _ in range(4)
     ]
     found = fit(read_log(write_lines(tmp_path / "log.jsonl", lines)), grid={"drift": (0.1,), "retention": (0.998,)})
     assert found.prior_strength is not None
     assert found.prior_gain.low > 0
-    assert len(found.priors) == 40
-    assert sorted(found.priors.values())[19] < 0.2 < 0.8 < sorted(found.priors.values())[20]
+    rates = sorted(found.priors.values())
+    assert len(rates) > 110
+    assert np.mean(np.array(rates) < 0.2) + np.mean(np.array(rates) > 0.8) > 0.95
     assert f"prior_strength={found.prior_strength:g}" in words(found)
     assert found.sharpness == 4
     assert "Exploration stays at its default" in words(found)
