@@ -23,7 +23,9 @@ def in_flight(n=2):
     return curriculum, curriculum.select(n)
 
 
-@pytest.mark.parametrize("given", UNORDERED, ids=repr)
+@pytest.mark.parametrize(
+    "given", UNORDERED, ids=lambda given: type(given).__name__
+)  # the order of a set differs by process
 def test_a_text_a_dict_or_a_set_is_not_a_list_of_prompts(given):
     with pytest.raises(PoolError, match="ids must be a list"):
         ew.PromptPool(given)
@@ -45,7 +47,7 @@ def test_a_text_a_dict_or_a_set_is_not_a_list_of_prompts(given):
     assert len(curriculum.in_flight) == 8
 
 
-@pytest.mark.parametrize("given", ["1010", {0: 1, 1: 1, 2: 0, 3: 1}, {0, 1}], ids=repr)
+@pytest.mark.parametrize("given", ["1010", {0: 1, 1: 1, 2: 0, 3: 1}, {0, 1}], ids=lambda given: type(given).__name__)
 def test_rewards_correctness_and_lengths_are_lists(given):
     curriculum, batch = in_flight()
     for values in (
