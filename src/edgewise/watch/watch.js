@@ -108,7 +108,7 @@
   const history = (entry) => {
     const box = h("div", { class: "plot", id: "prompt-chart" });
     const x = entry.groups.map((group) => group[0]);
-    requestAnimationFrame(() => charts.lines(box, { title: "Belief over time", y: "success rate", limits: [0, 1], show: rate, series: [
+    setTimeout(() => charts.lines(box, { title: "Belief over time", y: "success rate", limits: [0, 1], show: rate, series: [
       { name: "observed", x, y: entry.groups.map(([, s, k]) => s / k), of: "var(--mopps)", dash: "dot" },
       { name: "belief after", x, y: entry.belief, of: "var(--other-0)", dash: "longdash" },
       { name: "predicted", x, y: entry.groups.map((group) => group[3]), of: "var(--edge)" }] }));
