@@ -13,7 +13,7 @@ from typing import Any
 
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.comparison import ComparisonConfig, preset
-from edgewise.experiments.study.claims import BOUNDS
+from edgewise.experiments.study.claims import Bound
 from edgewise.experiments.study.config import Paper
 from edgewise.lab.run.config import from_dict, read_yaml, to_dict
 
@@ -36,7 +36,7 @@ FACTORS = ("speedup_vs_uniform", "rollouts_vs_ds", "rollouts_vs_uniform")
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(Bound):
     """`measure` of `method`, [minus that of another,] is `at_least`, `above`, `at_most` or `below` a threshold in every part.
 
     A rule holds where the whole interval over seeds lies on the claimed side in each of its parts, fails where it lies on the
@@ -54,44 +54,20 @@ class Rule:
     """Method that is taken off, seed by seed."""
     minus_part: str = ""
     """Part of `minus`, where it is another one with the same seeds."""
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
-    below: float | None = None
 
     def __post_init__(self) -> None:
-        if sum(getattr(self, name) is not None for name in BOUNDS) != 1:
-            raise ConfigError(f"the rule '{self.say}' needs one of {', '.join(BOUNDS)}")
+        self.check_bound(f"rule '{self.say}'", self.minus)
         if self.measure not in (*DIFFERENCES, *FACTORS):
             raise unknown_name("measure", self.measure, [*DIFFERENCES, *FACTORS])
         if self.measure in FACTORS and self.minus:
             raise ConfigError(f"the rule '{self.say}' compares by itself: leave `minus` out")
-        if self.minus and self.at_least == 0:
-            raise ConfigError(f"the rule '{self.say}' would hold at a tie: write `above: 0`")
-
-    @property
-    def bound(self) -> str:
-        return next(name for name in BOUNDS if getattr(self, name) is not None)
-
-    @property
-    def threshold(self) -> float:
-        return float(getattr(self, self.bound))
-
-    def holds(self, value: float) -> bool:
-        """Whether a value is on the claimed side."""
-        return {
-            "at_least": value >= self.threshold,
-            "above": value > self.threshold,
-            "at_most": value <= self.threshold,
-            "below": value < self.threshold,
-        }[self.bound]
 
     def words(self) -> str:
         """The rule, for tables."""
         other = self.minus + (f" ({self.minus_part})" if self.minus_part else "")
         minus = f" minus {other}" if other else ""
         where = f" [{', '.join(self.parts)}]" if self.parts else ""
-        return f"{self.measure} of {self.method}{minus}, {BOUNDS[self.bound]} {self.threshold:g}{where}"
+        return f"{self.measure} of {self.method}{minus}, {self.bound_words()}{where}"
 
 
 @dataclass(frozen=True)

@@ -28,39 +28,21 @@ MARGIN = 0.01
 """Closest that a share may come to 0 or 1, or a threshold to the end of its range, and still be tested."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """`arm` [minus `minus`] of `metric` `where` is `at_least`, `above`, `at_most` or `below` a threshold."""
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """A threshold and the side of it that is claimed; exactly one is given."""
 
-    say: str
-    """In words."""
-    arm: str
-    metric: str
-    """pass@K on held-out problems; or of the RL stage: success_rate (mean over its last quarter), effective_ratio (mean),
-    picked (share of the prompts of its last half that lie in the region)."""
-    where: str = ""
-    """A region of the study; needed for pass@K and picked."""
-    kind: str = "strict"
-    """strict: every step and the answer; outcome: the answer alone."""
-    minus: str = ""
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
-    published: str = ""
-    """What was published of this measure; empty: nothing."""
 
-    def __post_init__(self) -> None:
+    def check_bound(self, owner: str, minus: str) -> None:
+        """`ConfigError` if none or several are given, or if a difference from `minus` would hold at a tie."""
         if sum(getattr(self, name) is not None for name in BOUNDS) != 1:
-            raise ConfigError(f"the claim '{self.say}' needs one of {', '.join(BOUNDS)}")
-        if self.kind not in ("strict", "outcome"):
-            raise ConfigError(f"the claim '{self.say}': kind must be strict or outcome, got '{self.kind}'")
-
-    @property
-    def k(self) -> int | None:
-        """K of pass@K; None for measures of training."""
-        found = re.fullmatch(r"pass@(\d+)", self.metric)
-        return int(found[1]) if found else None
+            raise ConfigError(f"the {owner} needs one of {', '.join(BOUNDS)}")
+        if minus and self.at_least == 0:
+            raise ConfigError(f"the {owner} would hold at a tie: write `above: 0`")
 
     @property
     def bound(self) -> str:
@@ -80,6 +62,40 @@ class Claim:
             "below": value < self.threshold,
         }[self.bound]
 
+    def bound_words(self) -> str:
+        """The bound, for tables."""
+        return f"{BOUNDS[self.bound]} {self.threshold:g}"
+
+
+@dataclass(frozen=True)
+class Claim(Bound):
+    """`arm` [minus `minus`] of `metric` `where` is `at_least`, `above`, `at_most` or `below` a threshold."""
+
+    say: str
+    """In words."""
+    arm: str
+    metric: str
+    """pass@K on held-out problems; or of the RL stage: success_rate (mean over its last quarter), effective_ratio (mean),
+    picked (share of the prompts of its last half that lie in the region)."""
+    where: str = ""
+    """A region of the study; needed for pass@K and picked."""
+    kind: str = "strict"
+    """strict: every step and the answer; outcome: the answer alone."""
+    minus: str = ""
+    published: str = ""
+    """What was published of this measure; empty: nothing."""
+
+    def __post_init__(self) -> None:
+        self.check_bound(f"claim '{self.say}'", self.minus)
+        if self.kind not in ("strict", "outcome"):
+            raise ConfigError(f"the claim '{self.say}': kind must be strict or outcome, got '{self.kind}'")
+
+    @property
+    def k(self) -> int | None:
+        """K of pass@K; None for measures of training."""
+        found = re.fullmatch(r"pass@(\d+)", self.metric)
+        return int(found[1]) if found else None
+
     def check(self, arms: Sequence[str], regions: Sequence[str], samples: int) -> None:
         """`ConfigError` for names and numbers that the study does not have, and for a tie that would count as a victory."""
         for arm in (self.arm, self.minus):
@@ -93,8 +109,6 @@ class Claim:
             )
         if (self.k is not None or self.metric == "picked") and self.where not in regions:
             raise unknown_name("region", self.where, regions)
-        if self.minus and self.at_least == 0:
-            raise ConfigError(f"the claim '{self.say}' would hold at a tie: write `above: 0`")
 
     def words(self) -> str:
         """The rule, for tables."""
@@ -102,7 +116,7 @@ class Claim:
             f"{self.metric}{' (outcome)' if self.kind == 'outcome' else ''}{f' on {self.where}' if self.where else ''}"
         )
         minus = f" minus {self.minus}" if self.minus else ""
-        return f"{what}: {self.arm}{minus}, {BOUNDS[self.bound]} {self.threshold:g}"
+        return f"{what}: {self.arm}{minus}, {self.bound_words()}"
 
 
 class Results(Protocol):
