@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.checkpoint import write_json
-from edgewise.experiments.claims.config import ClaimStudy
+from edgewise.experiments.claims.config import DIFFERENCES, QUARTERS, ClaimStudy
 from edgewise.experiments.claims.measures import Measures, measure
 from edgewise.experiments.claims.verdict import judged, plain
 from edgewise.experiments.comparison import compare
@@ -19,15 +19,7 @@ from edgewise.experiments.summary import arms
 from edgewise.statistics import mean_interval
 
 RESULTS = "results.json"
-SHOWN = (
-    "effective_ratio",
-    "spearman",
-    "final_accuracy",
-    "mean_accuracy",
-    "accuracy_at_rollouts",
-    "accuracy_at_tokens",
-    "accuracy_at_seconds",
-)
+SHOWN = tuple(name for name in DIFFERENCES if name not in QUARTERS)
 
 
 def run(
