@@ -27,7 +27,7 @@ def make_pool(
             other columns, such as a seed.
 
     Raises:
-        ConfigError: a streamed dataset, a column that is not there, or rows that cannot be told apart.
+        ConfigError: a streamed dataset, a column that is not there, or rows that cannot be distinguished.
     """
     if not hasattr(dataset, "__len__"):
         raise ConfigError(
