@@ -89,20 +89,6 @@ class SeenTable(Part):
                 self._by_code += np.bincount(self.pool.category_index(fresh), minlength=len(self._by_code))
         return slots, new
 
-    def add_group(
-        self, rows: Rows, successes: npt.ArrayLike, trials: npt.ArrayLike, step: int
-    ) -> npt.NDArray[np.int32]:
-        """Add rollouts to the columns `successes` and `trials` of the present step; new rows get `step`.
-
-        Returns the slots whose group begins with these rollouts.
-        """
-        slots, new = self.insert(rows)
-        self["step"][slots[new]] = step
-        begun = slots[self["trials"][slots] == 0]
-        self["successes"][slots] += successes
-        self["trials"][slots] += trials
-        return begun
-
     def unseen_sizes(self, by_code: bool) -> Rows:
         """Number of rows not seen by category code, (C + 1,), or of all, (1,)."""
         if not by_code or not self.pool.has_categories:
@@ -187,6 +173,58 @@ class SeenTable(Part):
         capacity = min(max(size, capacity + capacity // 2, 1024), max(size, len(self._slot)))
         self._rows = _resized(self._rows, capacity, self._count)
         self._columns = {name: _resized(old, capacity, self._count) for name, old in self._columns.items()}
+
+
+class OpenGroups(SeenTable):
+    """A table of seen prompts that also holds the groups of the step that has not ended.
+
+    Columns `successes` and `trials` are the rollouts of the present step; 0 for prompts without any.
+
+    Args:
+        pool: the prompts.
+        columns: dtype of each further column by name.
+        counts: dtype of successes and trials.
+
+    Example:
+        >>> table = OpenGroups(PromptPool(range(5)), {})
+        >>> slots, _ = table.insert(np.array([3, 1]))
+        >>> table.add_rollouts(slots, np.array([2, 0]), np.array([4, 4]))
+        >>> table.rows[table.open()].tolist()
+        [3, 1]
+        >>> table.close()
+        >>> table["trials"].tolist(), len(table.open())
+        ([0.0, 0.0], 0)
+    """
+
+    def __init__(self, pool: PromptPool, columns: Mapping[str, npt.DTypeLike], counts: npt.DTypeLike = np.float32):
+        super().__init__(pool, {**columns, "successes": counts, "trials": counts})
+        self._open: list[np.ndarray] = []
+
+    def add_rollouts(self, slots: np.ndarray, successes: npt.ArrayLike, trials: npt.ArrayLike) -> None:
+        """Add rollouts to the present step's groups of distinct slots."""
+        self._open.append(slots[self["trials"][slots] == 0])
+        self["successes"][slots] += successes
+        self["trials"][slots] += trials
+
+    def add_group(self, rows: Rows, successes: npt.ArrayLike, trials: npt.ArrayLike, step: int) -> None:
+        """The same by distinct rows; new ones get `step` in the column of this name."""
+        slots, new = self.insert(rows)
+        self["step"][slots[new]] = step
+        self.add_rollouts(slots, successes, trials)
+
+    def open(self) -> npt.NDArray[np.int32]:
+        """Slots with a group in the present step, in the order in which the groups began."""
+        return np.concatenate([np.empty(0, np.int32), *self._open])
+
+    def close(self) -> None:
+        """The step has ended: no group is open."""
+        slots = self.open()
+        self["successes"][slots] = self["trials"][slots] = 0
+        self._open = []
+
+    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
+        super().restore(state, remap)
+        self._open = [np.flatnonzero(self["trials"] > 0).astype(np.int32)]
 
 
 def _resized(old: np.ndarray, capacity: int, used: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from edgewise.beliefs.priors import KnownRates, numbers_by_row
 from edgewise.distributions import Beta
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
-from edgewise.seen import SeenTable
+from edgewise.seen import OpenGroups
 
 
 @beliefs.register("anchored")
@@ -84,10 +84,8 @@ class AnchoredBelief(Belief):
         # Faded sums over past steps: 1 and c.
         self._steps, self._abilities = 0.0, 0.0
         # a, b: explicit minus implicit evidence of a prompt's own steps, as of `step`.
-        columns = dict.fromkeys(("a", "b", "successes", "trials"), np.float32)
-        self.seen = self.add("seen", SeenTable(pool, {**columns, "step": np.int32}))
+        self.seen = self.add("seen", OpenGroups(pool, {"a": np.float32, "b": np.float32, "step": np.int32}))
         self.known = self.add("known", KnownRates(pool))
-        self._waiting: list[np.ndarray] = []
 
     def distribution(self, rows: Rows) -> Beta:
         rate, pseudo = self._implicit(rows, self._abilities / self._steps if self._steps > 0 else 0.0)
@@ -111,7 +109,7 @@ class AnchoredBelief(Belief):
     def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
         """A prompt's own rollouts count at once; what they imply for others counts from the next `advance`."""
         weight = 1.0 if age is None else self.retention ** age.astype(np.float64)
-        self._waiting.append(self.seen.add_group(rows, weight * successes, weight * trials, self.now))
+        self.seen.add_group(rows, weight * successes, weight * trials, self.now)
 
     def advance(self, steps: int = 1) -> None:
         super().advance(steps)
@@ -119,17 +117,16 @@ class AnchoredBelief(Belief):
             return
         self._steps *= self.retention
         self._abilities *= self.retention
-        slots = np.concatenate([np.empty(0, np.int32), *self._waiting])
-        self._waiting = []
+        slots = self.seen.open()
         if len(slots):
             self._learn(slots, self.now - steps + 1)
+            self.seen.close()
         self._steps *= self.retention ** (steps - 1)
         self._abilities *= self.retention ** (steps - 1)
 
     def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
         super().restore(state, remap)
         self.ability = None if state["ability"] is None else float(state["ability"])
-        self._waiting = [np.flatnonzero(self.seen["trials"] > 0)]
 
     def metrics(self) -> dict[str, float]:
         own = {"seen": float(len(self.seen))} | ({} if self.ability is None else {"ability": self.ability})
@@ -152,7 +149,6 @@ class AnchoredBelief(Belief):
         seen["a"][slots] = seen["a"][slots] * fade + s - pseudo * rate
         seen["b"][slots] = seen["b"][slots] * fade + (k - s) - pseudo * (1.0 - rate)
         seen["step"][slots] = step
-        seen["successes"][slots] = seen["trials"][slots] = 0
 
     def _locate(self, rows: Rows, rates: Floats) -> None:
         """Update the policy's ability between the anchors from a batch; skipped where the anchors agree on it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from edgewise.distributions import States
 from edgewise.errors import ConfigError
 from edgewise.outcomes import outcomes
 from edgewise.pool import PromptPool
-from edgewise.seen import SeenTable
+from edgewise.seen import OpenGroups
 
 WRONG, PARTIAL, RIGHT = range(3)
 # From the published code: towards progress, towards staying, no jump over the middle; [to, from].
@@ -86,9 +85,8 @@ class MarkovBelief(Belief):
         # a: counts after step `folded`; m: what was predicted at step `reached` and b: at the step before it; this step's
         # rollouts wait in successes and trials.
         columns |= {f"m{state}": np.float64 for state in range(3)} | {f"b{state}": np.float32 for state in range(3)}
-        columns |= dict.fromkeys(("folded", "reached", "successes", "trials"), np.int32)
-        self.seen = self.add("seen", SeenTable(pool, columns))
-        self._waiting: list[np.ndarray] = []
+        columns |= dict.fromkeys(("folded", "reached"), np.int32)
+        self.seen = self.add("seen", OpenGroups(pool, columns, np.int32))
 
     def states(self, rows: Rows) -> Floats:
         """Probability of (all wrong, partial, all right) now, (3, n); columns sum to 1."""
@@ -124,19 +122,14 @@ class MarkovBelief(Belief):
             for old in range(3):
                 self.seen[f"a{to}{old}"][fresh] = self.prior[to, old]
         self.seen["folded"][fresh], self.seen["reached"][fresh] = self.now - 1, self.now
-        self._waiting.append(slots[self.seen["trials"][slots] == 0])
-        self.seen["successes"][slots] += successes
-        self.seen["trials"][slots] += trials
+        self.seen.add_rollouts(slots, successes, trials)
 
     def advance(self, steps: int = 1) -> None:
-        if steps and self._waiting:
-            self._fold(np.concatenate(self._waiting))
-            self._waiting = []
+        slots = self.seen.open()
+        if steps and len(slots):
+            self._fold(slots)
+            self.seen.close()
         super().advance(steps)
-
-    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
-        super().restore(state, remap)
-        self._waiting = [np.flatnonzero(self.seen["trials"] > 0)]
 
     def metrics(self) -> dict[str, float]:
         return {**super().metrics(), "seen": float(len(self.seen))}
@@ -174,7 +167,6 @@ class MarkovBelief(Belief):
             for old in range(3):
                 self.seen[f"a{to}{old}"][slots] = counts[to, old]
         self.seen["folded"][slots] = self.seen["reached"][slots] = self.now
-        s[slots] = k[slots] = 0
 
     def _bring_up(self, slots: np.ndarray) -> None:
         """Bring beliefs about prompts that were not rolled out up to the present step."""

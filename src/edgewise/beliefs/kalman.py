@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from edgewise.beliefs.priors import KnownRates
 from edgewise.distributions import LogitNormal
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
-from edgewise.seen import SeenTable
+from edgewise.seen import OpenGroups
 
 
 @beliefs.register("kalman")
@@ -52,9 +51,8 @@ class KalmanBelief(Belief):
         self.noise, self.spread = float(noise), float(spread)
         # m and v as of `step`; the present step's rollouts wait in successes and trials.
         columns: dict[str, Any] = {"m": np.float64, "v": np.float64, "step": np.int32}
-        self.seen = self.add("seen", SeenTable(pool, {**columns, "successes": np.float32, "trials": np.float32}))
+        self.seen = self.add("seen", OpenGroups(pool, columns))
         self.known = self.add("known", KnownRates(pool))
-        self._waiting: list[np.ndarray] = []
 
     def distribution(self, rows: Rows) -> LogitNormal:
         mean, variance = self._start(rows)
@@ -76,20 +74,15 @@ class KalmanBelief(Belief):
         self.seen["m"][slots[new]], self.seen["v"][slots[new]] = self._start(rows[new])
         self.seen["step"][slots[new]] = self.now
         weight = 1.0 if age is None else 1.0 / (1.0 + self.noise * age)
-        self._waiting.append(self.seen.add_group(rows, weight * successes, weight * trials, self.now))
+        self.seen.add_rollouts(slots, weight * successes, weight * trials)
 
     def advance(self, steps: int = 1) -> None:
-        if steps and self._waiting:
-            slots = np.concatenate(self._waiting)
-            self._waiting = []
+        slots = self.seen.open()
+        if steps and len(slots):
             self.seen["m"][slots], self.seen["v"][slots] = self._filtered(slots)
             self.seen["step"][slots] = self.now
-            self.seen["successes"][slots] = self.seen["trials"][slots] = 0
+            self.seen.close()
         super().advance(steps)
-
-    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
-        super().restore(state, remap)
-        self._waiting = [np.flatnonzero(self.seen["trials"] > 0)]
 
     def metrics(self) -> dict[str, float]:
         return {**super().metrics(), "seen": float(len(self.seen))}

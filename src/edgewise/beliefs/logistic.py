@@ -23,7 +23,7 @@ from edgewise.distributions import LogitNormal, logit, logit_posterior
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.outcomes import outcomes
 from edgewise.pool import PromptPool
-from edgewise.seen import SeenTable
+from edgewise.seen import OpenGroups
 
 SUDDEN = 1e-3
 """Prior odds that a category's offset changes at once in a step, instead of drifting."""
@@ -104,9 +104,7 @@ class LogisticBelief(Belief):
         self.fixed, self.offsets = fixed, offsets
         # h / (1 / tau^2 + a) is the residual's mean as of `step`; the present step's rollouts wait in successes and trials.
         columns = {"h": np.float32, "a": np.float32, "step": np.int32, "last": np.int8}
-        columns |= {"successes": np.float32, "trials": np.float32}
-        self.seen = self.add("seen", SeenTable(pool, columns))
-        self._waiting: list[np.ndarray] = []
+        self.seen = self.add("seen", OpenGroups(pool, columns))
         self._current: _Sites | None = None
         self._tau: Floats | None = None
         self.visits = np.zeros((2, len(pool.category_names) + 1))
@@ -164,14 +162,15 @@ class LogisticBelief(Belief):
     def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
         self._current = None
         weight = 1.0 if age is None else self.retention ** age.astype(np.float64)
-        self._waiting.append(self.seen.add_group(rows, weight * successes, weight * trials, self.now))
+        self.seen.add_group(rows, weight * successes, weight * trials, self.now)
 
     def advance(self, steps: int = 1) -> None:
         if steps:
             sites = self._sites()
             if len(sites.slots):
                 self._learn(sites)
-            self._waiting, self._current = [], None
+            self.seen.close()
+            self._current = None
             for ahead in range(min(steps, _DRIFTED)):
                 drift = self._drift if self.speed is None else self.speed.variance(ahead) * self._drift
                 kept = np.sqrt(np.maximum(1.0 - drift / self._variance, 0.0))
@@ -217,7 +216,7 @@ class LogisticBelief(Belief):
         for name, values in (("mean", mean), ("covariance", covariance), ("start", 0.0 if start is None else start)):
             require_numbers(f"{name} of the weights", values)
         self._carry_weights(mean, covariance, start, state["categories"])
-        self._waiting, self._current = [np.flatnonzero(self.seen["trials"] > 0)], None
+        self._current = None
         self._relabel(state, remap, mean)
 
     def metrics(self) -> dict[str, float]:
@@ -304,7 +303,7 @@ class LogisticBelief(Belief):
     def _sites(self) -> _Sites:
         """The present step's groups; kept until the next observation, since both calibration and learning begin with them."""
         if self._current is None:
-            slots = np.concatenate([np.empty(0, np.int32), *self._waiting])
+            slots = self.seen.open()
             slots = slots[np.argsort(self.seen.rows[slots])]
             rows = self.seen.rows[slots].astype(np.int64)
             self._current = _Sites(slots, rows, *self._shared(rows), *self._residuals(rows))
@@ -361,7 +360,6 @@ class LogisticBelief(Belief):
         seen["a"][slots] = seen["a"][slots] * fade + site
         seen["step"][slots] = self.now
         seen["last"][slots] = outcomes(s, k)
-        seen["successes"][slots] = seen["trials"][slots] = 0
 
     def _changed(self, rows: Rows, base_variance: Floats, precision: Floats, score: Floats) -> Rows:
         """Codes of the categories whose offset has changed at once instead of drifting.
