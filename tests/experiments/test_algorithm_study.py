@@ -8,6 +8,7 @@ import pytest
 from tests.small import rl_config
 
 from edgewise.errors import ConfigError
+from edgewise.experiments import algorithms
 from edgewise.experiments.algorithms import AlgorithmStudy, algorithm_study, changed, load, names, plan
 from edgewise.experiments.comparison import ComparisonConfig
 from edgewise.lab.rl.algorithms import Algorithm
@@ -47,3 +48,11 @@ def test_an_algorithm_twice_is_refused() -> None:
     ppo = Algorithm.parse("ppo")
     with pytest.raises(ConfigError, match="none twice"):
         AlgorithmStudy((ppo, dataclasses.replace(ppo)))
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_study_that_comes_with_the_package_loads_and_gives_each_algorithm_its_runs(name: str) -> None:
+    study = load(name)
+    comparisons = algorithms._comparisons(study)
+    assert [own.run.algorithm for own in comparisons.values()] == list(study.algorithms)
+    assert all(own.runs() for own in comparisons.values())

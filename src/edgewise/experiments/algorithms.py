@@ -11,16 +11,20 @@ from typing import Any
 
 from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError
+from edgewise.experiments.claims import config as claims
 from edgewise.experiments.comparison import ComparisonConfig, compare, configured
 from edgewise.experiments.folders import read_json, writing
 from edgewise.experiments.pools import HEAD, line
 from edgewise.experiments.runs import Event, finished
 from edgewise.experiments.summary import PLACEBO, Summary
 from edgewise.lab.rl.algorithms import Algorithm
+from edgewise.lab.rl.config import RLConfig
 from edgewise.lab.run.config import claim, from_dict, read_yaml, validate
 from edgewise.statistics import Interval, mean_interval
 
 SETS = Path(__file__).parent / "sets"
+CLAIM = "C2"
+"""The claim whose parts differ in the algorithm alone: its runs serve both."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,16 @@ class AlgorithmStudy:
 
 def names() -> list[str]:
     """Studies that come with the package."""
-    return sorted(path.stem for path in SETS.glob("*.yaml"))
+    return sorted([CLAIM, *(path.stem for path in SETS.glob("*.yaml"))])
 
 
 def load(name: str) -> AlgorithmStudy:
     """A study of `names()`."""
-    return from_dict(AlgorithmStudy, read_yaml(SETS / f"{name}.yaml"))
+    if name != CLAIM:
+        return from_dict(AlgorithmStudy, read_yaml(SETS / f"{name}.yaml"))
+    parts = [part.comparison for part in claims.load(CLAIM).parts.values()]
+    shared = dataclasses.replace(parts[0].run, algorithm=RLConfig().algorithm)
+    return AlgorithmStudy(tuple(own.run.algorithm for own in parts), dataclasses.replace(parts[0], run=shared))
 
 
 def changed(study: AlgorithmStudy, seeds: int | None, first: int | None) -> AlgorithmStudy:
