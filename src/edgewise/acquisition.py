@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Floats, Rows
+from edgewise.arrays import Floats, Rows, whole_number
 from edgewise.distributions import Distribution, digamma
 from edgewise.errors import ConfigError
 from edgewise.registry import Registry
@@ -143,7 +143,7 @@ class PInformative(Acquisition):
     rollouts: int
 
     def __init__(self, rollouts: int = 8):
-        self.rollouts = _whole(rollouts)
+        self.rollouts = whole_number("rollouts", rollouts, 1, ConfigError)
 
     def value(self, rates: Floats) -> Floats:
         if self.rollouts == 1:
@@ -176,7 +176,7 @@ class InformationGain(Acquisition):
     rollouts: int
 
     def __init__(self, rollouts: int = 8):
-        self.rollouts = _whole(rollouts)
+        self.rollouts = whole_number("rollouts", rollouts, 1, ConfigError)
 
     def value(self, rates: Floats) -> Floats:
         return np.zeros_like(rates)
@@ -231,12 +231,6 @@ def _power(x: Floats, k: int) -> Floats:
             x = x * x
     assert result is not None
     return result
-
-
-def _whole(rollouts: int) -> int:
-    if int(rollouts) != rollouts or rollouts < 1:
-        raise ConfigError(f"rollouts must be a whole number >= 1, got {rollouts}")
-    return int(rollouts)
 
 
 def _share(name: str, value: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.arrays import Counts, Floats
+from edgewise.arrays import Counts, Floats, whole_number
 from edgewise.errors import ConfigError
 from edgewise.registry import Registry
 
@@ -20,7 +20,7 @@ class Allocation(ABC):
     """
 
     def __init__(self, mean: int) -> None:
-        self.mean = _whole("rollouts", mean, 1)
+        self.mean = whole_number("rollouts", mean, 1, ConfigError)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(rollouts={self.mean})"
@@ -58,7 +58,8 @@ class Marginal(Allocation):
 
     def __init__(self, rollouts: int = 8, *, minimum: int = 2, maximum: int = 128):
         super().__init__(rollouts)
-        self.minimum, self.maximum = _whole("minimum", minimum, 1), _whole("maximum", maximum, 1)
+        self.minimum = whole_number("minimum", minimum, 1, ConfigError)
+        self.maximum = whole_number("maximum", maximum, 1, ConfigError)
         if not self.minimum <= self.mean <= self.maximum:
             raise ConfigError(
                 f"rollouts is the mean and must lie between minimum and maximum, got {minimum} <= {rollouts} <= {maximum}"
@@ -121,9 +122,3 @@ def make_allocation(name: str, **options: Any) -> Allocation:
         array([ 8, 14,  2])
     """
     return allocations.make(name, **options)
-
-
-def _whole(name: str, value: int, least: int) -> int:
-    if not least <= value < np.inf or int(value) != value:
-        raise ConfigError(f"{name} must be a whole number >= {least}, got {value}")
-    return int(value)

@@ -15,6 +15,9 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+NOISE = 1e-6
+"""What rewards and rates computed in float32 may differ by and still be equal, or lie outside their range."""
+
 
 def as_array(values: Any) -> np.ndarray:
     """`values` as a numpy array without a change of dtype where it has one.

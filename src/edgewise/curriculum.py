@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from edgewise.advice import Advice, advise, silent_step
 from edgewise.allocation import Allocation, make_allocation
-from edgewise.arrays import Counts, Flags, Floats, Rows, as_array, require_sequence, whole_number, whole_numbers
+from edgewise.arrays import NOISE, Counts, Flags, Floats, Rows, as_array, require_sequence, whole_number, whole_numbers
 from edgewise.batch import Batch, Feedback
 from edgewise.beliefs import monitor_belief
 from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
 from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 from edgewise.flight import FlightTable
-from edgewise.gates import NOISE, Gate, GateStack, Groups
+from edgewise.gates import Gate, GateStack, Groups
 from edgewise.method import Method
 from edgewise.oversampling import Oversampling, acceptance, oversampling
 from edgewise.pool import PromptPool

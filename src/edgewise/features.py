@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import whole_number
 from edgewise.errors import ConfigError
 
 _CHUNK = 4096
@@ -28,8 +29,7 @@ def hashed_features(texts: Iterable[str], dim: int = 64, seed: int = 0) -> npt.N
     Returns:
         float32 (n, dim).
     """
-    if int(dim) != dim or dim < 2:
-        raise ConfigError(f"dim must be a whole number >= 2, got {dim}")
+    dim = whole_number("dim", dim, 2, ConfigError)
     if isinstance(texts, str):
         raise ConfigError("texts must be a list of texts, got one text")
     known: dict[str, int] = {}

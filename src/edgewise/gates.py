@@ -9,14 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgewise.arrays import Counts, Flags, Floats, Rows
+from edgewise.arrays import NOISE, Counts, Flags, Floats, Rows, whole_number
 from edgewise.errors import ConfigError
 from edgewise.registry import Registry
 
 By = Literal["success", "reward"]
 Refill = Literal["shortfall", "batch"]
-NOISE = 1e-6
-"""What two rewards computed in float32 may differ by and still be equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +84,9 @@ class Gate(ABC):
     """
 
     def __init__(self, *, max_rounds: int = 10, refill: Refill = "shortfall"):
-        if not 1 <= max_rounds < np.inf or int(max_rounds) != max_rounds:
-            raise ConfigError(f"max_rounds must be a whole number >= 1, got {max_rounds}")
         if refill not in ("shortfall", "batch"):
             raise ConfigError(f"refill must be 'shortfall' or 'batch', got '{refill}'")
-        self.max_rounds, self.refill = int(max_rounds), refill
+        self.max_rounds, self.refill = whole_number("max_rounds", max_rounds, 1, ConfigError), refill
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(max_rounds={self.max_rounds}, refill='{self.refill}')"

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Floats, Rows, as_array, require_sequence
+from edgewise.arrays import NOISE, Floats, Rows, as_array, require_sequence
 from edgewise.errors import PoolError
 
 log = logging.getLogger("edgewise")
 
 LARGEST = np.iinfo(np.int32).max
-NOISE = 1e-6
-"""What a rate computed in float32 may lie outside its range."""
 ID_BYTES = 64 * 2**20
 """Text ids that take more memory than this, mostly padding, are reported."""
 

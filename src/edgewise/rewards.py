@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Floats, as_array, require_sequence
+from edgewise.arrays import NOISE, Counts, Floats, as_array, require_sequence
 from edgewise.errors import RewardError
-from edgewise.gates import NOISE
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Flags
+from edgewise.arrays import NOISE, Flags
 from edgewise.errors import ConfigError, RewardError
-from edgewise.gates import NOISE
 
 Floats = npt.NDArray[np.float64]
 Rule = float | str | Callable[..., Any] | None

@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Flags, Floats, Rows, as_array, require_sequence
+from edgewise.arrays import NOISE, Counts, Flags, Floats, Rows, as_array, require_sequence
 from edgewise.distributions import Beta
 from edgewise.errors import ConfigError
 from edgewise.parts import Part
-from edgewise.pool import NOISE, PromptPool
+from edgewise.pool import PromptPool
 from edgewise.registry import Registry
 
 

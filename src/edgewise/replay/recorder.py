@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.arrays import Rows
+from edgewise.arrays import Rows, whole_number
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, EdgewiseError, PoolError, RewardError
 from edgewise.pool import PromptPool
@@ -35,11 +35,14 @@ class Recorder:
         every: int = 50,
         about: dict[str, Any] | None = None,
     ):
-        if int(every) != every or every < 1:
-            raise ConfigError(f"every is a whole number of steps >= 1, got {every}")
         if path is not None and not Path(path).parent.is_dir():
             raise ConfigError(f"there is no folder {Path(path).parent} to save the trace in; make it first")
-        self.pool, self.path, self.every, self.about = pool, path, int(every), dict(about or {})
+        self.pool, self.path, self.every, self.about = (
+            pool,
+            path,
+            whole_number("every", every, 1, ConfigError),
+            dict(about or {}),
+        )
         # One (4, n) array a call: step, row, successes, trials.
         self._parts: list[np.ndarray] = []
         self._saved_at: int | None = None
@@ -77,8 +80,7 @@ class Recorder:
         Raises:
             PoolError, RewardError: nothing has been recorded.
         """
-        if int(step) != step or step < 0:
-            raise PoolError(f"a training step is a whole number >= 0, got {step}")
+        step = whole_number("the training step", step, 0, PoolError)
         rows = self.pool.check_rows(rows, distinct=False)
         correct, total = np.asarray(successes), np.asarray(trials)
         if correct.shape != rows.shape or total.shape not in ((), rows.shape):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from edgewise.arrays import Counts, Floats, Rows
+from edgewise.arrays import Counts, Floats, Rows, whole_number
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool
 from edgewise.selectors.base import selectors
@@ -43,9 +43,7 @@ class DUMPSelector(CategorySelector):
         super().__init__(pool, seed=seed)
         if not 0 < temperature < np.inf:
             raise ConfigError(f"temperature must be positive, got {temperature}")
-        if int(window) != window or window < 1:
-            raise ConfigError(f"window must be a whole number of rollouts >= 1, got {window}")
-        self.temperature, self.window = float(temperature), int(window)
+        self.temperature, self.window = float(temperature), whole_number("window", window, 1, ConfigError)
         # Rollouts by category so far.
         self.seen = np.zeros(len(pool.category_names) + 1)
         # A row for each step and category, oldest first: category, mean absolute advantage, rollouts within the window.

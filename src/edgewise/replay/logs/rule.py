@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import NOISE
 from edgewise.errors import ConfigError
-
-NOISE = 1e-6
 
 
 @dataclass(frozen=True)
