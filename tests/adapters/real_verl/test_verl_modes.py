@@ -27,6 +27,17 @@ MODE = ("trainer.v1.trainer_mode=edgewise", "+data.edgewise.selector=edge")
 STEPS = "trainer.total_training_steps"
 
 
+SEPARATE = (
+    "trainer.v1.trainer_mode=edgewise_separate_async",
+    "actor_rollout_ref.hybrid_engine=False",
+    "actor_rollout_ref.rollout.nnodes=1",
+    "actor_rollout_ref.rollout.n_gpus_per_node=1",
+    "actor_rollout_ref.rollout.checkpoint_engine.backend=nccl",
+    f"actor_rollout_ref.actor.ppo_mini_batch_size={BATCH // 2}",
+    "trainer.v1.separate_async.parameter_sync_step=2",
+)
+
+
 @pytest.fixture(scope="module")
 def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     config = configured(
@@ -162,9 +173,17 @@ def test_groups_stay_in_flight_between_steps_where_verl_is_asynchronous(queue, c
     )
 
 
-def test_an_asynchronous_run_resumes_with_the_groups_that_were_in_flight(queue, config):
+@pytest.mark.parametrize(
+    "mode",
+    [
+        ("trainer.v1.trainer_mode=edgewise_colocate_async",),
+        (*SEPARATE, "trainer.v1.separate_async.num_warmup_batches=1"),
+    ],
+    ids=["colocated", "separate"],
+)
+def test_an_asynchronous_run_resumes_with_the_groups_that_were_in_flight(queue, config, mode):
     # Which of the groups of its first step verl trains on is up to their random uids: two runs cannot be compared.
-    options = ("trainer.v1.trainer_mode=edgewise_colocate_async", "trainer.save_freq=4")
+    options = (*mode, "trainer.save_freq=4")
     first, _ = run(config(*options, f"{STEPS}=4"))
     waiting = set(first.train_dataloader.groups)
     second, rest = run(config(*options, f"{STEPS}=8"))
@@ -174,17 +193,6 @@ def test_an_asynchronous_run_resumes_with_the_groups_that_were_in_flight(queue, 
     assert not waiting & set(second.train_dataloader.groups)
     assert second.logged[-1]["edgewise/forgotten"] == 0
     assert second.logged[-1]["edgewise/rollouts"] == 8 * BATCH * GROUP
-
-
-SEPARATE = (
-    "trainer.v1.trainer_mode=edgewise_separate_async",
-    "actor_rollout_ref.hybrid_engine=False",
-    "actor_rollout_ref.rollout.nnodes=1",
-    "actor_rollout_ref.rollout.n_gpus_per_node=1",
-    "actor_rollout_ref.rollout.checkpoint_engine.backend=nccl",
-    f"actor_rollout_ref.actor.ppo_mini_batch_size={BATCH // 2}",
-    "trainer.v1.separate_async.parameter_sync_step=2",
-)
 
 
 @pytest.mark.parametrize("warmup", [0, 1])
@@ -198,18 +206,6 @@ def test_the_separate_trainer_updates_twice_on_each_selection(queue, config, war
     assert metrics["edgewise/in_flight"] == warmup * BATCH
     assert (metrics["edgewise/forgotten"], metrics["edgewise/unmatched_groups"]) == (0, 0)
     assert metrics.get("edgewise/mean_staleness", 0) == pytest.approx(warmup, abs=0.3)
-
-
-def test_a_separate_run_resumes_with_the_groups_that_were_in_flight(queue, config):
-    options = (*SEPARATE, "trainer.v1.separate_async.num_warmup_batches=1", "trainer.save_freq=4")
-    first, _ = run(config(*options, f"{STEPS}=4"))
-    waiting = set(first.train_dataloader.groups)
-    second, rest = run(config(*options, f"{STEPS}=8"))
-    assert len(waiting) == BATCH == len(second.train_dataloader.groups)
-    assert [len(request) for request in rest.selected] == [BATCH] * 4
-    assert not waiting & set(second.train_dataloader.groups)
-    assert second.logged[-1]["edgewise/forgotten"] == 0
-    assert second.logged[-1]["edgewise/rollouts"] == 8 * BATCH * GROUP
 
 
 @pytest.mark.parametrize("mode", ["edgewise", "edgewise_colocate_async"])
