@@ -291,16 +291,13 @@ def experiment(
     docs: Path | None = None,
     plan: bool = False,
     hours: float | None = None,
-    methods: tuple[str, ...] = ("uniform", "edge"),
-    pools: tuple[str, ...] = ("small", "large", "useful", "shuffled", "unlabelled"),
 ) -> None:
     """Run a study made of many runs; print its table and, for controlled studies of training stages, its verdict.
 
     Args:
-        name: E1 to E8, or the YAML file of a study; C1 to C6, critics and real: claims about selection; C2-single: what selection gains
-            with each algorithm on countdown with one rollout a prompt; or `pools`: the demo's setting on other pools.
+        name: E1 to E8, or the YAML file of a study; C1 to C6, C2-single, critics, pools and real: claims about selection.
         scale: laptop, workstation or paper, of a study, or one of its own, such as text of E1; laptop, smollm2 or gpu, of a claim.
-        seeds: how many; default: as the study says, 5 for `pools`.
+        seeds: how many; default: as the study says.
         first_seed: the first of them.
         out: folder of the study, by default runs/NAME-SCALE; the same command goes on where it was stopped.
         stages: folder of trained stages, which studies share; by default `stages` beside `out`.
@@ -310,15 +307,9 @@ def experiment(
         docs: also copy the report and its figures to this folder; of a claim: keep its results there and write the page of claims.
         plan: print how many seeds each claim needs, from the variance of the finished ones, and the hours that they take here.
         hours: refuse a study, or with `plan` the seeds that it needs, that would take longer on this machine.
-        methods: of `pools`: uniform, and those to compare with it.
-        pools: of `pools`: which.
     """
     _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml")
-    from edgewise.experiments import algorithms, claims
-
-    def show(part: str, event: Any) -> None:
-        if event.what != "step":
-            print(f"{part} {event.run} {event.what}", file=sys.stderr, flush=True)
+    from edgewise.experiments import claims
 
     if name in claims.names():
         from edgewise.experiments.claims.command import main as run_claim
@@ -335,28 +326,9 @@ def experiment(
             hours=hours,
         )
         return
-    folder = out if out is not None else Path("runs") / name
-    if name in algorithms.names():
-        study = algorithms.changed(algorithms.load(name), seeds, first_seed)
-        if plan:
-            print(algorithms.plan(study, folder))
-        else:
-            print(algorithms.algorithm_study(study, folder, workers, show), end="")
-        return
-    if name != "pools":
-        from edgewise.experiments.study.command import run
+    from edgewise.experiments.study.command import run
 
-        run(name, scale, seeds, first_seed, budget_tolerance, out, stages, engine, workers, docs, plan, hours)
-        return
-    from edgewise.experiments.pools import pool_study
-
-    count, start = seeds if seeds is not None else 5, first_seed if first_seed is not None else 10
-    if count < 1:
-        raise ConfigError(f"an experiment needs at least one seed, got {count}")
-    if "uniform" not in methods:
-        raise ConfigError("the study measures against uniform: name it among the methods")
-
-    print(pool_study(methods, tuple(range(start, start + count)), pools, folder, workers, show), end="")
+    run(name, scale, seeds, first_seed, budget_tolerance, out, stages, engine, workers, docs, plan, hours)
 
 
 def replay(

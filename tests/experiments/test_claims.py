@@ -12,7 +12,6 @@ import pytest
 from tests.small import rl_config
 
 from edgewise.errors import ConfigError
-from edgewise.experiments import algorithms
 from edgewise.experiments.claims import ClaimStudy, Part, Rule, load, measures, names, scales
 from edgewise.experiments.claims import page as pages
 from edgewise.experiments.claims.measures import Measures
@@ -33,7 +32,7 @@ EVERY = [(name, scale) for name in names() for scale in scales(name)]
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name: str, scale: str) -> None:
     study = load(name, scale)
-    assert names() == ["C1", "C2", "C3", "C4", "C5", "C6", "critics", "real"]
+    assert names() == ["C1", "C2", "C2-single", "C3", "C4", "C5", "C6", "critics", "pools", "real"]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
     assert seeds == {{"real": 4, "critics": 12}.get(name, 5 if scale == "laptop" else 3)}
     for rule in study.rules:
@@ -53,12 +52,6 @@ def test_c2_compares_the_algorithms_of_the_claim_in_the_demos_setting() -> None:
         n: n for n in study.parts
     }
     assert study.parts["ppo"].comparison.seeds == (7, 8)
-    # The same runs serve the table of algorithms.
-    whole, table = load("C2"), algorithms.load("C2")
-    for algorithm in table.algorithms:
-        run = dataclasses.replace(table.comparison.run, algorithm=algorithm)
-        assert whole.parts[algorithm.like].comparison == dataclasses.replace(table.comparison, run=run)
-    assert len(whole.parts) == len(table.algorithms)
 
 
 def study_of(rules: tuple[Rule, ...], parts: dict[str, ComparisonConfig]) -> ClaimStudy:
@@ -147,6 +140,20 @@ def test_a_claim_runs_is_resumed_and_has_a_page(base: Path, tmp_path: Path) -> N
     assert run(study, tmp_path, 1, lambda part, event: events.append(event.what)) == found
     assert set(events) == {"kept"}
     assert "2 of 2 seeds finished, 0.00 core hours left" in plan(study, measured(study, tmp_path))[0]
+
+
+def test_a_run_that_another_claim_has_finished_is_not_made_again(base: Path, tmp_path: Path) -> None:
+    config = rl_config(base, steps=2)
+    one = ComparisonConfig(methods=("uniform", "edge"), seeds=(0,), run=config, placebo=False)
+    rule = Rule("more", "edge", "effective_ratio", minus="uniform", above=0)
+    other = dataclasses.replace(one, run=dataclasses.replace(config, learning_rate=config.learning_rate / 2))
+    first = run(study_of((rule,), {"a": one}), tmp_path / "first", 1)
+    events: list[str] = []
+    study = study_of((rule,), {"b": one, "c": other})
+    second = run(study, tmp_path / "second", 1, lambda part, event: events.append(f"{part} {event.what}"))
+    assert {event for event in events if event.startswith("b")} == {"b kept"}
+    assert "c finished" in events
+    assert second["parts"]["b"]["methods"] == first["parts"]["a"]["methods"]
 
 
 def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Path) -> None:

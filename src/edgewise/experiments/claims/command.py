@@ -7,7 +7,6 @@ from pathlib import Path
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError
-from edgewise.experiments import algorithms
 from edgewise.experiments.claims.config import load
 from edgewise.experiments.claims.page import place, write
 from edgewise.experiments.claims.plan import plan
@@ -60,10 +59,6 @@ def main(
         for part, cell in rule["parts"].items():
             limits = "" if cell["low"] is None else f" ({cell['low']} to {cell['high']})"
             print(f"    {part}: {cell['estimate']}{limits}: {cell['found']}")
-    if name in algorithms.names() and scale == "laptop":
-        # Every run is kept: this only writes and prints its table.
-        own = algorithms.changed(algorithms.load(name), seeds, first)
-        print("\n" + algorithms.algorithm_study(own, folder, workers), end="")
     print(f"\nVerdict of {name}, {scale}: {found['verdict']}. Results: {folder / 'results.json'}")
     if docs is not None:
         path = place(docs, name, scale)

@@ -11,11 +11,13 @@ import numpy as np
 from edgewise.checkpoint import write_json
 from edgewise.experiments.claims.config import DIFFERENCES, QUARTERS, ClaimStudy
 from edgewise.experiments.claims.measures import Measures, measure
+from edgewise.experiments.claims.reuse import reuse
 from edgewise.experiments.claims.verdict import judged, plain
 from edgewise.experiments.comparison import compare
 from edgewise.experiments.folders import writing
 from edgewise.experiments.runs import Event
 from edgewise.experiments.summary import arms
+from edgewise.lab.run.config import claim
 from edgewise.statistics import mean_interval
 
 RESULTS = "results.json"
@@ -30,11 +32,15 @@ def run(
 ) -> dict[str, Any]:
     """Run what is not finished in `out`, a folder a part, and write and return the results.
 
+    Runs that stand finished beside `out`, those of other claims or of a demo, are copied where their settings are the same.
+
     Raises:
         Interrupted: stopped on request; the same call goes on.
     """
     for name, part in study.parts.items():
         handle = None if on_event is None else (lambda event, name=name: on_event(name, event))
+        claim(out / name, part.comparison)
+        reuse(part.comparison.runs(), out / name, out.parent)
         compare(part.comparison, out / name, workers, handle)
     found = results(study, out)
     with writing(out):
