@@ -11,19 +11,16 @@ comment behind it: `1.73<!-- demo: speedup_vs_uniform.edge.median .2f -->` quote
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edgewise.experiments.provenance import stamped
+
 ROOT = Path(__file__).parent.parent
-MARK = re.compile(r"(?P<text>[-+\w.,%×–∞]*)<!-- (?P<name>[\w-]+): (?P<path>[^ >]+)(?: (?P<form>[^ >]+))? -->")
-PACKAGES = ("numpy", "torch")
+MARK = re.compile(r"(?P<text>[-+\w.,%×–∞]*)<!-- (?P<name>[\w/-]+): (?P<path>[^ >]+)(?: (?P<form>[^ >]+))? -->")
 
 
 def pages(root: Path) -> Iterator[Path]:
@@ -73,41 +70,11 @@ def shown(root: Path, match: re.Match[str]) -> str:
 
 def record(root: Path, name: str, values: Any, command: str) -> Path:
     """Keep a result with its command, commit, date and machine."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
-    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True)
-    entry = {
-        "command": command,
-        "commit": commit.stdout.strip() + ("+" if changed.stdout.strip() else ""),
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": {
-            "processor": _processor(),
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            **{package: version for package in PACKAGES if (version := _version(package))},
-        },
-        "values": values,
-    }
+    entry = stamped(values, command, root)
     path = root / "docs" / "results" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(entry, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
     return path
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def main(words: list[str]) -> int:

@@ -19,6 +19,7 @@ from edgewise.experiments.claims.plan import plan
 from edgewise.experiments.claims.run import measured, results, run
 from edgewise.experiments.claims.verdict import NOT_RUN, judged
 from edgewise.experiments.comparison import ComparisonConfig
+from edgewise.experiments.provenance import stamped
 from edgewise.experiments.study.config import Paper
 from edgewise.experiments.summary import Summary
 from edgewise.lab.rl.config import PoolConfig
@@ -167,7 +168,7 @@ def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Pa
     kept["rules"] = [{"say": r.say, "rule": r.words(), "found": "holds", "parts": parts} for r in study.rules]
     path = pages.place(tmp_path, "C3", "laptop")
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(kept))
+    path.write_text(json.dumps(stamped(kept, "edgewise experiment C3")))
     text = pages.write(tmp_path).read_text()
     assert "### C3, laptop: reproduced" in text
     assert "| countdown | 0.250 (0.100 to 0.400) | holds |" in text

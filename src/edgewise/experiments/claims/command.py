@@ -11,6 +11,7 @@ from edgewise.experiments.claims.config import load
 from edgewise.experiments.claims.page import place, write
 from edgewise.experiments.claims.plan import plan
 from edgewise.experiments.claims.run import measured, run
+from edgewise.experiments.provenance import stamped
 from edgewise.experiments.runs import Event
 
 
@@ -63,5 +64,5 @@ def main(
     if docs is not None:
         path = place(docs, name, scale)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, found)
+        write_json(path, stamped(found, f"edgewise experiment {name} --scale {scale}"))
         print(f"Page: {write(docs)}")

@@ -61,7 +61,11 @@ def read(docs: Path, study: ClaimStudy) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        found = {
+            **entry["values"],
+            "made": f"Commit {entry['commit']}, {entry['date']}, {entry['machine']['processor']}.",
+        }
         return found if found["rules"] is not None and found["parts"] is not None else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore it, or run the claim again with --docs") from error
@@ -92,6 +96,8 @@ def _claim(studies: list[ClaimStudy], kept: dict[tuple[str, str], Any]) -> Itera
         yield f"### {study.name}, {study.scale}: {_verdict(found)}\n"
         if study.differs:
             yield f"{study.differs}\n"
+        if found is not None:
+            yield f"{found['made']}\n"
         sizes = ", ".join(
             f"{name} ({part.comparison.run.steps} steps of {part.comparison.run.prompts} x {part.comparison.run.rollouts})"
             for name, part in study.parts.items()
