@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -68,13 +70,25 @@ def test_a_clock_that_does_not_move_is_reported():
     assert "advance()" in next(item.text for item in curriculum.advice() if item.rule == "clock")
 
 
-def test_hints_are_shown_only_without_alarms():
-    hint = train(made(), lambda rows: np.where(rows % 2 == 0, 0.5, 0.005), steps=20)
-    assert "silent" not in hint or "too hard" in hint["silent"]
-    silent = train(made(), lambda rows: np.where(rows % 4 == 0, 0.5, 0.001), steps=20)
+def test_more_than_half_of_the_groups_silent_is_an_alarm_that_names_the_group_size():
+    curriculum = made()
+    silent = train(curriculum, lambda rows: np.where(rows % 4 == 0, 0.3, 0.001), steps=20)
+    assert list(silent) == ["silent"]
+    assert silent["silent"].startswith("alarm")
     assert "too hard for groups of 8" in silent["silent"]
-    both = train(made(), lambda rows: np.where(rows % 3 == 1, 0.0, 0.001), steps=30)
-    assert not set(both) & set(HINTS)
+    assert "larger groups would hardly help" in silent["silent"]
+    # Rates of 0.05: a group of 8 has a gradient in 1 - 0.95^8 - 0.05^8 = 34% of the cases, one of 16 in 56%.
+    larger = train(made(), lambda rows: np.full(len(rows), 0.05), steps=20)["silent"]
+    now, later = map(float, re.search(r"(\d+)% of them are expected.* of groups of 16 (\d+)%", larger).groups())
+    assert now == pytest.approx(34, abs=6)
+    assert later == pytest.approx(56, abs=8)
+    assert "silent" not in train(made(), lambda rows: np.full(len(rows), 0.15), steps=20)
+
+
+def test_hints_are_shown_only_without_alarms():
+    starved = {"quota": {"c0": 0.5, "c1": 0.5, "c2": 0.0}}
+    assert list(train(made(**starved), lambda rows: np.full(len(rows), 0.5))) == ["starved"]
+    assert not set(train(made(**starved), lambda rows: np.full(len(rows), 0.001), steps=30)) & set(HINTS)
 
 
 def test_selection_that_does_not_pay_is_said():

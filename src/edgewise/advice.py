@@ -25,6 +25,8 @@ BIAS = 0.15
 """Mean difference of predicted and observed success rate that is an alarm."""
 LOST_SHARE = 0.2
 """Share of selected prompts without a result."""
+LARGER, GAIN = 2, 1.4
+"""Factor on the group size that is proposed, and factor on the share of groups with a gradient from which it is."""
 STARVED = 0.1
 """Share of its share of the pool below which a category is starved."""
 STEP_GROUPS = 4096
@@ -138,13 +140,14 @@ def _clock(e: Evidence) -> str | None:
 def _silent(e: Evidence) -> str | None:
     if len(e.rates) < RECENT_GROUPS:
         return None
-    recent = e.informative[-RECENT_GROUPS:]
-    if recent.mean() >= 1 - SILENT_SHARE:
+    silent = ~e.informative[-RECENT_GROUPS:]
+    rates, size = e.rates[-RECENT_GROUPS:], round(float(np.median(e.recent["trials"][-RECENT_GROUPS:])))
+    # Nothing correct at all, or nothing wrong, are alarms of their own.
+    if silent.mean() <= SILENT_SHARE or not e.totals.successes or (rates == 1).all():
         return None
-    rates = e.rates[-RECENT_GROUPS:]
     right, wrong = float((rates == 1).mean()), float((rates == 0).mean())
     found = (
-        f"{1 - recent.mean():.0%} of the last {RECENT_GROUPS} groups had no gradient ({right:.0%} all correct, {wrong:.0%}"
+        f"{silent.mean():.0%} of the last {RECENT_GROUPS} groups had no gradient ({right:.0%} all correct, {wrong:.0%}"
         " all wrong)"
     )
     if min(right, wrong) >= ALIKE_SHARE:
@@ -152,8 +155,34 @@ def _silent(e: Evidence) -> str | None:
             f"{found}: the rollouts of a prompt come out alike. If the entropy of the policy has fallen, it has stopped to"
             " explore: lower the learning rate, or add an entropy or KL term; otherwise the pool lacks prompts in between"
         )
-    why = "too hard" if wrong > right else "too easy"
-    return f"{found}: the pool is {why} for groups of {int(e.recent['trials'][-1])}; use larger groups or other prompts"
+    problem = f"{found}: the pool is {'too hard' if wrong > right else 'too easy'} for groups of {size}"
+    now, later = (expected_informative(e.rates, size, m) for m in (size, LARGER * size))
+    if later >= GAIN * now > 0:
+        return (
+            f"{problem}: {now:.0%} of them are expected to have a gradient, of groups of {LARGER * size} {later:.0%}; use those,"
+            " a selector, or other prompts"
+        )
+    return f"{problem}, and larger groups would hardly help; use a selector or other prompts"
+
+
+def expected_informative(rates: np.ndarray, size: int, other: int) -> float:
+    """Share of informative groups of `other` rollouts, for prompts of which groups of `size` showed these success rates.
+
+    By the beta distribution of true rates whose beta-binomial has the mean and variance of `rates`: 1 - E[p^m] - E[(1 - p)^m].
+    0 where all rates are 0 or all are 1, or where every group came out alike.
+
+    Example:
+        >>> round(expected_informative(np.array([0.0, 0.25, 0.5, 0.75, 1.0]), 4, 8), 3)
+        0.778
+    """
+    mean, spread = float(rates.mean()), float(rates.var())
+    free = mean * (1 - mean)
+    if not free > 0 or size < 2 or (within := spread / free) >= 1:
+        return 0.0
+    overlap = max((size * within - 1) / (size - 1), 1e-3)
+    a, b = mean * (1 / overlap - 1), (1 - mean) * (1 / overlap - 1)
+    i = np.arange(other)
+    return float(1 - np.prod((a + i) / (a + b + i)) - np.prod((b + i) / (a + b + i)))
 
 
 def _no_gain(e: Evidence) -> str | None:
@@ -191,8 +220,9 @@ ALARMS: dict[str, Rule] = {
     "calibration": _calibration,
     "lost": _lost,
     "clock": _clock,
+    "silent": _silent,
 }
-HINTS: dict[str, Rule] = {"silent": _silent, "no_gain": _no_gain, "starved": _starved}
+HINTS: dict[str, Rule] = {"no_gain": _no_gain, "starved": _starved}
 
 
 def silent_step(counts: dict[str, int]) -> str | None:

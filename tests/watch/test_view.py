@@ -132,6 +132,9 @@ def test_findings_of_the_log_alone(tmp_path: Path) -> None:
     found = {entry["rule"]: entry["text"] for entry in findings(read_log(write_lines(tmp_path / "log.jsonl", lines)))}
     assert "all advantages of the last 100 groups are 0" in found["flat"]
     assert "33% of the recent completions were cut" in found["truncated"]
+
+
+def test_groups_too_small_for_the_pool_are_an_alarm_with_the_size_to_use(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     lines = [
         {"step": t, "prompt": f"q{p}", "reward": int(rng.random() < 0.06)}
@@ -139,13 +142,12 @@ def test_findings_of_the_log_alone(tmp_path: Path) -> None:
         for p in range(40)
         for _ in range(2)
     ]
-    text = next(
-        e["text"] for e in findings(read_log(write_lines(tmp_path / "small.jsonl", lines))) if e["rule"] == "group_size"
-    )
-    now, later = map(float, re.findall(r"(\d+)%", text))
+    (found,) = findings(read_log(write_lines(tmp_path / "small.jsonl", lines)))
+    assert (found["level"], found["rule"]) == ("alarm", "silent")
+    now, later = map(float, re.findall(r"(\d+)%", found["text"])[-2:])
     # 2 p (1 - p), and 1 - p^4 - (1 - p)^4.
-    assert now == pytest.approx(11.3, abs=3)
-    assert later == pytest.approx(21.9, abs=6)
+    assert now == pytest.approx(11.3, abs=4)
+    assert later == pytest.approx(21.9, abs=8)
 
 
 def test_ids_that_changed_are_an_alarm_and_passes_through_a_dataset_are_not(tmp_path: Path) -> None:

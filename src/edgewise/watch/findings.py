@@ -17,10 +17,6 @@ FEWEST = 64
 """Groups that a rule needs."""
 TRUNCATED = 0.2
 """Share of completions cut at the length limit that is an alarm."""
-LARGER = 2
-"""Factor on the group size that a hint proposes."""
-GAIN = 1.4
-"""Factor on the share of groups with a gradient, from which a larger group is proposed."""
 AGAIN = 1.5
 """Times that a prompt comes on average, from which those that never come again are missed."""
 LOST = 32
@@ -65,34 +61,6 @@ def _slow(log: RunLog) -> str | None:
     if share < SLOW_SELECTION:
         return None
     return f"selection takes {share:.0%} of a step: select in larger batches, or use a selector that does not visit the whole pool"
-
-
-def _group_size(log: RunLog) -> str | None:
-    """Larger groups would give more informative groups for the same number of rollouts."""
-    rates = log.successes[-RECENT:] / log.trials[-RECENT:]
-    k = float(np.median(log.trials[-RECENT:]))
-    silent = float(log.silent[-RECENT:].mean())
-    if len(rates) < 256 or silent < 0.5 or k < 2:
-        return None
-    # Beta-binomial moments of the success rates that these groups show; 1 - E[p^m] - E[(1 - p)^m] for groups of m.
-    mean, spread = float(rates.mean()), float(rates.var())
-    free = mean * (1 - mean)
-    if not free > 0 or (within := spread / free) >= 1:
-        return None
-    overlap = max((k * within - 1) / (k - 1), 1e-3)
-    a, b = mean * (1 / overlap - 1), (1 - mean) * (1 / overlap - 1)
-
-    def informative(m: int) -> float:
-        i = np.arange(m)
-        return float(1 - np.prod((a + i) / (a + b + i)) - np.prod((b + i) / (a + b + i)))
-
-    now, later = informative(round(k)), informative(round(LARGER * k))
-    if now <= 0 or later < GAIN * now:
-        return None
-    return (
-        f"groups of {round(k)} are small for this pool: {now:.0%} of them are expected to have a gradient, of groups of"
-        f" {round(LARGER * k)} {later:.0%}"
-    )
 
 
 def _ids_changed(log: RunLog) -> str | None:
@@ -147,7 +115,6 @@ ALARMS: dict[str, Rule] = {
     "lost": _lost_groups,
     "slow_selection": _slow,
 }
-HINTS: dict[str, Rule] = {"group_size": _group_size}
 
 
 def findings(log: RunLog) -> list[dict[str, str]]:
@@ -156,7 +123,6 @@ def findings(log: RunLog) -> list[dict[str, str]]:
     alarms = [entry for entry in found if entry.level == "alarm"]
     alarms += [Advice("alarm", name, text) for name, rule in ALARMS.items() if (text := rule(log))]
     hints = [entry for entry in found if entry.level == "hint"]
-    hints += [Advice("hint", name, text) for name, rule in HINTS.items() if (text := rule(log))]
     return [{"level": entry.level, "rule": entry.rule, "text": entry.text} for entry in alarms or hints]
 
 
