@@ -48,6 +48,8 @@ log = logging.getLogger("edgewise")
 
 CURRICULUM, STATE = "curriculum.npz", "edgewise.npz"
 """Files in each of the trainer's checkpoints."""
+MARKS = ("edgewise_method", "edgewise_predicted", "edgewise_random")
+"""Columns of TRL's own log of completions: what `edgewise watch` and `replay` need to see what selection did."""
 PER_STEP = {"effective_ratio", "success_rate", "rounds"}
 """Metrics of one generation, averaged between two log lines; the others are running values."""
 METHODS = {
@@ -57,6 +59,7 @@ METHODS = {
     "_load_optimizer_and_scheduler": ("checkpoint",),
     "_remove_unused_columns": ("dataset", "description"),
     "_get_output_dir": ("trial",),
+    "_log_completion_extra": ("column", "values"),
 }
 """Hook points: methods of TRL's trainers and their arguments."""
 ATTRIBUTES = (
@@ -201,6 +204,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
+            self._mark(None, slice(0, len(inputs)))
             return super()._generate_and_score_completions(inputs)
         size = len(inputs) * self.accelerator.num_processes // self.num_generations
         if len(self._unfinished):
@@ -214,7 +218,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         multiple = self.accelerator.num_processes // math.gcd(self.accelerator.num_processes, self.num_generations)
         for batch in self.curriculum.rounds(size, multiple=multiple):
             self._require_agreement(batch)
-            outputs.append(self._roll_out(batch.rows))
+            outputs.append(self._roll_out(batch.rows, batch))
             rows.append(batch.rows)
             admitted_part, missing = self._observe(batch)
             flags.append(admitted_part)
@@ -242,14 +246,31 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             self._rewards = rewards.double().cpu().numpy()
         return rewards
 
-    def _roll_out(self, rows: Rows) -> dict[str, Any]:
-        """TRL's own generation and scoring of this process's share of the groups of `rows`."""
+    def _roll_out(self, rows: Rows, batch: Batch | None) -> dict[str, Any]:
+        """TRL's own generation and scoring of this process's share of the groups of `rows`, selected in `batch` if just now."""
         share = self._share(len(rows) * self.num_generations)
+        self._mark(batch, share)
         mine = np.repeat(self._dataset_rows[rows], self.num_generations)[share]
         distinct, which = np.unique(mine, return_inverse=True)
         examples = self._dataset.__getitems__(distinct.tolist())
         # A copy for each rollout: TRL writes into them.
         return super()._generate_and_score_completions([dict(examples[i]) for i in which])
+
+    def _mark(self, batch: Batch | None, share: slice) -> None:
+        """Add what selection did to TRL's log of the completions about to be generated; None where nothing was selected.
+
+        TRL fills each column by itself, so that one which is left out of a generation would no longer fit its rows.
+        """
+        if not self.args.log_completions:
+            return
+        n, method, predicted, random = share.stop - share.start, None, None, None
+        if batch is not None:
+            method = self.curriculum.method
+            predicted, random = (
+                np.repeat(x, self.num_generations)[share].tolist() for x in (batch.predicted, batch.random)
+            )
+        for name, values in zip(MARKS, ([method] * n, predicted or [None] * n, random or [None] * n), strict=True):
+            self._log_completion_extra(name, values)
 
     def _share(self, rollouts: int) -> slice:
         """This process's part of so many rollouts, in the order in which TRL gathers them."""
@@ -353,7 +374,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
                 " resume it with the batch settings it was saved with"
             )
         self._selected = rows
-        return self._roll_out(rows)
+        return self._roll_out(rows, None)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # First of all: afterwards the trainer deletes old checkpoints, and the new one has to be whole by then.

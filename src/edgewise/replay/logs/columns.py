@@ -19,8 +19,9 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "category": ("category", "data_source", "level", "env", "task"),
     "advantage": ("advantage", "advantages"),
     "truncated": ("truncated", "is_truncated", "clipped"),
-    "predicted": ("predicted",),
-    "random": ("random",),
+    "predicted": ("predicted", "edgewise_predicted"),
+    "random": ("random", "edgewise_random"),
+    "method": ("edgewise_method",),
 }
 """Roles, and the names by which each is recognised, the first that is there."""
 NOT_REWARDS = {name for role, names in KNOWN.items() if role != "reward" for name in names} | {"gts", "index", "epoch"}

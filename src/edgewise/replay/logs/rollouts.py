@@ -18,6 +18,7 @@ from edgewise.replay.logs.jsonl import JsonLines, lines_from
 from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant
 from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows
 from edgewise.replay.logs.rule import Rule
+from edgewise.replay.logs.run_folder import draws_uniformly
 from edgewise.replay.logs.values import WIDEST, floats, group_key, length_of, number_of, text_of, verdicts_of
 
 CHUNK = 2048
@@ -70,6 +71,7 @@ class RolloutReader:
         self._last: int | None = None
         self._marks: dict[bytes, int] = {}
         self._unscored = self._repeated = self._dropped = 0
+        self._methods: set[str] = set()
         self.folder_notes: list[str] = []
         self._chosen: list[str] = []
         self._snapshot: RunLog | None = None
@@ -275,6 +277,7 @@ class RolloutReader:
             correct = self._rule.correct(rewards, str(columns["reward"]), str(path))
         steps = steps[keep].astype(np.int64)
         prompts, ids, categories = column("prompt"), column("id"), column("category")
+        self._methods.update(str(name) for name in set(column("method") or ()) if name is not None)
         rows = np.empty(len(keep), np.int64)
         cache: dict[str, Any] = {}
         for position, i in enumerate(keep.tolist()):
@@ -377,6 +380,7 @@ class RolloutReader:
             prompt_codes=prompt_codes,
             category_names=self._prompts.names,
             unit=self._unit,
+            uniform=draws_uniformly(self._methods),
             notes=self._notes(table),
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,9 @@ from edgewise.errors import EdgewiseError
 from edgewise.replay.logs.jsonl import JsonLines
 from edgewise.statistics import pass_at_k
 
+UNIFORM = {"uniform", "epochs", "ds", "UniformSelector", "EpochSelector"}
+"""Selectors that draw uniformly, by name and by class."""
+
 
 def is_uniform(folder: Path) -> bool | None:
     """Whether config.yaml says that the selector is uniform, without a YAML package; None where it says nothing."""
@@ -19,10 +24,15 @@ def is_uniform(folder: Path) -> bool | None:
         for line in (folder / "config.yaml").read_text("utf-8", "replace").splitlines():
             key, colon, value = line.partition(":")
             if colon and key == "selector":
-                return value.strip().strip("'\"") in ("uniform", "epochs")
+                return draws_uniformly([value.strip().strip("'\"")])
     except OSError:
         pass
     return None
+
+
+def draws_uniformly(methods: Collection[str]) -> bool | None:
+    """Whether methods of selection, in one word each, all draw uniformly; None without any."""
+    return all(re.split("[:+]", name)[0] in UNIFORM for name in methods) if methods else None
 
 
 def uniform_sample(path: Path, k: int) -> np.ndarray | None:

@@ -212,6 +212,8 @@ def how_drawn(log: RunLog, groups: Groups) -> Sampling:
     """How prompts were drawn: by a declared random share, in passes, independently each step, or by selection."""
     if groups.random.any():
         return "random share"
+    if log.uniform is False:
+        return "selected"
     visits = np.bincount(groups.rows, minlength=len(log.ids))
     seen = visits[visits > 0]
     if len(groups.rows) < 200 or len(seen) < 20:
