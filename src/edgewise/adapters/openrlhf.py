@@ -17,6 +17,7 @@ import numpy as np
 
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_lengths
 from edgewise.adapters.installed import require
+from edgewise.adapters.priors import PriorChoice, read_priors
 from edgewise.adapters.prompts import hashes, unique_pool
 from edgewise.adapters.success import Rule, Success
 from edgewise.errors import ConfigError
@@ -64,6 +65,8 @@ class CurriculumLoader:
         curriculum: name of a selector, or a function from the `PromptPool` of the dataset to a `Curriculum` over it.
         identify: unique id of a prompt from its text and label, such as
             `lambda prompt, label: json.loads(label)["id"]`. None: a hash of the text.
+        priors: success rates known before the run: a JSON file of `edgewise fit --priors`, or rates by id.
+        prior_strength: rollouts that a known rate is worth.
         success: correctness of a rollout: a threshold on its score, the name of an entry of `extra_logs`, or a function of
             OpenRLHF's response (a dict with `scores`, `reward`, `label`, `extra_logs`, ...) that returns a bool, None where
             it is unknown. None: the score, in [0, 1], as it is.
@@ -79,6 +82,8 @@ class CurriculumLoader:
         curriculum: CurriculumChoice = "edge",
         identify: Callable[[str, str], Any] | None = None,
         success: Rule = None,
+        priors: PriorChoice = None,
+        prior_strength: float = 4.0,
     ):
         if not args.reward.remote_url:
             raise ConfigError(
@@ -92,7 +97,8 @@ class CurriculumLoader:
             source = "what identify= returned"
         categories = dataset.datasources if len(set(dataset.datasources)) > 1 else None
         hint = "put an id into the label and read it with identify="
-        pool = unique_pool(ids, categories, source, hint)
+        known = read_priors(priors, ids)
+        pool = unique_pool(ids, categories, source, hint, priors=known, prior_strength=prior_strength)
         self.dataset, self._identify, self._success = dataset, identify, Success(success, names=None)
         self._row_of_prompt = {prompt: row for row, prompt in enumerate(dataset.prompts)}
         self._in_flight = InFlight(pool, curriculum, args.rollout.n_samples_per_prompt, seed=args.train.seed)

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_lengths
 from edgewise.adapters.installed import require
+from edgewise.adapters.priors import PriorChoice, read_priors
 from edgewise.adapters.prompts import unique_pool
 from edgewise.adapters.success import Rule, Success
 from edgewise.arrays import Counts, Rows
@@ -90,6 +91,8 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         category: label of a task, a function such as `lambda task: task.data.level`; None: no categories.
         success: correctness of an episode: a threshold on the mean reward of its trainable traces without error, or a
             function of the episode that returns a bool, None where it is unknown. None: that reward, in [0, 1], as it is.
+        priors: success rates known before the run: a JSON file of `edgewise fit --priors`, or rates by `Task.key`.
+        prior_strength: rollouts that a known rate is worth.
         patience: training steps after which a group that has not been reported is forgotten. Larger than
             `max_off_policy_steps`, after which prime-rl drops groups without a report.
         seed: seed of a curriculum given by name.
@@ -105,6 +108,8 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         curriculum: CurriculumChoice = "edge",
         category: Callable[[Any], Any] | None = None,
         success: Rule = None,
+        priors: PriorChoice = None,
+        prior_strength: float = 4.0,
         patience: int = 16,
         seed: int = 0,
     ):
@@ -113,7 +118,9 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
             raise ConfigError(f"patience is a whole number of training steps >= 1, got {patience}")
         categories = None if category is None else [category(task) for task in self.tasks]
         hint = "give the tasks a property `key` that tells them apart"
-        pool = unique_pool([task.key for task in self.tasks], categories, "Task.key", hint)
+        keys = [task.key for task in self.tasks]
+        known = read_priors(priors, keys)
+        pool = unique_pool(keys, categories, "Task.key", hint, priors=known, prior_strength=prior_strength)
         self.step, self._success = 0, Success(success)
         # Whether the group that was observed last trains the policy.
         self.admitted = True

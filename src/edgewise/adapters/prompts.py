@@ -8,6 +8,8 @@ import logging
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
+from edgewise.adapters.priors import PriorChoice, read_priors
+from edgewise.arrays import Floats
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 
@@ -15,7 +17,13 @@ log = logging.getLogger("edgewise")
 
 
 def make_pool(
-    dataset: Any, id_column: str | None = None, category_column: str | None = None, *, whole_row: bool = False
+    dataset: Any,
+    id_column: str | None = None,
+    category_column: str | None = None,
+    *,
+    priors: PriorChoice = None,
+    prior_strength: float = 4.0,
+    whole_row: bool = False,
 ) -> PromptPool:
     """The prompts of a dataset, in its order.
 
@@ -23,11 +31,14 @@ def make_pool(
         dataset: `datasets.Dataset`, plain or conversational.
         id_column: unique int or str ids. None: a hash of the content of `prompt`, which survives reordering.
         category_column: labels that prompts share; None: no categories.
+        priors: success rates known before the run: a column, a JSON file of `edgewise fit --priors`, or rates by id.
+        prior_strength: rollouts that a known rate is worth.
         whole_row: without `id_column`, hash all columns instead of `prompt` alone: environments tell their problems apart by
             other columns, such as a seed.
 
     Raises:
-        ConfigError: a streamed dataset, a column that is not there, or rows that cannot be distinguished.
+        ConfigError: a streamed dataset, a column that is not there, rows that cannot be distinguished, or priors that do
+            not fit.
     """
     if not hasattr(dataset, "__len__"):
         raise ConfigError(
@@ -43,7 +54,9 @@ def make_pool(
     else:
         ids, source = list(_values(dataset, id_column)), f"column '{id_column}'"
     categories = None if category_column is None else list(_values(dataset, category_column))
-    return unique_pool(ids, categories, source, "name a column of unique ids with id_column=")
+    known = read_priors(priors, ids, lambda name: list(_values(dataset, name)))
+    hint = "name a column of unique ids with id_column="
+    return unique_pool(ids, categories, source, hint, priors=known, prior_strength=prior_strength)
 
 
 def hashes(prompts: Iterable[Any], option: str) -> list[str]:
@@ -52,7 +65,15 @@ def hashes(prompts: Iterable[Any], option: str) -> list[str]:
     return [digest(prompt) for prompt in prompts]
 
 
-def unique_pool(ids: Sequence[Any], categories: Sequence[Any] | None, source: str, hint: str) -> PromptPool:
+def unique_pool(
+    ids: Sequence[Any],
+    categories: Sequence[Any] | None,
+    source: str,
+    hint: str,
+    *,
+    priors: Floats | None = None,
+    prior_strength: float = 4.0,
+) -> PromptPool:
     """Pool of these ids and labels.
 
     Args:
@@ -60,6 +81,8 @@ def unique_pool(ids: Sequence[Any], categories: Sequence[Any] | None, source: st
         categories: one label a prompt.
         source: where the ids come from, for messages.
         hint: what to do about ids that do not fit, for messages.
+        priors: success rates known before the run, as `read_priors` returns them.
+        prior_strength: rollouts that a known rate is worth.
 
     Raises:
         ConfigError: a repeated id, one that is neither int nor str, or a label with several parts.
@@ -81,14 +104,15 @@ def unique_pool(ids: Sequence[Any], categories: Sequence[Any] | None, source: st
                 f"row {row} has the {type(label).__name__} {label!r} as its category: a category is one label a prompt, str"
                 " or number; join its parts into a text, or name another column"
             )
-    return PromptPool(ids, None if categories is None else list(categories))
+    labels = None if categories is None else list(categories)
+    return PromptPool(ids, labels, priors=priors, prior_strength=prior_strength)
 
 
 def _values(dataset: Any, column: str) -> Iterator[Any]:
     if column not in dataset.column_names:
         raise ConfigError(
             f"the dataset has no column '{column}' (it has {', '.join(sorted(dataset.column_names))});"
-            " name one with id_column= or category_column="
+            " name one with id_column=, category_column= or priors="
         )
     for part in dataset.select_columns([column]).with_format(None).iter(batch_size=1000):
         yield from part[column]

@@ -33,7 +33,7 @@ require("trinity-rft")
 from trinity.buffer.selector.selector import BaseSelector  # noqa: E402
 
 log = logging.getLogger("edgewise")
-OPTIONS = ("rollouts", "curriculum", "id_column", "category_column", "patience")
+OPTIONS = ("rollouts", "curriculum", "id_column", "category_column", "priors", "prior_strength", "patience")
 
 
 class CurriculumSelector(BaseSelector):  # type: ignore[misc]
@@ -42,8 +42,8 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
     Args:
         data_source: Trinity's reader of the taskset, with `dataset`.
         config: Trinity's `DataSelectorConfig`: `seed`, and in `kwargs` `rollouts` (`algorithm.repeat_times`), `curriculum` (a
-            method in a word), `id_column` (None: a hash of the whole row), `category_column`, and `patience` (steps after which
-            a task without a reward is forgotten, 16).
+            method in a word), `id_column` (None: a hash of the whole row), `category_column`, `priors` and `prior_strength` (see
+            `make_pool`), and `patience` (steps after which a task without a reward is forgotten, 16).
 
     Raises:
         ConfigError: options or a dataset that do not fit.
@@ -57,7 +57,8 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
                 raise unknown_name("option of the data selector", name, OPTIONS)
         if "rollouts" not in options:
             raise ConfigError("give the data selector kwargs with rollouts: the value of algorithm.repeat_times")
-        pool = make_pool(data_source.dataset, options.get("id_column"), options.get("category_column"), whole_row=True)
+        columns = {name: options[name] for name in OPTIONS[2:6] if name in options}
+        pool = make_pool(data_source.dataset, **columns, whole_row=True)
         self.rollouts, self._step = int(options["rollouts"]), 0
         self.in_flight = InFlight(
             pool,

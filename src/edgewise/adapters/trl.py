@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewise.adapters.installed import missing_hooks, require, versions
+from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import make_pool
 from edgewise.adapters.success import Floats, Rule, Success
 from edgewise.allocation import Constant
@@ -92,6 +93,8 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             a function returned None, that returns one bool a rollout, None or NaN where it is unknown. None: the reward of
             the only reward function, in [0, 1], is judged by the curriculum itself.
         trace: file to record a trace in, for `edgewise.replay`.
+        priors, prior_strength: success rates known before the run, and the rollouts that one is worth; see `make_pool`. For a
+            curriculum given by name.
 
     Everything else goes to the trainer as it is.
 
@@ -107,6 +110,8 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         category_column: str | None = None,
         success: Rule = None,
         trace: str | os.PathLike[str] | None = None,
+        priors: PriorChoice = None,
+        prior_strength: float = 4.0,
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
@@ -123,12 +128,21 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             )
         if category_column is None and isinstance(curriculum, str) and getattr(self, "_multi_environment", False):
             category_column = "environment"
-        pool = make_pool(self.train_dataset, id_column, category_column, whole_row=by_environment)
+        pool = make_pool(
+            self.train_dataset,
+            id_column,
+            category_column,
+            priors=priors,
+            prior_strength=prior_strength,
+            whole_row=by_environment,
+        )
         if isinstance(curriculum, str):
             seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
             curriculum = Curriculum(pool, curriculum, rollouts=self.num_generations, seed=seed)
-        elif category_column is not None:
-            raise ConfigError("a Curriculum brings its own categories: give category_column= to make_pool instead")
+        elif category_column is not None or priors is not None:
+            raise ConfigError(
+                "a Curriculum brings its own categories and priors: give category_column= and priors= to make_pool instead"
+            )
         self.curriculum = curriculum
         # Row of the dataset by row of the pool.
         self._dataset_rows = pool.find(curriculum.pool.ids)

@@ -24,6 +24,7 @@ import numpy as np
 
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
+from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import make_pool
 from edgewise.adapters.success import Rule, Success
 from edgewise.checkpoint import load_state, save_state
@@ -51,6 +52,7 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
         category_column: labels that prompts share.
         success: correctness of a rollout: a threshold on the summed reward, the name of the reward function that decides, or a
             function of the rewards (rollouts, reward functions); see `EdgewiseMixin`.
+        priors, prior_strength: success rates known before the run, and the rollouts that one is worth; see `make_pool`.
         patience: policy versions after which a group that has not come back is forgotten.
         seed: seed of a curriculum given by name.
         theirs: arguments of TRL's loop.
@@ -64,6 +66,8 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
         id_column: str | None = None,
         category_column: str | None = None,
         success: Rule = None,
+        priors: PriorChoice = None,
+        prior_strength: float = 4.0,
         patience: int = 16,
         seed: int = 0,
         **theirs: Any,
@@ -71,7 +75,8 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
         super().__init__(**theirs)
         self.success = Success.of_functions(success, self.reward_func_names)
         whole_row = self.environment_factories is not None
-        pool = make_pool(self.dataset, id_column, category_column, whole_row=whole_row)
+        known = {"priors": priors, "prior_strength": prior_strength}
+        pool = make_pool(self.dataset, id_column, category_column, whole_row=whole_row, **known)
         self.in_flight = InFlight(pool, curriculum, self.num_generations, seed=seed, patience=patience)
         self._state, self._saved_at = Path(state), 0
         if self._state.exists():

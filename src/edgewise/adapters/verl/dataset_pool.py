@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from edgewise.adapters.priors import read_priors
 from edgewise.adapters.prompts import digest, hashes, unique_pool
 from edgewise.adapters.verl.options import Options
 from edgewise.errors import ConfigError, RewardError
@@ -46,12 +47,15 @@ class DatasetPool:
                 f"row {list(ids).index(None)} has no extra_info.index, others have: give every row its own, or set"
                 " +data.edgewise.ids=prompt for a hash of its prompt"
             )
+        known = read_priors(options.priors, ids, lambda name: _wanted(frame, name, "priors"))
         self.pool: PromptPool = unique_pool(
             ids,
             self._categories(frame, options.category),
             "extra_info.index" if self.by_index else "the hash of the prompt",
             "give each row its own extra_info.index"
             + (", or set +data.edgewise.ids=prompt for a hash of its prompt" if self.by_index else ""),
+            priors=known,
+            prior_strength=options.prior_strength,
         )
 
     def ids_of(self, columns: dict[str, Any]) -> list[Any]:
@@ -64,14 +68,19 @@ class DatasetPool:
     def _categories(frame: Any, category: str | None) -> Sequence[Any] | None:
         if category is None:
             return None
-        labels = _column(frame, category)
         # Every dataset of verl has data_source, so that its absence is no error unless it is asked for by name.
-        if labels is None and category != Options.category:
-            raise ConfigError(
-                f"the dataset has no column '{category}' (it has {', '.join(sorted(frame.column_names))});"
-                " name another with +data.edgewise.category="
-            )
-        return labels
+        return _column(frame, category) if category == Options.category else _wanted(frame, category, "category")
+
+
+def _wanted(frame: Any, path: str, option: str) -> list[Any]:
+    """Values of a column that an option names."""
+    values = _column(frame, path)
+    if values is None:
+        raise ConfigError(
+            f"the dataset has no column '{path}' (it has {', '.join(sorted(frame.column_names))});"
+            f" name another with +data.edgewise.{option}="
+        )
+    return values
 
 
 def _column(frame: Any, path: str) -> list[Any] | None:

@@ -30,6 +30,9 @@ class Options:
         allocation_options: its options by name (`minimum`, `maximum`).
         ids: "index": `extra_info.index` of each row, or a hash of the prompt where the data has none; "prompt": the hash.
         category: a column of labels that prompts share, dotted inside a struct (`extra_info.level`); null: none.
+        priors: success rates known before the run: a column (dotted inside a struct), or a JSON file of `edgewise fit
+            --priors`; null: none.
+        prior_strength: rollouts that a known rate is worth.
         success: correctness of a rollout: a threshold on its score; the name of an entry of what else the reward function
             returns (`acc`), correct from 0.5 on; or a function (`path`, `name`) of the scores (rollouts,) and of those
             entries by name that returns one bool a rollout, None or NaN where it is unknown. null: scores in [0, 1] are
@@ -44,6 +47,8 @@ class Options:
     allocation_options: dict[str, Any] = field(default_factory=dict)
     ids: str = "index"
     category: str | None = "data_source"
+    priors: str | None = None
+    prior_strength: float = 4.0
     success: Any = None
     random_share: float = 0.0
     trace: str | None = None

@@ -118,5 +118,5 @@ def _prior_words(found: Fit) -> str:
         return f"Priors from this log did not clearly help a fresh belief in later steps: {span}."
     return (
         f"Priors: success rates at the end of this log help a run that goes on from its policy: {span} in later steps. --priors FILE"
-        f" writes them; PromptPool(ids, priors=[rates.get(str(i), nan) for i in ids], prior_strength={found.prior_strength:g})."
+        f" writes them, and every adapter takes them: priors=FILE, prior_strength={found.prior_strength:g}."
     )
