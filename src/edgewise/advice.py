@@ -83,7 +83,7 @@ def _grader(e: Evidence) -> str | None:
     dry = np.flatnonzero(e.totals.dry[1:] >= DRY_ROLLOUTS) if e.totals.successes else np.empty(0, np.int64)
     if not len(dry):
         return None
-    named = [f"'{e.pool.category_names[code]}' ({e.totals.dry[code + 1]} rollouts)" for code in dry.tolist()]
+    named = [f"'{e.pool.category_names[code]}' ({e.totals.dry[code + 1]:,} rollouts)" for code in dry.tolist()]
     return (
         f"no success in category {', '.join(named[:5])}: check that its grader reads the answer format of the model;"
         " if the problems are just too hard, lower their share"
@@ -94,7 +94,7 @@ def _no_success(e: Evidence) -> str | None:
     if e.totals.successes or e.totals.rollouts < DRY_ROLLOUTS:
         return None
     return (
-        f"no success in any of {e.totals.rollouts} rollouts: check the grader, the answer format and the length limit;"
+        f"no success in any of {e.totals.rollouts:,} rollouts: check the grader, the answer format and the length limit;"
         " otherwise start from an easier pool or a stronger model"
     )
 
@@ -123,7 +123,7 @@ def _lost(e: Evidence) -> str | None:
     if e.totals.forgotten < 32 or e.totals.forgotten < LOST_SHARE * selected:
         return None
     return (
-        f"{e.totals.forgotten} of {selected} selected prompts were given up: raise the patience or the time limit;"
+        f"{e.totals.forgotten:,} of {selected:,} selected prompts were given up: raise the patience or the time limit;"
         " slow prompts are often the hard ones, and they are missing from training"
     )
 

@@ -74,9 +74,14 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
     ):
         super().__init__(**theirs)
         self.success = Success.of_functions(success, self.reward_func_names)
-        whole_row = self.environment_factories is not None
-        known = {"priors": priors, "prior_strength": prior_strength}
-        pool = make_pool(self.dataset, id_column, category_column, whole_row=whole_row, **known)
+        pool = make_pool(
+            self.dataset,
+            id_column,
+            category_column,
+            priors=priors,
+            prior_strength=prior_strength,
+            whole_row=self.environment_factories is not None,
+        )
         self.in_flight = InFlight(pool, curriculum, self.num_generations, seed=seed, patience=patience)
         self._state, self._saved_at = Path(state), 0
         if self._state.exists():

@@ -59,7 +59,7 @@ const charts = (() => {
         s("line", { x1: left, x2: width - right, y1: up(v), y2: up(v), class: "grid" }),
         s("text", { x: left - 7, y: up(v) + 4, "text-anchor": "end" }, short(v)),
       ]);
-    const below = ticks(xs[0], xs[1], Math.min(6, Math.floor(inner[0] / 70))).map((v) => [
+    const below = ticks(xs[0], xs[1], Math.min(6, Math.floor(inner[0] / 48))).map((v) => [
       s("line", { x1: across(v), x2: across(v), y1: height - bottom, y2: height - bottom + 4, class: "tick" }),
       s("text", { x: across(v), y: height - bottom + 18, "text-anchor": "middle" }, short(v))]);
     const picture = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": title },
@@ -118,9 +118,7 @@ const charts = (() => {
     }
     const made = frame(box, { title, x, y, width, xs: [Math.min(...xs), Math.max(...xs)], ys: range,
       draw: (across, up, inner, [left]) => [
-        levels.map((level) => [
-          s("line", { x1: left, x2: left + inner[0], y1: up(level.y), y2: up(level.y), class: "perfect" }),
-          level.text ? s("text", { x: level.end ? left + inner[0] - 4 : left + 4, y: up(level.y) - 5, "text-anchor": level.end ? "end" : "start" }, level.text) : null]),
+        levels.map((level) => s("line", { x1: left, x2: left + inner[0], y1: up(level.y), y2: up(level.y), class: "perfect" })),
         shown.map((line) => (line.seeds || []).map(([own, values]) =>
           s("path", { d: path(own, values, across, up), class: "line seed", paint: { stroke: line.of } }))),
         shown.map((line) => {
@@ -134,6 +132,8 @@ const charts = (() => {
         marks.map((mark) => s("path", { class: "mark", paint: { fill: mark.of },
           d: `M${across(mark.x).toFixed(1)} ${(up(mark.y) - 7).toFixed(1)}l7 7l-7 7l-7-7Z` },
           s("title", null, `${mark.name}: target reached at ${number(mark.x)}`))),
+        levels.filter((level) => level.text).map((level) => s("text", { class: "level", x: left + inner[0] - 4,
+          y: up(level.y) + (up(level.y) + 18 < up(range[0]) ? 15 : -5), "text-anchor": "end" }, level.text)),
       ] });
     const longest = shown.reduce((a, b) => (b.x.length > a.x.length ? b : a));
     pointed(box, made, (place) => {

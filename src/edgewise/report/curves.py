@@ -33,7 +33,7 @@ def accuracy(comparison: Comparison, against: str) -> Figure:
     target = comparison.summary.target
     if math.isfinite(target):
         # Where the fewest curves run: on the left over steps, on the right over rollouts.
-        found["levels"] = [{"y": round(target, 5), "text": f"target {target:.3f}", "end": against != "step"}]
+        found["levels"] = [{"y": round(target, 5), "text": f"target {target:.3f}"}]
         key = "steps_to_target" if against == "step" else "rollouts_to_target"
         look = styles(comparison.methods)
         for method in comparison.methods:

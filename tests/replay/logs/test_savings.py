@@ -8,84 +8,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from tests.replay.logs.writing import expected, outcomes, write_lines, write_trl, write_verl
+from tools.coverage import BATCH, PROMPTS, Found, coverage, simulated
 
 from edgewise.cli import main as command
 from edgewise.errors import ConfigError
-from edgewise.method import Method
-from edgewise.replay import Policy, Trace, World
+from edgewise.replay import Trace
 from edgewise.replay.logs import RunLog, log_of_trace, read_log
 from edgewise.replay.logs.answer import answer, choice_words, percent, saved_words, table, to_dict
 from edgewise.replay.logs.savings import Savings, count_waste, estimate_savings
 from edgewise.statistics import Interval
 
-PROMPTS, BATCH, K = 240, 32, 8
 
-
-def simulated(seed: int, steps: int, passes: bool = False) -> tuple[Trace, npt.NDArray[np.float64]]:
-    """The trace of a run on uniform prompts, and the true success rate of every prompt at each step."""
-    policy, rng = Policy(World(prompts=PROMPTS), seed), np.random.default_rng([seed, 77])
-    index, rows, successes, rates = [], [], [], []
-    order = np.empty(0, np.int64)
-    for step in range(steps):
-        if passes and len(order) < BATCH:
-            order = rng.permutation(PROMPTS)
-        batch, order = (order[:BATCH], order[BATCH:]) if passes else (rng.choice(PROMPTS, BATCH, replace=False), order)
-        rates.append(policy.rates())
-        right = policy.roll(batch, K).sum(axis=1).astype(np.int64)
-        policy.train(batch, right, np.full(len(batch), K), len(batch))
-        index += [step] * len(batch)
-        rows += batch.tolist()
-        successes += right.tolist()
-    trace = Trace(policy.pool, np.arange(steps), index, rows, successes, np.full(len(rows), K))
-    return trace, np.array(rates)
-
-
-def truth(
-    trace: Trace, rates: npt.NDArray[np.float64], name: str, shares: list[float | None], seed: int, draws: int = 8
-) -> dict[float | None, float]:
-    """Effective ratio that the shadow would have had in expectation, by fresh candidates at each step and the true rates."""
-    selector, rng = Method.parse(name).make(trace.pool, rollouts=K), np.random.default_rng([seed, 78])
-    found: dict[float | None, list[float]] = {share: [] for share in shares}
-    for t in range(len(trace.steps)):
-        rows, successes, trials = trace.at(t)
-        worth = 1 - rates[t] ** K - (1 - rates[t]) ** K
-        if t:
-            selector.advance()
-        for share in shares:
-            for _ in range(draws):
-                candidates = None if share is None else rng.choice(PROMPTS, BATCH, replace=False)
-                n = BATCH if share is None else round(share * BATCH)
-                found[share].append(float(worth[selector.select(n, candidates=candidates, new_step=False)].mean()))
-        selector.observe(rows, successes, trials)
-    return {share: float(np.mean(values)) for share, values in found.items()}
-
-
-def coverage(
-    logs: int, steps: int, names: tuple[str, ...]
-) -> dict[tuple[str, float | None], list[tuple[bool, float, float]]]:
-    """For each estimate over simulated logs: covered, error, standard error."""
-    found: dict[tuple[str, float | None], list[tuple[bool, float, float]]] = {}
-    for seed in range(logs):
-        trace, rates = simulated(seed, steps)
-        savings = estimate_savings(log_of_trace(trace), names)
-        estimates = {("uniform", 1.0): savings.uniform}
-        true = {("uniform", 1.0): float((1 - rates**K - (1 - rates) ** K).mean())}
-        for name in names:
-            shares = [choice.share for choice in savings.choices[name]]
-            estimates |= {(name, choice.share): choice.effective for choice in savings.choices[name]}
-            true |= {(name, share): value for share, value in truth(trace, rates, name, shares, seed).items()}
-        for key, interval in estimates.items():
-            hit = interval.low <= true[key] <= interval.high
-            found.setdefault(key, []).append(
-                (hit, interval.estimate - true[key], (interval.high - interval.low) / 3.92)
-            )
-    return found
-
-
-def require_coverage(found: dict[tuple[str, float | None], list[tuple[bool, float, float]]], least: float) -> None:
+def require_coverage(found: Found, least: float) -> None:
     for key, values in found.items():
         hits, errors, widths = (np.array(column, float) for column in zip(*values, strict=True))
         assert hits.mean() >= least, (key, hits.mean())
