@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a file system that has become read-only keeps it
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
 
@@ -50,6 +51,16 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """A folder, made with its parents where it is not there, and flushed into them: a power cut does not lose it."""
+    folder = Path(path)
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in new:
+        sync_folder(place.parent)
+    return folder
 
 
 @contextmanager

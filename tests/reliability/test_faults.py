@@ -5,7 +5,8 @@ import os
 
 import pytest
 from tools.numbers import ROOT
-from tools.reliability import TRIALS, attempt, with_table
+from tools.reliability import TRIALS, attempt
+from tools.reliability.page import with_table
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the trials fork and send signals")
 LABORATORY = {"kill-rl", "kill-pretrain", "mutations", "two-processes", "verifiers", "power-cut"}

@@ -95,6 +95,7 @@ def test_a_document_longer_than_the_model_is_refused() -> None:
         corpus(difficulty={"op": [3, 20]}, longest=20)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 def test_worker_processes_make_the_same_packs_in_order() -> None:
     source, numbers = corpus(), [4, 1, 7, 2]
     there = list(packs(source, numbers, workers=2))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from edgewise.checkpoint import write_atomic
+from edgewise.checkpoint import make_folder, write_atomic
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.lab.run.yaml import dump, parse
 
@@ -254,7 +254,7 @@ def claim(folder: Path, config: Any) -> bool:
         ConfigError: the folder cannot be written, or holds a run of another configuration.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         existing = folder / "config.yaml"
         if not existing.exists():
             write_yaml(existing, config)

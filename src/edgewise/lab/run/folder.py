@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError
 
-from edgewise.checkpoint import sync_folder, write_json
+from edgewise.checkpoint import make_folder, sync_folder, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy, PromptFormat
@@ -51,8 +51,7 @@ def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> It
     with _locked(out):
         if new or not results(out):
             # A claim without a result is not binding: the file may have been corrected since.
-            for name in CLAIMED[1:]:
-                (out / name).unlink(missing_ok=True)
+            _unclaim(out)
         try:
             claim(out, config)
             if base:
@@ -60,8 +59,7 @@ def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> It
             yield
         except BaseException as error:
             if not results(out):
-                for name in CLAIMED[1:]:
-                    (out / name).unlink(missing_ok=True)
+                _unclaim(out)
             if isinstance(error, OSError):
                 raise EdgewiseError(
                     f"cannot read or write in {out}: {error.strerror or error}; make room or give access, and the same command"
@@ -69,9 +67,17 @@ def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> It
                 ) from error
             raise
         finally:
-            (out / LOCK).unlink(missing_ok=True)
-            if new and not any(out.iterdir()):
-                out.rmdir()
+            # What cannot be removed must not hide the error that ended the run; without its process the lock is free.
+            with contextlib.suppress(OSError):
+                (out / LOCK).unlink(missing_ok=True)
+                if new and not any(out.iterdir()):
+                    out.rmdir()
+
+
+def _unclaim(out: Path) -> None:
+    with contextlib.suppress(OSError):
+        for name in CLAIMED[1:]:
+            (out / name).unlink(missing_ok=True)
 
 
 def results(out: Path) -> bool:
@@ -83,7 +89,7 @@ def results(out: Path) -> bool:
 def _locked(out: Path) -> Iterator[None]:
     """Hold the lock of a folder; the system frees the lock of a process that dies."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         file = _acquire(out / LOCK)
     except OSError as error:
         raise ConfigError(f"cannot write to {out}: {error.strerror}; choose another folder") from error
@@ -209,7 +215,8 @@ class RunCheckpoints:
         target, temporary = self.root / f"step_{step:06d}", self.root / f".step_{step:06d}.tmp"
         try:
             shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
+            make_folder(self.root)
+            temporary.mkdir()
             write(temporary)
             write_json(
                 temporary / CHECKSUMS, {p.name: _sha256(p) for p in sorted(temporary.iterdir()) if p.name != CHECKSUMS}
@@ -222,13 +229,14 @@ class RunCheckpoints:
             temporary.rename(target)
             # Before older checkpoints go: a file system may keep their removal and lose the renaming.
             sync_folder(self.root)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, CheckpointError) as error:
             # What is half-written would fill the disk that is full already.
             shutil.rmtree(temporary, ignore_errors=True)
-            kept = self.steps()
+            kept, cause = self.steps(), error.__cause__ if isinstance(error, CheckpointError) else error
+            reason = cause.strerror or cause if isinstance(cause, OSError) else cause or error
             before = f"{kept[-1]} is whole" if kept else "there is none before it"
             raise CheckpointError(
-                f"cannot write the checkpoint of step {step} to {self.root}: {error}; {before}."
+                f"cannot write the checkpoint of step {step} to {self.root}: {reason}; {before}."
                 " Make room or fix the folder; the same command goes on from there"
             ) from error
         for old in self.steps()[: -self.keep]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import write_atomic
+from edgewise.checkpoint import sync_folder, write_atomic
 from edgewise.errors import CheckpointError, EdgewiseError
 
 
@@ -45,6 +45,7 @@ class Journal:
         if self.path.exists():
             with self.path.open("rb") as file:
                 os.fsync(file.fileno())
+            sync_folder(self.path.parent)
 
     def rewind(self, step: int, every: int = 0) -> None:
         """Cut lines after `step`, and a last line that a kill left half-written.
