@@ -76,6 +76,21 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or holds something else.
+    """
+    try:
+        value = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is missing or damaged: {error}; restore it or start anew") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} does not hold a JSON object; restore it or start anew")
+    return value
+
+
 def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any]) -> None:
     """Save a state dict: nested dicts with str keys whose leaves are arrays (no objects) or JSON values."""
     arrays: dict[str, np.ndarray] = {}

@@ -9,12 +9,23 @@ from tools.reliability import TRIALS, attempt
 from tools.reliability.page import with_table
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the trials fork and send signals")
-LABORATORY = {"kill-rl", "kill-pretrain", "mutations", "two-processes", "verifiers", "power-cut"}
+LABORATORY = {
+    "kill-rl",
+    "kill-pretrain",
+    "kill-demo",
+    "mutations",
+    "two-processes",
+    "verifiers",
+    "power-cut",
+    "failing-writes",
+}
 
 
 def found(name, n):
     if name in LABORATORY:
         pytest.importorskip("torch")
+    if name == "kill-trl":
+        pytest.importorskip("trl")
     outcome = attempt(name, n)
     assert outcome.trials >= 1
     return outcome.faults

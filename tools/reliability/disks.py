@@ -245,7 +245,7 @@ def _count(work: Callable[[], Any], numbers: Path) -> int:
     return int(numbers.read_text("utf-8"))
 
 
-@trial("failing-writes", full=300, fast=0)
+@trial("failing-writes", full=300, fast=10)
 def failing_writes(n: int, work: Path) -> Outcome:
     """A command's disk fills up or becomes read-only at a random operation: one clear error, then the same command ends as it would have."""
     outcome, chance = Outcome(0), random.Random(8)
@@ -343,7 +343,7 @@ class LossyDisk:
                 os.close(self.held.pop())
 
 
-@trial("power-cut", full=100, fast=0)
+@trial("power-cut", full=100, fast=6)
 def power_cut(n: int, work: Path) -> Outcome:
     """A file system that loses whatever was not flushed, cut off at a random operation: what was saved is there and whole, and runs end alike."""
     from edgewise.lab.rl import trainer  # noqa: F401  (loaded once, not in every child)

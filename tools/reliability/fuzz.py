@@ -10,7 +10,7 @@ from typing import Any
 from tools.reliability.trials import Outcome, trial
 
 
-@trial("verifiers", full=100_000, fast=0)
+@trial("verifiers", full=100_000, fast=200)
 def verifiers(n: int, work: Path) -> Outcome:
     """n fuzzed completions for each verifier: a verdict on every one, in bounded time, never correct with a wrong answer."""
     from edgewise.tasks import make_task

@@ -167,12 +167,16 @@ def small_pretrain(folder: Path) -> None:
 @trial("kill-rl", full=50, fast=0)
 def kill_rl(n: int, work: Path) -> Outcome:
     """`edgewise rl` is killed at a random instruction; selections, evaluations, samples and weights are those of the whole run."""
+    from edgewise.lab.rl import trainer  # noqa: F401  (loaded once, not in every child)
+
     return _training("rl", work, n, small_rl)
 
 
 @trial("kill-pretrain", full=50, fast=0)
 def kill_pretrain(n: int, work: Path) -> Outcome:
     """`edgewise pretrain` is killed at a random instruction; losses and weights are those of the whole run."""
+    from edgewise.lab.run import pretrain  # noqa: F401  (loaded once, not in every child)
+
     return _training("pretrain", work, n, small_pretrain)
 
 

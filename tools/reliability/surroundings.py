@@ -128,7 +128,7 @@ def environments(n: int, work: Path) -> Outcome:
     return outcome
 
 
-@trial("two-processes", full=10, fast=0)
+@trial("two-processes", full=10, fast=2)
 def two_processes(n: int, work: Path) -> Outcome:
     """A second process on a run folder is refused while the first one works, and not after the first was killed."""
     from edgewise.lab.run.folder import run_folder

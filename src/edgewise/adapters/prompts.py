@@ -124,7 +124,7 @@ def digest(prompt: Any) -> str:
         text = prompt if isinstance(prompt, str) else json.dumps(_bare(prompt), sort_keys=True)
     except TypeError as error:
         raise ConfigError(f"prompts that hold more than text have no stable hash ({error}); give id_column=") from error
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _bare(value: Any) -> Any:

@@ -26,7 +26,7 @@ from edgewise.adapters.in_flight import InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import make_pool
 from edgewise.checkpoint import load_state, save_state
-from edgewise.errors import ConfigError, RewardError, unknown_name
+from edgewise.errors import CheckpointError, ConfigError, RewardError, unknown_name
 
 require("trinity-rft")
 
@@ -115,7 +115,12 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "state.npz"
-            path.write_bytes(base64.b64decode(state_dict["edgewise"]))
+            try:
+                path.write_bytes(base64.b64decode(state_dict["edgewise"], validate=True))
+            except (ValueError, TypeError) as error:
+                raise CheckpointError(
+                    f"the state of the curriculum is damaged ({error}); resume from another checkpoint"
+                ) from error
             state = load_state(path, "trinity")
         self.in_flight.load_state_dict(state["in_flight"])
         self._step = int(state["step"])

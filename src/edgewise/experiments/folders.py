@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         return {}
     try:
         found = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(found, dict):
         raise ConfigError(f"{path} must hold a mapping of settings")
@@ -227,7 +227,8 @@ def number(value: Any, place: str) -> float:
     if value is None:
         return math.nan
     if isinstance(value, (int, float)) or value == "inf":
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     raise ConfigError(f"{place} must be a number, got {value!r:.80}")
 
 
@@ -238,7 +239,7 @@ def array(value: Any, place: str) -> Floats:
         raise ConfigError(f"{place} must be a list of numbers, got {type(value).__name__}")
     try:
         return np.array(value, np.float64).reshape(len(value))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{place} must be a list of numbers: {error}") from error
 
 

@@ -269,10 +269,7 @@ def summarise(folder: Path) -> Summary:
         if other in table
     }
     starts = [row["before"] for row in uniform if "before" in row]
-    try:
-        setting = _setting(config["run"], table, [run for row in runs.values() for run in row if run])
-    except (KeyError, TypeError) as error:
-        raise ConfigError(f"{folder / 'config.yaml'} is incomplete ({error}): restore it") from error
+    setting = _setting(config["run"], table, [run for row in runs.values() for run in row if run])
     return Summary(
         str(config["run"]["base"]),
         tuple(map(str, seeds)),
@@ -376,6 +373,15 @@ def _recovered(speedups: Mapping[str, Ratio]) -> dict[str, float]:
 
 
 def _setting(run: Mapping[str, Any], table: dict[str, dict[str, Spread]], runs: list[Run]) -> dict[str, Any]:
+    try:
+        return _settings(run, table, runs)
+    except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise ConfigError(
+            f"the settings in config.yaml are incomplete or damaged ({error!r}): restore the file"
+        ) from error
+
+
+def _settings(run: Mapping[str, Any], table: dict[str, dict[str, Spread]], runs: list[Run]) -> dict[str, Any]:
     pool, evaluation = run["pool"], run.get("evaluation") or {}
     uniform = table.get("uniform", {}).get("effective_ratio", Spread()).mean
     return {

@@ -39,7 +39,7 @@ def over_steps(curves: list[Curve], limits: tuple[float, float] = (0.0, 1.0), wi
         window: centred moving average over this many points of each seed first.
     """
     if window > 1:
-        stride = math.ceil(max((len(x) for x, _ in curves), default=1) / POINTS)
+        stride = math.ceil(max((len(x) for x, _ in curves if len(x)), default=1) / POINTS)
         curves = [(x[::stride], smooth(y, window)[::stride]) for x, y in curves]
     x = np.unique(np.concatenate([x for x, _ in curves])) if curves else np.empty(0)
     table = np.full((len(curves), len(x)), np.nan)

@@ -67,7 +67,7 @@ def read(docs: Path, study: ClaimStudy) -> dict[str, Any] | None:
             "made": f"Commit {entry['commit']}, {entry['date']}, {entry['machine']['processor']}.",
         }
         return found if found["rules"] is not None and found["parts"] is not None else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore it, or run the claim again with --docs") from error
 
 

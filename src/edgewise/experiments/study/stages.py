@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import write_json
+from edgewise.checkpoint import read_json, write_json
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.experiments.study.torchrun import run_processes
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
@@ -96,7 +96,7 @@ def record_of(stage: Stage, root: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / DONE).read_text("utf-8"))
         digests = dict(record["digests"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{folder / DONE} is missing or damaged; {again}") from error
     for name, digest in digests.items():
         path = folder / name
@@ -203,8 +203,16 @@ def _alone(folder: Path) -> Iterator[None]:
 def _spent(folder: Path, wall: float, cpu: float) -> dict[str, float]:
     """Seconds of this attempt and of those before it, kept in the folder."""
     path = folder / "seconds.json"
-    before = json.loads(path.read_text("utf-8")) if path.exists() else {"seconds": 0.0, "cpu_seconds": 0.0}
-    spent = {"seconds": round(before["seconds"] + wall, 2), "cpu_seconds": round(before["cpu_seconds"] + cpu, 2)}
+    before = read_json(path) if path.exists() else {}
+    try:
+        spent = {
+            name: round(float(before.get(name, 0.0)) + now, 2)
+            for name, now in (("seconds", wall), ("cpu_seconds", cpu))
+        }
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(
+            f"{path} holds no numbers ({error}); delete it: the time spent is counted anew"
+        ) from error
     write_json(path, spent)
     return spent
 

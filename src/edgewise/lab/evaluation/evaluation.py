@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from edgewise.checkpoint import write_atomic, write_json
-from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
 from edgewise.lab.evaluation.pictures import check_pictures
 from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
@@ -140,6 +140,10 @@ def _evaluate(
     lines = []
     for number, rows in _chunks(roller, config):
         line = done.get(number)
+        if line is not None and not _fits(line, rows, config.samples):
+            raise CheckpointError(
+                f"chunk {number} in {out}/rollouts.jsonl is damaged; restore the file, or delete the folder and start again"
+            )
         if line is None:
             # A chunk draws from a generator of its own: where a run was stopped does not show in its result.
             generator = torch.Generator(roller.here.device).manual_seed(1_000_003 * (config.seed + 1) + number)
@@ -260,6 +264,20 @@ def _line(rows: npt.NDArray[np.int64], rolled: Rolled, config: ExamConfig) -> di
         "reasons": [dict(Counter(verdict.reason for verdict in own)) for own in verdicts],
         "texts": texts,
     }
+
+
+def _fits(line: dict[str, Any], rows: npt.NDArray[np.int64], samples: int) -> bool:
+    """Whether a line of the journal holds counts of these rows."""
+    if line.get("rows") != rows.tolist() or not isinstance(line.get("texts"), list):
+        return False
+    counts = [line.get(kind) for kind in KINDS]
+    whole = all(isinstance(own, list) and len(own) == len(rows) for own in (*counts, line.get("reasons")))
+    return (
+        whole
+        and all(type(value) is int and 0 <= value <= samples for own in counts for value in own or [])
+        and all(isinstance(own, dict) and all(type(n) is int for n in own.values()) for own in line["reasons"])
+        and all(isinstance(text, dict) and type(text.get("row")) is int for text in line["texts"])
+    )
 
 
 def _counts(problems: list[Problem], lines: list[dict[str, Any]], trials: int, likelihood: Likelihood) -> Counts:

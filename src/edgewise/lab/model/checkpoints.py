@@ -15,8 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from edgewise.checkpoint import read_json
 from edgewise.errors import CheckpointError
-from edgewise.lab.model.hugging_face import read_json
 from edgewise.lab.model.pretrained import IMPORTED
 
 SHIPPED = Path(__file__).parent / "shipped"

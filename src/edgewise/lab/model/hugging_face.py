@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edgewise.checkpoint import write_json
+from edgewise.checkpoint import read_json, write_json
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.decoder import Decoder
@@ -21,17 +19,6 @@ from edgewise.lab.model.tokenizer import Tokenizer
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 OUTPUT_BIAS = "self_attn.o_proj.bias"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; `CheckpointError` if it is missing, damaged or something else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is missing or damaged: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} does not hold a JSON object")
-    return value
 
 
 def read_model(folder: Path) -> Decoder:
@@ -129,4 +116,4 @@ def check_vocabulary(model: Decoder, tokenizer: Tokenizer, folder: Path) -> None
         raise CheckpointError(f"{folder}: the tokenizer has {highest + 1} tokens, the model {model.config.vocab_size}")
 
 
-__all__ = ["ConfigError", "check_vocabulary", "fill", "read_json", "read_model", "write_model"]
+__all__ = ["ConfigError", "check_vocabulary", "fill", "read_model", "write_model"]

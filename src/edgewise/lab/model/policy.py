@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from tokenizers.models import WordLevel
 
-from edgewise.checkpoint import write_json
+from edgewise.checkpoint import read_json, write_json
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.decoder import Decoder
 from edgewise.lab.model.ending import Ending
-from edgewise.lab.model.hugging_face import check_vocabulary, read_json, read_model, write_model
+from edgewise.lab.model.hugging_face import check_vocabulary, read_model, write_model
 from edgewise.lab.model.tokenizer import Tokenizer, read_core
 from edgewise.lab.model.vision import IMAGE, PictureFormat, blank
 from edgewise.tasks import Problem, Task, make_task, make_text_world
@@ -38,6 +38,13 @@ class PromptFormat:
             raise ConfigError("a system message needs chat: true")
         if not all(isinstance(text, str) and text for text in self.stop):
             raise ConfigError(f"stop must be a list of texts that are not empty, got {list(self.stop)}")
+
+
+def _saved_format(form: Any, path: Path) -> PromptFormat:
+    try:
+        return PromptFormat(**{**form, "stop": tuple(form["stop"])}) if form else PromptFormat()
+    except (TypeError, KeyError, ConfigError) as error:
+        raise CheckpointError(f"{path} is damaged: prompts are {form!r:.80}; restore it") from error
 
 
 @dataclass
@@ -92,8 +99,10 @@ class Policy:
         path = folder / "task.json"
         own = read_json(path) if path.exists() or not (folder / "generation_config.json").exists() else {}
         form = own.pop("prompts", None)
+        if own and not (isinstance(own.get("name"), str) and isinstance(own.get("options", {}), dict)):
+            raise CheckpointError(f"{path} names no task; restore it, or train the checkpoint anew")
         if prompts is None:
-            prompts = PromptFormat(**{**form, "stop": tuple(form["stop"])}) if form else PromptFormat()
+            prompts = _saved_format(form, path)
         spec = task_spec or own
         if not spec:
             raise ConfigError(

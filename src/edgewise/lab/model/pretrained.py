@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from edgewise.checkpoint import write_json
+from edgewise.checkpoint import read_json, write_json
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.decoder import Decoder
-from edgewise.lab.model.hugging_face import check_vocabulary, read_json, read_model, write_model
+from edgewise.lab.model.hugging_face import check_vocabulary, read_model, write_model
 from edgewise.lab.model.tokenizer import Tokenizer
 
 IMPORTED = Path("models")

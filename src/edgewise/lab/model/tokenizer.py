@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Core
 
-from edgewise.checkpoint import write_json
+from edgewise.checkpoint import read_json, write_json
 from edgewise.errors import CheckpointError, ConfigError, TaskError
 from edgewise.lab.model.chat import ChatTemplate
 from edgewise.tasks import TextWorld
@@ -214,10 +214,4 @@ def _content(token: Any) -> str:
 
 
 def _optional(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    return value if isinstance(value, dict) else {}
+    return read_json(path) if path.exists() else {}

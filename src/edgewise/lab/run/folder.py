@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError
 
-from edgewise.checkpoint import make_folder, sync_folder, write_json
+from edgewise.checkpoint import make_folder, read_json, sync_folder, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy, PromptFormat
@@ -129,7 +128,7 @@ def _same_weights(out: Path, base: str) -> None:
     if not origin.exists():
         write_json(origin, now)
         return
-    before = _read_json(origin)
+    before = read_json(origin)
     if before.get("weights") != now["weights"]:
         raise ConfigError(
             f"{out} holds results of other weights: the checkpoint {base} has changed since; choose another folder or delete"
@@ -188,7 +187,7 @@ def verify(folder: Path) -> None:
     """
     if not (folder / CHECKSUMS).exists():
         raise CheckpointError(f"{folder} is incomplete: it has no {CHECKSUMS}")
-    for name, expected in _read_json(folder / CHECKSUMS).items():
+    for name, expected in read_json(folder / CHECKSUMS).items():
         path = folder / name
         if not path.is_file():
             raise CheckpointError(f"{path} is missing; restore it or start anew")
@@ -275,13 +274,3 @@ class RunCheckpoints:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is missing or damaged: {error}; restore it or start anew") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} does not hold a JSON object; restore it or start anew")
-    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ class JournalReader:
             self._rewind(step)
         for name, value in line.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool) and name != "step":
-                self._numbers.setdefault(name, []).append((step, float(value)))
+                with suppress(OverflowError):  # of an integer beyond every float
+                    self._numbers.setdefault(name, []).append((step, float(value)))
         if isinstance(line.get("successes"), list) and isinstance(line.get("trials"), list):
             part = self._groups(step, line)
             if part is None:

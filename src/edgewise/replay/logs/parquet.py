@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,18 @@ def open_parquet(path: Path) -> Any | None:
         if not path.exists():
             raise ConfigError(f"cannot read {path}: there is no such file") from error
         return None
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Pages that cannot be decoded are a `ConfigError`."""
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ConfigError(f"{path} is damaged: {reason}; restore it, or leave it out") from error
 
 
 def column_names(file: Any) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ from edgewise.replay.logs.groups import GroupTable
 from edgewise.replay.logs.identity import PromptIndex, digest
 from edgewise.replay.logs.jsonl import JsonLines, lines_from
 from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant
-from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows
+from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows, reading
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.run_folder import draws_uniformly
 from edgewise.replay.logs.values import WIDEST, floats, group_key, length_of, number_of, text_of, verdicts_of
@@ -169,7 +169,7 @@ class RolloutReader:
             self._waiting.add(path)
             return False
         self._waiting.discard(path)
-        with file:
+        with file, reading(path):
             names, numeric = column_names(file)
             columns = self._choose(path, names, numeric)
             wanted = list(dict.fromkeys(columns.by_role.values()))

@@ -26,7 +26,7 @@ def floats(values: list[Any] | None, n: int) -> np.ndarray:
         return np.full(n, np.nan)
     try:
         return np.array(values, np.float64).reshape(n)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.array([np.nan if (x := number_of(value)) is None else x for value in values])
 
 

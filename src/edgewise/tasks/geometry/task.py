@@ -147,7 +147,7 @@ def _draw(plan: list[tuple[float, Cell]], seed: int, index: int) -> Problem:
         str(drawn.value),
         str(op),
         {"op": op, "family": name, "figure": figure},
-        hashlib.blake2b(key.encode(), digest_size=16).hexdigest(),
+        hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(),
         (render(figure),),
     )
 

@@ -51,7 +51,7 @@ def load_context(name: str) -> Context:
         raise unknown_name("context", name, context_names())
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read the context in {path}: {error}") from error
     if not isinstance(given, dict) or set(given) != {"places", "items", "all"}:
         raise ConfigError(f"the context in {path} must be an object with places, items and all")

@@ -73,7 +73,7 @@ def make_problem(statements: list[str], question: str, solution: str, answer: st
     prompt = f"<question> {' '.join(statements)} {question} </question>"
     completion = f"<solution> {solution} </solution> <answer> {answer} {END}"
     content = "\n".join([*sorted(statements), question])
-    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    key = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return Problem(prompt, completion, answer, str(meta["op"]), meta, key)
 
 
