@@ -62,6 +62,8 @@ def changed(key, value, line=0):
         ("report", "metrics.jsonl", changed("reward", 10**400), ConfigError),
         ("context", "context.json", DEEP, ConfigError),
         ("problems", "gsm.jsonl", DEEP, TaskError),
+        ("problems", "gsm.jsonl", lambda data: data.replace(b"Answer: 5", b"Answer: --5"), TaskError),
+        ("problems", "gsm.jsonl", lambda data: data.replace(b"a = 3. Define", b"a = 3. Eefine"), TaskError),
     ],
 )
 def test_a_damaged_file_is_an_error_of_ours(readers, tmp_path, kind, name, data, error):

@@ -377,7 +377,7 @@ def _setting(run: Mapping[str, Any], table: dict[str, dict[str, Spread]], runs: 
         return _settings(run, table, runs)
     except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise ConfigError(
-            f"the settings in config.yaml are incomplete or damaged ({error!r}): restore the file"
+            f"the settings in config.yaml are incomplete ({error}): restore the file"
         ) from error
 
 

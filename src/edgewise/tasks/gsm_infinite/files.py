@@ -86,13 +86,15 @@ def _parse(line: str) -> Problem:
         raise TaskError(f"not a problem with {', '.join(FIELDS)}")
     work, found, answer = given["solution"].strip().rpartition(" Answer: ")
     answer = answer.rstrip(".")
-    if not found or not answer.lstrip("-").isdecimal():
+    if not found or not re.fullmatch(r"-?\d{1,30}", answer):
         raise TaskError("the solution does not end with 'Answer: NUMBER.'")
     meta = {name: given[name] for name in ("op", "mode", "context")}
     problem = make_problem(SENTENCE.split(given["problem"].strip()), given["question"].strip(), work, answer, meta)
     gold = read(problem.solution)
     if not gold.steps:
         raise TaskError("the solution defines no quantity")
+    if gold.solving.equations and gold.solving.equations[0].difference[0] == 0:
+        raise TaskError("the first equation of the solution does not determine x")
     if meta["mode"] == "reverse" and not gold.solving.equations:
         raise TaskError("the solution of a reverse problem has no equation in x")
     verdict = verify(problem.solution, int(answer), problem.solution)
