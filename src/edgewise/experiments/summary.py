@@ -376,9 +376,7 @@ def _setting(run: Mapping[str, Any], table: dict[str, dict[str, Spread]], runs: 
     try:
         return _settings(run, table, runs)
     except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
-        raise ConfigError(
-            f"the settings in config.yaml are incomplete ({error}): restore the file"
-        ) from error
+        raise ConfigError(f"the settings in config.yaml are incomplete ({error}): restore the file") from error
 
 
 def _settings(run: Mapping[str, Any], table: dict[str, dict[str, Spread]], runs: list[Run]) -> dict[str, Any]:
