@@ -12,7 +12,7 @@ SIZE = 300
 CATEGORY = np.arange(SIZE) % 5
 TRUTH = 1 / (1 + np.exp(-(np.linspace(-2, 2, 5)[CATEGORY] + np.random.default_rng(9).normal(size=SIZE))))
 OPTIONS: dict[str, dict[str, Any]] = {
-    "edge": {"adaptive": False, "headroom": 0.0, "retest": 0.0},  # its drift was fixed, and it had no re-tests
+    "edge": {"adaptive": False, "headroom": 0.0, "retest": 0.0, "category_share": 1.0},  # version 0.1 had none of these
     "e2h": {"steps": 20},
     "mopps16": {"candidate_factor": 4.0},
     "mopps-mean": {"by": "mean"},

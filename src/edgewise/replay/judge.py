@@ -30,7 +30,7 @@ from edgewise.replay.simulator import Policy, regime, simulate
 Floats = npt.NDArray[np.float64]
 SEEDS = list(range(200, 205))
 """Other seeds than those on which the settings of `edge` were chosen."""
-PLACES = ("opgraph", "countdown", "simulator:default", "simulator:useful", "simulator:hard")
+PLACES = ("opgraph", "countdown", "simulator:default", "simulator:useful", "simulator:hard", "simulator:fast")
 KNOWLEDGE = {
     "labels": ("labels", 0.0),
     "labels, half of them wrong": ("labels", 0.5),

@@ -18,6 +18,7 @@ class CandidateRows(Protocol):
     """Rows that may be chosen; see `edgewise.selectors.candidates.Candidates`."""
 
     exclude: Rows
+    closed: Rows
     is_pool: bool
 
     def __len__(self) -> int: ...

@@ -61,8 +61,9 @@ class Proportional(Draw):
         self, n: int, candidates: CandidateRows, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
     ) -> Rows:
         exchangeable = belief.exchangeable() if candidates.is_pool else None
-        if exchangeable is not None:
-            return self._races(n, Unseen(self.pool, exchangeable, candidates.exclude), belief, acquisition, rng)
+        if exchangeable is not None and (exchangeable.by_category or not len(candidates.closed)):
+            unseen = Unseen(self.pool, exchangeable, candidates.exclude, candidates.closed)
+            return self._races(n, unseen, belief, acquisition, rng)
         rows = candidates.rows
         # Gumbel noise on the logarithm of the weight: the highest n are a draw without replacement.
         key = self.log_weight(acquisition.of(belief.distribution(rows), rows)) + rng.gumbel(size=len(rows))

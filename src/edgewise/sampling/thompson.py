@@ -62,7 +62,7 @@ class Thompson(Draw):
         self, n: int, candidates: CandidateRows, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
     ) -> Rows:
         target = acquisition.peak
-        if candidates.is_pool and target is not None and 0 < target < 1:
+        if candidates.is_pool and not len(candidates.closed) and target is not None and 0 < target < 1:
             exchangeable = belief.exchangeable()
             if exchangeable is not None:
                 unseen = Unseen(self.pool, exchangeable, candidates.exclude)

@@ -18,6 +18,7 @@ from edgewise.sampling import Draw, draws
 from edgewise.selectors.base import Selector, selectors
 from edgewise.selectors.candidates import Candidates
 from edgewise.selectors.retest import Retest
+from edgewise.selectors.spread import CategoryLimit
 
 
 class BanditSelector(Selector):
@@ -31,6 +32,7 @@ class BanditSelector(Selector):
         candidate_factor: values are computed for a uniform sample of this many prompts for each one selected (16 for MoPPS
             on MATH); None: for the whole pool.
         retest: share of every selection for prompts whose last group was all wrong or all right, see `Retest`.
+        category_share: of every selection that one category may take, see `CategoryLimit`; 1: no limit.
         seed: seed of draws and samples.
 
     Example:
@@ -54,6 +56,7 @@ class BanditSelector(Selector):
         *,
         candidate_factor: float | None = None,
         retest: float = 0.0,
+        category_share: float = 1.0,
         seed: int = 0,
     ):
         super().__init__(pool, seed=seed)
@@ -68,14 +71,14 @@ class BanditSelector(Selector):
         self.rollouts = acquisition.rollouts
         self.candidate_factor = candidate_factor
         self.retest = self.add("retest", Retest(pool, share=retest)) if retest else None
+        self.limit = self.add("limit", CategoryLimit(pool, share=category_share)) if category_share != 1 else None
 
     def choose(self, n: int, candidates: Candidates) -> Rows:
-        if self.retest is None:
-            return self._drawn(n, candidates)
-        again = self.retest.choose(n, candidates, self.rng)
-        if not len(again):
-            return self._drawn(n, candidates)
-        return np.concatenate([self._drawn(n - len(again), candidates.without(again)), again])
+        again = np.empty(0, np.int64) if self.retest is None else self.retest.choose(n, candidates, self.rng)
+        rest = candidates.without(again) if len(again) else candidates
+        wanted = n - len(again)
+        rows = self._drawn(wanted, rest) if self.limit is None else self.limit.choose(wanted, rest, self._drawn)
+        return np.concatenate([rows, again]) if len(again) else rows
 
     def _drawn(self, n: int, candidates: Candidates) -> Rows:
         if self.candidate_factor is not None:
@@ -94,6 +97,7 @@ def bandit(
     prior: str | Prior | None = None,
     candidate_factor: float | None = None,
     retest: float = 0.0,
+    category_share: float = 1.0,
     rollouts: int = 8,
     seed: int = 0,
     **options: Any,
@@ -106,7 +110,7 @@ def bandit(
         acquisition: see `ew.list_acquisitions()`.
         draw: see `edgewise.sampling.list_draws()`.
         prior: of a Beta belief: "fixed" or "category".
-        candidate_factor, retest: see `BanditSelector`.
+        candidate_factor, retest, category_share: see `BanditSelector`.
         rollouts: rollouts of a prompt, for acquisitions that depend on it.
         seed: seed of draws and samples.
         options: options of the belief, the acquisition, the draw and the prior, each for the first that takes it.
@@ -131,10 +135,19 @@ def bandit(
             option for kind, name in known.items() if isinstance(name, str) for option in _options(kinds[kind], name)
         ]
         raise unknown_name(
-            "option of selector bandit", next(iter(left)), {*names, *known, "prior", "candidate_factor", "retest"}
+            "option of selector bandit",
+            next(iter(left)),
+            {*names, *known, "prior", "candidate_factor", "retest", "category_share"},
         )
     return BanditSelector(
-        pool, made_belief, made_acquisition, made_draw, candidate_factor=candidate_factor, retest=retest, seed=seed
+        pool,
+        made_belief,
+        made_acquisition,
+        made_draw,
+        candidate_factor=candidate_factor,
+        retest=retest,
+        category_share=category_share,
+        seed=seed,
     )
 
 

@@ -101,6 +101,8 @@ class EdgeSelector(BanditSelector):
             With features, a selection predicts every prompt it draws from: of a large pool, a sample of 16 is enough.
         retest: share of every selection for prompts whose last group was all wrong or all right, those of the category
             observed longest ago first: what is wrongly believed hopeless or mastered is found out.
+        category_share: of every selection that one category may take, twice an even share where categories are few; 1: no
+            limit. The category with the most informative groups may be the one that is guessed.
         seed: seed of the draws.
 
     Example:
@@ -129,6 +131,7 @@ class EdgeSelector(BanditSelector):
         headroom: float = 0.25,
         candidate_factor: float | None = None,
         retest: float = 0.02,
+        category_share: float = 0.25,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief
@@ -141,6 +144,7 @@ class EdgeSelector(BanditSelector):
             Proportional(pool, sharpness=sharpness),
             candidate_factor=candidate_factor,
             retest=retest,
+            category_share=category_share,
             seed=seed,
         )
         self.calibration = self.add("calibration", OnlineCalibration(pool, len(Outcome)))
