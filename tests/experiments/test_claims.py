@@ -155,6 +155,12 @@ def test_a_run_that_another_claim_has_finished_is_not_made_again(base: Path, tmp
     assert {event for event in events if event.startswith("b")} == {"b kept"}
     assert "c finished" in events
     assert second["parts"]["b"]["methods"] == first["parts"]["a"]["methods"]
+    # Of another version of the program nothing is taken over.
+    for place in tmp_path.glob("*/*/*/seed_0/origin.json"):
+        place.write_text(json.dumps({**json.loads(place.read_text()), "program": "another"}))
+    events.clear()
+    run(study_of((rule,), {"d": one}), tmp_path / "third", 1, lambda part, event: events.append(event.what))
+    assert "finished" in events
 
 
 def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Path) -> None:

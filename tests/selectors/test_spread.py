@@ -88,7 +88,10 @@ def test_edge_spreads_over_categories_although_one_alone_is_informative(knows: s
     unlimited = {"category_share": 1.0}
     most = {}
     for kind, extra in (("limited", {}), ("free", unlimited)):
-        selector, draws = make_selector(name, pool, rollouts=8, seed=1, **{**options, **extra}), np.random.default_rng(2)
+        selector, draws = (
+            make_selector(name, pool, rollouts=8, seed=1, **{**options, **extra}),
+            np.random.default_rng(2),
+        )
         largest = []
         for _ in range(40):
             rows = selector.select(12)

@@ -11,16 +11,16 @@ from edgewise.errors import ConfigError
 from edgewise.experiments.runs import finished
 from edgewise.lab.rl.config import RLConfig
 from edgewise.lab.run.config import from_dict, read_yaml
+from edgewise.lab.run.folder import same_origin
 
 DEPTH = 4
 """Folders between the folder of all results and a run: a claim's part/method/seed_0 below its own, a demo's method/seed_0."""
 
 
 def reuse(runs: Mapping[str, RLConfig], out: Path, among: Path) -> list[str]:
-    """Copy to `out` what is missing there and was finished with equal settings below `among`; returns the names of these runs.
+    """Copy to `out` what is missing there and was finished below `among` with equal settings, weights and program.
 
-    Checkpoints stay where they are. Runs of an older version of the program count like those in `out` itself: delete them to
-    have them made again.
+    Checkpoints stay where they are. Returns the names of the runs that were copied.
     """
     missing = {name: config for name, config in runs.items() if not (out / name).exists()}
     if not missing:
@@ -28,7 +28,8 @@ def reuse(runs: Mapping[str, RLConfig], out: Path, among: Path) -> list[str]:
     copied = []
     known = {folder: config for folder in _finished(among) if (config := _config(folder)) is not None}
     for name, config in missing.items():
-        source = next((folder for folder, own in known.items() if own == config), None)
+        equal = (folder for folder, own in known.items() if own == config and same_origin(folder, config.base))
+        source = next(equal, None)
         if source is None:
             continue
         target = out / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError
 
+import edgewise
 from edgewise.checkpoint import make_folder, read_json, sync_folder, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.checkpoints import find
@@ -124,7 +126,7 @@ def _acquire(path: Path) -> Any:
 
 
 def _same_weights(out: Path, base: str) -> None:
-    origin, now = out / ORIGIN, {"base": base, "weights": fingerprint(find(base))}
+    origin, now = out / ORIGIN, {"base": base, "weights": fingerprint(find(base)), "program": program()}
     if not origin.exists():
         write_json(origin, now)
         return
@@ -134,6 +136,21 @@ def _same_weights(out: Path, base: str) -> None:
             f"{out} holds results of other weights: the checkpoint {base} has changed since; choose another folder or delete"
             " this one"
         )
+
+
+def same_origin(out: Path, base: str) -> bool:
+    """Whether the run in `out` began with this base's present weights, and with the program as it is now."""
+    before = read_json(out / ORIGIN) if (out / ORIGIN).exists() else {}
+    return before.get("program") == program() and before.get("weights") == fingerprint(find(base))
+
+
+@functools.cache
+def program() -> str:
+    """SHA-256 of the package's source."""
+    digest, package = hashlib.sha256(), Path(edgewise.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()} {_sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def fingerprint(folder: Path) -> str:
