@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from packaging.version import Version
 
 pytest.importorskip("trl")
 from tests.adapters.known_rates import spy
@@ -17,13 +15,7 @@ from tests.adapters.known_rates import spy
 from edgewise import gates
 from edgewise.errors import ConfigError
 
-pytestmark = [
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.skipif(
-        Version(version("trl")) < Version("1.16"),
-        reason="tried with TRL 1.16; with 1.10 image tokens and features of this model do not match",
-    ),
-]
+pytestmark = pytest.mark.filterwarnings("default")
 ROWS, SIDE = 24, 8
 TEMPLATE = (
     "{% for message in messages %}{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -72,8 +64,13 @@ def make_seeing(make: Callable[..., Any], model_folder: Path) -> Callable[..., A
         num_additional_image_tokens=1,
         chat_template=TEMPLATE,
     )
+    # An untrained model writes the image token now and then. TRL 1.10 takes it for one more image and stops; later ones do not.
+    unwritten = {"generation_kwargs": {"suppress_tokens": [config.image_token_index]}}
     return lambda settings=None, **options: make(
-        settings, model=LlavaForConditionalGeneration(config), processing_class=processor, **options
+        {**unwritten, **(settings or {})},
+        model=LlavaForConditionalGeneration(config),
+        processing_class=processor,
+        **options,
     )
 
 
