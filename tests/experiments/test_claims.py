@@ -35,7 +35,7 @@ def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name:
     study = load(name, scale)
     assert names() == ["C1", "C2", "C2-single", "C3", "C4", "C5", "C6", "critics", "pools", "real"]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
-    assert seeds == {{"real": 6, "critics": 12}.get(name, 5 if scale == "laptop" else 3)}
+    assert seeds == {{"real": 5, "critics": 12}.get(name, 5 if scale == "laptop" else 3)}
     for rule in study.rules:
         for part in study.parts_of(rule):
             Method.parse(rule.method)
