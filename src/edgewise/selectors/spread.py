@@ -17,7 +17,7 @@ from edgewise.selectors.candidates import Candidates
 class CategoryLimit(Part):
     """Keeps each category's share of the selections at or below a limit, where others can take the rest.
 
-    The category with the most informative groups is often one that is guessed: whoever follows the prediction alone spends
+    The category with the most informative groups may be one that is guessed: a rule that follows the prediction alone spends
     half of a step on it, meets its few prompts again and again, and finds no other skill. A limit costs little where the
     prompts worth training on belong to many categories.
 
