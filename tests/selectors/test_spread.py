@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from edgewise import Curriculum, PromptPool, make_selector
 from edgewise.arrays import Rows
 from edgewise.errors import ConfigError
+from edgewise.sampling import Draw
+from edgewise.sampling.base import within
 from edgewise.selectors.candidates import Candidates
 from edgewise.selectors.spread import CategoryLimit
 
@@ -20,7 +22,8 @@ def pool_of(sizes: list[int]) -> PromptPool:
 
 
 def first(n: int, candidates: Candidates) -> Rows:
-    return candidates.rows[:n]
+    rows = candidates.rows
+    return rows[within(candidates.pool.category_index(rows), candidates.room, n)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -63,17 +66,69 @@ def test_a_share_outside_0_to_1_is_refused(share: float) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pool", "rows"])
-def test_no_prompt_of_a_closed_category_is_a_candidate(kind: str) -> None:
+def test_room_counts_what_may_be_chosen_of_each_category(kind: str) -> None:
     pool, busy = pool_of([4, 5, 6]), np.array([0, 4, 9])
     rest = np.setdiff1d(np.arange(15), busy)
     candidates = Candidates(pool, exclude=busy) if kind == "pool" else Candidates(pool, rest)
-    open_ = candidates.closing(np.array([2]))
-    left = rest[pool.category_index(rest) != 2]
-    assert len(open_) == len(left)
-    assert open_.allow(np.arange(15)).nonzero()[0].tolist() == left.tolist()
-    assert sorted(open_.sample(len(left), np.random.default_rng(0)).tolist()) == left.tolist()
-    assert open_.without(left[:1]).rows.tolist() == left[1:].tolist()
-    assert len(open_.without(left[:1])) == len(left) - 1
+    limited = candidates.limited(np.array([0, 9, 0, 2]))
+    assert (len(candidates), len(limited)) == (12, 3 + 0 + 2)
+    assert len(limited.without(np.array([1, 10]))) == 2 + 0 + 2
+    assert limited.rows.tolist() == rest.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 4), max_size=40), st.lists(st.integers(0, 5), min_size=5, max_size=5), st.integers(0, 20)
+)
+def test_rows_are_taken_in_order_and_full_categories_passed_over(codes: list[int], room: list[int], n: int) -> None:
+    left, expected = list(room), []
+    for position, code in enumerate(codes):
+        if left[code] and len(expected) < n:
+            left[code] -= 1
+            expected.append(position)
+    assert within(np.array(codes, np.int64), np.array(room), n).tolist() == expected
+
+
+@pytest.mark.parametrize("draw", ["proportional", "top", "thompson"])
+@pytest.mark.parametrize("kind", ["pool", "rows"])
+def test_every_draw_keeps_the_room(draw: str, kind: str) -> None:
+    pool, rng = pool_of([10, 20, 30]), np.random.default_rng(0)
+    acquisition = "closest" if draw == "thompson" else "p_informative"
+    selector = make_selector("bandit", pool, belief="ability", acquisition=acquisition, draw=draw)
+    selector.observe(np.arange(0, 60, 3), rng.integers(0, 9, 20), 8)
+    candidates = Candidates(pool) if kind == "pool" else Candidates(pool, np.arange(60))
+    limited = candidates.limited(np.array([0, 3, 1, 5]))
+    rows = selector.draw.choose(9, limited, selector.belief, selector.acquisition, rng)  # type: ignore[attr-defined]
+    assert np.bincount(pool.category_index(rows), minlength=4).tolist() == [0, 3, 1, 5]
+
+
+def test_the_draw_within_room_is_the_sequential_draw_that_closes_full_categories() -> None:
+    pool = pool_of([2, 2, 2])
+    selector = make_selector(
+        "bandit", pool, belief="beta", acquisition="p_informative", draw="proportional", sharpness=1
+    )
+    selector.observe(np.arange(6), np.array([4, 4, 1, 1, 0, 0]), 8)
+    weights = selector.acquisition.of(selector.belief.distribution(np.arange(6)), np.arange(6))  # type: ignore[attr-defined]
+    # Two rows, at most one of each category: the second is drawn from what the first leaves open.
+    a, b, c = weights[::2]
+    total = 2 * (a + b + c)
+    expected = 2 * a / total + 2 * b / total * a / (a + c) + 2 * c / total * a / (a + b)
+    rng, room, hits = np.random.default_rng(1), np.array([0, 1, 1, 1]), 0
+    for _ in range(4000):
+        limited = Candidates(pool, np.arange(6)).limited(room)
+        rows = selector.draw.choose(2, limited, selector.belief, selector.acquisition, rng)  # type: ignore[attr-defined]
+        hits += bool((rows < 2).any())
+    assert abs(hits / 4000 - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
+
+
+def test_a_draw_that_does_not_know_of_room_is_refused() -> None:
+    class First(Draw):
+        def choose(self, n, candidates, belief, acquisition, rng):  # type: ignore[no-untyped-def]
+            return candidates.rows[:n]
+
+    pool = pool_of([3, 3, 3])
+    with pytest.raises(ConfigError, match="category_share"):
+        make_selector("bandit", pool, belief="beta", draw=First(pool), category_share=0.3)
 
 
 @pytest.mark.parametrize("knows", ["labels", "labels and features", "no labels in the belief"])

@@ -8,17 +8,19 @@ from typing import Protocol
 import numpy as np
 
 from edgewise.acquisition import Acquisition
-from edgewise.arrays import Rows
+from edgewise.arrays import Counts, Rows
 from edgewise.beliefs.base import Belief
 from edgewise.parts import Part
+from edgewise.pool import PromptPool
 from edgewise.registry import Registry
 
 
 class CandidateRows(Protocol):
     """Rows that may be chosen; see `edgewise.selectors.candidates.Candidates`."""
 
+    pool: PromptPool
     exclude: Rows
-    closed: Rows
+    room: Counts | None
     is_pool: bool
 
     def __len__(self) -> int: ...
@@ -42,6 +44,9 @@ class Draw(Part, ABC):
         True
     """
 
+    keeps_room = False
+    """Whether `choose` keeps the candidates' `room`, which `category_share` needs."""
+
     @abstractmethod
     def choose(
         self, n: int, candidates: CandidateRows, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
@@ -50,6 +55,27 @@ class Draw(Part, ABC):
 
     def check(self, acquisition: Acquisition) -> None:
         """Raise `ConfigError` for an acquisition that this draw cannot use."""
+
+
+def within(codes: Rows, room: Counts | None, n: int) -> Rows:
+    """Positions of the first n rows that fit, ascending: a row whose category is full is passed over.
+
+    Args:
+        codes: category code of each row, in the order of preference, (m,).
+        room: most rows of each code, (C + 1,); None: any number.
+        n: number of rows.
+
+    Example:
+        >>> within(np.array([1, 1, 1, 2]), np.array([0, 2, 2]), 3).tolist()
+        [0, 1, 3]
+    """
+    if room is None:
+        return np.arange(min(n, len(codes)))
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], codes)
+    rank = np.empty(len(codes), np.int64)
+    rank[order] = np.arange(len(codes))
+    return np.flatnonzero(rank - starts < room[codes])[:n]
 
 
 draws: Registry[Draw] = Registry("draw")

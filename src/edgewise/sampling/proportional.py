@@ -9,7 +9,7 @@ from edgewise.arrays import Counts, Floats, Rows, smallest
 from edgewise.beliefs.base import Belief
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
-from edgewise.sampling.base import CandidateRows, Draw, draws
+from edgewise.sampling.base import CandidateRows, Draw, draws, within
 from edgewise.sampling.unseen import Unseen
 
 MANY = 2**18
@@ -40,6 +40,8 @@ class Proportional(Draw):
         [3]
     """
 
+    keeps_room = True
+
     def __init__(self, pool: PromptPool, *, sharpness: float = 4.0):
         super().__init__(pool)
         if not 0 <= sharpness < np.inf:
@@ -61,16 +63,22 @@ class Proportional(Draw):
         self, n: int, candidates: CandidateRows, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
     ) -> Rows:
         exchangeable = belief.exchangeable() if candidates.is_pool else None
-        if exchangeable is not None and (exchangeable.by_category or not len(candidates.closed)):
-            unseen = Unseen(self.pool, exchangeable, candidates.exclude, candidates.closed)
-            return self._races(n, unseen, belief, acquisition, rng)
+        if exchangeable is not None and (exchangeable.by_category or candidates.room is None):
+            unseen = Unseen(self.pool, exchangeable, candidates.exclude)
+            return self._races(n, unseen, candidates.room, belief, acquisition, rng)
         rows = candidates.rows
         # Gumbel noise on the logarithm of the weight: the highest n are a draw without replacement.
         key = self.log_weight(acquisition.of(belief.distribution(rows), rows)) + rng.gumbel(size=len(rows))
-        return rows[smallest(-key, n)]
+        return rows[_first(-key, self._codes(rows, candidates.room), candidates.room, n)]
 
     def _races(
-        self, n: int, unseen: Unseen, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
+        self,
+        n: int,
+        unseen: Unseen,
+        room: Counts | None,
+        belief: Belief,
+        acquisition: Acquisition,
+        rng: np.random.Generator,
     ) -> Rows:
         rows = unseen.seen_rows()
         waits = rng.exponential(size=len(rows))
@@ -78,15 +86,24 @@ class Proportional(Draw):
         log_weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
         times = order_statistics if len(classes) * n <= MANY else first_arrivals
         index, others = times(n, log_weight, unseen.sizes[classes], rng)
-        near, log_times = self._shortest(n, rows, waits, others, belief, acquisition)
-        owner = np.concatenate([np.full(len(near), -1), classes[index]])
-        log_times = np.concatenate([log_times, others])
-        chosen = smallest(log_times, n)
+        fresh = classes[index]
+        near, log_times = self._shortest(n, rows, waits, others, fresh, room, belief, acquisition)
+        owner = np.concatenate([np.full(len(near), -1), fresh])
+        codes = None if room is None else np.concatenate([self.pool.category_index(near), fresh])
+        chosen = _first(np.concatenate([log_times, others]), codes, room, n)
         fresh = owner[chosen]
         return np.concatenate([near[chosen[fresh < 0]], unseen.sample(fresh[fresh >= 0], rng)])
 
     def _shortest(
-        self, n: int, rows: Rows, waits: Floats, others: Floats, belief: Belief, acquisition: Acquisition
+        self,
+        n: int,
+        rows: Rows,
+        waits: Floats,
+        others: Floats,
+        fresh: Rows,
+        room: Counts | None,
+        belief: Belief,
+        acquisition: Acquisition,
     ) -> tuple[Rows, Floats]:
         """Rows whose time wait / weight may be among the n shortest, ascending, and the logarithms of these times.
 
@@ -97,7 +114,8 @@ class Proportional(Draw):
             n: number of rows to choose.
             rows: rows, (m,).
             waits: unit exponential waits, (m,).
-            others: log times of the prompts never observed.
+            others: log times of the prompts never observed, and `fresh`: their category codes.
+            room: most rows of each code.
         """
         bounded = np.isfinite(acquisition.highest) and len(rows) > 16 * n
         largest = acquisition.highest**self.sharpness if bounded else 1.0
@@ -106,11 +124,26 @@ class Proportional(Draw):
             inside = np.flatnonzero(waits <= limit)
             near = rows[inside]
             times = np.log(waits[inside]) - self.log_weight(acquisition.of(belief.distribution(near), near))
+            if n == 0 or len(inside) == len(rows):
+                return near, times
             found = np.concatenate([times, others])
-            last = largest * np.exp(np.partition(found, n - 1)[n - 1]) if 0 < n <= len(found) else np.inf
-            if n == 0 or len(inside) == len(rows) or last <= limit:
+            codes = None if room is None else np.concatenate([self.pool.category_index(near), fresh])
+            first = _first(found, codes, room, n)
+            last = largest * np.exp(found[first].max()) if len(first) == n else np.inf
+            if last <= limit:
                 return near, times
             limit = min(last, 4.0 * limit)
+
+    def _codes(self, rows: Rows, room: Counts | None) -> Rows | None:
+        return None if room is None else self.pool.category_index(rows)
+
+
+def _first(times: Floats, codes: Rows | None, room: Counts | None, n: int) -> Rows:
+    """Positions of the n shortest times within the room of their category codes, ascending."""
+    if codes is None:
+        return smallest(times, n)
+    order = np.argsort(times, kind="stable")
+    return np.sort(order[within(codes[order], room, n)])
 
 
 def order_statistics(n: int, log_weight: Floats, sizes: Counts, rng: np.random.Generator) -> tuple[Rows, Floats]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.acquisition import Acquisition, top
+from edgewise.acquisition import Acquisition
 from edgewise.arrays import Counts, Rows
 from edgewise.beliefs.base import Belief
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 from edgewise.sampling.base import CandidateRows, Draw, draws
 from edgewise.sampling.nearest import AllDraws, ExchangeableDraws, PartialDraws, nearest, target_count
+from edgewise.sampling.top import best
 from edgewise.sampling.unseen import Unseen
 from edgewise.sampling.window_index import WindowIndex
 
@@ -44,6 +45,8 @@ class Thompson(Draw):
         [3]
     """
 
+    keeps_room = True
+
     def __init__(self, pool: PromptPool):
         super().__init__(pool)
         self._index: WindowIndex | None = None
@@ -62,13 +65,13 @@ class Thompson(Draw):
         self, n: int, candidates: CandidateRows, belief: Belief, acquisition: Acquisition, rng: np.random.Generator
     ) -> Rows:
         target = acquisition.peak
-        if candidates.is_pool and not len(candidates.closed) and target is not None and 0 < target < 1:
+        if candidates.is_pool and candidates.room is None and target is not None and 0 < target < 1:
             exchangeable = belief.exchangeable()
             if exchangeable is not None:
                 unseen = Unseen(self.pool, exchangeable, candidates.exclude)
                 return self._nearest(n, target, unseen, belief, candidates.exclude, rng)
         rows = candidates.rows
-        return rows[top(acquisition.value(belief.draw(rows, rng)), n, rng)]
+        return rows[best(acquisition.value(belief.draw(rows, rng)), n, candidates, rng)]
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
         if self._index is not None or self._saved:

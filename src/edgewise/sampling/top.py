@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from edgewise.acquisition import Acquisition, optimistic, top
-from edgewise.arrays import Rows
+from edgewise.arrays import Floats, Rows
 from edgewise.beliefs.base import Belief
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
-from edgewise.sampling.base import CandidateRows, Draw, draws
+from edgewise.sampling.base import CandidateRows, Draw, draws, within
+
+
+def best(values: Floats, n: int, candidates: CandidateRows, rng: np.random.Generator) -> Rows:
+    """Positions among the candidates' rows of the n highest values within their room, ties at random."""
+    if candidates.room is None:
+        return top(values, n, rng)
+    order = np.lexsort((rng.random(len(values)), -values))
+    codes = candidates.pool.category_index(candidates.rows[order])
+    return order[within(codes, candidates.room, n)]
 
 
 @draws.register("top")
@@ -33,6 +42,8 @@ class Top(Draw):
         [3]
     """
 
+    keeps_room = True
+
     def __init__(self, pool: PromptPool, *, optimism: float = 0.0):
         super().__init__(pool)
         if not 0 <= optimism < np.inf:
@@ -48,4 +59,4 @@ class Top(Draw):
             value = optimistic(acquisition, distribution.mean(), distribution.std(), self.optimism)
         else:
             value = acquisition.of(distribution, rows)
-        return rows[top(value, n, rng)]
+        return rows[best(value, n, candidates, rng)]

@@ -9,7 +9,6 @@ from edgewise.beliefs.base import Exchangeable
 from edgewise.pool import PromptPool
 from edgewise.seen import without
 
-_NONE = np.empty(0, np.int64)
 MANY = 64
 """Classes from which members are drawn for all of them at a time."""
 
@@ -21,25 +20,22 @@ class Unseen:
         pool: the prompts.
         exchangeable: classes of prompts never observed.
         exclude: rows not to choose, sorted.
-        closed: codes of categories not to choose from; classes are categories then.
 
     Attributes:
         distribution: of a prompt of each class, (classes,).
         sizes: number of prompts of each class that may be chosen, int64 (classes,).
     """
 
-    def __init__(self, pool: PromptPool, exchangeable: Exchangeable, exclude: Rows, closed: Rows = _NONE):
+    def __init__(self, pool: PromptPool, exchangeable: Exchangeable, exclude: Rows):
         self.distribution, sizes, self._by_category, self.seen = exchangeable
-        self._pool, self._exclude, self._closed = pool, exclude, closed
+        self._pool, self._exclude = pool, exclude
         unseen = exclude[self.seen.slots(exclude) < 0]
         code = pool.category_index(unseen) if self._by_category else np.zeros(len(unseen), np.int64)
         self.sizes = sizes - np.bincount(code, minlength=len(sizes))
-        self.sizes[closed] = 0
 
     def seen_rows(self) -> Rows:
         """Prompts observed that may be chosen, sorted."""
-        rows = without(self.seen.sorted_rows(), self._exclude)
-        return rows[~np.isin(self._pool.category_index(rows), self._closed)] if len(self._closed) else rows
+        return without(self.seen.sorted_rows(), self._exclude)
 
     def sample(self, classes: Rows, rng: np.random.Generator) -> Rows:
         """A distinct row of each of `classes`, uniformly, in the order of classes."""

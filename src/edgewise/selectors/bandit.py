@@ -63,6 +63,8 @@ class BanditSelector(Selector):
         if candidate_factor is not None and not candidate_factor >= 1:
             raise ConfigError(f"candidate_factor must be at least 1, got {candidate_factor}")
         draw.check(acquisition)
+        if category_share != 1 and not draw.keeps_room:
+            raise ConfigError(f"{type(draw).__name__} does not keep `candidates.room`, which category_share needs")
         self.belief = self.add("belief", belief)
         self.acquisition = acquisition
         if isinstance(acquisition, Part):
@@ -75,15 +77,14 @@ class BanditSelector(Selector):
 
     def choose(self, n: int, candidates: Candidates) -> Rows:
         again = np.empty(0, np.int64) if self.retest is None else self.retest.choose(n, candidates, self.rng)
-        rest = candidates.without(again) if len(again) else candidates
-        wanted = n - len(again)
+        rest, wanted = candidates.without(again) if len(again) else candidates, n - len(again)
+        if self.candidate_factor is not None:
+            size = min(len(rest), max(wanted, int(np.ceil(self.candidate_factor * wanted))))
+            rest = Candidates(self.pool, rest.sample(size, self.rng))
         rows = self._drawn(wanted, rest) if self.limit is None else self.limit.choose(wanted, rest, self._drawn)
         return np.concatenate([rows, again]) if len(again) else rows
 
     def _drawn(self, n: int, candidates: Candidates) -> Rows:
-        if self.candidate_factor is not None:
-            size = min(len(candidates), max(n, int(np.ceil(self.candidate_factor * n))))
-            candidates = Candidates(self.pool, candidates.sample(size, self.rng))
         return self.draw.choose(n, candidates, self.belief, self.acquisition, self.rng)
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgewise.arrays import Counts, Rows
+from edgewise.arrays import Rows
 from edgewise.errors import ConfigError
 from edgewise.parts import Part
 from edgewise.pool import PromptPool
@@ -29,9 +29,12 @@ class CategoryLimit(Part):
         share: of every selection that a category may take, in (0, 1].
 
     Example:
+        >>> from edgewise.sampling.base import within
         >>> pool = PromptPool(range(100), [f"family {i // 10}" for i in range(100)])
         >>> limit = CategoryLimit(pool, share=0.25)
-        >>> first = lambda n, candidates: candidates.rows[:n]
+        >>> def first(n, candidates):
+        ...     codes = candidates.pool.category_index(candidates.rows)
+        ...     return candidates.rows[within(codes, candidates.room, n)]
         >>> pool.category_index(limit.choose(8, Candidates(pool), first)).tolist()
         [1, 1, 1, 2, 2, 2, 3, 3]
     """
@@ -47,34 +50,17 @@ class CategoryLimit(Part):
         self.credit = np.ones(len(pool.category_names) + 1)
 
     def choose(self, n: int, candidates: Candidates, draw: Callable[[int, Candidates], Rows]) -> Rows:
-        """n rows of the candidates, int64 (n,): as `draw(n, candidates)` gives them, within the limit as far as possible."""
+        """n rows of the candidates, int64 (n,): by a draw that keeps the candidates' room; beyond the limit only where it cannot be kept."""
         filled = np.count_nonzero(self.pool.category_sizes()) if self.pool.has_categories else 1
         share = max(self.share, 2.0 / filled)
         if share >= 1 or not n:
             return draw(n, candidates)
         allowed = self.credit + share * n
-        left, chosen, open_ = np.floor(allowed + 1e-9).astype(np.int64), np.empty(0, np.int64), candidates
-        while len(chosen) < n:
-            wanted = n - len(chosen)
-            if len(open_) < wanted:
-                # The limit cannot be kept.
-                chosen = np.concatenate([chosen, draw(len(open_), open_)])
-                chosen = np.concatenate([chosen, draw(n - len(chosen), candidates.without(chosen))])
-                break
-            kept = self._kept(draw(wanted, open_), left, draw)
-            left -= self._counts(kept)
-            chosen = np.concatenate([chosen, kept])
-            open_ = candidates.without(chosen).closing(np.flatnonzero(left <= 0))
-        self.credit = np.clip(allowed - self._counts(chosen), 0.0, 1.0)
-        return chosen
-
-    def _kept(self, rows: Rows, left: Counts, draw: Callable[[int, Candidates], Rows]) -> Rows:
-        """Those of `rows` that the categories have room for; of a category with too many, a draw."""
-        code = self.pool.category_index(rows)
-        crowded = np.flatnonzero(self._counts(rows) > left)
-        parts = [rows[~np.isin(code, crowded)]]
-        parts += [draw(int(left[own]), Candidates(self.pool, rows[code == own])) for own in crowded if left[own] > 0]
-        return np.concatenate(parts)
-
-    def _counts(self, rows: Rows) -> Counts:
-        return np.bincount(self.pool.category_index(rows), minlength=len(self.credit))
+        limited = candidates.limited(np.floor(allowed + 1e-9).astype(np.int64))
+        rows = draw(min(n, len(limited)), limited)
+        if len(rows) < n:
+            # The limit cannot be kept.
+            rows = np.concatenate([rows, draw(n - len(rows), candidates.without(rows))])
+        taken = np.bincount(self.pool.category_index(rows), minlength=len(allowed))
+        self.credit = np.clip(allowed - taken, 0.0, 1.0)
+        return rows
