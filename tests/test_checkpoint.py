@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgewise.checkpoint import VERSIONS, load_state, save_state, write_atomic, write_json
+from edgewise.checkpoint import VERSIONS, load_state, make_folder, read_json, save_state, write_atomic, write_json
 from edgewise.errors import CheckpointError
 
 leaves = st.one_of(
@@ -168,3 +169,33 @@ def test_files_can_be_read_by_others(tmp_path):
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "x.json").stat().st_mode) == 0o644
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX systems")
+def test_folders_that_are_made_are_flushed_into_those_above(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr("edgewise.checkpoint.sync_folder", flushed.append)
+    assert make_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert sorted(flushed) == [tmp_path, tmp_path / "a"]
+    make_folder(tmp_path / "a" / "b")
+    assert len(flushed) == 2
+
+
+def test_the_error_of_a_disk_is_not_hidden_by_a_temporary_file_that_stays(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(tmp_path / "file", b"contents")
+
+
+@pytest.mark.parametrize("contents", [b"", b"[1]", b"[" * 100_000, b"\xff", b'{"a": '])
+def test_a_file_that_holds_no_json_object_is_named(tmp_path, contents):
+    (tmp_path / "state.json").write_bytes(contents)
+    with pytest.raises(CheckpointError, match=r"state\.json"):
+        read_json(tmp_path / "state.json")

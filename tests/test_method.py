@@ -48,3 +48,8 @@ def test_a_method_makes_its_selector() -> None:
     assert Method.parse("uniform").make(pool, rollouts=3, seed=5).rollouts is None
     custom = Method("mine", lambda pool, rollouts, seed: Method.parse("edge").make(pool, rollouts=rollouts, seed=seed))
     assert custom.make(pool, rollouts=2).rollouts == 2
+
+
+def test_an_option_that_is_no_number_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"selector edge: exploration must be a number, got \[1\]"):
+        Method.parse("edge:exploration=[1]").make(PromptPool(range(3)), rollouts=4)

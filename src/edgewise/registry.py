@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Number
 from typing import Any, Generic, TypeVar
 
 from edgewise.errors import ConfigError, unknown_name
@@ -74,7 +75,18 @@ class Registry(Generic[T]):
         try:
             return self.get(name)(*args, **options)
         except (TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(f"{self.kind} {name}: {error}") from error
+            odd = self._not_numbers(name, options)
+            raise ConfigError(f"{self.kind} {name}: {'; '.join(odd) or error}") from error
+
+    def _not_numbers(self, name: str, options: Mapping[str, Any]) -> list[str]:
+        """Options that are numbers by their default and were given something else, a sentence each."""
+        parameters = inspect.signature(self.get(name)).parameters
+        return [
+            f"{option} must be a number, got {value!r:.80}"
+            for option, value in options.items()
+            if isinstance(getattr(parameters.get(option), "default", None), int | float)
+            and not isinstance(value, Number)
+        ]
 
     def _discover(self) -> None:
         if self._discovered:

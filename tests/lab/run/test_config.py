@@ -15,7 +15,7 @@ from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.evaluation import ExamConfig
 from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
 from edgewise.lab.rl.record import RecordConfig
-from edgewise.lab.run.config import Above, Count, Fraction, from_dict, read_yaml, to_dict, validate, write_yaml
+from edgewise.lab.run.config import Above, Count, Fraction, Seed, from_dict, read_yaml, to_dict, validate, write_yaml
 from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig
 from edgewise.lab.run.yaml import dump, parse
 
@@ -83,6 +83,7 @@ class Inner:
 @dataclass(frozen=True)
 class Outer:
     steps: Count = 1
+    seed: Seed = 0
     rate: Above = 0.1
     kind: Literal["a", "b"] = "a"
     names: tuple[str, ...] = ()
@@ -103,6 +104,7 @@ class Outer:
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"steps": -1}, "of at least 1, got -1"),
         ({"steps": 2**31}, "of at most 2147483647"),
+        ({"seed": 2**63}, "of at most 9223372036854775807, got 9223372036854775808"),
         ({"steps": True}, "steps must be a whole number, got True"),
         ({"steps": 3.0}, "got 3.0; write 3"),
         ({"steps": "3"}, "write 3 without quotes"),

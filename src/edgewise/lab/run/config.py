@@ -46,7 +46,8 @@ class Range:
                 else f"between {self.low:g} and {self.high:g}"
             )
         if value > self.high:
-            return f"of at most {self.high:.0f}"
+            # An integer of this size is not a float: 2**63 - 1 would be shown as 2**63.
+            return f"of at most {self.high if isinstance(self.high, int) else format(self.high, 'g')}"
         return f"above {self.low:g}" if self.above else f"of at least {self.low:g}"
 
 
