@@ -3,6 +3,8 @@
     python -m tools.dist                              this Python, with the newest and the lowest numpy
     python -m tools.dist --python python3.12 python3.13
     python -m tools.dist --extras report logs         each extra alone, in an environment of its own
+    python -m tools.dist --extras report --lowest     the same with the lowest versions that pyproject.toml allows
+    python -m tools.dist --fast                       this Python and the newest numpy, as in `.ci/run`
     python -m tools.dist --types                      the user program under mypy --strict, and pyright where it is installed
 
 dist/ holds the two files afterwards. Exit code 1, and the reason, where something is wrong.
@@ -21,22 +23,15 @@ import tempfile
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ("src", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "SECURITY.md")
 PROGRAM = ROOT / "tools" / "outside" / "program.py"
 GOLDEN = ("tests/golden", "tests/selectors/test_golden.py")
-PARTS = {
-    "lab": "edgewise.lab.rl.trainer",
-    "models": "edgewise.lab.model.chat",
-    "report": "edgewise.report",
-    "logs": "edgewise.replay.logs",
-    "math": "edgewise.tasks.math",
-    "geometry": "edgewise.tasks.geometry",
-    "reasoning-gym": "edgewise.tasks.reasoning_gym",
-    "trl": "edgewise.adapters.trl",
-}
-"""Module that each extra is for."""
+EXTRAS = ROOT / "tools" / "outside" / "extras.py"
+PARTS = ("report", "logs", "math", "geometry", "models", "reasoning-gym", "lab", "trl")
+"""Extras with a program of a user in `EXTRAS`."""
 
 
 def main() -> None:
@@ -44,23 +39,31 @@ def main() -> None:
     parser.add_argument("--python", nargs="*", default=[], help="further interpreters")
     parser.add_argument("--extras", nargs="*", default=[], choices=sorted(PARTS), help="extras to install alone")
     parser.add_argument("--types", action="store_true", help="check the types of the user program from outside")
+    parser.add_argument("--lowest", action="store_true", help="the extras with the lowest versions allowed")
+    parser.add_argument("--fast", action="store_true", help="one environment, without the golden hashes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         wheel = build(work)
         compare(wheel)
         for number, python in enumerate([sys.executable, *options.python]):
+            if version(python) < OLDEST:
+                refused(work / f"refused{number}", python, wheel)
+                continue
             bare = environment(work / f"bare{number}", python, wheel)
             core(bare)
+            if options.fast:
+                continue
             golden(bare)
             if options.types and number == 0:
                 types(bare)
             if version(bare) < (3, 13):  # numpy 1.26 has no wheels beyond Python 3.12
-                oldest = environment(work / f"lowest{number}", python, wheel, lowest("numpy"))
+                oldest = environment(work / f"lowest{number}", python, wheel, lowest(project()["dependencies"][0]))
                 core(oldest)
                 golden(oldest)
         for extra in options.extras:
-            part(environment(work / f"extra-{extra}", sys.executable, f"{wheel}[{extra}]"), extra)
+            pins = lowest_of(extra) if options.lowest else []
+            part(environment(work / f"extra-{extra}", sys.executable, f"{wheel}[{extra}]", *pins), extra, pins)
     print(f"{wheel.name} and its sdist are in {wheel.parent.relative_to(ROOT)}/")
 
 
@@ -157,10 +160,21 @@ def types(python: Path) -> None:
                 print(f"  {name}: {checked.strip().splitlines()[-1]}")
 
 
-def part(python: Path, extra: str) -> None:
-    """The part of the package that an extra is for can be imported."""
-    output(python, "-c", f"import {PARTS[extra]}")
-    print(f"extra {extra}: {PARTS[extra]} works alone")
+def part(python: Path, extra: str, pins: list[str]) -> None:
+    """A user's program of the extra works with it alone."""
+    output(python, "-W", "ignore", str(EXTRAS), extra)
+    print(f"extra {extra}: works alone, with {' '.join(pins) or 'the newest versions'}")
+
+
+def refused(folder: Path, python: str, wheel: Path) -> None:
+    """An interpreter that is too old: pip says which one is needed, and installs nothing."""
+    old = bare_environment(folder, python)
+    done = subprocess.run([old, "-m", "pip", "install", str(wheel)], capture_output=True, text=True, env=clean())
+    said = next((line for line in done.stderr.splitlines() if "requires a different Python" in line), "")
+    require(
+        done.returncode != 0 and bool(said), f"Python {version(python)} was not refused: {done.stdout}{done.stderr}"
+    )
+    print(f"Python {'.'.join(map(str, version(python)))}: refused. {said.removeprefix('ERROR: ').strip()}")
 
 
 def environment(folder: Path, python: str, *packages: str | Path) -> Path:
@@ -175,17 +189,28 @@ def bare_environment(folder: Path, python: str) -> Path:
     return folder / "bin" / "python"
 
 
-def lowest(package: str) -> str:
-    """The lowest version of a dependency that pyproject.toml allows, as a requirement."""
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    (found,) = (re.fullmatch(rf"{package}>=([\d.]+)", line) for line in listed)
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+OLDEST = (3, 11)
+"""Python that is needed, as `requires-python` says."""
+
+
+def lowest(requirement: str) -> str:
+    """A requirement such as `rich>=13` at the lowest version that it allows."""
+    found = re.match(r"([\w-]+)(?:\[[\w,-]+\])?>=([\d.]+)", requirement)
     if found is None:
-        sys.exit(f"pyproject.toml names no lowest {package}")
-    numbers = found[1].split(".")
-    return f"{package}=={'.'.join([*numbers, *['0'] * (3 - len(numbers))])}"
+        sys.exit(f"{requirement} names no lowest version")
+    numbers = found[2].split(".")
+    return f"{found[1]}=={'.'.join([*numbers, *['0'] * (3 - len(numbers))])}"
 
 
-def version(python: Path) -> tuple[int, int]:
+def lowest_of(extra: str) -> list[str]:
+    return [lowest(requirement) for requirement in project()["optional-dependencies"][extra]]
+
+
+def version(python: Path | str) -> tuple[int, int]:
     major, minor = output(python, "-c", "import sys; print(*sys.version_info[:2])").split()
     return int(major), int(minor)
 

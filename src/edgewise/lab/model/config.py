@@ -12,6 +12,9 @@ from edgewise.lab.model.rope import check_scaling
 FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 """Model types that are read, and the classes of transformers that read what is written."""
 
+LARGEST = {"num_hidden_layers": 10_000, "width": 2**24}
+"""Of a model's layers, and of each of its other sizes: a damaged file must not ask for the memory of more."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -48,8 +51,9 @@ class ModelConfig:
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
         for name in (*sizes, "max_position_embeddings"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+            value, most = getattr(self, name), LARGEST["num_hidden_layers" if name == "num_hidden_layers" else "width"]
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ConfigError(f"{name} must be a whole number from 1 to {most}, got {value!r:.80}")
         if not self.head_dim:
             if self.hidden_size % self.num_attention_heads or (self.hidden_size // self.num_attention_heads) % 2:
                 raise ConfigError(
@@ -118,14 +122,21 @@ class ModelConfig:
         family = config.get("model_type")
         if family not in FAMILIES:
             raise ConfigError(f"models of type '{family}' are not read; those read are {', '.join(FAMILIES)}")
-        _refuse_unread(config)
+        try:
+            _refuse_unread(config)
+            return cls(**cls._read(config, family))
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise ConfigError(f"config.json holds a value of the wrong kind: {error}") from error
+
+    @classmethod
+    def _read(cls, config: dict[str, Any], family: str) -> dict[str, Any]:
         rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
         theta = rope.pop("rope_theta", config.get("rope_theta", 10000.0))
         kind = rope.pop("rope_type", rope.pop("type", "default"))
         fields = {name: config[name] for name in cls.__dataclass_fields__ if config.get(name) is not None}
         bias = family == "qwen2" or bool(config.get("attention_bias", False))
         heads = fields.get("num_attention_heads", cls.num_attention_heads)
-        fields |= {
+        return fields | {
             "num_key_value_heads": fields.get("num_key_value_heads", heads),
             "rope_theta": float(theta),
             "rope_scaling": None if kind == "default" else {"rope_type": kind, **rope},
@@ -136,10 +147,6 @@ class ModelConfig:
             "head_dim": fields.get("head_dim", 128 if family == "qwen3" else 0),
             "tie_word_embeddings": bool(config.get("tie_word_embeddings", False)),
         }
-        try:
-            return cls(**fields)
-        except TypeError as error:
-            raise ConfigError(f"config.json holds a value of the wrong kind: {error}") from error
 
 
 def _refuse_unread(config: dict[str, Any]) -> None:
