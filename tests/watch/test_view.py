@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
 import re
-import select
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -379,47 +374,3 @@ def test_a_log_of_numbers_alone_says_so(tmp_path: Path) -> None:
     log = read_log(path)
     with pytest.raises(ConfigError, match="holds no groups"):
         count_waste(log)
-
-
-def until(descriptor: int, words: str, seconds: float = 60.0) -> str:
-    """What a pseudo-terminal shows, until some words have come."""
-    shown, end = "", time.monotonic() + seconds
-    while words not in shown and time.monotonic() < end:
-        if select.select([descriptor], [], [], 0.2)[0]:
-            try:
-                shown += os.read(descriptor, 65536).decode("utf-8", "replace")
-            except OSError:
-                break
-    assert words in shown, shown[-2000:]
-    return shown
-
-
-def test_the_live_view_in_a_pseudo_terminal_updates_and_ends_on_ctrl_c(tmp_path: Path) -> None:
-    rollouts = outcomes(steps=12)
-    folder = write_verl(tmp_path / "run", [r for r in rollouts if r["step"] <= 6])
-    master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "110", "LINES": "45"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgewise.cli", "watch", str(folder), "--every", "0.3"],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=environment,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it otherwise
-    )
-    os.close(slave)
-    try:
-        until(master, "steps 1–6")
-        write_verl(folder, rollouts)
-        # Half a line more: the writer is at work.
-        (folder / "13.jsonl").write_text('{"step": 13, "inp')
-        until(master, "steps 1–12")
-        process.send_signal(signal.SIGINT)
-        shown = until(master, "\x1b[?1049l")
-        assert process.wait(30) == 0
-        assert "Traceback" not in shown
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)

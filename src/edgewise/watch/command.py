@@ -110,21 +110,30 @@ def _live(watcher: Watcher, every: float) -> None:
     from rich.live import Live
     from rich.text import Text
 
+    from edgewise.watch.finder import Finder, Keys
     from edgewise.watch.terminal import render
 
-    console = _console()
+    console, finder = _console(), Finder()
 
     def picture() -> Any:
+        if finder.active:
+            with watcher.lock:
+                shown = finder.render(watcher.readers, console.width, console.height)
+            return Group(shown, Text("\n  Escape goes back to the runs · Ctrl-C ends", style="dim"))
         shown = render(watcher.views, console.width, console.height)
-        return Group(shown, Text(f"\n  looks again every {every:g} s · Ctrl-C ends", style="dim"))
+        return Group(shown, Text(f"\n  / searches prompts · looks again every {every:g} s · Ctrl-C ends", style="dim"))
 
     watcher.follow(every)
     try:
-        with Live(picture(), console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        with (
+            Keys() as keys,
+            Live(picture(), console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live,
+        ):
             seen, size = watcher.version, console.size
             while True:
-                time.sleep(0.2)
-                if watcher.version != seen or console.size != size or int(time.time()) % 5 == 0:
+                pressed = keys.read(0.2)
+                finder.press(pressed)
+                if pressed or watcher.version != seen or console.size != size or int(time.time()) % 5 == 0:
                     seen, size = watcher.version, console.size
                     live.update(picture(), refresh=True)
     except KeyboardInterrupt:
