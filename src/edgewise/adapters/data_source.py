@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_lengths
+from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.priors import PriorChoice, read_priors
 from edgewise.adapters.prompts import digest, hashes, unique_pool
 from edgewise.adapters.success import Rule, Success
@@ -245,20 +245,15 @@ class CurriculumSource(_Base):  # type: ignore[misc]
             return not self._in_flight.curriculum.gates.parts
         rollouts = [rollout if isinstance(rollout, list) else [rollout] for rollout in group]
         scored = [samples for samples in rollouts if all(sample.reward is not None for sample in samples)]
-        if not scored:
-            self._in_flight.forget(np.array([row]))
-            return False
-        rewards = np.array([np.mean([s.get_reward_value(self.args) for s in samples]) for samples in scored])
-        rows = np.full(len(scored), row)
         last = [samples[-1] for samples in scored]
-        correct = self._success.read(
-            rewards,
-            self._in_flight.pool.ids[rows],
+        return self._in_flight.observe_group(
+            row,
+            [float(np.mean([sample.get_reward_value(self.args) for sample in samples])) for samples in scored],
+            self._success,
+            [[getattr(sample, "response_length", None) for sample in samples] for samples in scored],
             evaluate=lambda rule: [rule(sample) for sample in last],
             score=lambda name: [sample.reward.get(name) for sample in last],
         )
-        sizes = [[getattr(sample, "response_length", None) for sample in samples] for samples in scored]
-        return row in self._in_flight.observe(rows, rewards, correct, total_lengths(sizes))
 
     def _metadata(self, key: str, option: str) -> list[Any]:
         for row, sample in enumerate(self._prompts):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from edgewise.adapters.success import Floats
+from edgewise.adapters.success import Floats, Success
 from edgewise.allocation import Constant
 from edgewise.arrays import Counts, Rows
 from edgewise.curriculum import Curriculum
@@ -136,6 +136,33 @@ class InFlight:
             # Rolled out, and nothing is known of them.
             self.forget(np.setdiff1d(rows, found))
             return admitted if self.curriculum.gates.parts else np.unique(rows)
+
+    def observe_group(
+        self,
+        row: int,
+        rewards: Sequence[float],
+        success: Success,
+        tokens: list[list[int | None]] | None = None,
+        *,
+        evaluate: Callable[[Callable[..., Any]], Any] | None = None,
+        score: Callable[[str], Any] | None = None,
+    ) -> bool:
+        """Take in the scored rollouts of one prompt; returns whether its group trains the policy. None: the group is lost.
+
+        Args:
+            row: of the prompt.
+            rewards: of the rollouts that were scored, (n,); empty where nothing was.
+            success: the rule of correctness.
+            tokens: of the parts of each completion, n lists; None where they are not known.
+            evaluate, score: see `Success.read`.
+        """
+        rows, values = np.full(len(rewards), row), np.asarray(rewards, np.float64)
+        if not len(rows):
+            self.forget(np.array([row]))
+            return False
+        correct = success.read(values, self.pool.ids[rows], evaluate=evaluate, score=score)
+        lengths = None if tokens is None else total_lengths(tokens)
+        return bool(row in self.observe(rows, values, correct, lengths))
 
     def row_of(self, name: Any) -> int:
         """Row of the prompt of a result by its id; -1 where the dataset does not have it any more, which is counted."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_lengths
+from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice, read_priors
 from edgewise.adapters.prompts import hashes, unique_pool
@@ -156,18 +156,14 @@ class CurriculumLoader:
 
     def _observe_group(self, row: int) -> None:
         responses = [response for response in self._responses.pop(row) if _score(response) is not None]
-        if not responses:
-            self._in_flight.forget(np.array([row]))
-            return
-        rows = np.full(len(responses), row)
-        scores = np.array([float(np.asarray(_score(response)).item()) for response in responses])
-        correct = self._success.read(
-            scores,
-            self.curriculum.pool.ids[rows],
+        self._in_flight.observe_group(
+            row,
+            [float(np.asarray(_score(response)).item()) for response in responses],
+            self._success,
+            [_turns(response) for response in responses],
             evaluate=lambda rule: [rule(response) for response in responses],
             score=lambda name: [response["extra_logs"].get(name) for response in responses],
         )
-        self._in_flight.observe(rows, scores, correct, total_lengths([_turns(response) for response in responses]))
 
 
 class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from edgewise.adapters.in_flight import CurriculumChoice, InFlight, total_lengths
+from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice, read_priors
 from edgewise.adapters.prompts import unique_pool
@@ -144,16 +144,11 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
                 episodes.append(episode)
                 rewards.append(float(np.mean([trace.reward for trace in traces])))
                 sizes.append([getattr(trace, "num_output_tokens", None) for trace in traces])
-        if not episodes:
-            # Nothing of it can train, whatever the gates would say.
-            self._in_flight.forget(np.array([row]))
-            self.admitted, self._untrainable = False, self._untrainable + 1
-            return
-        rows, values = np.full(len(episodes), row), np.array(rewards)
-        correct = self._success.read(
-            values, self.curriculum.pool.ids[rows], evaluate=lambda rule: [rule(episode) for episode in episodes]
+        # Without episodes nothing of it can train, whatever the gates would say.
+        self._untrainable += not episodes
+        self.admitted = self._in_flight.observe_group(
+            row, rewards, self._success, sizes, evaluate=lambda rule: [rule(episode) for episode in episodes]
         )
-        self.admitted = bool(row in self._in_flight.observe(rows, values, correct, total_lengths(sizes)))
 
     def state_dict(self) -> dict[str, Any]:
         return {
