@@ -94,3 +94,9 @@ def test_what_does_not_fit_is_named(trinity):
     with pytest.raises(CheckpointError, match="saved without a curriculum"):
         selector.load_state_dict({"current_index": 64})
     assert len(made(trinity, id_column=None).in_flight.pool) == 40
+
+
+@pytest.mark.parametrize("text", ["not base64", "AAAA", None, 3])
+def test_a_damaged_state_is_refused(trinity, text):
+    with pytest.raises(CheckpointError):
+        made(trinity).load_state_dict({"edgewise": text, "current_index": 0})

@@ -212,7 +212,7 @@ def laboratory_readers(work: Path) -> dict[str, Reader]:
         ),
         "study": (files, ("E1.yaml",), lambda folder: load_study(str(folder / "E1.yaml"))),
         "config": (files, ("rl.yaml",), lambda folder: from_dict(RLConfig, read_yaml(folder / "rl.yaml"))),
-        "context": (files, ("context.json",), lambda folder: load_context(str(folder / "context.json"))),
+        "context": (files, ("context.json",), lambda folder: load_context.__wrapped__(str(folder / "context.json"))),
         "problems": (files, ("gsm.jsonl",), lambda folder: load_problems(folder / "gsm.jsonl")),
         "mathematics": (
             files,

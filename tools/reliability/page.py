@@ -44,7 +44,11 @@ def with_table(page: str, values: dict[str, Any]) -> str:
     rows = ["| trial | tried | faults left | figures |", "|---|---|---|---|"]
     for name in (name for name in TRIALS if name in values):
         found = values[name]
-        figures = ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in found["figures"].items())
+        figures = ", ".join(
+            f"{key.replace('_', ' ')} {value:.4g}"
+            for key, value in found["figures"].items()
+            if not key.endswith(("_refused", "_correct"))  # shares by kind, kept in the results alone
+        )
         what = found["what"].split("\n")[0]
         rows.append(f"| `{name}`: {what} | {found['trials']:,} | {found['faults']} | {figures} |")
     before, _, rest = page.partition(BEGIN)

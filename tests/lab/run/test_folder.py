@@ -1,6 +1,7 @@
 """Run folders: one holder, one configuration, the same weights, checkpoints that are whole or refused; journals."""
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from tests.small import PRETRAINING, rl_config
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
 from edgewise.lab.rl.trainer import Trainer, train
-from edgewise.lab.run.folder import load_policy, run_folder
+from edgewise.lab.run.folder import RunCheckpoints, load_policy, run_folder
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.pretrain import pretrain
 
@@ -311,3 +312,44 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(
         with pytest.raises(EdgewiseError, match="No space left on device"):
             train(rl_config(base, steps=1), tmp_path / "run")
     assert train(rl_config(base, steps=1), tmp_path / "run")["steps"] == 1
+
+
+def test_a_file_system_that_became_read_only_is_one_sentence(base: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def fails() -> None:
+        with run_folder(tmp_path / "run", rl_config(base)):
+            monkeypatch.setattr("os.unlink", refuse)
+            monkeypatch.setattr("os.rmdir", refuse)
+            refuse()
+
+    with pytest.raises(EdgewiseError, match=r"cannot read or write in .*: Read-only file system; make room"):
+        fails()
+
+
+def test_a_full_disk_at_a_part_of_a_checkpoint_names_no_hidden_folder_and_leaves_none(tmp_path: Path) -> None:
+    checkpoints = RunCheckpoints(tmp_path)
+
+    def full(folder: Path) -> None:
+        (folder / "part").write_text("written")
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise CheckpointError(f"cannot write {folder}/curriculum.npz: No space left on device") from error
+
+    with pytest.raises(
+        CheckpointError, match=r"step 3 .*checkpoints: No space left on device; there is none"
+    ) as caught:
+        checkpoints.save(3, full)
+    assert ".tmp" not in str(caught.value)
+    assert list(checkpoints.root.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX systems")
+def test_a_run_is_flushed_into_the_folders_above(base: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr("edgewise.checkpoint.sync_folder", lambda path: flushed.append(Path(path)))
+    with run_folder(tmp_path / "runs" / "one", rl_config(base)):
+        RunCheckpoints(tmp_path / "runs" / "one").save(1, lambda folder: None)
+    assert {tmp_path, tmp_path / "runs", tmp_path / "runs" / "one"} <= set(flushed)
