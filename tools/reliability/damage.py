@@ -140,12 +140,13 @@ def laboratory_readers(work: Path) -> dict[str, Reader]:
 
     from edgewise.experiments.claims.config import load as load_claim
     from edgewise.experiments.claims.page import place, read
+    from edgewise.experiments.comparison import ComparisonConfig
     from edgewise.experiments.study.config import load_study
     from edgewise.lab.evaluation.evaluation import ExamConfig, examine
     from edgewise.lab.model.policy import Policy
     from edgewise.lab.rl.config import RLConfig
     from edgewise.lab.rl.trainer import Trainer
-    from edgewise.lab.run.config import from_dict, read_yaml
+    from edgewise.lab.run.config import from_dict, read_yaml, write_yaml
     from edgewise.lab.run.folder import load_policy
     from edgewise.report.page import write
     from edgewise.tasks import make_task
@@ -166,6 +167,11 @@ def laboratory_readers(work: Path) -> dict[str, Reader]:
         if not all(torch.equal(value, found[name]) for name, value in trainer.policy.model.state_dict().items()):
             raise AssertionError(f"the weights are not those of step {trainer.step}")
 
+    comparison = work / "comparison"
+    for method in ("uniform", "edge"):
+        shutil.copytree(run, comparison / method / "seed_0", ignore=shutil.ignore_patterns("checkpoints"))
+    write_yaml(comparison / "config.yaml", ComparisonConfig(("uniform", "edge"), (0,), config, placebo=False))
+    write(comparison)
     evaluation = work / "evaluation"
     exam = ExamConfig(
         base="opgraph", problems=8, samples=2, k=(1, 2), max_new_tokens=4, chunk=8, difficulty={"op": [1, 2]}
@@ -193,6 +199,15 @@ def laboratory_readers(work: Path) -> dict[str, Reader]:
         "report": (
             run,
             ("metrics.jsonl", "evals.jsonl", "samples.jsonl", "summary.json", "config.yaml"),
+            write,
+        ),
+        "comparison": (
+            comparison,
+            (
+                "config.yaml",
+                "summary.json",
+                *(f"edge/seed_0/{name}" for name in ("metrics.jsonl", "evals.jsonl", "summary.json")),
+            ),
             write,
         ),
         "run folder": (run, ("config.yaml", "origin.json", "metrics.jsonl", "summary.json"), small_rl),

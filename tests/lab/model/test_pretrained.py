@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sys
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.lab.model.pretrained import FAMILIES, TEXTS, make, sample_tokens
 
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model import Decoder, import_model, load_pretrained
 from edgewise.lab.model.generate import generate
 from edgewise.lab.model.hugging_face import write_model
@@ -273,6 +274,23 @@ def test_a_damaged_gguf_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"GGUF" + bytes(20))
     with pytest.raises(CheckpointError, match="not a readable GGUF file"):
         load_pretrained(path)
+
+
+def test_damage_in_the_facts_of_a_gguf_file_is_named(tmp_path: Path) -> None:
+    theirs = make(tmp_path / "source", "llama")
+    path = tmp_path / "tiny.gguf"
+    write_gguf(path, theirs, tmp_path / "source", "llama")
+    data, chance = path.read_bytes(), random.Random(0)
+    refused = 0
+    for _ in range(100):
+        changed = bytearray(data)
+        changed[chance.randrange(3000)] ^= 1 << chance.randrange(8)
+        path.write_bytes(changed)
+        try:
+            load_pretrained(path)
+        except EdgewiseError:
+            refused += 1
+    assert refused > 10
 
 
 def test_a_gguf_file_of_another_family_is_named(tmp_path: Path) -> None:

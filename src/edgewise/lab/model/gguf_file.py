@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from tokenizers import Tokenizer as Core
 from torch import Tensor
 
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.config import FAMILIES, ModelConfig
 from edgewise.lab.model.decoder import Decoder
 from edgewise.lab.model.hugging_face import fill
@@ -61,10 +61,16 @@ def read_gguf(path: Path) -> tuple[Decoder, Tokenizer]:
     except ModuleNotFoundError as error:
         raise ConfigError(NEEDED) from error
     try:
-        reader = gguf.GGUFReader(path)
-        facts = {name: field.contents() for name, field in reader.fields.items() if not _is_list(field)}
-    except Exception as error:  # the reader raises whatever its parsing of the bytes comes to
+        return _read(path, gguf)
+    except EdgewiseError:
+        raise
+    except Exception as error:  # the reader, and those of its parts, raise whatever parsing the bytes comes to
         raise CheckpointError(f"{path} is not a readable GGUF file: {error}") from error
+
+
+def _read(path: Path, gguf: Any) -> tuple[Decoder, Tokenizer]:
+    reader = gguf.GGUFReader(path)
+    facts = {name: field.contents() for name, field in reader.fields.items() if not _is_list(field)}
 
     def table(name: str) -> list[Any]:
         field = reader.fields.get(name)
