@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 pytest.importorskip("verl", reason="verl is not installed here: make test-verl")
 import torch
-from tests.adapters.real_verl.verl_data import BATCH, GROUP, rows
+from tests.adapters.real_verl.verl_data import BATCH, GROUP, RATES, rows, source
 from verl import DataProto
 
 from edgewise.errors import ConfigError, PoolError, RewardError
@@ -197,6 +198,22 @@ def test_categories(selection):
     assert selection("+data.edgewise.category=null").prompts.pool.categories is None
     with pytest.raises(ConfigError, match="no column 'topic'"):
         selection("+data.edgewise.category=topic")
+
+
+def test_known_success_rates_come_from_a_column_or_a_file(selection, tmp_path):
+    data = rows()
+    for row, line in enumerate(data):
+        line["extra_info"]["pass_rate"] = None if row % 2 else RATES[source(row)]
+    known = [float("nan") if row % 2 else RATES[source(row)] for row in range(len(data))]
+    file = tmp_path / "priors.json"
+    file.write_text(json.dumps({line["extra_info"]["index"]: line["extra_info"]["pass_rate"] for line in data}))
+    for given in ("extra_info.pass_rate", file):
+        made = selection(f"+data.edgewise.priors={given}", "+data.edgewise.prior_strength=16", data=data)
+        np.testing.assert_array_equal(made.pool.priors, known)
+        assert made.pool.prior_strength == 16
+    assert selection().pool.priors is None
+    with pytest.raises(ConfigError, match=r"no column 'rating' .*name another with \+data.edgewise.priors="):
+        selection("+data.edgewise.priors=rating")
 
 
 @pytest.mark.parametrize(
