@@ -207,7 +207,11 @@ def lowest(requirement: str) -> str:
 
 
 def lowest_of(extra: str) -> list[str]:
-    return [lowest(requirement) for requirement in project()["optional-dependencies"][extra]]
+    pins = []
+    for requirement in project()["optional-dependencies"][extra]:
+        inner = re.fullmatch(r"edgewise\[([\w-]+)\]", requirement)
+        pins += lowest_of(inner[1]) if inner else [lowest(requirement)]
+    return pins
 
 
 def version(python: Path | str) -> tuple[int, int]:
