@@ -94,16 +94,16 @@ def test_runs_without_a_random_share_are_not_called_better(tmp_path: Path) -> No
 def test_a_run_without_a_random_share_is_compared_with_the_sample_that_it_evaluates(tmp_path: Path) -> None:
     folder = write_run(tmp_path, steps=40, random_share=0.0)
     # 40 prompts of rate 0, 0.5 and 1: a group of 4 is mixed in 0, 7 of 8 and 0 of the cases.
-    sample = {"successes": [0] * 10 + [4] * 20 + [8] * 10, "trials": [8] * 40}
+    sample = {"successes": [0] * 15 + [4] * 10 + [8] * 15, "trials": [8] * 40}
     write_lines(
         folder / "evals.jsonl", [{"step": step, "probe": sample} for step in (0, 20, 40)] + [{"step": 1, "probe": None}]
     )
     log = read_log(folder)
     assert log.uniform_sample is not None
     # 4 of 8 correct: 1 - 2 C(4, 4) / C(8, 4).
-    assert log.uniform_sample.mean() == pytest.approx(0.5 * (1 - 2 / 70))
+    assert log.uniform_sample.mean() == pytest.approx(0.25 * (1 - 2 / 70))
     shown = view(log)
-    assert shown["comparison"]["uniform"]["estimate"] == pytest.approx(0.5 * (1 - 2 / 70), abs=1e-4)
+    assert shown["comparison"]["uniform"]["estimate"] == pytest.approx(0.25 * (1 - 2 / 70), abs=1e-4)
     assert shown["headline"]["kind"] == "gain"
     assert "in a uniform sample of the pool" in shown["headline"]["text"]
 
