@@ -114,7 +114,9 @@ def test_an_episode_has_as_many_prompts_as_the_dataset(openrlhf):
 
 def test_filtered_groups_are_observed_too_and_their_replacements_selected_at_once(openrlhf):
     calls = []
-    trainer = trainer_of(openrlhf, engine(calls=calls), strategy_of(filtering=True))
+    # One level of five is informative: without a limit on its share the dataset is not drawn through within three steps.
+    chosen = "edge:category_share=1"
+    trainer = trainer_of(openrlhf, engine(calls=calls), strategy_of(filtering=True), curriculum=chosen)
     history = trainer.fit(3)
     assert share(prompts_of(history)) == 1
     numbers = trainer.prompts_dataloader.metrics()

@@ -101,7 +101,7 @@ class EdgeSelector(BanditSelector):
             With features, a selection predicts every prompt it draws from: of a large pool, a sample of 16 is enough.
         retest: share of every selection for prompts whose last group was all wrong or all right, those of the category
             observed longest ago first: what is wrongly believed hopeless or mastered is found out.
-        category_share: of every selection that one category may take, twice an even share where categories are few; 1: no
+        category_share: of every selection that one category may take, three times an even share where categories are few; 1: no
             limit. The category with the most informative groups may be the one that is guessed.
         seed: seed of the draws.
 

@@ -22,7 +22,7 @@ class CategoryLimit(Part):
     prompts worth training on belong to many categories.
 
     Fractions of a prompt are carried from selection to selection, up to a whole one: selections of one prompt keep the
-    share as well. Where categories are few the limit is twice an even share, so that two categories are not limited at all.
+    share as well. Where categories are few the limit is three times an even share, so that two or three categories are not limited at all.
 
     Args:
         pool: the prompts.
@@ -52,7 +52,7 @@ class CategoryLimit(Part):
     def choose(self, n: int, candidates: Candidates, draw: Callable[[int, Candidates], Rows]) -> Rows:
         """n rows of the candidates, int64 (n,): by a draw that keeps the candidates' room; beyond the limit only where it cannot be kept."""
         filled = np.count_nonzero(self.pool.category_sizes()) if self.pool.has_categories else 1
-        share = max(self.share, 2.0 / filled)
+        share = max(self.share, 3.0 / filled)
         if share >= 1 or not n:
             return draw(n, candidates)
         allowed = self.credit + share * n
