@@ -7,6 +7,9 @@ from typing import Any
 from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.svg import Line, Panel, panels
 
+FEW = 10
+"""Values of op up to which each has its tick; else every fifth."""
+
 
 def pass_figure(study: Study, summary: dict[str, Any]) -> str:
     """Strict pass@k against k, a panel for each region, a line with its interval for each arm."""
@@ -49,7 +52,7 @@ def dose_figure(study: Study, summary: dict[str, Any]) -> str:
 def op_figure(study: Study, summary: dict[str, Any]) -> str:
     """Strict pass@1 and pass@(all rollouts) against op in each context, a line for each arm."""
     ops, arms = summary["ops"], summary["arms"]
-    ticks = [op for op in ops if op % 5 == 0] or ops[:1]
+    ticks = ops if len(ops) <= FEW else [op for op in ops if op % 5 == 0]
     shown = []
     for context in next(iter(arms.values()))["by_op"]:
         for k in (1, summary["samples"]):
