@@ -24,4 +24,5 @@ def test_a_lost_workers_prompts_are_selected_again(local_ray):
     later = {prompt for batch in batches[noticed:] for prompt in batch}
     assert not meanwhile & set(lost)
     assert later & set(lost)
-    assert np.mean([prompt % 5 == 2 for batch in batches[-10:] for prompt in batch]) > 0.6
+    # One level of five is informative; no category takes more than three times its even share, three fifths here.
+    assert np.mean([prompt % 5 == 2 for batch in batches[-10:] for prompt in batch]) > 0.5
