@@ -93,8 +93,8 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             a function returned None, that returns one bool a rollout, None or NaN where it is unknown. None: the reward of
             the only reward function, in [0, 1], is judged by the curriculum itself.
         trace: file to record a trace in, for `edgewise.replay`.
-        priors, prior_strength: success rates known before the run, and the rollouts that one is worth; see `make_pool`. For a
-            curriculum given by name.
+        priors: success rates known before the run; see `make_pool`. For a curriculum given by name.
+        prior_strength: rollouts that one is worth.
 
     Everything else goes to the trainer as it is.
 

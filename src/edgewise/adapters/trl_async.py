@@ -52,7 +52,8 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
         category_column: labels that prompts share.
         success: correctness of a rollout: a threshold on the summed reward, the name of the reward function that decides, or a
             function of the rewards (rollouts, reward functions); see `EdgewiseMixin`.
-        priors, prior_strength: success rates known before the run, and the rollouts that one is worth; see `make_pool`.
+        priors: success rates known before the run; see `make_pool`.
+        prior_strength: rollouts that one is worth.
         patience: policy versions after which a group that has not come back is forgotten.
         seed: seed of a curriculum given by name.
         theirs: arguments of TRL's loop.
