@@ -72,7 +72,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         loaded = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"priors: {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"priors: {path} is no JSON: {error}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"priors: {path} must hold rates by id, as edgewise fit --priors writes them")

@@ -11,6 +11,7 @@ from typing import Any
 from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.folders import writing
+from edgewise.experiments.reuse import reuse
 from edgewise.experiments.runs import Event, run_all
 from edgewise.experiments.summary import PLACEBO, Summary, arms, summarise
 from edgewise.lab.rl.trainer import RLConfig
@@ -121,9 +122,20 @@ def configured(
 
 
 def compare(
-    config: ComparisonConfig, out: Path, workers: int | None = None, on_event: Callable[[Event], None] | None = None
+    config: ComparisonConfig,
+    out: Path,
+    workers: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    among: Path | None = None,
 ) -> Summary:
     """Run what is not finished yet in `out`, then write summary.json and return its content.
+
+    Args:
+        config: methods, seeds and what the runs share.
+        out: folder of the comparison.
+        workers: runs at the same time; default: one a core.
+        on_event: called with each event of a run.
+        among: folder of other comparisons, whose finished runs are taken over (`reuse`); None: none.
 
     Raises:
         Interrupted: stopped on request; the same call goes on where the runs were.
@@ -133,6 +145,8 @@ def compare(
         config.run.base, config.run.task, config.run.prompts_format
     )  # a damaged base is found before anything is started
     claim(out, config)
+    if among is not None:
+        reuse(config.runs(), out, among)
     run_all(config.runs(), out, workers, on_event)
     summary = summarise(out)
     with writing(out):

@@ -49,8 +49,6 @@ COMPARED = {
     "probe_brier": "Brier",
     "accuracy": "final accuracy",
 }
-OUTCOMES = ("effective_ratio", "tried")
-"""Columns that do not rest on predictions."""
 ANY = "any"
 """Rules that choose alike whatever is known."""
 
@@ -125,20 +123,11 @@ def _everyone(place: str, results: dict[Job, Comparison]) -> Iterator[str]:
     yield "|---" * len(heads) + "|"
     aim = results[Job(place, "uniform", ANY)].curves["accuracy"][0, :, -1] if trained else np.empty(0)
     for job, result in results.items():
-        # A rule that predicts nothing has a belief beside it that only watches: its numbers are not the rule's.
-        watched = {name for name in columns if name not in OUTCOMES} if not _predicts(job) else set()
-        cells = ["-" if name in watched else _cell(result.values[name][0]) for name in columns]
+        cells = [_cell(result.values[name][0]) for name in columns]
         if trained:
             steps, rollouts = _reached(result, aim)
             cells += [_cell(result.values["accuracy"][0]), _cell(steps, digits=0), _cell(rollouts, digits=0)]
         yield f"| `{job.method.partition(':')[0]}` | {job.knows} | {' | '.join(cells)} |"
-
-
-def _predicts(job: Job) -> bool:
-    kind, _, name = job.place.partition(":")
-    pool = Policy(regime(name)).pool if kind == "simulator" else find_trace(job.place).pool
-    selector = Method.parse(job.method).make(known_pool(pool, "labels"))
-    return selector.predicts
 
 
 def _reached(result: Comparison, aim: Floats) -> tuple[Floats, Floats]:

@@ -259,9 +259,11 @@ def _trained(policy: Policy, curriculum: Curriculum, seed: int, steps: int, batc
         tried = np.concatenate([selected.rows for selected in picks])
         seen[tried] = True
         scores.begin()
-        scores.prediction("selected", np.concatenate([selected.predicted for selected in picks]), rates[tried])
+        # Beside a rule that predicts nothing a belief watches: its predictions are not the rule's.
+        own = 0.0 if curriculum.prediction_source == "selector" else np.nan
+        scores.prediction("selected", own + np.concatenate([selected.predicted for selected in picks]), rates[tried])
         if predicted_sample is not None:
-            scores.prediction("probe", predicted_sample, rates[sample])
+            scores.prediction("probe", own + predicted_sample, rates[sample])
         scores.choice(rates[picks[0].rows], rates, curriculum.allocation.mean)
         trained, waiting = waiting[:, :batch], waiting[:, batch:]
         policy.train(trained[0], trained[1], trained[2], batch)

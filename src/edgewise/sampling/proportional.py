@@ -69,7 +69,7 @@ class Proportional(Draw):
         rows = candidates.rows
         # Gumbel noise on the logarithm of the weight: the highest n are a draw without replacement.
         key = self.log_weight(acquisition.of(belief.distribution(rows), rows)) + rng.gumbel(size=len(rows))
-        return rows[_first(-key, self._codes(rows, candidates.room), candidates.room, n)]
+        return rows[_first(n, -key, self.pool.category_index(rows), candidates.room)]
 
     def _races(
         self,
@@ -89,8 +89,8 @@ class Proportional(Draw):
         fresh = classes[index]
         near, log_times = self._shortest(n, rows, waits, others, fresh, room, belief, acquisition)
         owner = np.concatenate([np.full(len(near), -1), fresh])
-        codes = None if room is None else np.concatenate([self.pool.category_index(near), fresh])
-        chosen = _first(np.concatenate([log_times, others]), codes, room, n)
+        codes = np.concatenate([self.pool.category_index(near), fresh])
+        chosen = _first(n, np.concatenate([log_times, others]), codes, room)
         fresh = owner[chosen]
         return np.concatenate([near[chosen[fresh < 0]], unseen.sample(fresh[fresh >= 0], rng)])
 
@@ -127,20 +127,16 @@ class Proportional(Draw):
             if n == 0 or len(inside) == len(rows):
                 return near, times
             found = np.concatenate([times, others])
-            codes = None if room is None else np.concatenate([self.pool.category_index(near), fresh])
-            first = _first(found, codes, room, n)
+            first = _first(n, found, np.concatenate([self.pool.category_index(near), fresh]), room)
             last = largest * np.exp(found[first].max()) if len(first) == n else np.inf
             if last <= limit:
                 return near, times
             limit = min(last, 4.0 * limit)
 
-    def _codes(self, rows: Rows, room: Counts | None) -> Rows | None:
-        return None if room is None else self.pool.category_index(rows)
 
-
-def _first(times: Floats, codes: Rows | None, room: Counts | None, n: int) -> Rows:
+def _first(n: int, times: Floats, codes: Rows, room: Counts | None) -> Rows:
     """Positions of the n shortest times within the room of their category codes, ascending."""
-    if codes is None:
+    if room is None:
         return smallest(times, n)
     order = np.argsort(times, kind="stable")
     return np.sort(order[within(codes[order], room, n)])

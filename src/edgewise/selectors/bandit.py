@@ -17,8 +17,8 @@ from edgewise.registry import Registry
 from edgewise.sampling import Draw, draws
 from edgewise.selectors.base import Selector, selectors
 from edgewise.selectors.candidates import Candidates
+from edgewise.selectors.limit import CategoryLimit
 from edgewise.selectors.retest import Retest
-from edgewise.selectors.spread import CategoryLimit
 
 
 class BanditSelector(Selector):

@@ -11,13 +11,11 @@ import numpy as np
 from edgewise.checkpoint import write_json
 from edgewise.experiments.claims.config import DIFFERENCES, QUARTERS, ClaimStudy
 from edgewise.experiments.claims.measures import Measures, measure
-from edgewise.experiments.claims.reuse import reuse
 from edgewise.experiments.claims.verdict import judged, plain
 from edgewise.experiments.comparison import compare
 from edgewise.experiments.folders import writing
 from edgewise.experiments.runs import Event
 from edgewise.experiments.summary import arms
-from edgewise.lab.run.config import claim
 from edgewise.statistics import mean_interval
 
 RESULTS = "results.json"
@@ -39,9 +37,7 @@ def run(
     """
     for name, part in study.parts.items():
         handle = None if on_event is None else (lambda event, name=name: on_event(name, event))
-        claim(out / name, part.comparison)
-        reuse(part.comparison.runs(), out / name, out.parent)
-        compare(part.comparison, out / name, workers, handle)
+        compare(part.comparison, out / name, workers, handle, among=out.parent)
     found = results(study, out)
     with writing(out):
         write_json(out / RESULTS, found)

@@ -13,7 +13,7 @@ from edgewise.errors import ConfigError
 from edgewise.sampling import Draw
 from edgewise.sampling.base import within
 from edgewise.selectors.candidates import Candidates
-from edgewise.selectors.spread import CategoryLimit
+from edgewise.selectors.limit import CategoryLimit
 
 
 def pool_of(sizes: list[int]) -> PromptPool:
