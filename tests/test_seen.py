@@ -89,3 +89,16 @@ def test_a_state_that_does_not_fit_changes_nothing(damage):
     with pytest.raises(CheckpointError):
         table.load_state_dict(state)
     assert contents(table) == {5: 1.0, 6: 2.0}
+
+
+@settings(derandomize=True, max_examples=50, deadline=None)
+@given(st.lists(st.sets(st.integers(0, 199), min_size=1), max_size=6), st.integers(0, 2**31))
+def test_rows_at_places_are_those_of_the_sorted_rows(parts, seed):
+    table, rng = SeenTable(PromptPool(range(200)), {}), np.random.default_rng(seed)
+    for part in parts:
+        table.insert(rng.permutation(sorted(part)))
+        places = rng.integers(len(table), size=7)
+        found = table.sorted_at(places)
+        assert found.tolist() == np.sort(table.rows)[places].tolist()
+        assert found.dtype == np.int64
+    assert table.sorted_rows().tolist() == sorted(set().union(*parts))

@@ -55,13 +55,22 @@ class SeenTable(Part):
 
     def sorted_rows(self) -> Rows:
         """Rows seen in ascending order, int64 (len,)."""
-        if self._sorted is None:
-            self._sorted = np.sort(self.rows)
-        elif self._covered < self._count:
-            recent = np.sort(self._rows[self._covered : self._count])
-            self._sorted = np.insert(self._sorted, np.searchsorted(self._sorted, recent), recent)
-        self._covered = self._count
-        return self._sorted.astype(np.int64)
+        return self._merged().astype(np.int64)
+
+    def sorted_at(self, places: Rows) -> Rows:
+        """Rows at `places` of `sorted_rows`, int64 (n,), without a pass over all of them."""
+        if self._sorted is None or FEW * (self._count - self._covered) > self._count + 2**16:
+            self._merged()
+        assert self._sorted is not None
+        # Rows that are not yet among the sorted ones, and the places that they have in the whole.
+        recent = np.sort(self._rows[self._covered : self._count])
+        own = np.searchsorted(self._sorted, recent) + np.arange(len(recent))
+        before = np.searchsorted(own, places)
+        is_recent = np.isin(places, own)
+        result = np.empty(len(places), np.int64)
+        result[is_recent] = recent[before[is_recent]]
+        result[~is_recent] = self._sorted[(places - before)[~is_recent]]
+        return result
 
     def __getitem__(self, column: str) -> np.ndarray:
         """A column by slot, (len,): a view, to be written in place."""
@@ -101,7 +110,7 @@ class SeenTable(Part):
     def move(self, places: Any, sources: np.ndarray) -> None:
         """Reorder slots: what was at `sources` is at `places` (indices or a slice) afterwards; the same slots twice."""
         if self._sorted is not None:
-            self.sorted_rows()  # new rows are found by their slots, which are about to change
+            self._merged()  # new rows are found by their slots, which are about to change
         places = np.arange(self._count, dtype=np.int32)[places] if isinstance(places, slice) else places
         self._rows[places] = self._rows[sources]
         for column in self._columns.values():
@@ -165,6 +174,16 @@ class SeenTable(Part):
         self.insert(rows)
         for name, column in columns.items():
             self[name][:] = column[kept]
+
+    def _merged(self) -> npt.NDArray[np.int32]:
+        """All rows seen, in ascending order."""
+        if self._sorted is None:
+            self._sorted = np.sort(self.rows)
+        elif self._covered < self._count:
+            recent = np.sort(self._rows[self._covered : self._count])
+            self._sorted = np.insert(self._sorted, np.searchsorted(self._sorted, recent), recent)
+        self._covered = self._count
+        return self._sorted
 
     def _reserve(self, size: int) -> None:
         capacity = len(self._rows)

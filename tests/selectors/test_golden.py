@@ -44,6 +44,16 @@ GOLDEN = {
     ("mopps", "labels"): "2f6bc9fb0709",
     ("uniform", "labels"): "919643c5810e",
 }
+# Rules, and parts of `edge`, that version 0.1 did not have.
+GOLDEN_NOW = {
+    ("edge-now", "plain"): "df189448f919",
+    ("edge-now", "labels"): "a0d0cdd1e25c",
+    ("edge-now", "features"): "d32cb668b108",
+    ("edge-now", "both"): "d7d93e007584",
+    ("mapp", "labels"): "57697c3c8f30",
+    ("kgps", "labels"): "188873ffe75c",
+    ("binned", "labels"): "28c7a489a079",
+}
 
 
 def make_pool(kind: str) -> ew.PromptPool:
@@ -68,6 +78,11 @@ def selected(name: str, kind: str) -> str:
 @pytest.mark.parametrize(("name", "kind"), GOLDEN)
 def test_selections_are_those_of_version_0_1(name: str, kind: str) -> None:
     assert selected(name, kind) == GOLDEN[name, kind]
+
+
+@pytest.mark.parametrize(("name", "kind"), GOLDEN_NOW)
+def test_selections_of_newer_rules_stay_as_they_are(name: str, kind: str) -> None:
+    assert selected(name, kind) == GOLDEN_NOW[name, kind]
 
 
 def test_mopps_with_the_index_of_version_0_1_selects_as_it_did(monkeypatch) -> None:  # type: ignore[no-untyped-def]

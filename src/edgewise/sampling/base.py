@@ -72,10 +72,11 @@ def within(codes: Rows, room: Counts | None, n: int) -> Rows:
     if room is None:
         return np.arange(min(n, len(codes)))
     order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], codes)
+    sizes = np.bincount(codes, minlength=len(room))
+    starts = np.cumsum(sizes) - sizes
     rank = np.empty(len(codes), np.int64)
     rank[order] = np.arange(len(codes))
-    return np.flatnonzero(rank - starts < room[codes])[:n]
+    return np.flatnonzero(rank - starts[codes] < room[codes])[:n]
 
 
 draws: Registry[Draw] = Registry("draw")

@@ -11,6 +11,7 @@ from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 from edgewise.sampling.base import CandidateRows, Draw, draws, within
 from edgewise.sampling.unseen import Unseen
+from edgewise.sampling.waits import PLAIN, AllWaits, ShortWaits, Waits
 
 MANY = 2**18
 """Classes times prompts to choose from which the times of unseen prompts are drawn up to a common limit."""
@@ -80,14 +81,14 @@ class Proportional(Draw):
         acquisition: Acquisition,
         rng: np.random.Generator,
     ) -> Rows:
-        rows = unseen.seen_rows()
-        waits = rng.exponential(size=len(rows))
+        bounded = np.isfinite(acquisition.highest) and len(unseen.seen) > PLAIN
+        waits: Waits = ShortWaits(unseen, rng) if bounded else AllWaits(unseen, rng)
         classes = np.flatnonzero(unseen.sizes)
         log_weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
         times = order_statistics if len(classes) * n <= MANY else first_arrivals
         index, others = times(n, log_weight, unseen.sizes[classes], rng)
         fresh = classes[index]
-        near, log_times = self._shortest(n, rows, waits, others, fresh, room, belief, acquisition)
+        near, log_times = self._shortest(n, waits, others, fresh, room, belief, acquisition)
         owner = np.concatenate([np.full(len(near), -1), fresh])
         codes = np.concatenate([self.pool.category_index(near), fresh])
         chosen = _first(n, np.concatenate([log_times, others]), codes, room)
@@ -97,8 +98,7 @@ class Proportional(Draw):
     def _shortest(
         self,
         n: int,
-        rows: Rows,
-        waits: Floats,
+        waits: Waits,
         others: Floats,
         fresh: Rows,
         room: Counts | None,
@@ -112,19 +112,17 @@ class Proportional(Draw):
 
         Args:
             n: number of rows to choose.
-            rows: rows, (m,).
-            waits: unit exponential waits, (m,).
+            waits: of the prompts observed.
             others: log times of the prompts never observed, and `fresh`: their category codes.
             room: most rows of each code.
         """
-        bounded = np.isfinite(acquisition.highest) and len(rows) > 16 * n
+        bounded = np.isfinite(acquisition.highest) and waits.size > 16 * n
         largest = acquisition.highest**self.sharpness if bounded else 1.0
-        limit = 8.0 * n / len(rows) if bounded else np.inf
+        limit = 8.0 * n / waits.size if bounded else np.inf
         while True:
-            inside = np.flatnonzero(waits <= limit)
-            near = rows[inside]
-            times = np.log(waits[inside]) - self.log_weight(acquisition.of(belief.distribution(near), near))
-            if n == 0 or len(inside) == len(rows):
+            near, wait = waits.within(limit)
+            times = np.log(wait) - self.log_weight(acquisition.of(belief.distribution(near), near))
+            if n == 0 or len(near) == waits.size:
                 return near, times
             found = np.concatenate([times, others])
             first = _first(n, found, np.concatenate([self.pool.category_index(near), fresh]), room)
@@ -138,6 +136,15 @@ def _first(n: int, times: Floats, codes: Rows, room: Counts | None) -> Rows:
     """Positions of the n shortest times within the room of their category codes, ascending."""
     if room is None:
         return smallest(times, n)
+    # Mostly a few of the shortest will do, and they need not be found among all in order.
+    few = 4 * n
+    while 0 < few < len(times):
+        inside = np.flatnonzero(times <= np.partition(times, few - 1)[few - 1])
+        order = inside[np.argsort(times[inside], kind="stable")]
+        fitting = order[within(codes[order], room, n)]
+        if len(fitting) == n:
+            return np.sort(fitting)
+        few *= 8
     order = np.argsort(times, kind="stable")
     return np.sort(order[within(codes[order], room, n)])
 

@@ -37,6 +37,10 @@ class Unseen:
         """Prompts observed that may be chosen, sorted."""
         return without(self.seen.sorted_rows(), self._exclude)
 
+    def excluded_seen(self) -> Rows:
+        """Prompts observed that may not be chosen, sorted."""
+        return self._exclude[self.seen.slots(self._exclude) >= 0]
+
     def sample(self, classes: Rows, rng: np.random.Generator) -> Rows:
         """A distinct row of each of `classes`, uniformly, in the order of classes."""
         counts = np.bincount(classes, minlength=len(self.sizes))

@@ -57,9 +57,10 @@ class Retest(Part):
         seen = self.groups.table
         if not count or not len(seen):
             return np.empty(0, np.int64)
-        rows = seen.sorted_rows()
-        if len(rows) > SAMPLE:
-            rows = rows[np.unique(rng.integers(len(rows), size=SAMPLE))]
+        if len(seen) > SAMPLE:
+            rows = seen.sorted_at(np.unique(rng.integers(len(seen), size=SAMPLE)))
+        else:
+            rows = seen.sorted_rows()
         slots = seen.slots(rows)
         successes = seen["successes"][slots]
         silent = (successes == 0) | (successes == seen["trials"][slots])
