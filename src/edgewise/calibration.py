@@ -1,10 +1,11 @@
-"""Online calibration: corrections of predictions by past outcomes, one offset on the log-odds scale for each class."""
+"""Online calibration: corrections of predictions by past outcomes, on the log-odds scale and by class."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from edgewise.arrays import Floats, Rows
+from edgewise.distributions import logit, sigmoid
 from edgewise.parts import Part
 from edgewise.pool import PromptPool
 
@@ -13,7 +14,12 @@ PRIOR = 2.5
 RETENTION = 0.98
 """Share of the evidence that survives a policy step: the last fifty steps count."""
 LARGEST = 4.0
-"""Bound of an offset's size."""
+"""Bound of an offset's size, and of a slope, which is at least its reciprocal."""
+RECENT = 0.9
+"""Share of a slope's evidence that survives a policy step: how much too wide or too narrow a belief is changes as learning
+speeds up and slows down."""
+SLOPE_PRIOR = 10.0
+"""Prior precision of a slope around 1."""
 
 
 class OnlineCalibration(Part):
@@ -62,3 +68,57 @@ class OnlineCalibration(Part):
     def advance(self, steps: int = 1) -> None:
         self.precision = PRIOR + RETENTION**steps * (self.precision - PRIOR)
         super().advance(steps)
+
+
+class PlattCalibration(Part):
+    """Calibrated predictions: log-odds p' = slope * log-odds p + offset of the prompt's class.
+
+    Platt's scaling learned online by Newton steps on the log loss, with forgetting. A slope above 1 corrects predictions that
+    are drawn too far towards the middle.
+
+    Args:
+        pool: the prompts.
+        classes: number of classes.
+
+    Example:
+        >>> calibration = PlattCalibration(PromptPool([0]), classes=1)
+        >>> predicted, kind = np.array([0.2, 0.8]), np.zeros(2, int)
+        >>> for _ in range(50):
+        ...     calibration.learn(predicted, kind, np.array([0.05, 0.95]))
+        ...     calibration.advance()
+        >>> calibration.apply(predicted, kind).round(2).tolist()
+        [0.08, 0.92]
+    """
+
+    saved = ("weights", "precision")
+
+    def __init__(self, pool: PromptPool, classes: int):
+        super().__init__(pool)
+        # Offsets by class, and last the slope.
+        self._prior = np.diag(np.append(np.full(classes, PRIOR), SLOPE_PRIOR))
+        self.weights, self.precision = np.append(np.zeros(classes), 1.0), self._prior.copy()
+
+    def apply(self, predicted: Floats, classes: Rows) -> Floats:
+        """Calibrated predictions, (n,), of predictions (n,) in [0, 1] for prompts of these classes, (n,)."""
+        return sigmoid(self.weights[-1] * _log_odds(predicted) + self.weights[classes])
+
+    def learn(self, predicted: Floats, classes: Rows, outcome: Floats) -> None:
+        """Take in one step's predictions, not calibrated, (n,), and their outcomes, (n,) in [0, 1]."""
+        inputs = np.zeros((len(predicted), len(self.weights)))
+        inputs[np.arange(len(predicted)), classes] = 1.0
+        inputs[:, -1] = _log_odds(predicted)
+        p = self.apply(predicted, classes)
+        error = outcome - p
+        weight = np.maximum(p * (1.0 - p), error**2)
+        self.precision = self.precision + inputs.T @ (inputs * weight[:, None])
+        self.weights = self.weights + np.linalg.solve(self.precision, inputs.T @ error)
+        self.weights[:-1] = np.minimum(np.maximum(self.weights[:-1], -LARGEST), LARGEST)
+        self.weights[-1] = min(max(self.weights[-1], 1.0 / LARGEST), LARGEST)
+
+    def advance(self, steps: int = 1) -> None:
+        self.precision = self._prior + RECENT**steps * (self.precision - self._prior)
+        super().advance(steps)
+
+
+def _log_odds(predicted: Floats) -> Floats:
+    return logit(np.minimum(np.maximum(predicted, 1e-9), 1.0 - 1e-9))

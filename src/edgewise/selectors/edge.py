@@ -9,7 +9,7 @@ from edgewise.arrays import Floats, Rows
 from edgewise.beliefs.ability import AbilityBelief
 from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.logistic import LogisticBelief, StepGroups
-from edgewise.calibration import OnlineCalibration
+from edgewise.calibration import OnlineCalibration, PlattCalibration
 from edgewise.distributions import Distribution, blocks
 from edgewise.errors import ConfigError
 from edgewise.outcomes import Outcome
@@ -147,7 +147,7 @@ class EdgeSelector(BanditSelector):
             category_share=category_share,
             seed=seed,
         )
-        self.calibration = self.add("calibration", OnlineCalibration(pool, len(Outcome)))
+        self.calibration = self.add("calibration", PlattCalibration(pool, len(Outcome)))
 
     def rates(self, rows: Rows) -> Floats:
         return self.calibration.apply(self.belief.mean(rows), self.belief.last_outcome(rows))
