@@ -10,7 +10,7 @@ import edgewise as ew
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, PoolError, RewardError
 
 UNORDERED = ["ab", b"ab", {"a": 1, "b": 2}, {"a", "b"}, frozenset("ab")]
-NO_COUNT = ["2", None, 1.5, -1, math.nan, math.inf, np.array([2, 3]), 2**70]
+NO_COUNT = [True, "2", None, 1.5, -1, math.nan, math.inf, np.array([2, 3]), 2**70]
 
 
 def make(n=8, **options):
@@ -284,3 +284,16 @@ def test_a_worker_of_a_dataloader_is_refused_however_it_was_started():
         )
         with pytest.raises(ConfigError, match="num_workers=0"):
             list(loader)
+
+
+@pytest.mark.parametrize("threshold", [0.5, [0.3], [0.1, 0.2, 0.3], [0.7, 0.3], "ab"], ids=repr)
+def test_a_band_of_success_rates_has_two_ends(threshold):
+    with pytest.raises(ConfigError, match=r"threshold|band|selector mopps"):
+        ew.make_selector("mopps", ew.PromptPool(range(4)), threshold=threshold)
+
+
+@pytest.mark.parametrize(("part", "given"), [("correct", 2), ("correct", 0.5), ("lengths", -1), ("lengths", 1.5)])
+def test_a_value_in_a_message_reads_as_a_number(part, given):
+    curriculum, batch = in_flight()
+    with pytest.raises(RewardError, match=rf" {given}; expected"):
+        curriculum.observe(batch, [1, 0, 0, 1], **{part: [given] * 4})

@@ -63,7 +63,7 @@ def whole_number(name: str, value: Any, least: int, error: type[EdgewiseError], 
     """`value` as an int, where it is a whole number in [least, below)."""
     try:
         whole = int(value)
-        if whole == value and not isinstance(value, str) and least <= whole < below:
+        if whole == value and not isinstance(value, str | bool | np.bool_) and least <= whole < below:
             return whole
     except (TypeError, ValueError, OverflowError):
         pass

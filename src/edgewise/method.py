@@ -18,6 +18,10 @@ DAPO = {"refill": "batch"}
 """Options of the gate that `+ds` stands for: whole generation batches, whose surplus counts for the next step, as in DAPO's code."""
 
 
+OF_THE_RUN = ("rollouts", "seed")
+"""Arguments of selectors that are the same for every method of a comparison."""
+
+
 @dataclass(frozen=True)
 class Method:
     """A selector by name with its options, and whether dynamic sampling follows it: the informative gate, with refill.
@@ -82,6 +86,10 @@ def _options(parts: list[str], owner: str, text: str) -> dict[str, Any]:
         option, equals, value = part.partition("=")
         if not equals or not option:
             raise ConfigError(f"'{part}' in '{text}' is not an option; write {owner}:name=value")
+        if option in options:
+            raise ConfigError(f"'{text}' gives {option} twice")
+        if option in OF_THE_RUN:
+            raise ConfigError(f"{option} in '{text}' is a setting of the run, not of a method")
         options[option] = _value(value)
     return options
 

@@ -112,7 +112,7 @@ def _correct(correct: npt.ArrayLike, trials: Counts, ids: np.ndarray) -> np.ndar
     if bad.size:
         owner = np.repeat(ids, trials)[bad[0]]
         raise RewardError(
-            f"prompt {owner.item()!r} has correctness {flat[bad[0]]!r}; expected 0 or 1 for each rollout."
+            f"prompt {owner.item()!r} has correctness {flat[bad[0]].item()!r}; expected 0 or 1 for each rollout."
             " Leave rollouts that could not be verified out"
         )
     return flat == 1
@@ -129,6 +129,6 @@ def _lengths(lengths: npt.ArrayLike, trials: Counts, ids: np.ndarray) -> Counts:
     if bad.size:
         owner = np.repeat(ids, trials)[bad[0]]
         raise RewardError(
-            f"prompt {owner.item()!r} has completion length {flat[bad[0]]!r}; expected a whole number of tokens >= 0"
+            f"prompt {owner.item()!r} has completion length {flat[bad[0]].item()!r}; expected a whole number of tokens >= 0"
         )
     return flat.astype(np.int64)

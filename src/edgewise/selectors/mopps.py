@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from edgewise.acquisition import Acquisition, Band, Closest
@@ -53,6 +54,8 @@ def mopps(
     """
     if len(prior) != 2:
         raise ConfigError(f"prior must be (alpha0, beta0), got {prior}")
+    if threshold is not None and np.shape(threshold) != (2,):
+        raise ConfigError(f"threshold must be (low, high), got {threshold}")
     if by not in ("thompson", "mean", "ucb"):
         raise ConfigError(f"by must be 'thompson', 'mean' or 'ucb', got '{by}'")
     belief = BetaBelief(pool, FixedPrior(pool, *prior), decay=decay, known_rates=known_rates, strength=strength)
