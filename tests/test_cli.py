@@ -35,6 +35,12 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("rl", "{tmp}/wrong.yaml", "{tmp}/x"), "Did you mean 'selector'"),
         (("eval", "opgraph", "--k", "100"), "every k must lie between 1 and samples"),
         (("replay", "nothing.npz"), "nothing.npz"),
+        (
+            ("replay", "simulator", "--selectors", "mopps:threshold=[0.7,0.3],edge"),
+            "a band needs low <= high, got [0.7, 0.3]",
+        ),
+        (("demo", "--methods", "uniform,moops"), "Did you mean 'mopps'"),
+        (("experiment", "critic"), "Did you mean 'critics'"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(

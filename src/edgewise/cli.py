@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewise import __version__
-from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.errors import ConfigError, EdgewiseError, unknown_name
 
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
 
@@ -100,7 +100,7 @@ def demo(
     Args:
         task: opgraph, countdown or geometry.
         methods: uniform, ds (dynamic sampling) or any selector, with options (edge:exploration=0) and gate (edge+ds);
-            default: uniform ds mopps edge.
+            separated by blanks or commas; default: uniform ds mopps edge.
         seeds: how many seeds; default 5.
         first_seed: the first of them; default 0.
         steps: training steps of each run.
@@ -113,8 +113,11 @@ def demo(
         show: open the page in a browser when done.
     """
     _need("torch", "safetensors", "tokenizers", "rich", "yaml")
+    from edgewise.method import listed
     from edgewise.report.demo import demo as run_demo
 
+    if methods is not None:
+        methods = tuple(name for text in methods for name in listed(text))
     changes = {"steps": steps, "base": base, "pool": pool, "labels": labels}
     run_demo(task, methods, seeds, first_seed, placebo, changes, out, workers, show)
 
@@ -326,8 +329,11 @@ def experiment(
             hours=hours,
         )
         return
+    from edgewise.experiments.study import config
     from edgewise.experiments.study.command import run
 
+    if not name.endswith((".yaml", ".yml")) and name not in config.names():
+        raise unknown_name("study or claim", name, [*config.names(), *claims.names()])
     run(name, scale, seeds, first_seed, budget_tolerance, out, stages, engine, workers, docs, plan, hours)
 
 
@@ -367,13 +373,14 @@ def replay(
         json: of logs: print JSON.
         out: also write the numbers as JSON.
     """
+    from edgewise.method import listed
     from edgewise.replay import main as run
     from edgewise.replay.logs.command import is_log
     from edgewise.replay.logs.command import main as answer
 
     logs = is_log(trace)
     chosen = selectors or ("edge,mopps" if logs else "uniform,mopps,dps,edge")
-    names = [name.strip() for name in chosen.split(",") if name.strip()]
+    names = listed(chosen)
     if logs:
         answer(trace, names, columns=columns, success=success, scale=scale, out=out, as_json=json)
         if json or not trace.endswith(".npz"):

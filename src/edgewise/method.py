@@ -80,6 +80,23 @@ class Method:
         return make_selector(self.selector, pool, rollouts=rollouts, seed=seed, **self.options)
 
 
+def listed(text: str) -> list[str]:
+    """Names of methods separated by commas; those within brackets belong to a value.
+
+    Example:
+        >>> listed("edge, mopps:threshold=[0.3,0.7]")
+        ['edge', 'mopps:threshold=[0.3,0.7]']
+    """
+    names, depth = [""], 0
+    for sign in text:
+        depth += (sign in "[{(") - (sign in ")}]")
+        if sign == "," and depth <= 0:
+            names.append("")
+        else:
+            names[-1] += sign
+    return [name.strip() for name in names if name.strip()]
+
+
 def _options(parts: list[str], owner: str, text: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for part in parts:
