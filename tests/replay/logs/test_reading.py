@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -23,6 +24,7 @@ from edgewise.errors import ConfigError
 from edgewise.replay import Recorder
 from edgewise.replay.logs import RunLog, digest, open_log, open_logs, read_log
 from edgewise.replay.logs.groups import GroupTable
+from edgewise.replay.logs.rule import Rule
 
 pytest.importorskip("pyarrow")
 
@@ -232,6 +234,12 @@ def test_rewards_between_other_limits_need_a_scale_or_a_threshold(tmp_path: Path
         read_log(tmp_path, scale=(0, 1.5))
     with pytest.raises(ConfigError, match="low before high"):
         read_log(tmp_path, scale=(1, 0))
+
+
+@pytest.mark.parametrize("success", [math.nan, math.inf])
+def test_a_threshold_that_is_no_number_is_refused(success: float) -> None:
+    with pytest.raises(ConfigError, match=r"--success takes .*; got (nan|inf)"):
+        Rule(success=success)
 
 
 @pytest.mark.parametrize(

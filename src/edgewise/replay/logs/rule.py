@@ -20,13 +20,17 @@ class Rule:
         scale: (low, high): rewards that are 0 and 1; a logged reward is brought to (reward - low) / (high - low).
 
     Raises:
-        ConfigError: a scale that is not increasing.
+        ConfigError: a scale that is not increasing, a threshold that is not finite.
     """
 
     success: float | None = None
     scale: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.success is not None and not np.isfinite(self.success):
+            raise ConfigError(
+                f"--success takes the reward from which on a rollout is correct, a number; got {self.success}"
+            )
         if self.scale is not None and not (np.isfinite(self.scale).all() and self.scale[0] < self.scale[1]):
             raise ConfigError(
                 f"--scale takes the rewards that stand for 0 and for 1, low before high; got {self.scale}"
