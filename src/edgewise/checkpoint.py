@@ -91,8 +91,15 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return value
 
 
-def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any]) -> None:
-    """Save a state dict: nested dicts with str keys whose leaves are arrays (no objects) or JSON values."""
+def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any], *, compress: bool = True) -> None:
+    """Save a state dict: nested dicts with str keys whose leaves are arrays (no objects) or JSON values.
+
+    Args:
+        path: file to write.
+        kind: what the file holds, which `load_state` has to be asked for.
+        state: the state dict.
+        compress: False takes a fifth of the time and several times the room, for a file that is written again and again.
+    """
     arrays: dict[str, np.ndarray] = {}
     values = _split(state, "", arrays)
     try:
@@ -104,7 +111,7 @@ def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any]) -
 
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     size = sum(array.nbytes for array in arrays.values()) + text.nbytes
-    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+    for method in (*([zipfile.ZIP_DEFLATED] if compress else []), zipfile.ZIP_STORED):
         buffer = io.BytesIO()
         # An npz written by hand: the level that numpy compresses with takes ten times as long on a large pool.
         with zipfile.ZipFile(buffer, "w", method, compresslevel=1) as archive:

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgewise.adapters.success import Floats, Success
 from edgewise.allocation import Constant
-from edgewise.arrays import Counts, Rows
+from edgewise.arrays import Counts, Rows, whole_number
 from edgewise.curriculum import Curriculum
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool
@@ -36,6 +36,8 @@ class InFlight:
         patience: policy steps after which a prompt whose group has not come back is forgotten, so that it can be selected
             again; its group is still evidence if it comes later. None waits for ever.
         varied: whether the trainer can roll out different numbers of completions, `rollouts` on average.
+        ahead: prompts selected at a time where the trainer draws fewer: the rest waits for its next draws. Finished groups are
+            then observed together before the next selection, which nothing else depends on, unless a gate has to decide at once.
 
     Raises:
         ConfigError: a curriculum that does not fit.
@@ -50,6 +52,7 @@ class InFlight:
         seed: int = 0,
         patience: int | None = None,
         varied: bool = False,
+        ahead: int = 1,
     ):
         if not isinstance(curriculum, str) and not callable(curriculum):
             raise ConfigError(
@@ -67,9 +70,13 @@ class InFlight:
         if patience is not None and patience < 0:
             raise ConfigError(f"patience is a whole number of policy steps >= 0, got {patience}")
         self.pool, self.curriculum, self.patience = pool, made, patience
+        self.ahead = whole_number("ahead", ahead, 1, ConfigError)
         self._lock = threading.RLock()
-        # Rows to serve before any others: they were in flight when the state was saved.
-        self._replayed: Rows = np.empty(0, np.int64)
+        # Rows to serve before any others: selected ahead, or in flight when the state was saved.
+        self._waiting: Rows = np.empty(0, np.int64)
+        # Rollouts that finished since the last selection: rows, rewards, correctness and lengths, as `observe` takes them.
+        self._finished: list[tuple[Rows, Floats, Floats | None, Counts | None]] = []
+        self._held: set[int] = set()
         self._step: int | None = None
         self._counts = {"unscored_rollouts": 0, "unmatched_groups": 0}
 
@@ -77,17 +84,25 @@ class InFlight:
         """The next n rows to roll out, int64 (n,), none of them in flight; `step` is the trainer's policy step."""
         with self._lock:
             self.advance(step)
-            rows = self._replayed[:n]
-            if n > len(rows):
-                rows = np.concatenate([rows, self.curriculum.select(n - len(rows)).rows])
-            self._replayed = self._replayed[n:]
+            if n > len(self._waiting):
+                self._settle()
+                wanted, free = n - len(self._waiting), len(self.pool) - len(self.curriculum.in_flight)
+                fresh = self.curriculum.select(max(wanted, min(self.ahead, free))).rows
+                self._waiting = np.concatenate([self._waiting, fresh])
+            rows, self._waiting = self._waiting[:n], self._waiting[n:]
             return rows
+
+    @property
+    def waiting(self) -> Rows:
+        """Rows selected ahead, which the next draws take, in this order, (m,)."""
+        return self._waiting.copy()
 
     def advance(self, step: int) -> None:
         """Move the clock to the trainer's policy step, and forget what is overdue by then."""
         with self._lock:
             if self._step == step:
                 return
+            self._settle()
             self.curriculum.advance(0 if self._step is None else max(step - self._step, 0))
             self._step = step
             if self.patience is not None:
@@ -109,33 +124,59 @@ class InFlight:
             Rows of the groups that train the policy, sorted. Without a gate these are all of them.
         """
         with self._lock:
-            known = np.ones(len(rows), bool) if correct is None else ~np.isnan(correct)
-            found, counts = np.unique(rows[known], return_counts=True)
-            expected = self.curriculum.expects(self.pool.ids[found])
-            chosen = np.flatnonzero(known & ~np.isin(rows, found[~expected]))
-            chosen = chosen[np.argsort(rows[chosen], kind="stable")]
-            admitted = found[:0]
-            if expected.any():
-                feedback = self.curriculum.observe(
-                    self.pool.ids[found[expected]],
-                    rewards[chosen],
-                    correct=None if correct is None else correct[chosen],
-                    lengths=None if lengths is None else lengths[chosen],
-                    rollouts=counts[expected],
-                )
-                admitted = found[expected][feedback.admitted]
-            self._counts["unscored_rollouts"] += int((~known).sum())
-            self._counts["unmatched_groups"] += int((~expected).sum())
-            if not expected.all():
-                log.warning(
-                    "%d groups were not in flight, such as that of prompt %r: they change no belief",
-                    (~expected).sum(),
-                    self.pool.ids[found[~expected][0]].item(),
-                )
-            self._replayed = self._replayed[~np.isin(self._replayed, found)]
+            if self.ahead == 1 or self.curriculum.gates.parts:
+                return self._take(rows, rewards, correct, lengths)
+            mine = set(rows.tolist())
+            if not mine.isdisjoint(self._held):
+                self._settle()
+            if not mine.isdisjoint(self._waiting.tolist()):
+                self._withdraw(rows)
+            self._finished.append((rows, rewards, correct, lengths))
+            self._held |= mine
+            return np.array(sorted(mine), np.int64)
+
+    def _settle(self) -> None:
+        """Observe the groups that have finished since the last selection."""
+        if not self._finished:
+            return
+        # Before they are read: what is refused would be refused for ever.
+        parts, self._finished, self._held = self._finished, [], set()
+        rows, rewards = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        correct, lengths = (
+            None if any(part[i] is None for part in parts) else np.concatenate([part[i] for part in parts])
+            for i in (2, 3)
+        )
+        self._take(rows, rewards, correct, lengths)
+
+    def _take(self, rows: Rows, rewards: Floats, correct: Floats | None, lengths: Counts | None) -> Rows:
+        known = np.ones(len(rows), bool) if correct is None else ~np.isnan(correct)
+        found, counts = np.unique(rows[known], return_counts=True)
+        expected = self.curriculum.expects(self.pool.ids[found])
+        chosen = np.flatnonzero(known & ~np.isin(rows, found[~expected]))
+        chosen = chosen[np.argsort(rows[chosen], kind="stable")]
+        admitted = found[:0]
+        if expected.any():
+            feedback = self.curriculum.observe(
+                self.pool.ids[found[expected]],
+                rewards[chosen],
+                correct=None if correct is None else correct[chosen],
+                lengths=None if lengths is None else lengths[chosen],
+                rollouts=counts[expected],
+            )
+            admitted = found[expected][feedback.admitted]
+        self._counts["unscored_rollouts"] += int((~known).sum())
+        self._counts["unmatched_groups"] += int((~expected).sum())
+        if not expected.all():
+            log.warning(
+                "%d groups were not in flight, such as that of prompt %r: they change no belief",
+                (~expected).sum(),
+                self.pool.ids[found[~expected][0]].item(),
+            )
+        self._withdraw(found)
+        if not known.all():
             # Rolled out, and nothing is known of them.
-            self.forget(np.setdiff1d(rows, found))
-            return admitted if self.curriculum.gates.parts else np.unique(rows)
+            self._give_up(np.setdiff1d(rows, found))
+        return admitted if self.curriculum.gates.parts else np.unique(rows)
 
     def observe_group(
         self,
@@ -176,18 +217,31 @@ class InFlight:
     def forget(self, rows: Rows) -> None:
         """Give up those of `rows` that are in flight; their prompts may be selected again."""
         with self._lock:
-            lost = np.intersect1d(rows, self.curriculum.in_flight)
+            self._settle()
+            self._give_up(rows)
+
+    def _give_up(self, rows: Rows) -> None:
+        lost = np.intersect1d(rows, self.curriculum.in_flight)
+        if len(lost):
             self.curriculum.forget(self.pool.ids[lost])
-            self._replayed = self._replayed[~np.isin(self._replayed, lost)]
+            self._withdraw(lost)
+
+    def _withdraw(self, rows: Rows) -> None:
+        """No draw takes these any more."""
+        if len(self._waiting):
+            self._waiting = self._waiting[~np.isin(self._waiting, rows)]
 
     def metrics(self) -> dict[str, float]:
         """The curriculum's metrics, and the numbers of rollouts and groups that were no evidence."""
-        counts = {name: float(value) for name, value in self._counts.items()}
+        with self._lock:
+            self._settle()
+            counts = {name: float(value) for name, value in self._counts.items()}
         return {"forgotten": 0.0, "late_groups": 0.0, **counts, **self.curriculum.metrics()}
 
     def state_dict(self) -> dict[str, Any]:
         """Nested dicts of arrays and plain values."""
         with self._lock:
+            self._settle()
             return {
                 "curriculum": self.curriculum.state_dict(),
                 "trainer_step": self._step,
@@ -213,7 +267,8 @@ class InFlight:
             self._step = state["trainer_step"]
             self._counts = {name: int(state["counts"][name]) for name in self._counts}
             rows = self.curriculum.in_flight
-            self._replayed = rows if waiting is None else rows[~np.isin(rows, waiting)]
+            self._finished, self._held = [], set()
+            self._waiting = rows if waiting is None else rows[~np.isin(rows, waiting)]
 
 
 def total_lengths(parts: list[list[int | None]]) -> Counts | None:

@@ -13,9 +13,11 @@ refills by itself. The curriculum lives in the child process; its state is a fil
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,10 @@ from trl.experimental.async_grpo import async_rollout_worker as theirs  # noqa: 
 log = logging.getLogger("edgewise")
 FAILURES = 8
 """Rollouts in a row that may fail before the generation server counts as down."""
+AHEAD = 64
+"""Most prompts that are selected at a time, ahead of their rollouts."""
+SPACING = 400
+"""The next state is written after this many times as long as the last one took: a quarter of a percent of the time at most."""
 STATE = "edgewise.npz"
 """File in each of the trainer's checkpoints."""
 
@@ -83,23 +89,37 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
             prior_strength=prior_strength,
             whole_row=self.environment_factories is not None,
         )
-        self.in_flight = InFlight(pool, curriculum, self.num_generations, seed=seed, patience=patience)
-        self._state, self._saved_at = Path(state), 0
+        # Half of the groups in flight: what is selected ahead waits for less than the groups that finish meanwhile.
+        ahead = min(max(self.max_inflight_tasks // self.num_generations // 2, 1), AHEAD)
+        self.in_flight = InFlight(pool, curriculum, self.num_generations, seed=seed, patience=patience, ahead=ahead)
+        # Policy version of the last report, and when the next state may be written.
+        self._state, self._reported, self._next_save = Path(state), 0, 0.0
         if self._state.exists():
             self.in_flight.load_state_dict(load_state(self._state, "async grpo"))
         # Row of the prompt by TRL's number of the group, and rollouts in a row that have failed.
         self._rows: dict[int, int] = {}
         self._failures = 0
+        # Examples of the rows selected ahead.
+        self._examples: dict[int, dict[str, Any]] = {}
 
     def _repeat_iterator(self) -> Iterator[tuple[int, dict[str, Any]]]:
         group_id = 0
         while True:
+            if self.model_version != self._reported:
+                self._report()
             row = int(self.in_flight.select(1, self.model_version)[0])
             self._rows[group_id] = row
-            example = self.dataset[row]
+            example = self._example(row)
             for _ in range(self.num_generations):
                 yield group_id, example
             group_id += 1
+
+    def _example(self, row: int) -> dict[str, Any]:
+        """A row of the dataset; those selected ahead are read together."""
+        if row not in self._examples:
+            rows = [row, *self.in_flight.waiting.tolist()]
+            self._examples = dict(zip(rows, self.dataset.__getitems__(rows), strict=True))
+        return self._examples.pop(row)
 
     async def _generate_one(self, prompt: Any, *args: Any, **kwargs: Any) -> Any:
         """A rollout that fails, after TRL's own retries, is lost alone (trl#7176); many in a row stop the run."""
@@ -119,34 +139,39 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
 
     async def _score_group(self, group: Any) -> list[Any]:
         """TRL's samples of the group; none if a gate rejects it, and TRL draws on."""
-        finished = np.array([len(sequences) > 0 for sequences in group.completions_sequences], bool)
+        counts = [len(sequences) for sequences in group.completions_sequences]
         row = self._rows.pop(group.group_id)
-        if not finished.any():
+        if not any(counts):
             self.in_flight.forget(np.array([row]))
             return []
         samples = await super()._score_group(group)
-        # One sample a sequence: the first of each conversation carries its rewards.
-        counts = np.array([len(sequences) for sequences in group.completions_sequences])[finished]
-        firsts = [samples[place].metrics for place in np.cumsum(counts) - counts]
-        names = self.reward_func_names
-        matrix = np.array([[metrics[f"rewards/{name}"] for name in names] for metrics in firsts], np.float64)
-        sums, rows = np.nansum(matrix, axis=1), np.full(len(matrix), row)
-        known, correct = self.success.read_functions(matrix, sums, self.in_flight.pool.ids[rows], names)
-        lengths = np.array([len(ids) for ids in group.completions_ids], np.int64)[finished]
+        # One sample a sequence, none of a lost rollout: the first of each conversation carries its rewards.
+        firsts = [samples[end - n].metrics for end, n in zip(itertools.accumulate(counts), counts, strict=True) if n]
+        keys = [f"rewards/{name}" for name in self.reward_func_names]
+        matrix = np.array([[metrics[key] for key in keys] for metrics in firsts], np.float64)
+        sums, rows = np.where(np.isnan(matrix), 0.0, matrix).sum(axis=1), np.full(len(matrix), row)
+        known, correct = self.success.read_functions(
+            matrix, sums, self.in_flight.pool.ids[rows], self.reward_func_names
+        )
         if not known.any():
             self.in_flight.forget(np.array([row]))
             return []
+        lengths = np.array([len(ids) for ids, n in zip(group.completions_ids, counts, strict=True) if n], np.int64)
         admitted = self.in_flight.observe(rows[known], sums[known], correct, lengths[known])
-        self._push_metrics({f"edgewise/{name}": value for name, value in self.in_flight.metrics().items()})
-        if self.model_version != self._saved_at:
-            self.save()
         # The advantages of a group with lost rollouts are not those of its rewards.
-        return samples if row in admitted and finished.all() else []
+        return samples if row in admitted and all(counts) else []
+
+    def _report(self) -> None:
+        """Before the clock moves to a new policy version: metrics of the last one to the trainer, and the state."""
+        self._push_metrics({f"edgewise/{name}": value for name, value in self.in_flight.metrics().items()})
+        self._reported, begin = self.model_version, time.monotonic()
+        if begin >= self._next_save:
+            self.save()
+            self._next_save = begin + SPACING * (time.monotonic() - begin)
 
     def save(self) -> None:
         """Write the state, atomically."""
-        self._saved_at = self.model_version
-        save_state(self._state, "async grpo", self.in_flight.state_dict())
+        save_state(self._state, "async grpo", self.in_flight.state_dict(), compress=False)
 
     async def _run_loops(self, stop_event: Any) -> None:
         try:
