@@ -23,14 +23,13 @@ def mapp(
 ) -> BanditSelector:
     """q_i proportional to E[1 - g^k - (1 - g)^k], g ~ Beta(alpha_i, beta_i): beta x p_informative x proportional.
 
-    The paper could not be had when this was written: the rule is that of a second-hand account, and the discount of the
-    counts, of which that says nothing, is MoPPS's. The paper's second part is left out: it mixes GRPO's advantage with
-    its expectation under the posterior without the rollout itself, of which no formula could be had.
+    Eq. 6, 15 and 16 of the paper, which draws from a uniform sample of 8 prompts for each one selected (`candidate_factor=8`). Its
+    second part, an advantage, is `algorithm: mapp` of the laboratory, with counts of its own.
 
     Args:
         pool: the prompts.
         rollouts: k, rollouts of a prompt.
-        decay: once for each step in which a prompt is observed, as in MoPPS.
+        decay: lambda, once for each step in which a prompt is observed.
         prior: (alpha0, beta0).
         candidate_factor: candidates for each selected prompt; None: the whole pool.
         seed: seed of the draws.

@@ -1,5 +1,6 @@
 """Advantages against their equations, worked out in another way."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from edgewise.lab.model.generate import Rollouts
 from edgewise.lab.rl import advantages
@@ -149,3 +151,46 @@ def test_batches_are_cut_and_joined_without_change() -> None:
     # Two groups of the same number in different parts stay two groups.
     twice = RolloutBatch.cat([parts[0], parts[0]])
     assert len(torch.unique(twice.group)) == 2
+
+
+@pytest.mark.parametrize("k", [2, 5, 8])
+def test_mapp_is_the_mean_of_grpo_over_the_posterior_of_the_others(k: int) -> None:
+    """Numerical integration over the success rate, and all outcomes of the other rollouts, against the closed form."""
+    rng = np.random.default_rng(k)
+    for right in range(k + 1):
+        rewards = [1.0] * right + [0.0] * (k - right)
+        before = rng.uniform(0.5, 6.0, 2)
+        batch = dataclasses.replace(
+            made(rewards, [3] * k, [1] * k),
+            alpha=torch.full((k,), before[0] + right).double(),
+            beta=torch.full((k,), before[1] + k - right).double(),
+        )
+        found = advantages.mapp(batch).numpy()
+        for i, own in enumerate(rewards):
+            a, b = before[0] + right - own, before[1] + (k - right) - (1.0 - own)
+
+            def intrinsic(rate: float, own: float = own) -> float:
+                total = 0.0
+                for others in range(k):
+                    group = np.array([own] + [1.0] * others + [0.0] * (k - 1 - others))
+                    if group.std() > 0:
+                        total += stats.binom.pmf(others, k - 1, rate) * (own - group.mean()) / group.std()
+                return total
+
+            rates = (np.arange(4000) + 0.5) / 4000
+            weight = stats.beta.pdf(rates, a, b)
+            expected = (np.array([intrinsic(rate) for rate in rates[::40]]) * weight[::40]).sum() / weight[::40].sum()
+            assert found[i] == pytest.approx(expected, abs=0.02)
+
+
+def test_mapp_without_a_history_starts_from_the_uniform_prior_in_groups_of_any_size() -> None:
+    b = made([1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [0, 0, 0, 1, 2, 2], [1] * 6)
+    given = dataclasses.replace(
+        b, alpha=torch.tensor([2.0, 2, 2, 2, 3, 3]).double(), beta=torch.tensor([3.0, 3, 3, 1, 1, 1]).double()
+    )
+    found = advantages.mapp(b)
+    torch.testing.assert_close(found, advantages.mapp(given))
+    # Of two rollouts, both right: P(the other is wrong | Beta(2, 1)) sqrt(1) = 1/3; of one rollout there are no others.
+    torch.testing.assert_close(found[3:], torch.tensor([0.0, 1 / 3, 1 / 3]).double())
+    # Of three with one right: alone under Beta(1, 3), P(0 of 2) sqrt(2) + P(1 of 2) sqrt(1/2).
+    assert float(found[0]) == pytest.approx(0.6 * 2**0.5 + 0.3 * 0.5**0.5)

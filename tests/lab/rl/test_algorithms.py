@@ -17,6 +17,7 @@ from edgewise.lab.run.config import from_dict, to_dict
 def test_the_table_has_the_published_algorithms_under_their_names() -> None:
     assert list(ALGORITHMS) == [
         "grpo", "dr_grpo", "dapo", "rloo", "reinforce", "reinforce++", "reinforce++-baseline", "ppo", "gspo", "cispo",
+        "mapp",
     ]  # fmt: skip
     assert all(Algorithm.parse(name) == row and row.like == name for name, row in ALGORITHMS.items())
 
@@ -62,6 +63,7 @@ def test_like_keeps_what_is_not_named() -> None:
         ({"like": "ppo", "critic": {"lam": 1.5}}, "algorithm.critic.lam must be a number between 0 and 1"),
         ({"like": "gspo", "average": "token_mean"}, "one value a completion"),
         ({"like": "reinforce++", "ratio": "sequence", "average": "sequence_mean"}, "one advantage a completion"),
+        ({"like": "grpo", "decay": 0.9}, "decay is of advantage 'mapp'"),
         ({"like": "grpo", "average": "mean"}, "algorithm.average must be one of token_mean"),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ from tests.small import rl_config
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.rollouts import Roller, evaluate
 from edgewise.lab.model.policy import Policy
+from edgewise.lab.rl.algorithms import Algorithm
 from edgewise.lab.rl.trainer import PoolConfig, RLConfig, Trainer, train
 from edgewise.lab.run.config import from_dict
 
@@ -34,10 +35,19 @@ def lines(path: Path, *clocks: str) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    ("selector", "gate"), [("edge", None), ("mopps", None), ("uniform", "informative"), ("uniform", None)]
+    ("selector", "gate", "algorithm"),
+    [
+        ("edge", None, "dapo"),
+        ("mopps", None, "dapo"),
+        ("uniform", "informative", "dapo"),
+        ("uniform", None, "dapo"),
+        ("mapp", "informative", "mapp"),
+    ],
 )
-def test_rl_resumes_exactly_after_a_kill(base: Path, tmp_path: Path, selector: str, gate: str | None) -> None:
-    config = rl_config(base, selector=selector, gate=gate)
+def test_rl_resumes_exactly_after_a_kill(
+    base: Path, tmp_path: Path, selector: str, gate: str | None, algorithm: str
+) -> None:
+    config = rl_config(base, selector=selector, gate=gate, algorithm=Algorithm.parse(algorithm))
     train(config, tmp_path / "whole")
     with pytest.raises(Killed):
         train(config, tmp_path / "killed", kill_at(5))
@@ -175,3 +185,16 @@ def test_the_folder_of_a_run_is_no_checkpoint_but_names_its_newest(base: Path, t
     with pytest.raises(CheckpointError, match=r"folder of a run.*step_000060"):
         train(rl_config(base.parents[1]), tmp_path / "run")
     assert not (tmp_path / "run").exists(), "nothing is in the way of the next try"
+
+
+def test_the_posterior_of_an_advantage_counts_as_the_selector_of_the_same_paper_does(
+    base: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(rl_config(base, selector="mapp", algorithm=Algorithm.parse("mapp"), steps=5), tmp_path)
+    trainer.run()
+    assert trainer.posterior is not None
+    mine = trainer.posterior.belief.distribution(np.arange(len(trainer.pool)))
+    theirs = trainer.curriculum.selector.belief.distribution(np.arange(len(trainer.pool)))
+    np.testing.assert_allclose(mine.alpha, theirs.alpha)
+    np.testing.assert_allclose(mine.beta, theirs.beta)
+    assert mine.alpha.max() > 1

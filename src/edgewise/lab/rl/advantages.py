@@ -49,12 +49,41 @@ def reinforce_pp_baseline(b: RolloutBatch) -> Tensor:
     return whiten(dr_grpo(b), b.lengths.double())
 
 
+def mapp(b: RolloutBatch) -> Tensor:
+    """GRPO's advantage, expected over what the other k - 1 rollouts might have been (arXiv 2609.34990, eq. 12 and 14).
+
+        A = sum_{S = 1}^{k - 1} P(S - 1 right of k - 1 | Beta(alpha - 1, beta)) sqrt((k - S) / S)       of a right rollout,
+            -(the same with the parts of alpha and beta exchanged)                                      of a wrong one
+
+    with the prompt's posterior Beta(alpha, beta), from which the rollout itself is taken. A reward of 0.5 or more is right.
+    Groups that do not differ have an advantage too, a small one where they were expected.
+    """
+    right = b.rewards >= 0.5 - NOISE
+    count, size = b.group_mean(right.double()) * b.group_sizes(), b.group_sizes()
+    alpha = 1.0 + count if b.alpha is None else b.alpha
+    beta = 1.0 + size - count if b.beta is None else b.beta
+    # Of the rollout's own kind, without itself, and of the other kind.
+    own, other = torch.where(right, alpha, beta)[:, None] - 1.0, torch.where(right, beta, alpha)[:, None]
+    k, s = size[:, None], torch.arange(1.0, float(size.max()), dtype=torch.float64, device=b.rewards.device)
+    inside = s < k
+    s = torch.where(inside, s, 1.0)
+    log_choose = torch.lgamma(k) - torch.lgamma(s) - torch.lgamma(k - s + 1.0)
+    chance = torch.exp(log_choose + _log_beta(own + s - 1.0, other + k - s) - _log_beta(own, other))
+    expected = (torch.where(inside, chance * ((k - s).clamp(min=0.0) / s).sqrt(), 0.0)).sum(1)
+    return torch.where(right, expected, -expected)
+
+
+def _log_beta(a: Tensor, b: Tensor) -> Tensor:
+    return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+
+
 OUTCOME: dict[str, OutcomeAdvantage] = {
     "grpo": grpo,
     "dr_grpo": dr_grpo,
     "rloo": rloo,
     "reinforce": reinforce,
     "reinforce++-baseline": reinforce_pp_baseline,
+    "mapp": mapp,
 }
 
 

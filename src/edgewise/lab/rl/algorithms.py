@@ -15,10 +15,10 @@ from edgewise.lab.rl import advantages, losses
 from edgewise.lab.rl.batch import RolloutBatch
 from edgewise.lab.run.config import Above, Fraction, NotNegative, from_dict, to_dict, validate
 
-AdvantageName = Literal["grpo", "dr_grpo", "rloo", "reinforce", "reinforce++-baseline", "reinforce++", "gae"]
+AdvantageName = Literal["grpo", "dr_grpo", "rloo", "reinforce", "reinforce++-baseline", "reinforce++", "gae", "mapp"]
 AverageName = Literal["token_mean", "sequence_mean", "constant_length", "sequence_sum"]
 Surrogate = Literal["plain", "clipped", "weighted"]
-GROUPED = ("grpo", "dr_grpo", "rloo", "reinforce++-baseline")
+GROUPED = ("grpo", "dr_grpo", "rloo", "reinforce++-baseline", "mapp")
 """Advantages whose baseline is the group: groups of one rollout have none."""
 
 
@@ -89,6 +89,8 @@ class Algorithm:
     """Weight of the mean entropy of the written positions, which is added to the objective."""
     critic: Critic | None = None
     overlong: Overlong | None = None
+    decay: Fraction = 0.5
+    """Share of a prompt's counts that its next group leaves, of advantage "mapp"; no other advantage has counts."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -96,6 +98,10 @@ class Algorithm:
             raise ConfigError(
                 f"algorithm: advantage '{self.advantage}' and critic {'set' if self.critic else 'null'} contradict each other;"
                 " generalised advantage estimation ('gae') needs a critic, and no other advantage uses one"
+            )
+        if self.advantage != "mapp" and self.decay != 0.5:
+            raise ConfigError(
+                f"algorithm: decay is of advantage 'mapp', and '{self.advantage}' keeps no counts; leave it out"
             )
         if (self.surrogate == "plain") != (self.clip is None):
             raise ConfigError(
@@ -222,4 +228,6 @@ ALGORITHMS: dict[str, Algorithm] = {
     "gspo": Algorithm("gspo", "grpo", "sequence_mean", ratio="sequence", clip=(3e-4, 4e-4)),
     # arXiv 2506.13585; no lower end, the upper one of arXiv 2510.13786.
     "cispo": Algorithm("cispo", "grpo", "token_mean", surrogate="weighted", clip=(1.0, 4.0)),
+    # arXiv 2609.34990, appendix B.2.
+    "mapp": Algorithm("mapp", "mapp", "token_mean", clip=(0.2, 0.28)),
 }

@@ -29,6 +29,7 @@ class RolloutBatch:
         group: (N,) int64, equal for the completions of one prompt; groups may differ in size.
         values: (N, T - 1) float32, V_old; None without a critic.
         ref_logprobs: (N, T - 1) float32, log pi_ref; None without a reference.
+        alpha, beta: (N,) float64, Beta posterior of the prompt's success rate, this group included; None: Beta(1, 1) and this group.
 
     Example:
         >>> import torch
@@ -46,6 +47,8 @@ class RolloutBatch:
     group: Tensor
     values: Tensor | None = None
     ref_logprobs: Tensor | None = None
+    alpha: Tensor | None = None
+    beta: Tensor | None = None
 
     @classmethod
     def of(

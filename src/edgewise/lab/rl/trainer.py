@@ -33,6 +33,7 @@ from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.batch import RolloutBatch
 from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
 from edgewise.lab.rl.monitor import Monitor, Round
+from edgewise.lab.rl.posterior import Posterior
 from edgewise.lab.rl.priors import level_rates, measured_rates
 from edgewise.lab.rl.update import MICRO_TOKENS, Learner, UpdateSettings
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, require_finite, run_folder
@@ -105,6 +106,7 @@ class Trainer:
             ),
             self.here,
         )
+        self.posterior = Posterior(self.pool, config.algorithm.decay) if config.algorithm.advantage == "mapp" else None
         self.checkpoints = RunCheckpoints(out)
         self.step, self.seconds = 0, 0.0
         self.surplus: RolloutBatch | None = None
@@ -203,11 +205,15 @@ class Trainer:
             rounds.append(Round(batch, rolled, rewards))
             group = np.repeat(np.arange(len(batch)), batch.rollouts)
             part = RolloutBatch.of(rolled.prompts, rolled.tensors, rewards, group)
+            if self.posterior is not None:
+                part = self.posterior.observe(part, batch.rows, batch.rollouts)
             admitted.append(part.take(torch.from_numpy(feedback.admitted[group])))
             surplus, clock = feedback.surplus, time.perf_counter()
         used, self.surplus = _split(RolloutBatch.cat(admitted), self.config.prompts if surplus else None)
         stats = self.learner.update(used, self.generator)
         self.learner.release()
+        if self.posterior is not None:
+            self.posterior.advance()
         self.step += 1
         self.seconds += time.perf_counter() - began
         clocks = {"seconds": self.seconds, "select_seconds": selecting}
@@ -241,6 +247,8 @@ class Trainer:
         for name, tensors in {**self.learner.tensors(), **extra, **_surplus_tensors(self.surplus)}.items():
             save_file(tensors, folder / f"{name}.safetensors")
         self.curriculum.save(folder / "curriculum.npz")
+        if self.posterior is not None:
+            self.posterior.save(folder)
         state = {"seconds": self.seconds, "generator": generator_to_json(self.generator), "step": self.step}
         write_json(folder / "state.json", state)
 
@@ -256,6 +264,7 @@ class Trainer:
         state = read_state(folder)
         parts = {path.stem: read_tensors(path) for path in folder.glob("*.safetensors") if path.stem != "model"}
         saved = load_state(folder / "curriculum.npz", "curriculum")
+        posterior = None if self.posterior is None else self.posterior.read(folder)
         step, seconds = int(state["step"]), float(state["seconds"])
         self.curriculum.load_state_dict(saved)
         if self.config.lora is None:
@@ -264,6 +273,8 @@ class Trainer:
             # The frozen weights are those of the base; the checkpoint's own have the adapters in them.
             load_adapters(self.policy.model, parts.get(LORA, {}))
         self.learner.load_tensors(parts)
+        if self.posterior is not None and posterior is not None:
+            self.posterior.restore(posterior)
         generator_from_json(self.generator, state["generator"])
         self.surplus = RolloutBatch(**parts["surplus"]).to(self.here.device) if "surplus" in parts else None
         self.step, self.seconds = step, seconds
