@@ -66,6 +66,8 @@ class Dose:
     """A region of the study."""
     lines: dict[str, tuple[str, ...]]
     """Arms by the name of their line."""
+    threshold: tuple[float, float] | None = None
+    """Numbers of problems between which the published threshold lies: shaded."""
 
 
 @dataclass(frozen=True)

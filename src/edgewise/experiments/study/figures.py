@@ -34,7 +34,7 @@ def pass_figure(study: Study, summary: dict[str, Any]) -> str:
 def dose_figure(study: Study, summary: dict[str, Any]) -> str:
     """The measure of `Study.dose` against the problems that pre-training has shown, a line with its interval for each kind of arm.
 
-    The axis is logarithmic; zero stands one doubling below the smallest number.
+    The axis is logarithmic; zero stands one doubling below the smallest number. The published threshold lies in the shaded stretch.
     """
     dose = study.dose
     assert dose is not None
@@ -44,8 +44,15 @@ def dose_figure(study: Study, summary: dict[str, Any]) -> str:
         Line(name, [x or zero for x in points["problems"]], points["mean"], points["low"], points["high"])
         for name, points in summary["dose"].items()
     ]
-    words = {zero: "0", **{x: f"{x:,.0f}" for x in known}}
-    panel = Panel(f"{dose.where} {dose.metric}", f"problems of {dose.context} in pre-training", lines, words, True)
+    words = {zero: "0", **{x: f"{x:,.0f}" for x in (*known, *(dose.threshold or ()))}}
+    panel = Panel(
+        f"{dose.where} {dose.metric}",
+        f"problems of {dose.context} in pre-training",
+        lines,
+        words,
+        doubling=True,
+        shaded=dose.threshold,
+    )
     return panels([panel], f"strict {dose.metric}")
 
 

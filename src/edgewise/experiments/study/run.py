@@ -10,6 +10,7 @@ from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.folders import read_json, writing
 from edgewise.experiments.study import tables
+from edgewise.experiments.study.across import draw
 from edgewise.experiments.study.cluster import run_on_ray
 from edgewise.experiments.study.config import Study, study_of
 from edgewise.experiments.study.figures import dose_figure, op_figure, pass_figure
@@ -120,19 +121,22 @@ def copy_to_docs(study: Study, out: Path, docs: Path) -> Path:
 
 
 def rebuild(docs: Path, only: str = "") -> Path:
-    """Write pages and figures from the results kept in a folder of documentation, and index.md; nothing is run.
+    """Write pages and figures from the results kept in a folder of documentation, those of figures.yaml and index.md; nothing is run.
 
     Args:
         docs: the folder; results are in its `results`.
         only: name of one page; empty: all.
     """
     effects: list[list[str]] = []
+    summaries = {}
     for path in sorted((docs / RESULTS).glob("*.json")):
         kept = read_json(path)
         study = study_of(kept["study"])
         effects += tables.effect_rows(study, kept["summary"], f"{path.stem}.md")
+        summaries[path.stem] = kept["summary"]
         if only in ("", path.stem):
             write_page(study, kept["summary"], docs, f"{path.stem}.md")
+    draw(docs, summaries)
     rows = [row for row in map(tables.index_row, sorted(docs.glob("*.md"))) if row]
     listed = tables.table(["study", "question", "scale", "verdict", "why"], rows)
     index = docs / "index.md"
