@@ -15,7 +15,8 @@ from edgewise.errors import ConfigError
 def test_groups_so_small_that_most_are_silent():
     (warning,) = check_config(["num_generations=2"], rates=[0.05, 0.95])
     assert (
-        "num_generations is 2: at the success rates known, 90% of the groups have no gradient; groups of 14" in warning
+        "num_generations is 2: at the success rates known, 90% of the groups have no gradient; with groups of 14"
+        in warning
     )
     assert check_config(["num_generations=8"], rates=[0.3, 0.6]) == []
     (warning,) = check_config(["actor_rollout_ref.rollout.n=8"], rates=[0.0, 1.0])
@@ -44,6 +45,16 @@ def test_repeated_ids_in_the_training_files(tmp_path: Path):
     assert check_config([f"data.train_files={tmp_path / 'a.parquet'}"]) == []
 
 
+def test_training_files_that_cannot_be_read_are_named(tmp_path: Path):
+    (warning,) = check_config([f"data.train_files={tmp_path / 'nowhere.parquet'}"])
+    assert "nowhere.parquet, which is not on this machine: repeated ids were not looked for" in warning
+    pytest.importorskip("pyarrow")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    (warning,) = check_config([f"data.train_files={tmp_path / 'cut.parquet'}"])
+    assert "which is no whole parquet file" in warning
+    assert check_config(["prompt_data=" + str(Path(__file__))]) == []  # of another kind
+
+
 def test_a_yaml_file_by_nested_names(tmp_path: Path):
     path = tmp_path / "run.yaml"
     path.write_text("data:\n  dataloader_num_workers: 4\nactor_rollout_ref:\n  rollout:\n    n: 1\n")
@@ -56,11 +67,17 @@ def test_a_yaml_file_by_nested_names(tmp_path: Path):
         (["nowhere.yaml"], "there is no file nowhere.yaml"),
         (["a=1", "b"], "'b' is no override"),
         (["LIST"], "no settings by"),
+        (["CUT"], r"cut.yaml is not valid YAML: .* \(line 2, column 1\)$"),
+        (["BINARY"], "is no text that can be read"),
+        (["a=[1,"], r"a=\[1, is not valid YAML"),
+        (["num_generations=many"], "num_generations must be a whole number >= 1, got 'many'"),
+        (["dataloader_num_workers=0.5"], "must be a whole number >= 0, got 0.5"),
     ],
 )
 def test_what_is_no_configuration(given: list[str], message: str, tmp_path: Path):
-    (tmp_path / "list.yaml").write_text("- 1\n")
-    given = [str(tmp_path / "list.yaml") if item == "LIST" else item for item in given]
+    for name, content in (("list", b"- 1\n"), ("cut", b"a: [1,\n"), ("binary", b"a: \xd2\x00")):
+        (tmp_path / f"{name}.yaml").write_bytes(content)
+    given = [str(tmp_path / f"{item.lower()}.yaml") if item.isupper() else item for item in given]
     with pytest.raises(ConfigError, match=message):
         check_config(given)
 

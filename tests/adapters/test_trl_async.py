@@ -183,17 +183,49 @@ def share(trained: list[list[str]]) -> float:
     return float(np.mean([rate_of[prompt] == 0.5 for prompts in trained for prompt in prompts]))
 
 
-def test_selection_pays_with_groups_in_flight(make_loop):
-    loop = make_loop()
-    with running(loop):
-        trained = train(loop, 20)
-    assert loop.error is None
-    assert share(trained[8:]) > 0.45  # a third of the prompts; the loop runs ahead of the trainer
+def test_more_groups_are_informative_than_with_uniform_prompts(make_loop, tmp_path):
+    shares = {}
+    for rule in ("uniform", "edge"):
+        loop = make_loop(curriculum=rule, state=str(tmp_path / f"{rule}.npz"))
+        with running(loop):
+            trained = train(loop, 20)
+        assert loop.error is None
+        assert [len(step) for step in trained] == [8] * 20
+        shares[rule] = share(trained[8:])
+    assert shares["uniform"] < 0.45  # a third of the prompts
+    assert shares["edge"] > shares["uniform"] + 0.1  # the loop runs ahead of the trainer
     numbers = loop.in_flight.metrics()
     assert numbers["steps"] > 10
     assert numbers["staleness"] > 0
     assert numbers["unmatched_groups"] == 0
     assert numbers["tokens"] == 3 * numbers["rollouts"]
+
+
+def test_metrics_and_state_of_a_policy_version_go_out_before_the_next_begins(make_loop, tmp_path):
+    loop = make_loop()
+    draws = loop._repeat_iterator()
+    steps = []
+    for version in range(4):
+        loop._model_version_value.value = version
+        for _ in range(3 * 4):
+            next(draws)
+        row = next(iter(loop._rows.values()))
+        loop.in_flight.observe(np.full(4, row), np.array([1.0, 0, 0, 1]), lengths=np.full(4, 3))
+        steps += [numbers["edgewise/steps"] for numbers in loop._metrics_queue.queue]
+        loop._metrics_queue.queue.clear()
+        assert (tmp_path / "edgewise.npz").exists() == (version > 0)
+    assert steps == [1, 2, 3]
+
+
+def test_the_examples_are_those_of_the_selected_prompts(make_loop):
+    """They are read some at a time."""
+    loop = make_loop()
+    draws = loop._repeat_iterator()
+    for group in range(30):
+        drawn = [next(draws) for _ in range(4)]
+        assert {number for number, _ in drawn} == {group}
+        assert {row["name"] for _, row in drawn} == {f"p{loop._rows[group]}"}
+    assert len(loop._examples) <= len(loop.in_flight.waiting)
 
 
 def gated(pool: PromptPool) -> Curriculum:

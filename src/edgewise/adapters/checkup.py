@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.acquisition import p_informative
+from edgewise.arrays import whole_number
 from edgewise.errors import ConfigError
 
 GROUP = ("actor_rollout_ref.rollout.n", "num_generations", "n_samples_per_prompt", "group_size", "rollouts")
@@ -25,7 +26,7 @@ def check_config(given: Sequence[str], rates: Sequence[float] | None = None) -> 
 
     Args:
         given: one YAML file, or overrides `name=value` as verl takes them on its command line.
-        rates: success rates known, in [0, 1]; None: 0.05 to 0.95 as an example of a hard and an easy prompt.
+        rates: success rates known, in [0, 1]; None: 0.1 and 0.9 as examples of a hard and an easy prompt.
 
     Raises:
         ConfigError: no such file, or neither a file nor overrides.
@@ -44,7 +45,7 @@ def _group(values: Mapping[str, Any], rates: Sequence[float] | None) -> list[str
     name, size = _find(values, GROUP)
     if name is None:
         return []
-    size = int(size)
+    size = whole_number(name, size, 1, ConfigError)
     if size < 2:
         return [f"{name} is {size}: a group of one rollout has no advantage; take at least 2, better 8"]
     known = np.array([0.1, 0.9] if rates is None else rates, np.float64)
@@ -53,7 +54,11 @@ def _group(values: Mapping[str, Any], rates: Sequence[float] | None) -> list[str
         return []
     enough = next((k for k in range(size, 129) if 1 - p_informative(known, k).mean() < SILENT), None)
     at = "success rates of 0.1 and 0.9" if rates is None else "the success rates known"
-    remedy = f"groups of {enough} halve that" if enough else "other prompts are needed, not larger groups"
+    remedy = (
+        f"with groups of {enough} it would be fewer than half"
+        if enough
+        else "other prompts are needed, not larger groups"
+    )
     return [
         f"{name} is {size}: at {at}, {silent:.0%} of the groups have no gradient; {remedy}, and selection finds the others"
     ]
@@ -61,7 +66,7 @@ def _group(values: Mapping[str, Any], rates: Sequence[float] | None) -> list[str
 
 def _workers(values: Mapping[str, Any]) -> list[str]:
     name, count = _find(values, WORKERS)
-    if name is None or not int(count):
+    if name is None or not whole_number(name, count, 0, ConfigError):
         return []
     v1 = str(values.get("trainer.v1.trainer_mode", "")).startswith("edgewise")
     if v1:
@@ -73,14 +78,23 @@ def _ids(values: Mapping[str, Any]) -> list[str]:
     """Repeated ids in the training files, if they are here and pyarrow can read them."""
     name, given = _find(values, FILES)
     paths = [Path(str(path)) for path in (given if isinstance(given, list) else [given] if given else [])]
-    if name is None or not all(path.suffix == ".parquet" and path.exists() for path in paths):
+    if name is None:
         return []
-    from pyarrow import parquet
+    missing = [path for path in paths if not path.expanduser().exists()]
+    if missing:
+        return [f"{name} names {missing[0]}, which is not on this machine: repeated ids were not looked for"]
+    if not all(path.suffix == ".parquet" for path in paths):
+        return []
+    from edgewise.replay.logs.parquet import open_parquet, reading
 
     wanted = str(_find(values, IDS)[1] or "index")
     seen: dict[Any, str] = {}
     for path in paths:
-        table = parquet.read_table(path)
+        file = open_parquet(path.expanduser())
+        if file is None:
+            return [f"{name} names {path}, which is no whole parquet file"]
+        with file, reading(path):
+            table = file.read()
         if "extra_info" in table.column_names and wanted == "index":
             ids = [(info or {}).get("index") for info in table.column("extra_info").to_pylist()]
             hint = "number the rows anew, or set +data.edgewise.ids=prompt"
@@ -101,16 +115,16 @@ def _find(values: Mapping[str, Any], names: Sequence[str]) -> tuple[str | None, 
 
 def _read(given: Sequence[str]) -> dict[str, Any]:
     """Values by dotted name."""
-    import yaml
+    from edgewise.lab.run.yaml import parse
 
     if len(given) == 1 and "=" not in given[0]:
         path = Path(given[0])
         if not path.is_file():
             raise ConfigError(f"there is no file {path}: give a YAML file, or overrides such as data.seed=1")
         try:
-            loaded = yaml.safe_load(path.read_text("utf-8"))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is no YAML: {error}") from error
+            loaded = parse(path.read_text("utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is no text that can be read: {error}") from error
         if not isinstance(loaded, dict):
             raise ConfigError(f"{path} holds no settings by name")
         return _flat(loaded)
@@ -119,7 +133,7 @@ def _read(given: Sequence[str]) -> dict[str, Any]:
         name, equals, value = item.partition("=")
         if not equals:
             raise ConfigError(f"'{item}' is no override: write name=value, or give one YAML file")
-        values[name.lstrip("+~")] = yaml.safe_load(value) if value else None
+        values[name.lstrip("+~")] = parse(value, item) if value else None
     return values
 
 

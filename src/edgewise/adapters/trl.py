@@ -23,7 +23,7 @@ import numpy as np
 
 from edgewise.adapters.installed import missing_hooks, require, versions
 from edgewise.adapters.priors import PriorChoice
-from edgewise.adapters.prompts import make_pool
+from edgewise.adapters.prompts import MARKS, make_pool
 from edgewise.adapters.success import Floats, Rule, Success
 from edgewise.allocation import Constant
 from edgewise.arrays import Counts, Flags, Rows
@@ -49,8 +49,6 @@ log = logging.getLogger("edgewise")
 
 CURRICULUM, STATE = "curriculum.npz", "edgewise.npz"
 """Files in each of the trainer's checkpoints."""
-MARKS = ("edgewise_method", "edgewise_predicted", "edgewise_random")
-"""Columns of TRL's own log of completions: what `edgewise watch` and `replay` need to see what selection did."""
 PER_STEP = {"effective_ratio", "success_rate", "rounds"}
 """Metrics of one generation, averaged between two log lines; the others are running values."""
 METHODS = {

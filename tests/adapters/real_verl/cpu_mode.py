@@ -20,6 +20,10 @@ TOKENS = 3
 def _nothing(*_: Any, **__: Any) -> None: ...
 
 
+def _decoded(ids: Any, **_: Any) -> str:
+    return " ".join(str(int(token)) for token in ids)
+
+
 class Rollouts:
     """Rolls out what is submitted at once, as verl's agent loops would write it; `selected` are the ids of each request.
 
@@ -82,7 +86,8 @@ def trainer(config: Any) -> Any:
 
     class Cpu(cls):
         def _setup(self) -> None:
-            self.tokenizer, self.processor = SimpleNamespace(eos_token_id=0, pad_token_id=0), None
+            self.tokenizer = SimpleNamespace(eos_token_id=0, pad_token_id=0, decode=_decoded)
+            self.processor = None
             self._init_dataloader()
             self._init_dump_executor()
             self.actor_rollout_wg = SimpleNamespace(

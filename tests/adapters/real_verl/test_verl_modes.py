@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from tests.adapters.real_verl.cpu_mode import run, trainer
 from tests.adapters.real_verl.verl_data import BATCH, GROUP, configured, informative, rows
 
 from edgewise.errors import CheckpointError, ConfigError, RewardError
+from edgewise.replay.logs import read_log
+from edgewise.replay.logs.savings import estimate_savings
 
 MODE = ("trainer.v1.trainer_mode=edgewise", "+data.edgewise.selector=edge")
 STEPS = "trainer.total_training_steps"
@@ -270,3 +273,27 @@ def test_prompts_that_were_not_selected(config):
     made._init_dataloader()
     with pytest.raises(ConfigError, match="were not selected"):
         next(made.train_dataloader)
+
+
+@pytest.mark.parametrize("mode", ["edgewise", "edgewise_colocate_async"])
+def test_predictions_and_the_random_share_are_in_verls_own_log_of_rollouts(queue, config, tmp_path, mode):
+    folder = tmp_path / "rollouts"
+    options = (f"trainer.v1.trainer_mode={mode}", "+data.edgewise.selector=edge", "+data.edgewise.random_share=0.3")
+    made, _ = run(config(*options, f"{STEPS}=6", f"trainer.rollout_data_dir={folder}"))
+    records = [json.loads(line) for step in range(1, 7) for line in (folder / f"{step}.jsonl").open()]
+    assert len(records) == 6 * BATCH * GROUP
+    assert {record["edgewise_method"] for record in records} == {"edge"}
+    by_uid: dict[str, set[tuple[float, bool]]] = {}
+    for record in records:
+        by_uid.setdefault(record["uid"].split("_")[0], set()).add(
+            (record["edgewise_predicted"], record["edgewise_random"])
+        )
+    # One prediction a group, and both kinds of prompts.
+    assert len(by_uid) == 6 * BATCH
+    assert all(len(found) == 1 for found in by_uid.values())
+    assert {random for ((_, random),) in by_uid.values()} == {True, False}
+    assert set(made.train_dataloader.marks) == set(made.train_dataloader.groups)
+    log = read_log(folder)
+    assert log.uniform is False
+    assert not np.isnan(log.predicted).any()
+    assert estimate_savings(log, ()).sampling == "random share"

@@ -22,6 +22,7 @@ from verl.trainer.ppo.v1 import (
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from edgewise.adapters.in_flight import total_lengths
+from edgewise.adapters.prompts import MARKS
 from edgewise.adapters.verl.selection import Selection
 from edgewise.allocation import Constant
 from edgewise.arrays import Rows
@@ -44,15 +45,18 @@ class SelectedPrompts:
     Args:
         dataset: `RLHFDataset` or derived from it.
         data_config: the `data` section of verl's config, attached to the whole of it.
+        marked: keep what selection did for verl's log of rollouts, which takes it with `take_marks`.
     """
 
-    def __init__(self, dataset: Any, data_config: Any):
+    def __init__(self, dataset: Any, data_config: Any, marked: bool = False):
         self.dataset = dataset
         self.selection = Selection(dataset, data_config, varied=True)
         self.batch_size = int(data_config.get("gen_batch_size", None) or data_config.train_batch_size)
         self.restored = False
         # Row of the prompt by the uid that verl gave its group.
         self.groups: dict[str, int] = {}
+        # Predicted success rate and whether it was drawn at random, by uid.
+        self.marked, self.marks = marked, dict[str, tuple[float, bool]]()
         self._queue = self._last = np.empty(0, np.int64)
 
     def select(self, n: int, step: int) -> None:
@@ -75,6 +79,21 @@ class SelectedPrompts:
     def name_last(self, uids: list[str]) -> None:
         """The uids that verl gave the groups fetched last."""
         self.groups.update(zip(uids, self._last.tolist(), strict=True))
+        if self.marked:
+            selected = self.selection.curriculum.batch(rows=self._last)
+            values = zip(selected.predicted.tolist(), selected.random.tolist(), strict=True)
+            self.marks.update(zip(uids, values, strict=True))
+
+    def take_marks(self, uids: list[str]) -> dict[str, list[Any]]:
+        """What selection did, as columns beside rollouts of these groups; None for one that was not selected here.
+
+        What is known of groups that are over is dropped.
+        """
+        found = [self.marks.get(uid, (None, None)) for uid in uids]
+        self.marks = {uid: mark for uid, mark in self.marks.items() if uid in self.groups}
+        method = self.selection.curriculum.method
+        values = ([method if p is not None else None for p, _ in found], [p for p, _ in found], [r for _, r in found])
+        return dict(zip(MARKS, values, strict=True))
 
     def take(self, uids: set[str]) -> Rows:
         """Rows of groups that are over; those of them that were fetched here."""
@@ -129,7 +148,8 @@ class EdgewiseMode(_Trainer):  # type: ignore[misc]
 
     def _init_dataloader(self) -> None:
         super()._init_dataloader()
-        self.train_dataloader = SelectedPrompts(self.train_dataset, self.config.data)
+        logged = self.config.trainer.get("rollout_data_dir", None)
+        self.train_dataloader = SelectedPrompts(self.train_dataset, self.config.data, marked=bool(logged))
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
@@ -161,6 +181,15 @@ class EdgewiseMode(_Trainer):  # type: ignore[misc]
     def _compute_metrics(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         metrics.update(self.train_dataloader.selection.metrics())
+
+    def _dump_generations(
+        self, inputs: Any, outputs: Any, gts: Any, scores: Any, reward_extra_infos_dict: dict[str, Any], dump_path: Any
+    ) -> None:
+        keys = reward_extra_infos_dict.get("uid")
+        if keys is not None and dump_path == self.config.trainer.get("rollout_data_dir", None):
+            marks = self.train_dataloader.take_marks([_uid(key) for key in keys])
+            reward_extra_infos_dict = {**reward_extra_infos_dict, **marks}
+        super()._dump_generations(inputs, outputs, gts, scores, reward_extra_infos_dict, dump_path)
 
     def _observe(self, tags: dict[str, dict[str, Any]]) -> None:
         """Observe the trajectories of these keys, `uid_session_output`, given with their tags."""
