@@ -16,7 +16,6 @@ REAL = {
         "verl 0.9 (v1)",
     ): "real_verl/test_verl_modes::test_verls_dynamic_sampling_is_refilled_by_the_curriculum",
     ("exact resume", "TRL"): "test_trl_resume::test_exact_resume",
-    ("exact resume", "TRL AsyncGRPO"): "test_trl_async::test_a_run_resumes_with_what_was_in_flight",
     (
         "exact resume",
         "verl 0.9 (v1)",
@@ -31,7 +30,7 @@ REAL = {
         "verl 0.9 (v1)",
     ): "real_verl/test_verl_modes::test_steps_in_several_fetches_are_selected_at_once",
     ("several processes", "verl 0.7, v0"): "real_verl/test_verl_sampler::test_workers_would_draw_ahead",
-    ("several processes", "OpenRLHF"): "test_openrlhf::test_an_actor_on_a_local_ray",
+    ("several processes", "OpenRLHF"): "test_openrlhf::test_ray_takes_the_curriculum_to_the_trainers_actor",
     ("asynchronous", "TRL AsyncGRPO"): "test_trl_async::test_more_groups_are_informative_than_with_uniform_prompts",
     (
         "asynchronous",
@@ -57,6 +56,10 @@ REAL = {
         "what selection did, in the trainer's own log of completions",
         "TRL",
     ): "test_trl_logs::test_predictions_and_the_random_share_are_in_the_log",
+    (
+        "what selection did, in the trainer's own log of completions",
+        "verl 0.9 (v1)",
+    ): "real_verl/test_verl_modes::test_predictions_and_the_random_share_are_in_verls_own_log_of_rollouts",
 }
 """Tests with the trainer itself, by row and column of the table."""
 

@@ -192,7 +192,7 @@ def _categories(categories: list[dict[str, Any]], width: int, room: int | None) 
     table = Table(box=None, padding=(0, 1), header_style="dim")
     narrow = width < 92
     table.add_column("\ncategory", max_width=24, no_wrap=True)
-    for name in ("\nprompts", "share of\npicks", "\npredicted", "\nobserved", "with a\ngradient")[narrow:]:
+    for name in ("prompts\nseen", "share of\npicks", "\npredicted", "\nobserved", "with a\ngradient")[narrow:]:
         table.add_column(name, justify="right", min_width=max(map(len, name.split("\n"))))
     trend = max(8, min(23, width - 58))
     table.add_column("\nobserved over the steps"[: trend + 1], width=trend, no_wrap=True)

@@ -92,7 +92,7 @@
 
   const categories = (run) => section("categories", "Categories", "Of the last 2,048 groups; the small lines go over the whole run.",
     h("div", { class: "scroll" }, h("table", { class: "numbers" },
-      h("thead", null, h("tr", null, ["category", "prompts", "share of pool", "share of picks", "predicted", "observed", "with a gradient",
+      h("thead", null, h("tr", null, ["category", "prompts seen", "share of these", "share of picks", "predicted", "observed", "with a gradient",
         "observed over steps", "picks over steps"].map((x) => h("th", { scope: "col" }, x)))),
       h("tbody", null, run.categories.map((entry) => h("tr", null, h("th", { scope: "row" }, entry.name.slice(0, 60)),
         [number(entry.prompts), percent(entry.pool_share), percent(entry.picks_share), rate(entry.predicted), rate(entry.observed),
