@@ -293,6 +293,9 @@ def test_no_line_of_the_terminal_view_is_wider_than_the_terminal(width: int, tmp
     Console(file=out, width=width).print(render([shown, shown], width))
     assert max(map(len, out.getvalue().splitlines())) <= width
     assert "pool" in out.getvalue()
+    heads = out.getvalue().splitlines()[1].split()
+    assert {"run", "effective", "random", "saved", "success", "alarms"} <= set(heads)
+    assert "…" not in "".join(heads)
 
 
 def test_a_watcher_follows_a_run_and_keeps_its_view_when_the_log_breaks(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class ShortWaits:
     """Waits drawn up to a limit that rises; distributed as those of `AllWaits`.
 
     The number of waits that end in an interval is binomial, the rows that they belong to are any of those left, and they are
-    independent within it. Rows that may not be chosen have waits too, which nobody gets to see.
+    independent within it. Rows that may not be chosen have waits too, which nothing reads.
 
     Args:
         unseen: what was observed, and what may be chosen.

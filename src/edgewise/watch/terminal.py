@@ -52,7 +52,7 @@ def render(views: Sequence[dict[str, Any]], width: int, height: int | None = Non
 
     parts: list[RenderableType] = []
     if len(views) > 1:
-        parts.append(_overview(views))
+        parts.append(_overview(views, width))
         if (pairs := paired(views)) is not None:
             parts.append(_pairs(pairs))
     if len(views) <= DETAILED:
@@ -222,22 +222,26 @@ def _calibration(calibration: dict[str, Any]) -> Text:
     return Text.assemble("\n  ", ("predictions  ", "dim"), "\n               ".join(parts))
 
 
-def _overview(views: Sequence[dict[str, Any]]) -> RenderableType:
+def _overview(views: Sequence[dict[str, Any]], width: int) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column("run", max_width=32, no_wrap=True)
-    for name in ("step", "rollouts", "effective", "at random", "rollouts saved", "success", "alarms"):
-        table.add_column(name, justify="right")
-    table.add_column("effective over the steps", width=24, no_wrap=True)
+    names = max(12, min(32, width - 72))
+    trend = min(24, width - 72 - min(names, max(len(view["name"]) for view in views)))
+    table.add_column("\nrun", max_width=names, no_wrap=True)
+    heads = ("\nstep", "\nrollouts", "\neffective", "at\nrandom", "rollouts\nsaved", "\nsuccess", "\nalarms")
+    first = 0 if width >= 80 else 2  # steps and rollouts stand in the title of each run, too
+    for name in heads[first:]:
+        table.add_column(name, justify="right", min_width=max(map(len, name.split("\n"))))
+    if trend >= 8:
+        table.add_column("\neffective over the steps"[: trend + 1], width=trend, no_wrap=True)
     for view in views:
         comparison, curves = view["comparison"] or {}, view["curves"]
         success = [value for value in curves.get("success") or [] if value is not None]
         alarms = sum(entry["level"] == "alarm" for entry in view["findings"])
         saved = (comparison.get("saved_rollouts") or {}).get("estimate")
-        table.add_row(
-            plain(view["name"], 32),
+        cells = (
             f"{view['steps'][1]:,}" if view["steps"] else "–",
             f"{view['rollouts']:,}",
             _share((comparison.get("effective") or {}).get("estimate")),
@@ -245,8 +249,9 @@ def _overview(views: Sequence[dict[str, Any]]) -> RenderableType:
             _count(saved),
             _rate(success[-1] if success else None),
             Text(str(alarms), "bold red" if alarms else "dim"),
-            Text(sparkline(curves.get("effective") or [], 24, 1.0), "green"),
         )
+        line = Text(sparkline(curves.get("effective") or [], max(trend, 0), 1.0), "green")
+        table.add_row(plain(view["name"], 32), *cells[first:], *([line] if trend >= 8 else []))
     return table
 
 

@@ -289,6 +289,23 @@ def test_folders_without_a_log_and_with_several_say_so(tmp_path: Path) -> None:
         read_log(one)
 
 
+@pytest.mark.parametrize("command", ["replay", "fit"])
+def test_a_file_that_is_no_log_says_what_it_is(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content, said in (
+        ("noise.jsonl", b"\x00\xff\n" * 9, "noise holds no rollout with a step and a reward: noise.jsonl: 9 lines are no JSON object"),
+        ("run.jsonl.gz", b"\x1f\x8b", "is compressed: unpack it first, such as with gunzip -k"),
+        ("notes.txt", b"x", "notes.txt is no log: expected TRL's"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        monkeypatch.setattr("sys.argv", ["edgewise", command, str(tmp_path / name)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        assert said in capsys.readouterr().err
+
+
 def test_lines_that_are_no_json_are_counted_and_hostile_text_is_text(tmp_path: Path) -> None:
     lines = [
         json.dumps({"step": 1, "prompt": HOSTILE, "completion": HOSTILE, "reward": r, "category": HOSTILE})

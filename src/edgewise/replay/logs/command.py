@@ -27,8 +27,8 @@ NOT_FOLLOWED = ("uniform", "ds", "epochs")
 def is_log(path: str | os.PathLike[str]) -> bool:
     """Whether a path is the log of a run, rather than a complete trace that selectors can choose from freely."""
     place = Path(path)
-    if place.is_dir() or place.suffix in (".jsonl", ".ndjson", ".json", ".parquet"):
-        return place.exists()
+    if place.is_dir() or (place.is_file() and place.suffix != ".npz"):
+        return True
     if place.suffix == ".npz" and place.is_file():
         try:
             return not Trace.load(place).complete

@@ -10,6 +10,7 @@ from edgewise.checkpoint import write_json, writing_to
 from edgewise.replay.logs.command import reading_bar, require_place
 from edgewise.replay.logs.fit import SHARPNESS, WORTH, Fit, fit
 from edgewise.replay.logs.folders import open_log
+from edgewise.replay.logs.savings import count_waste
 
 
 def main(
@@ -35,6 +36,7 @@ def main(
     reader = open_log(logs, columns=columns, success=success, scale=scale)
     with reading_bar("reading") as show:
         reader.poll(show)
+    count_waste(reader.log)  # refuses a log without groups, and says what was left out
     with reading_bar("fitting") as show:
         found = fit(reader.log, progress=show)
     print(words(found))

@@ -20,6 +20,8 @@ DEPTH = 4
 """Folders below a given one that are searched for runs."""
 MOST = 64
 """Runs that one path may hold."""
+PACKED = {".gz": "gunzip -k", ".zst": "unzstd", ".xz": "xz -dk", ".bz2": "bunzip2 -k", ".zip": "unzip"}
+"""Suffixes of compressed files, and what unpacks each: a log is read from where the last look ended."""
 EXPECTED = (
     "TRL's completions_*.parquet (log_completions=True), verl's STEP.jsonl (trainer.rollout_data_dir), an Edgewise run"
     " (metrics.jsonl, trace.npz, edgewise.jsonl), or JSONL or parquet with named columns (--columns)"
@@ -176,6 +178,8 @@ def _file(path: Path, given: Mapping[str, str], rule: Rule) -> LogReader:
         return RolloutReader(name, "rollouts", lambda: [path], given, rule)
     if path.suffix == ".parquet":
         return RolloutReader(name, "rollouts", lambda: [path], given, rule, whole=True)
+    if path.suffix in PACKED:
+        raise ConfigError(f"{path} is compressed: unpack it first, such as with {PACKED[path.suffix]}")
     raise ConfigError(f"{path} is no log: expected {EXPECTED}")
 
 

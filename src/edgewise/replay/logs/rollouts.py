@@ -355,6 +355,7 @@ class RolloutReader:
             and not any(x.partial for x in self._lines.values())
         ):
             lost = f": {self._unscored} records lack one of them" if self._unscored else ""
+            lost = lost or "".join(f": {note}" for lines in self._lines.values() for note in lines.notes()[:1])
             raise ConfigError(f"{self.name} holds no rollout with a step and a reward{lost}")
         logged = table["advantage"] >= 0
         flat = table["high"] - table["low"] <= 1e-6 * np.maximum(1.0, np.abs(table["high"]))

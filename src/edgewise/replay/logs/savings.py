@@ -134,7 +134,8 @@ def count_waste(log: RunLog) -> Waste:
         ConfigError: the log holds no groups.
     """
     if not len(log):
-        raise ConfigError(f"{log.name} holds no groups of rollouts, so nothing can be counted")
+        why = f": {log.notes[0]}" if log.notes else ""
+        raise ConfigError(f"{log.name} holds no groups of rollouts, so nothing can be counted{why}")
     silent = log.silent
     known = log.unit is not None and (log.lengths >= 0).all()
     return Waste(
