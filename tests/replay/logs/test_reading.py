@@ -294,7 +294,11 @@ def test_a_file_that_is_no_log_says_what_it_is(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, content, said in (
-        ("noise.jsonl", b"\x00\xff\n" * 9, "noise holds no rollout with a step and a reward: noise.jsonl: 9 lines are no JSON object"),
+        (
+            "noise.jsonl",
+            b"\x00\xff\n" * 9,
+            "noise holds no rollout with a step and a reward: noise.jsonl: 9 lines are no JSON object",
+        ),
         ("run.jsonl.gz", b"\x1f\x8b", "is compressed: unpack it first, such as with gunzip -k"),
         ("notes.txt", b"x", "notes.txt is no log: expected TRL's"),
     ):
