@@ -217,7 +217,7 @@ def test_a_failed_save_names_the_file_and_not_a_hidden_one(tmp_path):
     with pytest.raises(CheckpointError, match="cannot write") as caught:
         make().save(path)
     assert ".tmp" not in str(caught.value)
-    with pytest.raises(CheckpointError, match="cannot write"):
+    with pytest.raises(CheckpointError, match="is a folder"):
         make().save(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -297,3 +297,34 @@ def test_a_value_in_a_message_reads_as_a_number(part, given):
     curriculum, batch = in_flight()
     with pytest.raises(RewardError, match=rf" {given}; expected"):
         curriculum.observe(batch, [1, 0, 0, 1], **{part: [given] * 4})
+
+
+@pytest.mark.parametrize(("name", "missing"), [("oracle", "truth="), ("bandit", "belief=")])
+def test_a_selector_without_an_option_that_it_needs_names_the_option(name, missing):
+    with pytest.raises(ConfigError, match=f"selector {name}: {missing} is needed"):
+        ew.make_selector(name, ew.PromptPool(range(4)))
+
+
+@pytest.mark.parametrize("path", [None, "", 3, b"x.npz"])
+def test_a_path_of_another_kind_is_refused_by_what_was_given(path):
+    curriculum = ew.Curriculum(ew.PromptPool(range(4)))
+    for call in (curriculum.save, curriculum.load):
+        with pytest.raises(CheckpointError, match=r"the path of a file, got"):
+            call(path)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    curriculum = ew.Curriculum(ew.PromptPool(range(4)))
+    for call in (curriculum.save, curriculum.load):
+        with pytest.raises(CheckpointError, match=r"is a folder; a checkpoint is one file"):
+            call(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_resume_with_another_threshold_or_group_size_is_reported(tmp_path, caplog):
+    pool = ew.PromptPool(range(8))
+    ew.Curriculum(pool, rollouts=4, success_threshold=0.9).save(tmp_path / "a.npz")
+    ew.Curriculum(pool, rollouts=4, success_threshold=0.9).load(tmp_path / "a.npz")
+    assert not caplog.messages
+    ew.Curriculum(pool, rollouts=8).load(tmp_path / "a.npz")
+    assert "success_threshold 0.9 (now 0.5), rollouts 4 (now 8)" in caplog.messages[0]

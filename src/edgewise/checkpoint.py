@@ -100,6 +100,7 @@ def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any], *
         state: the state dict.
         compress: False takes a fifth of the time and several times the room, for a file that is written again and again.
     """
+    _require_file(path)
     arrays: dict[str, np.ndarray] = {}
     values = _split(state, "", arrays)
     try:
@@ -131,8 +132,19 @@ def save_state(path: str | os.PathLike[str], kind: str, state: dict[str, Any], *
         ) from error
 
 
+def _require_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what names no file: a folder, an empty text, another type."""
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise CheckpointError(f"a checkpoint is saved to and loaded from the path of a file, got {path!r}")
+    if os.path.isdir(path):
+        raise CheckpointError(
+            f"{path} is a folder; a checkpoint is one file, such as {os.path.join(path, 'curriculum.npz')}"
+        )
+
+
 def load_state(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     """Read what `save_state` wrote; anything else, or one flipped bit, raises `CheckpointError` and loads nothing."""
+    _require_file(path)
     try:
         arrays = _read_arrays(path)
         header = json.loads(arrays.pop(_HEADER).tobytes())

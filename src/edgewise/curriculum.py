@@ -27,7 +27,7 @@ from edgewise.oversampling import Oversampling, acceptance, oversampling
 from edgewise.pool import PromptPool
 from edgewise.predictions import PredictionMonitor
 from edgewise.quota import Quota
-from edgewise.resume import remapped, require_same_method
+from edgewise.resume import remapped, report_other_settings, require_same_method
 from edgewise.rewards import read_rewards
 from edgewise.selectors import Selector
 from edgewise.step import PolicyStep, Totals
@@ -493,6 +493,7 @@ class Curriculum:
             "ids": self.pool.ids,
             "categories": self.pool.category_names,
             "method": self.method,
+            "judged": self._judged(),
             "selector": self.selector.state_dict(),
             "monitor": None if self._monitor is None else self._monitor.state_dict(),
             "gates": self.gates.state_dict(),
@@ -504,6 +505,10 @@ class Curriculum:
             "flight": self._flight.state_dict(),
             "predictions": self._predictions.state_dict(),
         }
+
+    def _judged(self) -> dict[str, float]:
+        """What the counts of successes rest on."""
+        return {"success_threshold": self.success_threshold, "rollouts": float(self.allocation.mean)}
 
     @_locked
     def load_state_dict(self, state: dict[str, Any]) -> dict[str, int]:
@@ -518,6 +523,7 @@ class Curriculum:
         """
         try:
             require_same_method(state, self.method, self.gates.names)
+            report_other_settings(state.get("judged", {}), self._judged())
             remap, changes = remapped(self.pool, np.asarray(state["ids"]))
             step, totals = PolicyStep.restored(state["step"], remap), Totals.restored(state["totals"])
             totals.match(self.pool.match_categories(list(state["categories"])))

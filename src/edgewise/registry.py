@@ -75,7 +75,7 @@ class Registry(Generic[T]):
         try:
             return self.get(name)(*args, **options)
         except (TypeError, ValueError, OverflowError) as error:
-            odd = self._not_numbers(name, options)
+            odd = self._not_numbers(name, options) or self._missing(name, len(args), options)
             raise ConfigError(f"{self.kind} {name}: {'; '.join(odd) or error}") from error
 
     def _not_numbers(self, name: str, options: Mapping[str, Any]) -> list[str]:
@@ -86,6 +86,17 @@ class Registry(Generic[T]):
             for option, value in options.items()
             if isinstance(getattr(parameters.get(option), "default", None), int | float)
             and not isinstance(value, Number)
+        ]
+
+    def _missing(self, name: str, given: int, options: Mapping[str, Any]) -> list[str]:
+        """Options without a default that were not given, a sentence each."""
+        parameters = list(inspect.signature(self.get(name)).parameters.values())[given:]
+        return [
+            f"{parameter.name}= is needed, it has no default"
+            for parameter in parameters
+            if parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+            and parameter.name not in options
         ]
 
     def _discover(self) -> None:

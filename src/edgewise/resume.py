@@ -31,6 +31,18 @@ def require_same_method(state: dict[str, Any], method: str, gates: list[str]) ->
         )
 
 
+def report_other_settings(saved: dict[str, float], now: dict[str, float]) -> None:
+    """Log settings of the curriculum that differ from those that a state was saved with: what was learned rests on the former."""
+    changed = [
+        f"{name} {saved[name]:g} (now {value:g})" for name, value in now.items() if saved.get(name, value) != value
+    ]
+    if changed:
+        log.warning(
+            "the checkpoint was saved with %s: what was learned rests on the former value, new results on the present one",
+            ", ".join(changed),
+        )
+
+
 def remapped(pool: PromptPool, ids: np.ndarray) -> tuple[Rows | None, dict[str, int]]:
     """Present row of each saved prompt (None if all are where they were), and how many were kept, added and removed.
 

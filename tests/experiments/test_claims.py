@@ -180,6 +180,25 @@ def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Pa
     assert "| countdown | 0.250 (0.100 to 0.400) | holds |" in text
 
 
+def test_pages_that_quote_rules_have_them_as_the_kept_results_do(tmp_path: Path) -> None:
+    text = (DOCS / "critics.md").read_text()
+    assert pages.quoted(DOCS, text) == text
+    study = load("critics")
+    quoted = {rule.say for rule in study.rules if f"| {rule.say} | opgraph |" in text}
+    assert quoted == {rule.say for rule in study.rules}
+    parts = {part: {"estimate": 0.25, "low": 0.1, "high": 0.4, "values": [], "found": "holds"} for part in study.parts}
+    kept: dict[str, Any] = {"claim": "critics", "scale": "laptop", "verdict": "reproduced", "parts": {}}
+    kept["rules"] = [{"say": r.say, "rule": r.words(), "found": "holds", "parts": parts} for r in study.rules]
+    path = pages.place(tmp_path, "critics", "laptop")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(stamped(kept, "edgewise experiment critics")))
+    (tmp_path / "critics.md").write_text(text)
+    pages.write(tmp_path)
+    written = (tmp_path / "critics.md").read_text()
+    assert written.count("| 0.250 (0.100 to 0.400) | holds |") == 2 * len(study.rules)
+    assert "not yet run" not in written.lower()
+
+
 def test_a_quarter_s_accuracy_is_the_area_under_the_line_through_the_evaluations() -> None:
     steps, accuracy = np.array([0.0, 10, 20, 35, 60]), np.array([0.0, 0.2, 0.1, 0.4, 0.5])
     fine = np.linspace(0, 60, 60_001)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgewise.errors import ConfigError
 from edgewise.lab.model.checkpoints import SHIPPED
 from edgewise.lab.rl.algorithms import ALGORITHMS
 from edgewise.lab.rl.trainer import RLConfig, Trainer
@@ -35,3 +36,19 @@ def test_a_configuration_of_a_shipped_base_makes_a_step(name: str, tmp_path: Pat
     pool = dataclasses.replace(config.pool, size=12)
     summary = Trainer(dataclasses.replace(config, **small, pool=pool, evaluation=evaluation), tmp_path).run()
     assert summary["steps"] == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {"mini_batches": 50},
+            "mini_batches must be at most prompts, got 50 optimiser steps on the groups of 16 prompts",
+        ),
+        ({"temperature": 1e-320}, "temperature must be a number between 0.001 and 1000"),
+        ({"temperature": 0.0}, "temperature must be a number between 0.001 and 1000"),
+    ],
+)
+def test_settings_that_would_do_nothing_or_ruin_are_refused_by_name(values: dict[str, float], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        from_dict(RLConfig, values)

@@ -187,7 +187,7 @@ def test_settings_survive_the_file(kind: type, tmp_path: Path) -> None:
         (RLConfig, {"gate": "informativ"}, "Did you mean"),
         (RLConfig, {"gate": "no"}, "unknown gate 'no'"),
         (RLConfig, {"allocation": "knapsak"}, "Did you mean"),
-        (RLConfig, {"temperature": 0}, "temperature must be a number above 0"),
+        (RLConfig, {"temperature": 0}, "temperature must be a number between 0.001 and 1000"),
         (RLConfig, {"selector": "edge+ds", "gate": "band"}, "name one of them"),
         (ExamConfig, {"temperature": 0.0, "samples": 8}, "greedy rollouts of a problem are all equal"),
         (ExamConfig, {"k": 3}, r"k must be a list such as \[3\]"),

@@ -1,11 +1,15 @@
 """The page of all claims, written from their definitions and from the results that are kept: `docs/claims.md`.
 
 python -m edgewise.experiments.claims.page docs
+
+Other pages quote rules between <!-- rules of CLAIM at SCALE: METHOD MEASURE ... --> and <!-- end of rules -->; those of `QUOTING` are
+written again too.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +21,8 @@ from edgewise.experiments.claims.config import ClaimStudy, load, names, scales
 from edgewise.experiments.claims.verdict import NOT_RUN
 
 PAGE, KEPT = "claims.md", Path("results") / "claims"
+QUOTING = ("critics.md",)
+QUOTE = re.compile(r"(<!-- rules of (\S+) at (\S+): (\S+) ([^>]+?) -->\n).*?(<!-- end of rules -->)", re.S)
 HEAD = """# Claims
 
 Published claims about prompt selection, as experiments whose rules were written down before their runs
@@ -44,10 +50,35 @@ def page(docs: Path) -> str:
 
 
 def write(docs: Path) -> Path:
-    """Write the page below `docs`; returns its path."""
+    """Write the page below `docs`, and the rules that other pages quote; returns its path."""
     path = docs / PAGE
     write_atomic(path, page(docs).encode())
+    for name in QUOTING:
+        if (docs / name).exists():
+            write_atomic(docs / name, quoted(docs, (docs / name).read_text("utf-8")).encode())
     return path
+
+
+def quoted(docs: Path, text: str) -> str:
+    """A page with the rules that it quotes as the kept results have them."""
+
+    def table(match: re.Match[str]) -> str:
+        begin, name, scale, method, measures, end = match.groups()
+        study = load(name, scale)
+        found = read(docs, study)
+        lines = [
+            f"{found['made']}\n" if found else "Not yet run.\n",
+            f"| rule, fixed before the runs | task | `{method}` minus uniform, 95% interval | |",
+            "|---|---|---|---|",
+        ]
+        for index, rule in enumerate(study.rules):
+            if rule.method == method and rule.measure in measures.split():
+                for part in study.parts_of(rule):
+                    kept = found["rules"][index]["parts"].get(part) if found and index < len(found["rules"]) else None
+                    lines.append(f"| {rule.say} | {part} | {_number(kept)} | {_found(kept)} |")
+        return begin + "\n" + "\n".join(lines) + "\n\n" + end
+
+    return QUOTE.sub(table, text)
 
 
 def place(docs: Path, name: str, scale: str) -> Path:

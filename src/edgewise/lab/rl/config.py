@@ -12,7 +12,7 @@ from edgewise.lab.model.lora import LoraSettings
 from edgewise.lab.model.policy import PromptFormat
 from edgewise.lab.rl.algorithms import ALGORITHMS, Algorithm
 from edgewise.lab.rl.priors import PriorsConfig
-from edgewise.lab.run.config import Above, Count, Seed, Size, validate
+from edgewise.lab.run.config import Above, Count, Seed, Size, Temperature, validate
 from edgewise.lab.run.problems import TaskConfig, refused
 from edgewise.method import Method
 from edgewise.tasks import make_reward
@@ -97,7 +97,7 @@ class RLConfig:
     mini_batches: Count = 1
     """Optimiser steps of a pass, each on its own share of the groups."""
     max_grad_norm: Above = 1.0
-    temperature: Above = 1.0
+    temperature: Temperature = 1.0
     max_new_tokens: Count = 32
     micro_batch_tokens: Count | None = None
     """Tokens that the update computes at once, a prompt once for its group; fewer need less memory. By default 4096 for models
@@ -132,6 +132,11 @@ class RLConfig:
         if self.prompts > self.pool.size:
             raise ConfigError(
                 f"prompts must be at most the pool's size, got {self.prompts} prompts a step of {self.pool.size}"
+            )
+        if self.mini_batches > self.prompts:
+            raise ConfigError(
+                f"mini_batches must be at most prompts, got {self.mini_batches} optimiser steps on the groups of {self.prompts}"
+                " prompts: each takes whole groups of its own"
             )
         if self.gate_options and self.gate is None:
             raise ConfigError("gate_options are given, but no gate; name the gate or leave them out")
