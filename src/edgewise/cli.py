@@ -40,6 +40,9 @@ def _run(arguments: list[str]) -> None:
     try:
         import tyro
     except ModuleNotFoundError as error:
+        # Beside a trainer there may be none of the laboratory's packages.
+        if arguments == ["doctor"] or (arguments[:2] == ["doctor", "--config"] and arguments[2:]):
+            return doctor(tuple(arguments[2:]))
         raise ConfigError(f"{NEEDS_LAB} ({error.name} is missing)") from error
     commands: dict[str, Any] = {
         "data": data,

@@ -88,6 +88,25 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.startswith("- num_generations is 1")
 
 
+def test_the_doctor_needs_none_of_the_laboratorys_packages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Beside verl or slime there is no tyro, and installing one may be what a user wants to avoid."""
+    monkeypatch.setitem(sys.modules, "tyro", None)
+    for words, said in (
+        (["doctor"], "installed  supported"),
+        (["doctor", "--config", "num_generations=1"], "- num_gen"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["edgewise", *words])
+        main()
+        assert said in capsys.readouterr().out
+    for words in (["demo"], ["doctor", "--config"], ["doctor", "--help"]):
+        monkeypatch.setattr(sys, "argv", ["edgewise", *words])
+        with pytest.raises(SystemExit):
+            main()
+        assert "tyro is missing" in capsys.readouterr().err
+
+
 def test_companions_are_named_with_what_was_tested(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(installed, "_version", lambda name: "9.9" if name == "vllm" else None)
     assert companions() == "vllm 9.9: generation in TRL and verl is not tested"

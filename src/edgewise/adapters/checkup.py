@@ -115,7 +115,12 @@ def _find(values: Mapping[str, Any], names: Sequence[str]) -> tuple[str | None, 
 
 def _read(given: Sequence[str]) -> dict[str, Any]:
     """Values by dotted name."""
-    from edgewise.lab.run.yaml import parse
+    try:
+        from edgewise.lab.run.yaml import parse
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"reading a configuration needs pyyaml: pip install pyyaml ({error.name} is missing)"
+        ) from error
 
     if len(given) == 1 and "=" not in given[0]:
         path = Path(given[0])

@@ -109,7 +109,8 @@ def reading_bar(title: str) -> Iterator[Progress | None]:
         TextColumn("{task.percentage:>3.0f}%"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    # A step of a large log may take a minute, and the time left is estimated from several.
+    with Bar(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600.0) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))
 
