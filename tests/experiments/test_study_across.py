@@ -46,6 +46,7 @@ def test_a_folder_without_figures_draws_none(tmp_path: Path) -> None:
         ("pass@1", "pass@2", "pass@2"),
         ("[edge]", "[edgy]", "Did you mean 'edge'"),
         ("{b = 0: 0, b = 0.2: 0.2, b = 1: 1}", "{b = 0.5: 0.5}", "none of the arms"),
+        ("  x: share", "  bottom: 1\n  x: share", "bottom must lie in"),
     ],
 )
 def test_what_the_results_do_not_hold_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:

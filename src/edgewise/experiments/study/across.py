@@ -28,6 +28,7 @@ class Across:
         x: title of the axis.
         arms: place on the axis by arm.
         lines: results by the name of their line, such as {without noise: E6-middle-exact}.
+        bottom: smallest value of the measure that is shown, in [0, 1).
     """
 
     metric: str
@@ -35,6 +36,11 @@ class Across:
     x: str
     arms: dict[str, float]
     lines: dict[str, str]
+    bottom: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.bottom < 1:
+            raise ConfigError(f"bottom must lie in [0, 1), got {self.bottom}")
 
     def svg(self, summaries: Mapping[str, Mapping[str, Any]]) -> str:
         """The figure, from summaries by name.
@@ -43,10 +49,15 @@ class Across:
             ConfigError: results, an arm, a region or a K that there is not.
         """
         shown = [
-            Panel(f"{region} {self.metric}", self.x, [self._line(name, region, summaries) for name in self.lines],
-                  ticks=sorted(self.arms.values()))
+            Panel(
+                f"{region} {self.metric}",
+                self.x,
+                [self._line(name, region, summaries) for name in self.lines],
+                ticks=sorted(self.arms.values()),
+                bottom=self.bottom,
+            )
             for region in self.where
-        ]  # fmt: skip
+        ]
         return panels(shown, f"strict {self.metric}")
 
     def _line(self, name: str, region: str, summaries: Mapping[str, Mapping[str, Any]]) -> Line:

@@ -52,6 +52,7 @@ def dose_figure(study: Study, summary: dict[str, Any]) -> str:
         words,
         doubling=True,
         shaded=dose.threshold,
+        shaded_name="published",
     )
     return panels([panel], f"strict {dose.metric}")
 

@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture: y from 0 to `top`, x in its own units, on a logarithmic axis (base 2) if `doubling`."""
+    """One picture: y from `bottom` to `top`, x in its own units, on a logarithmic axis (base 2) if `doubling`."""
 
     title: str
     x_title: str
@@ -39,8 +39,11 @@ class Panel:
     """Marked values of x; a mapping gives their words."""
     doubling: bool = False
     top: float = 1.0
+    bottom: float = 0.0
     shaded: tuple[float, float] | None = None
     """A stretch of x behind the lines."""
+    shaded_name: str = ""
+    """Written at the top of the stretch."""
 
 
 def panels(rows: Sequence[Panel], y_title: str) -> str:
@@ -64,17 +67,19 @@ def _panel(panel: Panel, left: float, names: Sequence[str], numbered: bool) -> s
         return left + 8 + (WIDTH - 16) * ((c - a) / (b - a) if b > a else 0.5)
 
     def up(y: float) -> float:
-        return TOP + HEIGHT * (1 - min(max(y, 0.0), panel.top) / panel.top)
+        return TOP + HEIGHT * (panel.top - min(max(y, panel.bottom), panel.top)) / (panel.top - panel.bottom)
 
     parts = [_text(left, TOP - 14, panel.title, "start", 'class="title"')]
     if panel.shaded:
         a, b = (across(min(max(x, low), high)) for x in panel.shaded)
         parts.append(f'<rect class="shade" x="{a:.1f}" y="{TOP}" width="{b - a:.1f}" height="{HEIGHT}"/>')
+        parts.append(_text((a + b) / 2, TOP + 16, panel.shaded_name, "middle") if panel.shaded_name else "")
     for share in (0, 0.25, 0.5, 0.75, 1):
-        y = up(share * panel.top)
+        value = panel.bottom + share * (panel.top - panel.bottom)
+        y = up(value)
         parts.append(f'<path class="grid" d="M{left} {y:.1f}H{left + WIDTH}"/>')
         if numbered:
-            parts.append(_text(left - 6, y + 4, f"{share * panel.top:g}", "end"))
+            parts.append(_text(left - 6, y + 4, f"{value:g}", "end"))
     words = panel.ticks if isinstance(panel.ticks, Mapping) else {x: f"{x:g}" for x in panel.ticks}
     parts += [_text(across(x), TOP + HEIGHT + 17, word, "middle") for x, word in words.items()]
     parts.append(_text(left + WIDTH / 2, TOP + HEIGHT + 34, panel.x_title, "middle"))
