@@ -199,3 +199,16 @@ def test_a_file_that_holds_no_json_object_is_named(tmp_path, contents):
     (tmp_path / "state.json").write_bytes(contents)
     with pytest.raises(CheckpointError, match=r"state\.json"):
         read_json(tmp_path / "state.json")
+
+
+def test_a_state_that_is_not_compressed_reads_the_same_and_is_checked_as_well(tmp_path):
+    state = {"ids": np.arange(5_000), "nested": {"name": "a", "values": np.linspace(0, 1, 9)}}
+    for name, compress in (("packed", True), ("plain", False)):
+        save_state(tmp_path / name, "curriculum", state, compress=compress)
+        np.testing.assert_equal(load_state(tmp_path / name, "curriculum"), state)
+    assert (tmp_path / "plain").stat().st_size > 2 * (tmp_path / "packed").stat().st_size
+    damaged = bytearray((tmp_path / "plain").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "plain").write_bytes(bytes(damaged))
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_state(tmp_path / "plain", "curriculum")
