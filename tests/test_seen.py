@@ -102,3 +102,26 @@ def test_rows_at_places_are_those_of_the_sorted_rows(parts, seed):
         assert found.tolist() == np.sort(table.rows)[places].tolist()
         assert found.dtype == np.int64
     assert table.sorted_rows().tolist() == sorted(set().union(*parts))
+
+
+@pytest.mark.parametrize("members", [None, np.arange(3, 90, 2, dtype=np.int32)])
+def test_few_unseen_rows_are_drawn_as_from_a_look_at_all(members):
+    """What the table keeps of earlier draws changes none: against a table that is made anew for each."""
+    table, seen = SeenTable(PromptPool(range(100)), {}), np.empty(0, np.int64)
+    everything = np.arange(100) if members is None else members.astype(np.int64)
+    order = np.random.default_rng(0).permutation(everything)
+    for step in range(0, len(order) - 3, 3):
+        table.insert(order[step : step + 3])
+        seen = np.union1d(seen, order[step : step + 3])
+        exclude = np.sort(np.random.default_rng(step).choice(100, 2, replace=False))
+        left = len(np.setdiff1d(everything, np.union1d(seen, exclude)))
+        fresh = SeenTable(PromptPool(range(100)), {})
+        fresh.insert(seen)
+        n = min(2, left)
+        found = [
+            t.sample_unseen(members, n, left, exclude, np.random.default_rng(step)).tolist() for t in (table, fresh)
+        ]
+        assert found[0] == found[1]
+        assert not np.isin(found[0], np.union1d(seen, exclude)).any()
+    table.grow()
+    assert table.sample_unseen(members, 0, 1, np.empty(0, np.int64), np.random.default_rng(0)).size == 0

@@ -42,6 +42,8 @@ class SeenTable(Part):
         # The rows in ascending order, once they were needed, and how many slots they cover.
         self._sorted: npt.NDArray[np.int32] | None = None
         self._covered = 0
+        # Rows that may be unseen, of lists of members nearly all of which were seen, by the first member; -1: the pool.
+        self._few: dict[int, np.ndarray] = {}
         # Rows seen by category code, (C + 1,), counted when first needed.
         self._by_code: Rows | None = None
 
@@ -125,8 +127,7 @@ class SeenTable(Part):
         """
         size = len(self._slot) if members is None else len(members)
         if 2 * n > left or 16 * left < size:
-            rows = np.arange(size) if members is None else members.astype(np.int64)
-            return rng.choice(without(rows[self._slot[rows] < 0], exclude), n, replace=False)
+            return rng.choice(without(self._unseen_of(members, 16 * left < size), exclude), n, replace=False)
         found: Rows = np.empty(0, np.int64)
         while len(found) < n:
             rows = rng.integers(size, size=2 * (n - len(found)) * size // left + 16)
@@ -143,7 +144,19 @@ class SeenTable(Part):
             found = found[np.sort(first)]
         return found[:n]
 
+    def _unseen_of(self, members: np.ndarray | None, few: bool) -> Rows:
+        """Unseen rows of `members`, ascending; where they are few, kept: the next call looks at these alone."""
+        key = -1 if members is None else int(members[0])
+        rows = self._few.get(key)
+        if rows is None:
+            rows = np.arange(len(self._slot)) if members is None else members.astype(np.int64)
+        rows = rows[self._slot[rows] < 0]
+        if few:
+            self._few[key] = rows
+        return rows
+
     def grow(self) -> None:
+        self._few = {}
         self._by_code = None
         self._slot = np.concatenate([self._slot, np.full(len(self.pool) - len(self._slot), -1, np.int32)])
 
@@ -170,7 +183,7 @@ class SeenTable(Part):
             raise CheckpointError("the saved table of seen prompts does not fit the pool")
         self._slot.fill(-1)
         self._count = 0
-        self._sorted, self._covered, self._by_code = None, 0, None
+        self._sorted, self._covered, self._by_code, self._few = None, 0, None, {}
         self.insert(rows)
         for name, column in columns.items():
             self[name][:] = column[kept]

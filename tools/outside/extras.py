@@ -132,6 +132,52 @@ def trl(folder: Path) -> None:
         sys.exit(f"hook points that are missing: {hook_faults()}")
 
 
+def lora(folder: Path) -> None:
+    from edgewise.lab.model.lora import LoraSettings
+    from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
+    from edgewise.lab.rl.trainer import train
+
+    config = RLConfig(
+        base="opgraph",
+        pool=PoolConfig(size=20, difficulty={"op": [1, 3]}),
+        evaluation=EvalConfig(problems=4, samples=1, every=1, probe=2, probe_samples=1),
+        steps=1,
+        prompts=2,
+        rollouts=4,
+        max_new_tokens=6,
+        lora=LoraSettings(rank=2),
+    )
+    if train(config, folder / "run")["steps"] != 1:
+        sys.exit("another number of steps")
+
+
+def ray(folder: Path) -> None:
+    import importlib
+
+    import numpy as np
+
+    import edgewise as ew
+
+    cluster = importlib.import_module("ray")
+    cluster.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+
+    @cluster.remote
+    class Shared:
+        def __init__(self) -> None:
+            self.curriculum = ew.Curriculum(ew.PromptPool(range(100)), "edge", rollouts=4)
+
+        def step(self) -> list[int]:
+            batch = self.curriculum.select(4)
+            self.curriculum.observe(batch, np.tile([1.0, 0.0, 1.0, 0.0], (4, 1)))
+            return batch.ids.tolist()
+
+    shared = Shared.remote()
+    found = cluster.get([shared.step.remote() for _ in range(3)])
+    cluster.shutdown()
+    if [len(ids) for ids in found] != [4, 4, 4]:
+        sys.exit(f"selected {found}")
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         globals()[sys.argv[1].replace("-", "_")](Path(place))
