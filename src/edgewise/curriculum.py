@@ -493,7 +493,7 @@ class Curriculum:
             "ids": self.pool.ids,
             "categories": self.pool.category_names,
             "method": self.method,
-            "judged": self._judged(),
+            "settings": self._settings(),
             "selector": self.selector.state_dict(),
             "monitor": None if self._monitor is None else self._monitor.state_dict(),
             "gates": self.gates.state_dict(),
@@ -506,7 +506,7 @@ class Curriculum:
             "predictions": self._predictions.state_dict(),
         }
 
-    def _judged(self) -> dict[str, float]:
+    def _settings(self) -> dict[str, float]:
         """What the counts of successes rest on."""
         return {"success_threshold": self.success_threshold, "rollouts": float(self.allocation.mean)}
 
@@ -523,7 +523,7 @@ class Curriculum:
         """
         try:
             require_same_method(state, self.method, self.gates.names)
-            report_other_settings(state.get("judged", {}), self._judged())
+            report_other_settings(state.get("settings", {}), self._settings())
             remap, changes = remapped(self.pool, np.asarray(state["ids"]))
             step, totals = PolicyStep.restored(state["step"], remap), Totals.restored(state["totals"])
             totals.match(self.pool.match_categories(list(state["categories"])))
