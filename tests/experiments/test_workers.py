@@ -34,3 +34,11 @@ def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent.wait()
     wait_for(lambda: not any(alive(worker) for worker in workers))
     assert (tmp_path / "saved").exists()
+
+
+def test_a_worker_whose_parent_is_gone_before_it_starts_leaves() -> None:
+    code = (
+        "import os, time; from edgewise.experiments import workers; workers._prepare(None, None, os.getppid() + 1);"
+        " time.sleep(100)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=90).returncode == 1

@@ -63,7 +63,10 @@ def run_jobs(jobs: Sequence[Job], workers: int | None, on_event: EventHandler) -
     os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false")
     context = multiprocessing.get_context("spawn")
     news, stop = context.Queue(), context.Event()
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, _prepare, (news, stop)) as pool, _on_interrupt(stop):
+    with (
+        ProcessPoolExecutor(min(workers, len(jobs)), context, _prepare, (news, stop, os.getpid())) as pool,
+        _on_interrupt(stop),
+    ):
         try:
             _follow(list(jobs), pool, news, stop, on_event)
         except BaseException:
@@ -156,10 +159,10 @@ def _leave_when_orphaned() -> None:
         os._exit(1)
 
 
-def _prepare(news: Any, stop: Any) -> None:
-    """In a worker process, once."""
+def _prepare(news: Any, stop: Any, parent: int) -> None:
+    """In a worker process, once; `parent` by its number, since it may be gone before this process asks for it."""
     global _news, _stop, _parent
-    _news, _stop, _parent = news, stop, os.getppid()
+    _news, _stop, _parent = news, stop, parent
     threading.Thread(target=_leave_when_orphaned, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
