@@ -28,7 +28,7 @@ def rows() -> Iterator[Row]:
     yield Row.below("verl: selecting and observing a step, as a share of that step, edge, 100k prompts", own, "%", 1.0)
     beside = 1e5 * _by_groups() / milliseconds
     name = "AsyncGRPO: what is added to the rollout process in a step, as a share of that step, edge, 100k prompts"
-    yield Row.below(name, beside, "%", 1.5)
+    yield Row.below(name, beside, "%", 1.0)
 
 
 def _pool() -> Any:
