@@ -50,7 +50,7 @@ class OnlineCalibration(Part):
 
     def apply(self, predicted: Floats, classes: Rows) -> Floats:
         """Calibrated predictions, (n,), of predictions (n,) in [0, 1] for prompts of these classes, (n,)."""
-        p = np.minimum(np.maximum(predicted, 1e-9), 1.0 - 1e-9)
+        p = _inside(predicted)
         odds = p / (1.0 - p) * np.exp(self.offsets)[classes]
         return odds / (1.0 + odds)
 
@@ -121,4 +121,8 @@ class PlattCalibration(Part):
 
 
 def _log_odds(predicted: Floats) -> Floats:
-    return logit(np.minimum(np.maximum(predicted, 1e-9), 1.0 - 1e-9))
+    return logit(_inside(predicted))
+
+
+def _inside(predicted: Floats) -> Floats:
+    return np.minimum(np.maximum(predicted, 1e-9), 1.0 - 1e-9)

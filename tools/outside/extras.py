@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 RUN = """\
 base: opgraph
@@ -107,7 +108,7 @@ def reasoning_gym(folder: Path) -> None:
         sys.exit("the right answer is wrong")
 
 
-def lab(folder: Path) -> None:
+def lab(folder: Path, **changes: Any) -> None:
     from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
     from edgewise.lab.rl.trainer import train
 
@@ -120,6 +121,7 @@ def lab(folder: Path) -> None:
         rollouts=4,
         max_new_tokens=6,
         save_every=1,
+        **changes,
     )
     if train(config, folder / "run")["steps"] != 2:
         sys.exit("another number of steps")
@@ -134,21 +136,8 @@ def trl(folder: Path) -> None:
 
 def lora(folder: Path) -> None:
     from edgewise.lab.model.lora import LoraSettings
-    from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
-    from edgewise.lab.rl.trainer import train
 
-    config = RLConfig(
-        base="opgraph",
-        pool=PoolConfig(size=20, difficulty={"op": [1, 3]}),
-        evaluation=EvalConfig(problems=4, samples=1, every=1, probe=2, probe_samples=1),
-        steps=1,
-        prompts=2,
-        rollouts=4,
-        max_new_tokens=6,
-        lora=LoraSettings(rank=2),
-    )
-    if train(config, folder / "run")["steps"] != 1:
-        sys.exit("another number of steps")
+    lab(folder, lora=LoraSettings(rank=2))
 
 
 def ray(folder: Path) -> None:
