@@ -122,3 +122,8 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         ExamConfig(ranges={"ID": (5, 2)})
     with pytest.raises(ConfigError, match="problems must be a whole number of at least 1, got 0"):
         ExamConfig(problems=0)
+    with pytest.raises(ConfigError, match="samples must be 1 at temperature 0, got 8: greedy rollouts"):
+        ExamConfig(temperature=0, samples=8, k=(1, 8))
+    with pytest.raises(ConfigError, match=r"temperature must be 0 or at least 0\.001, got 1e-09"):
+        ExamConfig(temperature=1e-9, samples=8, k=(1, 8))
+    ExamConfig(temperature=0, samples=1, k=(1,))

@@ -25,7 +25,7 @@ from edgewise.lab.evaluation.pictures import check_pictures
 from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.vision import data_uri
-from edgewise.lab.run.config import Count, NotNegative, Range, Seed, Size, validate
+from edgewise.lab.run.config import GREEDY, Count, Range, Seed, Size, validate
 from edgewise.lab.run.folder import load_policy, run_folder
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.parallel import World, find_device
@@ -60,7 +60,7 @@ class ExamConfig:
     """Named ranges of op, both ends included: {ID: [2, 10], edge: [11, 14], hard: [15, 20]}."""
     by: tuple[str, ...] = ("op", "context", "mode")
     """Properties of problems to slice by; those that a task does not have are left out."""
-    temperature: NotNegative = 1.0
+    temperature: Annotated[float, Range(0, 1e3)] = 1.0
     """0: the most likely tokens, of which one rollout a problem is all there is."""
     max_new_tokens: Count = 32
     seed: Seed = 1
@@ -76,6 +76,11 @@ class ExamConfig:
     def __post_init__(self) -> None:
         validate(self)
         check_difficulty(self.difficulty)
+        if 0 < self.temperature < GREEDY:
+            raise ConfigError(
+                f"temperature must be 0 or at least {GREEDY:g}, got {self.temperature:g}: below it rollouts are greedy up to"
+                " rounding; set temperature: 0, samples: 1 and k: [1]"
+            )
         if self.temperature == 0 and self.samples > 1:
             raise ConfigError(
                 f"samples must be 1 at temperature 0, got {self.samples}: greedy rollouts of a problem are all equal, and pass@k"

@@ -60,7 +60,8 @@ Fraction = Annotated[float, Range(0, 1)]
 NotNegative = Annotated[float, Range(0)]
 Above = Annotated[float, Range(0, above=True)]
 """A finite number above 0."""
-Temperature = Annotated[float, Range(1e-3, 1e3)]
+GREEDY = 1e-3
+Temperature = Annotated[float, Range(GREEDY, 1e3)]
 """Of sampling: below it samples are greedy up to rounding, above it uniform."""
 
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
