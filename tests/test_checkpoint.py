@@ -11,8 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgewise.checkpoint import VERSIONS, load_state, make_folder, read_json, save_state, write_atomic, write_json
-from edgewise.errors import CheckpointError
+from edgewise.checkpoint import (
+    VERSIONS,
+    load_state,
+    make_folder,
+    read_json,
+    require_place,
+    save_state,
+    write_atomic,
+    write_json,
+)
+from edgewise.errors import CheckpointError, ConfigError
 
 leaves = st.one_of(
     st.none(),
@@ -212,3 +221,23 @@ def test_a_state_that_is_not_compressed_reads_the_same_and_is_checked_as_well(tm
     (tmp_path / "plain").write_bytes(bytes(damaged))
     with pytest.raises(CheckpointError, match="damaged"):
         load_state(tmp_path / "plain", "curriculum")
+
+
+def test_a_place_for_results_is_tried_before_the_work(tmp_path, monkeypatch):
+    require_place(None, tmp_path / "results.json")
+    (tmp_path / "there.json").write_text("old")
+    require_place(tmp_path / "there.json")
+    assert (tmp_path / "there.json").read_text() == "old"
+    with pytest.raises(ConfigError, match=r"there is no folder .*nowhere for results\.json; make it first"):
+        require_place(tmp_path / "nowhere" / "results.json")
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        require_place(tmp_path)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.touch", refuse)
+        with pytest.raises(ConfigError, match=r"cannot write .*results\.json: Read-only file system"):
+            require_place(tmp_path / "results.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["there.json"]

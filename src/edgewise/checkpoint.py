@@ -72,6 +72,26 @@ def writing_to(path: str | os.PathLike[str]) -> Iterator[None]:
         raise ConfigError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
 
 
+def require_place(*files: str | os.PathLike[str] | None) -> None:
+    """Refuse results for a place that cannot be written before the work, not after it; None is no file.
+
+    Raises:
+        ConfigError: the folder is not there or may not be written, or a folder has the file's name.
+    """
+    for file in files:
+        if file is None:
+            continue
+        path = Path(file)
+        if not path.resolve().parent.is_dir():
+            raise ConfigError(f"there is no folder {path.parent} for {path.name}; make it first")
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder; name a file, such as {path / 'results.json'}")
+        trial = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+        with writing_to(path):
+            trial.touch(exist_ok=False)
+            trial.unlink()
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 

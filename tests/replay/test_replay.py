@@ -239,6 +239,13 @@ def test_main_on_a_file(tmp_path, capsys):
     assert "difference" not in written["summary"]["uniform"]["regret"]
 
 
+def test_results_that_cannot_be_written_are_refused_before_the_work(tmp_path, monkeypatch):
+    TRACE.save(tmp_path / "t.npz")
+    monkeypatch.setattr("edgewise.replay.command.replay", None)
+    with pytest.raises(ConfigError, match="make it first"):
+        main(str(tmp_path / "t.npz"), ["mopps"], out=tmp_path / "nowhere" / "result.json")
+
+
 def test_main_finds_traces(tmp_path, monkeypatch):
     monkeypatch.setattr("edgewise.replay.command.SHIPPED", tmp_path)
     TRACE.save(tmp_path / "tiny.npz")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgewise.checkpoint import writing_to
+from edgewise.checkpoint import require_place, writing_to
 from edgewise.errors import ConfigError
 from edgewise.replay.comparison import Comparison, format_table
 from edgewise.replay.methods import applicable, known_pool
@@ -71,6 +71,7 @@ def main(
     """
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
+    require_place(out)
     place, _, name = trace.partition(":")
     source = regime(name or "default") if place == "simulator" else find_trace(trace)
     pool = source.pool if isinstance(source, Trace) else Policy(source).pool

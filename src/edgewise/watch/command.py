@@ -12,7 +12,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import write_atomic, writing_to
+from edgewise.checkpoint import require_place, write_atomic, writing_to
 from edgewise.errors import ConfigError
 from edgewise.replay.logs import open_logs
 from edgewise.replay.logs.rollouts import Progress
@@ -62,6 +62,8 @@ def main(
         raise ConfigError(f"--every takes seconds above 0, got {every}")
     if sum([once, json, html is not None, web, prompt is not None]) > 1:
         raise ConfigError("choose one of --once, --json, --html, --web and --prompt")
+    if html is not None:
+        _require_outside(html, paths)
     readers = open_logs(paths, columns=columns, success=success, scale=scale)
     watcher = Watcher(readers)
     with _bar() as progress:
@@ -69,7 +71,6 @@ def main(
     if json:
         print(dumps({"runs": watcher.views, "pairs": paired(watcher.views)}, indent=1, allow_nan=False))
     elif html is not None:
-        _require_outside(html, paths)
         text = page(watcher.views, prompts=embedded_prompts(readers))
         # A completion may hold half a surrogate pair, which UTF-8 cannot write.
         with writing_to(html):
@@ -162,8 +163,7 @@ def _serve(watcher: Watcher, host: str, port: int, token: str | None, every: flo
 
 def _require_outside(html: Path, paths: Sequence[Path]) -> None:
     """Nothing is written into a run: a page in it could be taken for a file of the run."""
-    if not html.resolve().parent.is_dir():
-        raise ConfigError(f"there is no folder {html.parent} for the page; make it first")
+    require_place(html)
     for path in paths:
         if path.is_file() and html.resolve() == path.resolve():
             raise ConfigError(f"{html} is the log itself: give the page another name")

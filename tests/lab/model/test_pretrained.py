@@ -63,6 +63,27 @@ def test_what_is_imported_loads_in_transformers_with_its_tokenizer_and_template(
     assert [entry.name for entry in list_models([tmp_path / "models", tmp_path / "nowhere"])] == ["tiny"]
 
 
+def test_a_file_that_cannot_be_written_whole_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: libraries meet it that do not write through Python."""
+    resource = pytest.importorskip("resource")
+    make(tmp_path / "source", "qwen3")
+    (tmp_path / "models").mkdir()
+    import_model(tmp_path / "source", tmp_path / "whole")
+    sizes = sorted({path.stat().st_size for path in (tmp_path / "whole").iterdir()})
+    assert len(sizes) > 3
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (0, *sizes[:-1]):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            with pytest.raises(
+                CheckpointError, match=r"cannot write the model to .*tiny: File too large; choose another"
+            ):
+                import_model(tmp_path / "source", tmp_path / "models" / "tiny")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list((tmp_path / "models").iterdir()) == []
+
+
 def test_shards_are_read_as_one(tmp_path: Path) -> None:
     theirs = make(tmp_path, "llama", shards=True)
     assert len(list(tmp_path.glob("*.safetensors"))) > 2

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from edgewise.checkpoint import read_json, write_json
@@ -15,6 +14,7 @@ from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.decoder import Decoder
 from edgewise.lab.model.lora import plain_state
+from edgewise.lab.model.tensors import write_tensors
 from edgewise.lab.model.tokenizer import Tokenizer
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -74,7 +74,7 @@ def write_model(folder: Path, model: Decoder, tokenizer: Tokenizer) -> None:
     if family != "qwen2" and config.attention_bias and not config.output_bias:
         zeros = torch.zeros(config.hidden_size)
         tensors |= {f"model.layers.{i}.{OUTPUT_BIAS}": zeros.clone() for i in range(config.num_hidden_layers)}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
     ends = list(tokenizer.ends)
     write_json(folder / "config.json", config.to_hugging_face(ends, tokenizer.pad, family, tokenizer.bos))
     generation = {"bos_token_id": tokenizer.bos, "eos_token_id": ends, "pad_token_id": tokenizer.pad}

@@ -73,8 +73,11 @@ def import_model(path: str | Path, out: Path) -> ModelEntry:
         write_json(temporary / SOURCE, {"source": Path(path).name})
         temporary.rename(out)
     except OSError as error:
+        raise CheckpointError(
+            f"cannot write the model to {out}: {error.strerror or error}; choose another folder"
+        ) from error
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(f"cannot write the model to {out}: {error}") from error
     return describe(out)
 
 

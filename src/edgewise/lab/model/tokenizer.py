@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Core
 
-from edgewise.checkpoint import read_json, write_json
+from edgewise.checkpoint import read_json, write_atomic, write_json
 from edgewise.errors import CheckpointError, ConfigError, TaskError
 from edgewise.lab.model.chat import ChatTemplate
 from edgewise.tasks import TextWorld
@@ -157,7 +157,8 @@ class Tokenizer:
 
     def save(self, folder: Path, family: str) -> None:
         """Write tokenizer.json and tokenizer_config.json for a model of type `family` into an existing folder."""
-        self.core.save(str(folder / "tokenizer.json"))
+        # Not by `core.save`, whose error at a full disk is a plain Exception.
+        write_atomic(folder / "tokenizer.json", self.core.to_str(pretty=True).encode())
         kept = {name: value for name, value in self.settings.items() if name != "auto_map"}
         # A class by name would build its own pre-tokenizer instead of the one in tokenizer.json.
         kind = "Qwen2Tokenizer" if family == "qwen2" else "PreTrainedTokenizerFast"

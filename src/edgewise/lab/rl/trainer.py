@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from edgewise.batch import Batch
 from edgewise.checkpoint import load_state, write_json
@@ -30,6 +29,7 @@ from edgewise.lab.model.checkpoints import (
 from edgewise.lab.model.lora import adapter_tensors, add_lora, load_adapters
 from edgewise.lab.model.memory import StepSize, check_memory
 from edgewise.lab.model.policy import Policy
+from edgewise.lab.model.tensors import write_tensors
 from edgewise.lab.rl.batch import RolloutBatch
 from edgewise.lab.rl.config import EvalConfig, PoolConfig, RLConfig
 from edgewise.lab.rl.monitor import Monitor, Round
@@ -245,7 +245,7 @@ class Trainer:
         adapters = adapter_tensors(self.policy.model)
         extra = {LORA: adapters} if adapters else {}
         for name, tensors in {**self.learner.tensors(), **extra, **_surplus_tensors(self.surplus)}.items():
-            save_file(tensors, folder / f"{name}.safetensors")
+            write_tensors(folder / f"{name}.safetensors", tensors)
         self.curriculum.save(folder / "curriculum.npz")
         if self.posterior is not None:
             self.posterior.save(folder)

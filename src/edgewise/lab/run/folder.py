@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
 
 import edgewise
 from edgewise.checkpoint import make_folder, read_json, sync_folder, write_json
@@ -245,7 +244,7 @@ class RunCheckpoints:
             temporary.rename(target)
             # Before older checkpoints go: a file system may keep their removal and lose the renaming.
             sync_folder(self.root)
-        except (OSError, SafetensorError, CheckpointError) as error:
+        except (OSError, CheckpointError) as error:
             # What is half-written would fill the disk that is full already.
             shutil.rmtree(temporary, ignore_errors=True)
             kept, cause = self.steps(), error.__cause__ if isinstance(error, CheckpointError) else error

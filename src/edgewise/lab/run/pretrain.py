@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edgewise.checkpoint import write_json
@@ -25,6 +24,7 @@ from edgewise.lab.model import ModelConfig
 from edgewise.lab.model.checkpoints import optimizer_tensors, read_state, read_tensors, restore_optimizer
 from edgewise.lab.model.packed import Objective, Pack
 from edgewise.lab.model.policy import Policy
+from edgewise.lab.model.tensors import write_tensors
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.run.config import Above, Count, Fraction, NotNegative, Seed, Size, validate
 from edgewise.lab.run.corpus import Corpus, packs
@@ -273,7 +273,7 @@ class _Stage:
     def _write(self, folder: Path) -> None:
         require_finite(self.model, f"step {self.step} of {self.out}")
         self.policy.save(folder)
-        save_file(optimizer_tensors(self.optimizer), folder / "optimizer.safetensors")
+        write_tensors(folder / "optimizer.safetensors", optimizer_tensors(self.optimizer))
         write_json(folder / "state.json", {"step": self.step})
 
     def _load(self, path: Path) -> int:

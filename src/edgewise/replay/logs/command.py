@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgewise.checkpoint import write_json, writing_to
+from edgewise.checkpoint import require_place, write_json, writing_to
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.replay.logs.answer import answer, to_dict
 from edgewise.replay.logs.folders import open_log
@@ -80,17 +80,6 @@ def main(
         with writing_to(out):
             write_json(out, result)
     return savings
-
-
-def require_place(*files: str | os.PathLike[str] | None) -> None:
-    """Refuse results for a folder that is not there before the work, not after it.
-
-    Raises:
-        ConfigError: names the folder.
-    """
-    for file in files:
-        if file is not None and not Path(file).resolve().parent.is_dir():
-            raise ConfigError(f"there is no folder {Path(file).parent} for {Path(file).name}; make it first")
 
 
 @contextmanager

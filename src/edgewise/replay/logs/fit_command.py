@@ -6,8 +6,8 @@ import json
 import math
 from pathlib import Path
 
-from edgewise.checkpoint import write_json, writing_to
-from edgewise.replay.logs.command import reading_bar, require_place
+from edgewise.checkpoint import require_place, write_json, writing_to
+from edgewise.replay.logs.command import reading_bar
 from edgewise.replay.logs.fit import SHARPNESS, WORTH, Fit, fit
 from edgewise.replay.logs.folders import open_log
 from edgewise.replay.logs.savings import count_waste
