@@ -96,6 +96,7 @@ class PlattCalibration(Part):
         super().__init__(pool)
         # Offsets by class, and last the slope.
         self._prior = np.diag(np.append(np.full(classes, PRIOR), SLOPE_PRIOR))
+        self._least = np.append(np.full(classes, -LARGEST), 1.0 / LARGEST)
         self.weights, self.precision = np.append(np.zeros(classes), 1.0), self._prior.copy()
 
     def apply(self, predicted: Floats, classes: Rows) -> Floats:
@@ -107,13 +108,12 @@ class PlattCalibration(Part):
         inputs = np.zeros((len(predicted), len(self.weights)))
         inputs[np.arange(len(predicted)), classes] = 1.0
         inputs[:, -1] = _log_odds(predicted)
-        p = self.apply(predicted, classes)
+        p = sigmoid(inputs @ self.weights)
         error = outcome - p
         weight = np.maximum(p * (1.0 - p), error**2)
         self.precision = self.precision + inputs.T @ (inputs * weight[:, None])
         self.weights = self.weights + np.linalg.solve(self.precision, inputs.T @ error)
-        self.weights[:-1] = np.minimum(np.maximum(self.weights[:-1], -LARGEST), LARGEST)
-        self.weights[-1] = min(max(self.weights[-1], 1.0 / LARGEST), LARGEST)
+        self.weights = np.minimum(np.maximum(self.weights, self._least), LARGEST)
 
     def advance(self, steps: int = 1) -> None:
         self.precision = self._prior + RECENT**steps * (self.precision - self._prior)

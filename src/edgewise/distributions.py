@@ -256,13 +256,16 @@ def logit_posterior(
     for turn in range(60):
         slope = s - k * rate + (mean - mode) / variance
         curvature = k * rate * (1.0 - rate) + 1.0 / variance
-        low, high = np.where(slope > 0, mode, low), np.where(slope > 0, high, mode)
-        if (slope**2 < 1e-2 * curvature).all():
+        far = slope**2 >= 1e-2 * curvature
+        if not far.any():
             break
-        mode = mode + slope / curvature
+        low, high = np.where(slope > 0, mode, low), np.where(slope > 0, high, mode)
         # Every third turn halves the bracket: on a sigmoid's two flat ends Newton's steps can oscillate.
-        kept = (mode > low) & (mode < high) & (turn % 3 != 2)
-        mode = np.where(kept, mode, 0.5 * (low + high))
+        closer = 0.5 * (low + high)
+        if turn % 3 != 2:
+            newton = mode + slope / curvature
+            closer = np.where((newton > low) & (newton < high), newton, closer)
+        mode = np.where(far, closer, mode)
         rate = sigmoid(mode)
     scale = 1.0 / np.sqrt(1.0 / variance + k * rate * (1.0 - rate))
     # Nowhere is the posterior flatter than the prior, so 8 prior deviations hold all of it.

@@ -62,5 +62,5 @@ class CategoryLimit(Part):
             # The limit cannot be kept.
             rows = np.concatenate([rows, draw(n - len(rows), candidates.without(rows))])
         taken = np.bincount(self.pool.category_index(rows), minlength=len(allowed))
-        self.credit = np.clip(allowed - taken, 0.0, 1.0)
+        self.credit = np.minimum(np.maximum(allowed - taken, 0.0), 1.0)
         return rows
