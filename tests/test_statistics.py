@@ -99,6 +99,14 @@ def test_calibration():
     assert np.isnan(calibration_error([], [], []))
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.1, 1.5])
+def test_predictions_that_are_no_probabilities_are_refused_by_value(bad):
+    for measure in (calibration, calibration_error):
+        with pytest.raises(RewardError, match=rf"must lie in \[0, 1\], got {bad:g}"):
+            measure([0.5, bad], [1, 2], [4, 4])
+    assert np.isnan(calibration_error([0.5], [0], [0]))
+
+
 def test_a_calibrated_forecast_has_no_error():
     rng = np.random.default_rng(0)
     p = rng.random(20000)
@@ -110,6 +118,13 @@ def test_a_calibrated_forecast_has_no_error():
 def test_an_unknown_value_makes_a_rank_correlation_unknown(measure):
     assert np.isnan(measure([1.0, float("nan"), 2.0], [1.0, 2.0, 3.0]))
     assert np.isnan(measure([1.0, 2.0, 3.0], [1.0, float("nan"), 2.0]))
+
+
+@pytest.mark.parametrize("measure", [spearman, somers_d])
+def test_infinite_values_are_ranked_as_the_largest_finite_ones_would_be(measure):
+    for a, b in (([1.0, 3.0, 2.0, 9.0], [1.0, 9.0, 3.0, 2.0]), ([-9.0, 9.0, 9.0, 1.0], [9.0, 2.0, -9.0, 9.0])):
+        far = [[v if abs(v) < 9 else v * np.inf for v in side] for side in (a, b)]
+        assert measure(*far) == measure(a, b)
 
 
 def test_the_interval_of_a_mean_is_students_inside_its_range():

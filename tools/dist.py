@@ -30,7 +30,7 @@ SOURCES = ("src", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CIT
 PROGRAM = ROOT / "tools" / "outside" / "program.py"
 GOLDEN = ("tests/golden", "tests/selectors/test_golden.py")
 EXTRAS = ROOT / "tools" / "outside" / "extras.py"
-PARTS = ("report", "logs", "math", "geometry", "models", "reasoning-gym", "lab", "lora", "ray", "trl")
+PARTS = ("report", "logs", "math", "geometry", "models", "reasoning-gym", "lab", "lora", "ray", "trl", "verl")
 """Extras with a program of a user in `EXTRAS`."""
 
 

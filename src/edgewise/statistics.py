@@ -124,8 +124,10 @@ def share_curve(values: npt.ArrayLike, level: float = LEVEL) -> Curve:
 
     Wilson's score interval, with the variance of a share, mu (1 - mu) / n, scaled by the observed variance relative to it.
     The scale is drawn towards 1 with the weight of a quarter of a value, so that n equal values keep an interval: with no
-    problem solved of n, the upper limit is about 4 / n. Coverage in simulation: 0.92 to 1 for n from 2 on, whatever the
-    distribution, where the percentile bootstrap covers 0.75 with 3 values and 0 with equal ones.
+    problem solved of n, the upper limit is about 4 / n. Coverage in simulation: 0.92 to 1 for n from 2 on where values spread
+    or are all or nothing, where the percentile bootstrap covers 0.75 with 3 values and 0 with equal ones. It covers less, 0.6
+    to 0.9 with 7 to 20 values, where nearly all are close to one end and a few, seldom drawn, are far away: pass@16 of problems
+    of which nearly all are solved. Values that were not drawn widen no interval.
     """
     if not 0 < level < 1:
         raise ConfigError(f"the level of an interval lies in (0, 1), got {level}")
@@ -316,7 +318,7 @@ def somers_d(predicted: npt.ArrayLike, observed: npt.ArrayLike) -> float:
     for start in range(0, len(p), block):
         part = slice(start, start + block)
         above = y[part, None] > y  # each pair once, from its higher observation
-        score += int((above * np.sign(p[part, None] - p)).sum())
+        score += int((above & (p[part, None] > p)).sum()) - int((above & (p[part, None] < p)).sum())
         pairs += int(above.sum())
     return score / pairs if pairs else float("nan")
 
@@ -327,12 +329,18 @@ def calibration(
     """Reliability by equal-width bins of the prediction: mean prediction, observed rate and trials, shape (bins,).
 
     Empty bins hold NaN.
+
+    Raises:
+        RewardError: a prediction that is not in [0, 1], or unknown.
     """
     p = np.asarray(predicted, np.float64)
+    outside = ~((p >= 0) & (p <= 1))
+    if outside.any():
+        raise RewardError(f"predicted success rates must lie in [0, 1], got {p[outside][0]:g}")
     index = np.minimum((p * bins).astype(np.int64), bins - 1)
     k = np.asarray(trials, np.float64)
     weight = np.bincount(index, k, bins).astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "predicted": np.bincount(index, p * k, bins) / weight,
             "observed": np.bincount(index, np.asarray(successes, np.float64), bins) / weight,

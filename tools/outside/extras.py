@@ -134,6 +134,41 @@ def trl(folder: Path) -> None:
         sys.exit(f"hook points that are missing: {hook_faults()}")
 
 
+def verl(folder: Path) -> None:
+    import importlib
+
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    from edgewise.adapters.verl import CurriculumDataset
+
+    importlib.import_module("edgewise.adapters.verl.modes")  # verl's plugin: its trainer modes are registered
+    rows = [
+        {
+            "data_source": "sums",
+            "prompt": [{"role": "user", "content": f"1 + {i}?"}],
+            "reward_model": {"style": "rule", "ground_truth": str(i + 1)},
+            "extra_info": {"index": i},
+        }
+        for i in range(16)
+    ]
+    train, val = folder / "train.parquet", folder / "val.parquet"
+    for file in (train, val):
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    hydra = importlib.import_module("hydra")
+    given = [f"data.train_files={train}", f"data.val_files={val}", "data.train_batch_size=4"]
+    with hydra.initialize_config_module("verl.trainer.config", version_base=None):
+        config = hydra.compose(
+            "ppo_trainer", [*given, "data.dataloader_num_workers=0", "actor_rollout_ref.rollout.n=4"]
+        )
+    selection = CurriculumDataset(str(train), None, config.data).selection
+    chosen = selection.select(4, 1)
+    selection.observe_scores(np.repeat(chosen, 4), np.tile([1.0, 0.0, 1.0, 0.0], 4), {})
+    if len(set(chosen.tolist())) != 4 or selection.metrics().get("edgewise/effective_ratio") != 1.0:
+        sys.exit(f"selected {chosen}, {selection.metrics()}")
+
+
 def lora(folder: Path) -> None:
     from edgewise.lab.model.lora import LoraSettings
 
