@@ -80,7 +80,7 @@ class _TokenLogprobs(torch.autograd.Function):
         for index, part in enumerate(hidden.split(ctx.chunk)):
             rows = slice(index * ctx.chunk, (index + 1) * ctx.chunk)
             logs = F.linear(part, weight).float().div_(ctx.temperature).sub_(normalisers[rows, None])
-            slope = logs.exp()
+            slope = logs.exp() if bent else logs.exp_()
             # d logprob / d logits = onehot - p;  d entropy / d logits = -p (log p + entropy).
             if bent:
                 slope *= -total[rows, None] - of_entropies[rows, None] * (logs + entropies[rows, None])

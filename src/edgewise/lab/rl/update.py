@@ -240,6 +240,8 @@ class Learner:
         for chunk in chunks:
             with torch.autocast(chunk.tokens.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
                 loss, parts = self._loss(chunk, tokens, divisor)
+            # What the forward pass freed goes back before the backward pass, where a step takes the most memory.
+            release_memory(self.policy)
             loss.backward()
             sums["loss"] += loss.item()
             for name, value in parts.items():
