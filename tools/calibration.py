@@ -15,32 +15,25 @@ from pathlib import Path
 
 import numpy as np
 
-import edgewise as ew
+from edgewise.method import Method
 from edgewise.replay import Trace
+from edgewise.replay.replay import one_step_ahead
 from edgewise.statistics import calibration_error
 
 METHODS = ("edge", "mopps", "kgps", "dps")
 QUARTERS = 4
 
 
-def watched(trace: Trace, method: str) -> list[np.ndarray]:
-    """Prediction, successes and rollouts of the groups of each step, (3, n), with the method's belief of before the step."""
-    selector = ew.make_selector(method, trace.pool, rollouts=int(np.median(trace.trials)))
-    steps = []
-    for position in range(len(trace.steps)):
-        rows, successes, trials = trace.at(position)
-        steps.append(np.stack([selector.predict(rows), successes, trials]))
-        selector.observe(rows, successes, trials)
-        selector.advance()
-    return steps
+Step = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Predictions of a step's groups, their successes and their rollouts, (n,) each."""
 
 
-def errors(runs: Sequence[Sequence[np.ndarray]]) -> dict[str, float]:
+def errors(runs: Sequence[Sequence[Step]]) -> dict[str, float]:
     """Expected calibration error of all runs together, by quarter; of the first quarter also without the first step."""
 
     def error(begin: float, end: float, first: int = 0) -> float:
         parts = [run[max(int(begin * len(run)), first) : int(end * len(run))] for run in runs]
-        predicted, successes, trials = np.concatenate([step for part in parts for step in part], axis=1)
+        predicted, successes, trials = map(np.concatenate, zip(*(step for part in parts for step in part), strict=True))
         return round(calibration_error(predicted, successes, trials), 4)
 
     quarters = {f"quarter_{q + 1}": error(q / QUARTERS, (q + 1) / QUARTERS) for q in range(QUARTERS)}
@@ -53,7 +46,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("calibration.json"))
     options = parser.parse_args()
     traces = [Trace.load(path) for path in options.traces]
-    result = {method: errors([watched(trace, method) for trace in traces]) for method in METHODS}
+    result = {
+        method: errors([list(one_step_ahead(trace, Method.parse(method))) for trace in traces]) for method in METHODS
+    }
     options.out.write_text(json.dumps({"runs": len(traces), "methods": result}, indent=1) + "\n")
     for method, values in result.items():
         print(method, *(f"{name} {value:.3f}" for name, value in values.items()))

@@ -1,6 +1,8 @@
 """Final accuracy of uniform sampling, MoPPS and edge in every world of the simulator, over ten paired seeds.
 
-python -m tools.numbers record regimes regimes.json -- python -m tools.regimes
+    python -m tools.numbers record regimes regimes.json -- python -m tools.regimes
+
+Labels and features are given to the selectors, as in the tables of docs/selectors.md.
 """
 
 from __future__ import annotations

@@ -8,13 +8,15 @@ import pytest
 from tools import calibration
 
 from edgewise import PromptPool
+from edgewise.method import Method
 from edgewise.replay import Trace
+from edgewise.replay.replay import one_step_ahead
 
 
 def test_the_error_is_that_of_all_runs_together_and_the_first_step_can_be_left_out():
     # Steps of one group of four rollouts: (prediction, successes, rollouts).
     run = [
-        np.array([[p], [s], [4]])
+        (np.array([p]), np.array([s]), np.array([4]))
         for p, s in ((0.5, 0), (0.25, 1), (0.5, 2), (0.5, 2), (0.75, 3), (0.75, 3), (0.9, 0), (0.9, 4))
     ]
     found = calibration.errors([run, run])
@@ -27,7 +29,7 @@ def test_predictions_are_made_before_their_step_is_observed():
     pool = PromptPool(range(4), ["a"] * 4)
     steps, entries = np.arange(1, 9), np.repeat(np.arange(8), 4)
     trace = Trace(pool, steps, entries, np.tile(np.arange(4), 8), np.full(32, 8), np.full(32, 8))
-    first, *later = calibration.watched(trace, "edge")
+    first, *later = one_step_ahead(trace, Method.parse("edge"))
     assert np.allclose(first[0], 0.5)
     assert (later[-1][0] > 0.8).all()
 

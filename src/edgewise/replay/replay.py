@@ -12,10 +12,11 @@ off-policy).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from edgewise.arrays import Counts, Floats
 from edgewise.errors import ConfigError
 from edgewise.method import Method
 from edgewise.pool import PromptPool
@@ -119,13 +120,30 @@ def _replayed(
     return {**scores.settled(), "tried": float(tried.mean())}, scores.curves()
 
 
-def _prequential(trace: Trace, m: Method, pool: PromptPool, seed: int) -> Run:
-    selector, scores = m.make(pool, rollouts=int(np.median(trace.trials)), seed=seed), Scores()
+def one_step_ahead(
+    trace: Trace, m: Method, pool: PromptPool | None = None, seed: int = 0
+) -> Iterator[tuple[Floats, Counts, Counts]]:
+    """Predictions for the groups recorded in each step, made before the step, and their successes and trials, (n,) each.
+
+    Args:
+        trace: what was recorded.
+        m: the method, which observes every step after it has predicted it.
+        pool: what the method knows of the prompts; None: all that the trace holds.
+        seed: of the selector.
+    """
+    selector = m.make(trace.pool if pool is None else pool, rollouts=int(np.median(trace.trials)), seed=seed)
     for position in range(len(trace.steps)):
         rows, successes, trials = trace.at(position)
-        scores.begin()
         selector.advance()
+        yield selector.predict(rows), successes, trials
         if len(rows):
-            scores.prediction("selected", selector.predict(rows), successes / trials, trials)
             selector.observe(rows, successes, trials)
+
+
+def _prequential(trace: Trace, m: Method, pool: PromptPool, seed: int) -> Run:
+    scores = Scores()
+    for predicted, successes, trials in one_step_ahead(trace, m, pool, seed):
+        scores.begin()
+        if len(predicted):
+            scores.prediction("selected", predicted, successes / trials, trials)
     return scores.settled(), scores.curves()
