@@ -2,7 +2,7 @@
 
     python -m tools.numbers record regimes regimes.json -- python -m tools.regimes
 
-Labels and features are given to the selectors, as in the tables of docs/selectors.md.
+The selectors are given labels and features.
 """
 
 from __future__ import annotations
