@@ -200,4 +200,5 @@ def _like(name: str, held: Any, saved: Any) -> Any:
         return array
     if isinstance(held, (bool, int, float, str)):
         return type(held)(saved)
-    return saved
+    # A list is the part's own from now on.
+    return list(saved) if isinstance(held, list) else saved

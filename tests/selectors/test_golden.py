@@ -12,7 +12,8 @@ SIZE = 300
 CATEGORY = np.arange(SIZE) % 5
 TRUTH = 1 / (1 + np.exp(-(np.linspace(-2, 2, 5)[CATEGORY] + np.random.default_rng(9).normal(size=SIZE))))
 OPTIONS: dict[str, dict[str, Any]] = {
-    "edge": {"adaptive": False, "headroom": 0.0, "retest": 0.0, "category_share": 1.0},  # version 0.1 had none of these
+    # Version 0.1 had none of these.
+    "edge": {"adaptive": False, "headroom": 0.0, "retest": 0.0, "category_share": 1.0, "rest": 0.0},
     "e2h": {"steps": 20},
     "mopps16": {"candidate_factor": 4.0},
     "mopps-mean": {"by": "mean"},
@@ -46,10 +47,10 @@ GOLDEN = {
 }
 # Rules, and parts of `edge`, that version 0.1 did not have.
 GOLDEN_NOW = {
-    ("edge-now", "plain"): "df189448f919",
-    ("edge-now", "labels"): "a0d0cdd1e25c",
-    ("edge-now", "features"): "d32cb668b108",
-    ("edge-now", "both"): "d7d93e007584",
+    ("edge-now", "plain"): "6c3d3f9d77e4",
+    ("edge-now", "labels"): "4782df6fabed",
+    ("edge-now", "features"): "7558ca9fdeb2",
+    ("edge-now", "both"): "5df0a191f387",
     ("mapp", "labels"): "57697c3c8f30",
     ("kgps", "labels"): "188873ffe75c",
     ("binned", "labels"): "28c7a489a079",

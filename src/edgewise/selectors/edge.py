@@ -18,8 +18,11 @@ from edgewise.pool import PromptPool
 from edgewise.sampling import Proportional
 from edgewise.selectors.bandit import BanditSelector
 from edgewise.selectors.base import selectors
+from edgewise.selectors.rest import Rest
 
 _UNSEEN = int(Outcome.UNSEEN)
+_RESTING = 1e-6
+"""Weight of a resting prompt's value: it is drawn only where no other is left."""
 
 
 class CalibratedInformative(Part, Acquisition):
@@ -31,13 +34,20 @@ class CalibratedInformative(Part, Acquisition):
         rollouts: k, rollouts of a prompt.
         exploration: standard deviations by which untried prompts are valued above their expectation.
         headroom: exponent of 1 - success rate, what a prompt can still gain.
+        rest: share of the pool that is rolled out before a prompt comes again, see `Rest`.
     """
 
     positive = True
     highest = 1.0
 
     def __init__(
-        self, pool: PromptPool, belief: LogisticBelief, rollouts: int, exploration: float, headroom: float = 0.0
+        self,
+        pool: PromptPool,
+        belief: LogisticBelief,
+        rollouts: int,
+        exploration: float,
+        headroom: float = 0.0,
+        rest: float = 0.0,
     ):
         super().__init__(pool)
         if not 0 <= exploration < np.inf:
@@ -49,6 +59,7 @@ class CalibratedInformative(Part, Acquisition):
         self.headroom = float(headroom)
         # Selected prompts are the most optimistic of their class (winner's curse), so the correction may only lower.
         self.calibration = self.add("calibration", OnlineCalibration(pool, len(Outcome), highest=0.0))
+        self.rest = self.add("rest", Rest(pool, belief.seen, share=rest))
 
     def value(self, rates: Floats) -> Floats:
         values = self.plain.value(rates)
@@ -57,10 +68,14 @@ class CalibratedInformative(Part, Acquisition):
     def of(self, distribution: Distribution, rows: Rows | None = None) -> Floats:
         outcome = np.zeros(len(distribution), np.int64) if rows is None else self.belief.last_outcome(rows)
         unseen = outcome == _UNSEEN
-        if not unseen.any():
-            return np.minimum(self.calibration.apply(distribution.expect(self.value), outcome), 1.0)
-        expected, deviation = distribution.moments(self.value)
-        return np.minimum(self.calibration.apply(expected, outcome) + self.exploration * deviation * unseen, 1.0)
+        if unseen.any():
+            expected, deviation = distribution.moments(self.value)
+            values = self.calibration.apply(expected, outcome) + self.exploration * deviation * unseen
+        else:
+            values = self.calibration.apply(distribution.expect(self.value), outcome)
+        if rows is not None:
+            values = np.where(self.rest.resting(rows), _RESTING * values, values)
+        return np.minimum(values, 1.0)
 
     def learn(self, groups: StepGroups) -> None:
         """Take in the groups of the step that ends."""
@@ -70,6 +85,12 @@ class CalibratedInformative(Part, Acquisition):
             expected[part] = groups.before[part].expect(lambda rates, k=k: p_informative(rates, k))  # type: ignore[misc]
         informative = (groups.successes > 0) & (groups.successes < groups.trials)
         self.calibration.learn(expected, groups.last_outcome, informative.astype(np.float64))
+        if self.rest.share:
+            rows = self.rest.sample()
+            chance = self.calibration.apply(
+                self.belief.distribution(rows).expect(self.plain.value), self.belief.last_outcome(rows)
+            )
+            self.rest.learn(len(groups.rows), float(chance.mean()))
 
 
 @selectors.register("edge")
@@ -103,6 +124,8 @@ class EdgeSelector(BanditSelector):
             observed longest ago first: what is wrongly believed hopeless or mastered is found out.
         category_share: of every selection that one category may take, three times an even share where categories are few; 1: no
             limit. The category with the most informative groups may be the one that is guessed.
+        rest: share of the pool that is rolled out before a prompt comes again, in [0, 1): without a rest, training becomes the
+            repetition of a few prompts that are learned by heart.
         seed: seed of the draws.
 
     Example:
@@ -132,11 +155,12 @@ class EdgeSelector(BanditSelector):
         candidate_factor: float | None = None,
         retest: float = 0.02,
         category_share: float = 0.25,
+        rest: float = 0.5,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief
         belief: LogisticBelief = kind(pool, drift=drift, retention=retention, adaptive=adaptive)
-        acquisition = CalibratedInformative(pool, belief, rollouts, exploration, headroom)
+        acquisition = CalibratedInformative(pool, belief, rollouts, exploration, headroom, rest)
         super().__init__(
             pool,
             belief,

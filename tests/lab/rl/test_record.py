@@ -1,11 +1,13 @@
 """Recording a trace: the whole pool at even checkpoints, the same after a stop."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.small import rl_config
 
+import edgewise.lab.rl.record
 from edgewise.errors import ConfigError
 from edgewise.lab.rl.record import RecordConfig, main, record
 from edgewise.lab.rl.trainer import RLConfig, train
@@ -47,6 +49,27 @@ def test_a_recording_goes_on_where_it_was_stopped(base: Path, tmp_path: Path) ->
     again = Trace.load(tmp_path / "stopped.npz")
     assert np.array_equal(again.successes, whole.successes)
     assert np.array_equal(again.pool.ids, whole.pool.ids)
+
+
+def test_a_recording_stopped_while_it_evaluates_a_checkpoint_loses_none(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = edgewise.lab.rl.record.evaluate
+    calls = []
+
+    def dying(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 3:
+            raise Killed
+        return evaluate(*args)
+
+    monkeypatch.setattr("edgewise.lab.rl.record.evaluate", dying)
+    with pytest.raises(Killed):
+        record(config(base), tmp_path / "trace.npz")
+    trace = record(config(base), tmp_path / "trace.npz")
+    assert len(calls) == 5
+    assert trace.complete
+    assert trace.steps.tolist() == [0, 2, 4, 6]
 
 
 def test_a_recording_needs_its_arguments(tmp_path: Path) -> None:

@@ -80,7 +80,9 @@ def record(config: RecordConfig, out: Path, progress: Progress | None = None) ->
         if progress is not None:
             progress(done, f"step {step}")
 
-    measure(0)
+    # A stop may have fallen between a checkpoint and its evaluation.
+    trainer.resume()
+    measure(trainer.step)
     trainer.run(lambda line: measure(line["step"]))
     found = [counts(step) for step in at]
     return _written(config, out, trainer.problems, trainer.pool, at, found)

@@ -1,0 +1,101 @@
+"""Rest of prompts between two visits, so that training does not become the repetition of a few (ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgewise.arrays import Flags, Rows
+from edgewise.errors import CheckpointError, ConfigError
+from edgewise.parts import Part
+from edgewise.pool import PromptPool
+from edgewise.seen import OpenGroups
+
+SAMPLE = 64
+"""Prompts of the pool whose chance to be informative is looked at in one step."""
+SMOOTH = 16
+"""Steps over which this is averaged."""
+GOLDEN = 0.5 * (5.0**0.5 - 1.0)
+
+
+class Rest(Part):
+    """Tells which prompts rest: those since whose last group less than a share of the informative prompts was rolled out.
+
+    A rule that follows its predictions alone comes back to the same prompts as long as they look informative, and they do
+    while the policy learns them by heart. Uniform sampling visits a prompt once in an epoch. This is the epoch's counterpart
+    for a rule that leaves the others out: with a share of a half, half of the prompts expected to be informative come in
+    between. How many these are is estimated from a few prompts of the pool in each step, so that a pool of which little can
+    be learned at a time is gone through fast.
+
+    Args:
+        pool: the prompts.
+        seen: the prompts observed, with the policy step of each one's last group in the column `step`.
+        share: of the prompts expected to be informative, in [0, 1); 0: no rest.
+
+    Example:
+        >>> pool = PromptPool(range(8))
+        >>> seen = OpenGroups(pool, {"step": np.int32})
+        >>> rest = Rest(pool, seen, share=0.5)
+        >>> for row in (5, 6, 7):
+        ...     seen.add_group(np.array([row]), 1, 2, rest.now)
+        ...     seen.close()
+        ...     rest.learn(groups=1, informative=0.5)
+        ...     rest.advance()
+        >>> rest.resting(np.array([5, 6, 7, 0])).tolist()
+        [False, False, True, False]
+    """
+
+    # `over`: last step whose prompts do not rest any more; later steps, and the groups rolled out before each of them.
+    # `informative`: average of what `learn` was told, `sampled`: number of rows handed out.
+    saved = ("over", "total", "steps", "before", "informative", "sampled")
+
+    def __init__(self, pool: PromptPool, seen: OpenGroups, *, share: float):
+        super().__init__(pool)
+        if not 0 <= share < 1:
+            raise ConfigError(f"rest is a share of the prompts expected to be informative, in [0, 1), got {share}")
+        self.seen, self.share = seen, float(share)
+        self.over, self.total = -1, 0
+        self.steps: list[int] = []
+        self.before: list[int] = []
+        self.informative, self.sampled = 1.0, 0
+
+    def sample(self) -> Rows:
+        """Rows spread evenly over the pool, others in each step, int64 (SAMPLE,)."""
+        places = (self.sampled + np.arange(SAMPLE)) * GOLDEN % 1.0
+        return (places * len(self.pool)).astype(np.int64)
+
+    def learn(self, groups: int, informative: float) -> None:
+        """The step that ends has rolled out this many prompts.
+
+        Args:
+            groups: prompts rolled out in the step.
+            informative: share of the `sample` that is expected to be informative, in [0, 1].
+        """
+        self.sampled += SAMPLE
+        weight = max(1.0 / SMOOTH, SAMPLE / self.sampled)
+        self.informative += weight * (informative - self.informative)
+        if groups:
+            self.steps.append(self.now)
+            self.before.append(self.total)
+            self.total += groups
+            while self.steps and self.total - self.before[0] >= self.share * self.informative * len(self.pool):
+                self.over = self.steps.pop(0)
+                del self.before[0]
+
+    def resting(self, rows: Rows) -> Flags:
+        """Which of `rows` rest, (n,); those with a group in the present step do."""
+        result = np.zeros(len(rows), np.bool_)
+        if self.share:
+            slots = self.seen.slots(rows)
+            known = slots >= 0
+            mine = slots[known]
+            result[known] = (self.seen["trials"][mine] > 0) | (self.seen["step"][mine] > self.over)
+        return result
+
+    def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
+        super().restore(state, remap)
+        self.steps, self.before = ([int(number) for number in numbers] for numbers in (self.steps, self.before))
+        if len(self.steps) != len(self.before):
+            raise CheckpointError(f"the saved rest has {len(self.steps)} steps and {len(self.before)} numbers of groups")
