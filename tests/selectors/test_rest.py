@@ -24,12 +24,13 @@ def test_a_prompt_rests_until_its_share_of_the_informative_prompts_was_rolled_ou
     pool = ew.PromptPool(range(30))
     seen = OpenGroups(pool, {"step": np.int32})
     rest = Rest(pool, seen, share=share)
+    rest.expect(np.full(SAMPLE, informative))
     for rows in steps:
         seen.add_group(np.array(rows, np.int64), 1, 2, rest.now)
         seen["step"][seen.open()] = rest.now
         assert rest.resting(np.array(rows, np.int64)).all() == (share > 0 or not rows), "a group of this step"
         seen.close()
-        rest.learn(len(rows), informative)
+        rest.learn(len(rows))
         rest.advance()
     expected = np.zeros(30, bool)
     for row in range(30):
@@ -37,7 +38,7 @@ def test_a_prompt_rests_until_its_share_of_the_informative_prompts_was_rolled_ou
         if visits and share:
             later = sum(len(rows) for rows in steps[visits[-1] :])
             expected[row] = later < share * rest.informative * 30
-    assert rest.informative == pytest.approx(informative if steps else 1.0)
+    assert rest.informative == pytest.approx(informative)
     assert (rest.resting(np.arange(30)) == expected).all()
 
 
@@ -46,9 +47,9 @@ def test_the_sample_covers_the_pool_evenly() -> None:
     counts = np.zeros(10)
     for _ in range(5):
         part = np.bincount(rest.sample() // 100, minlength=10)
-        assert np.abs(part - SAMPLE / 10).max() < 3, "every step sees the whole pool, in whatever order it is"
+        assert np.abs(part - SAMPLE / 10).max() < 3, "every look sees the whole pool, in whatever order it is"
         counts += part
-        rest.learn(8, 0.5)
+        rest.expect(np.full(SAMPLE, 0.5))
     assert np.abs(counts - SAMPLE / 2).max() < 4
 
 

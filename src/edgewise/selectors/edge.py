@@ -34,7 +34,7 @@ class CalibratedInformative(Part, Acquisition):
         rollouts: k, rollouts of a prompt.
         exploration: standard deviations by which untried prompts are valued above their expectation.
         headroom: exponent of 1 - success rate, what a prompt can still gain.
-        rest: share of the pool that is rolled out before a prompt comes again, see `Rest`.
+        rest: share of the informative prompts that are rolled out before a prompt comes again, see `Rest`.
     """
 
     positive = True
@@ -85,12 +85,14 @@ class CalibratedInformative(Part, Acquisition):
             expected[part] = groups.before[part].expect(lambda rates, k=k: p_informative(rates, k))  # type: ignore[misc]
         informative = (groups.successes > 0) & (groups.successes < groups.trials)
         self.calibration.learn(expected, groups.last_outcome, informative.astype(np.float64))
-        if self.rest.share:
+        self.rest.learn(len(groups.rows))
+
+    def advance(self, steps: int = 1) -> None:
+        if self.rest.due(steps):
             rows = self.rest.sample()
-            chance = self.calibration.apply(
-                self.belief.distribution(rows).expect(self.plain.value), self.belief.last_outcome(rows)
-            )
-            self.rest.learn(len(groups.rows), float(chance.mean()))
+            expected = self.belief.distribution(rows).expect(self.plain.value)
+            self.rest.expect(self.calibration.apply(expected, self.belief.last_outcome(rows)))
+        super().advance(steps)
 
 
 @selectors.register("edge")
@@ -124,8 +126,8 @@ class EdgeSelector(BanditSelector):
             observed longest ago first: what is wrongly believed hopeless or mastered is found out.
         category_share: of every selection that one category may take, three times an even share where categories are few; 1: no
             limit. The category with the most informative groups may be the one that is guessed.
-        rest: share of the pool that is rolled out before a prompt comes again, in [0, 1): without a rest, training becomes the
-            repetition of a few prompts that are learned by heart.
+        rest: share of the prompts expected to be informative that are rolled out before a prompt comes again, in [0, 1): without
+            a rest, training may become the repetition of a few prompts that are learned by heart.
         seed: seed of the draws.
 
     Example:

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.arrays import Flags, Rows
+from edgewise.arrays import Flags, Floats, Rows
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.parts import Part
 from edgewise.pool import PromptPool
 from edgewise.seen import OpenGroups
 
-SAMPLE = 64
-"""Prompts of the pool whose chance to be informative is looked at in one step."""
-SMOOTH = 16
-"""Steps over which this is averaged."""
+SAMPLE = 128
+"""Prompts of the pool whose chance to be informative is looked at, every EVERY steps."""
+EVERY = 8
+"""Policy steps between two such looks."""
+SMOOTH = 4
+"""Looks over which this is averaged."""
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
 
 
@@ -38,18 +40,19 @@ class Rest(Part):
         >>> pool = PromptPool(range(8))
         >>> seen = OpenGroups(pool, {"step": np.int32})
         >>> rest = Rest(pool, seen, share=0.5)
+        >>> rest.expect(np.full(8, 0.5))
         >>> for row in (5, 6, 7):
         ...     seen.add_group(np.array([row]), 1, 2, rest.now)
         ...     seen.close()
-        ...     rest.learn(groups=1, informative=0.5)
+        ...     rest.learn(1)
         ...     rest.advance()
         >>> rest.resting(np.array([5, 6, 7, 0])).tolist()
         [False, False, True, False]
     """
 
     # `over`: last step whose prompts do not rest any more; later steps, and the groups rolled out before each of them.
-    # `informative`: average of what `learn` was told, `sampled`: number of rows handed out.
-    saved = ("over", "total", "steps", "before", "informative", "sampled")
+    # `informative`: share of the pool expected to be informative, averaged over `looks`.
+    saved = ("over", "total", "steps", "before", "informative", "looks")
 
     def __init__(self, pool: PromptPool, seen: OpenGroups, *, share: float):
         super().__init__(pool)
@@ -59,24 +62,25 @@ class Rest(Part):
         self.over, self.total = -1, 0
         self.steps: list[int] = []
         self.before: list[int] = []
-        self.informative, self.sampled = 1.0, 0
+        self.informative, self.looks = 1.0, 0
+
+    def due(self, steps: int) -> bool:
+        """Whether it is time for `expect` when the clock goes on by so many steps."""
+        return self.share > 0 and self.now // EVERY != (self.now + steps) // EVERY
 
     def sample(self) -> Rows:
-        """Rows spread evenly over the pool, others in each step, int64 (SAMPLE,)."""
-        places = (self.sampled + np.arange(SAMPLE)) * GOLDEN % 1.0
+        """Rows to look at, spread evenly over the pool, others at each look, int64 (SAMPLE,)."""
+        places = (self.looks * SAMPLE + np.arange(SAMPLE)) * GOLDEN % 1.0
         return (places * len(self.pool)).astype(np.int64)
 
-    def learn(self, groups: int, informative: float) -> None:
-        """The step that ends has rolled out this many prompts.
+    def expect(self, chances: Floats) -> None:
+        """Chance of each prompt of the `sample` to be informative, (SAMPLE,) in [0, 1]."""
+        self.looks += 1
+        self.informative += max(1.0 / SMOOTH, 1.0 / self.looks) * (float(chances.mean()) - self.informative)
 
-        Args:
-            groups: prompts rolled out in the step.
-            informative: share of the `sample` that is expected to be informative, in [0, 1].
-        """
-        self.sampled += SAMPLE
-        weight = max(1.0 / SMOOTH, SAMPLE / self.sampled)
-        self.informative += weight * (informative - self.informative)
-        if groups:
+    def learn(self, groups: int) -> None:
+        """The step that ends has rolled out this many prompts."""
+        if groups and self.share:
             self.steps.append(self.now)
             self.before.append(self.total)
             self.total += groups
