@@ -122,7 +122,8 @@ def test_resting_goes_on_after_a_resume_and_the_state_is_a_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("steps", ["x"]), ("before", []), ("before", [np.inf] * 4), ("informative", np.nan), ("over", None)]
+    ("name", "value"),
+    [("steps", ["x"]), ("before", []), ("before", [np.inf] * 4), ("informative", np.nan), ("over", None)],
 )
 def test_a_broken_state_is_refused(name: str, value: Any) -> None:
     selector = ew.make_selector("edge", ew.PromptPool(range(50)))

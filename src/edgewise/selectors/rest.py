@@ -102,4 +102,6 @@ class Rest(Part):
         super().restore(state, remap)
         self.steps, self.before = ([int(number) for number in numbers] for numbers in (self.steps, self.before))
         if len(self.steps) != len(self.before):
-            raise CheckpointError(f"the saved rest has {len(self.steps)} steps and {len(self.before)} numbers of groups")
+            raise CheckpointError(
+                f"the saved rest has {len(self.steps)} steps and {len(self.before)} numbers of groups"
+            )
