@@ -47,10 +47,10 @@ GOLDEN = {
 }
 # Rules, and parts of `edge`, that version 0.1 did not have.
 GOLDEN_NOW = {
-    ("edge-now", "plain"): "6c3d3f9d77e4",
-    ("edge-now", "labels"): "4782df6fabed",
-    ("edge-now", "features"): "7558ca9fdeb2",
-    ("edge-now", "both"): "5df0a191f387",
+    ("edge-now", "plain"): "9455af089603",
+    ("edge-now", "labels"): "f0a60044f559",
+    ("edge-now", "features"): "912dd08867dd",
+    ("edge-now", "both"): "a3c330641825",
     ("mapp", "labels"): "57697c3c8f30",
     ("kgps", "labels"): "188873ffe75c",
     ("binned", "labels"): "28c7a489a079",

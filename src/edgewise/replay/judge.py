@@ -30,7 +30,7 @@ from edgewise.replay.simulator import Policy, regime, simulate
 Floats = npt.NDArray[np.float64]
 SEEDS = list(range(200, 205))
 """Other seeds than those on which the settings of `edge` were chosen."""
-PLACES = ("opgraph", "countdown", "simulator:default", "simulator:useful", "simulator:hard", "simulator:fast")
+PLACES = ("opgraph", "countdown", "school", "simulator:default", "simulator:useful", "simulator:hard", "simulator:fast")
 KNOWLEDGE = {
     "labels": ("labels", 0.0),
     "labels, half of them wrong": ("labels", 0.5),
@@ -38,8 +38,6 @@ KNOWLEDGE = {
     "labels and features": ("all", 0.0),
     "nothing": ("nothing", 0.0),
 }
-RECORDED_BATCH = 16
-"""Prompts a step of the recorded runs."""
 SIMULATED_STEPS = 200
 COMPARED = {
     "effective_ratio": "effective ratio",
@@ -93,7 +91,9 @@ def judged(job: Job) -> Comparison:
     if kind == "simulator":
         world = regime(name)
         return simulate([job.method], world, SEEDS, job.method, SIMULATED_STEPS, knows=knows, wrong=wrong)
-    return replay(find_trace(job.place), [job.method], SEEDS, None, batch=RECORDED_BATCH, knows=knows, wrong=wrong)
+    trace = find_trace(job.place)
+    batch = trace.about["config"]["run"]["prompts"]
+    return replay(trace, [job.method], SEEDS, None, batch=batch, knows=knows, wrong=wrong)
 
 
 def tables(place: str, results: dict[Job, Comparison]) -> str:
