@@ -9,6 +9,7 @@ from typing import Any
 
 from edgewise import __version__
 from edgewise.errors import ConfigError, EdgewiseError, unknown_name
+from edgewise.lab.run.interrupts import handling
 
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
 
@@ -19,18 +20,24 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    try:
-        _run([argument for argument in arguments if argument != "--debug"])
-    except EdgewiseError as error:
-        if debug:
-            raise
-        print(f"edgewise: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        print("\nedgewise: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    with handling(_interrupt):
+        try:
+            _run([argument for argument in arguments if argument != "--debug"])
+        except EdgewiseError as error:
+            if debug:
+                raise
+            print(f"edgewise: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt as stop:
+            if debug:
+                raise
+            words = str(stop) or "stopped; the same command goes on from the last checkpoint"
+            print(f"\nedgewise: {words}", file=sys.stderr)
+            sys.exit(130)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _run(arguments: list[str]) -> None:

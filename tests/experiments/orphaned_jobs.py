@@ -1,4 +1,4 @@
-"""Two worker processes: one does steps until it is stopped, one is idle. Run by test_workers.py, which kills it."""
+"""Two worker processes: one does steps until it is stopped, one is idle. Run by test_workers.py, which ends it."""
 
 import os
 import sys
@@ -27,4 +27,7 @@ def long(name: str, folder: str) -> bool:
 
 
 if __name__ == "__main__":
-    run_jobs([Job("a", short, (sys.argv[1],)), Job("b", long, (sys.argv[1],))], 2, lambda event: None)
+    jobs = [Job("a", short, (sys.argv[1],)), Job("b", long, (sys.argv[1],))]
+    # More than there are workers, and one that waits for another.
+    jobs += [Job(f"b{number}", long, (sys.argv[1],)) for number in range(6)] + [Job("c", short, (sys.argv[1],), ("b",))]
+    run_jobs(jobs if "queued" in sys.argv else jobs[:2], 2, lambda event: None)

@@ -1,16 +1,22 @@
 """Studies end to end with real processes: stages once, stops, damage, pages."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from tests.experiments.test_workers import alive, wait_for
 from tests.experiments.toy_study import TOY
 from tests.experiments.toy_study import write as write_toy
 
@@ -106,6 +112,60 @@ def test_a_stopped_study_goes_on_to_the_same_numbers(
     halves = [path.parent for path in (tmp_path / "stages").glob(f"{kind}-*/config.yaml")]
     assert any(not (folder / "done.json").exists() and list(folder.glob("checkpoints/step_*")) for folder in halves)
     assert numbers(run_study(study, tmp_path / "toy", workers=1)) == numbers(finished[1])
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGTERM, "stages/rl-*/metrics.jsonl"),
+        pytest.param(signal.SIGINT, "stages/pretrain-*/metrics.jsonl", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, "stages", marks=pytest.mark.slow),  # the worker processes load
+    ],
+)
+def test_the_command_is_stopped_with_all_its_processes_and_goes_on(
+    finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path, number: signal.Signals, moment: str
+) -> None:
+    out = tmp_path / "toy"
+    command = [sys.executable, "-m", "edgewise.cli", "experiment", write_toy(tmp_path), "--out", str(out)]
+    command += ["--workers", "2"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it is ignored
+    )
+    deadline = time.monotonic() + 100
+    while not any(tmp_path.glob(moment)):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    workers = processes_of(process.pid)
+    process.send_signal(number)  # twice, as `timeout` does it
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130, said
+    assert re.search(
+        r"\nedgewise: stopped with \d of 4 units done; all steps are kept, and the same command goes on\n$", said
+    )
+    assert "Traceback" not in said
+    wait_for(lambda: not any(alive(worker) for worker in workers))
+    assert not processes_of(process.pid)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert again.returncode == 0, again.stderr
+    assert numbers(json.loads((out / "summary.json").read_text())) == json.loads(json.dumps(numbers(finished[1])))
+
+
+def processes_of(session: int) -> list[int]:
+    """Processes of a session that have not ended."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(state[3]) == session and state[0] != "Z":
+                found.append(int(folder.name))
+    return found
 
 
 def test_a_damaged_stage_is_named_and_only_it_is_done_again(

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 
 def alive(process: int) -> bool:
     try:
@@ -34,6 +36,32 @@ def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent.wait()
     wait_for(lambda: not any(alive(worker) for worker in workers))
     assert (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("whom", ["all", "parent", "worker"])
+@pytest.mark.parametrize("jobs", ["queued", "few"])
+def test_a_termination_signal_is_a_stop_that_saves(tmp_path: Path, jobs: str, whom: str) -> None:
+    """Clusters and `timeout` signal all processes; a person may find one."""
+    script = Path(__file__).parent / "orphaned_jobs.py"
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path), jobs], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for(lambda: (tmp_path / "short").exists() and (tmp_path / "long").exists())
+    time.sleep(0.2)
+    workers = {int((tmp_path / name).read_text()) for name in ("short", "long")}
+    if whom == "all":
+        os.killpg(parent.pid, signal.SIGTERM)
+    else:
+        os.kill(parent.pid if whom == "parent" else int((tmp_path / "long").read_text()), signal.SIGTERM)
+    _, said = parent.communicate(timeout=60)
+    wait_for(lambda: not any(alive(worker) for worker in workers))
+    assert (tmp_path / "saved").exists()
+    # The script leaves errors to Python; workers write none of their own.
+    assert said.count("Traceback") == 1
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("edgewise.experiments.workers.Interrupted: stopped") or (
+        whom == "worker" and "died (killed, or out of memory); the same command goes on" in last
+    )
 
 
 def test_a_worker_whose_parent_is_gone_before_it_starts_leaves() -> None:

@@ -28,17 +28,6 @@ def finished(folder: Path) -> bool:
     return (folder / "summary.json").exists()
 
 
-class _Request(Stop):
-    """The stop of the worker process, as the training loop reads it after each step."""
-
-    def __init__(self) -> None:
-        pass
-
-    @property
-    def asked(self) -> bool:  # type: ignore[override]
-        return stopped()
-
-
 def _run(name: str, config: RLConfig, folder: str) -> bool:
     """In a worker process: one run to its end (True) or to a stop (False)."""
     from edgewise.lab.rl.trainer import Trainer
@@ -47,10 +36,8 @@ def _run(name: str, config: RLConfig, folder: str) -> bool:
         keys = ("step", "steps", "reward", "effective_ratio", "rollouts", "seconds")
         send(name, {key: line[key] for key in keys})
 
-    if stopped():
-        return False
     try:
-        Trainer(config, Path(folder)).run(report, _Request())
+        Trainer(config, Path(folder)).run(report, Stop(stopped))
     except KeyboardInterrupt:
         return False
     return True

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.lab.run.interrupts import SIGNALS, Stop, accept, handling, withheld
 
 
 class Interrupted(EdgewiseError):
@@ -62,44 +63,51 @@ def run_jobs(jobs: Sequence[Job], workers: int | None, on_event: EventHandler) -
     # Children take these from the environment before they load torch: one thread a job, and idle ones sleep.
     os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false")
     context = multiprocessing.get_context("spawn")
-    news, stop = context.Queue(), context.Event()
+    with withheld():
+        news, stop = context.Queue(), context.Event()
+    request = Stop()
     with (
+        handling(request.ask),
         ProcessPoolExecutor(min(workers, len(jobs)), context, _prepare, (news, stop, os.getpid())) as pool,
-        _on_interrupt(stop),
     ):
         try:
-            _follow(list(jobs), pool, news, stop, on_event)
+            _follow(list(jobs), pool, news, stop, request, on_event)
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    if stop.is_set():
+        if request.asked:
+            stop.set()
+    if request.asked:
         raise Interrupted("stopped; what was done is kept")
 
 
-def _follow(waiting: list[Job], pool: ProcessPoolExecutor, news: Any, stop: Any, on_event: EventHandler) -> None:
+def _follow(
+    waiting: list[Job], pool: ProcessPoolExecutor, news: Any, stop: Any, request: Stop, on_event: EventHandler
+) -> None:
     left: dict[Future[bool], str] = {}
     done: set[str] = {name for job in waiting for name in job.after} - {job.name for job in waiting}
-    while waiting or left:
-        ready = [job for job in waiting if done.issuperset(job.after)]
-        waiting = [job for job in waiting if not done.issuperset(job.after)]
-        for job in ready:
-            left[pool.submit(_work, job.call, job.name, *job.arguments)] = job.name
-        finished, _ = wait(left, timeout=0.1, return_when=FIRST_COMPLETED)
-        _drain(news, on_event)
-        if stop.is_set():
-            waiting = []
-            for future in left:
-                future.cancel()
-        for future in finished:
-            name = left.pop(future)
-            if future.cancelled():
-                continue
-            try:
+    while left or (waiting and not request.asked):
+        ready = [job for job in waiting if done.issuperset(job.after) and not request.asked]
+        waiting = [job for job in waiting if job not in ready]
+        name = ready[0].name if ready else ""
+        try:
+            for job in ready:
+                with withheld():  # submission starts the processes
+                    left[pool.submit(_work, job.call, job.name, *job.arguments)] = job.name
+            finished, _ = wait(left, timeout=0.1, return_when=FIRST_COMPLETED)
+            _drain(news, on_event)
+            if request.asked:
+                stop.set()  # not by the signal's handler: the event's lock may be held where the signal arrives
+            for future in finished:
+                name = left.pop(future)
                 if future.result():
                     done.add(name)
                     on_event(Event(name, "finished", {}))
-            except BrokenProcessPool as error:
+                else:
+                    request.ask()  # of the worker alone, by a signal
+        except BrokenProcessPool as error:
+            if not request.asked:
                 raise EdgewiseError(
                     f"the process of run {name} died (killed, or out of memory); the same command goes on"
                 ) from error
@@ -114,46 +122,29 @@ def _drain(news: Any, on_event: EventHandler) -> None:
             return
 
 
-class _on_interrupt:
-    """Turns Ctrl-C and a termination signal into a stop of the jobs after their step."""
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self, stop: Any):
-        self.stop = stop
-
-    def __enter__(self) -> None:
-        self.usable = threading.current_thread() is threading.main_thread()
-        if self.usable:
-            self.before = {number: signal.signal(number, lambda *_: self.stop.set()) for number in self.SIGNALS}
-
-    def __exit__(self, *_: Any) -> None:
-        if self.usable:
-            for number, handler in self.before.items():
-                signal.signal(number, handler)
-
-
 _news: Any = None
 _stop: Any = None
 _parent = 0
+_terminated = Stop()
 _busy = threading.Lock()
 """Held while a worker process does a job."""
-WATCH = 1.0
-"""Seconds between looks for the parent of an idle worker."""
+WATCH = 0.5
+"""Seconds between looks of an idle worker for a reason to stop."""
 
 
 def _work(call: Callable[..., bool], name: str, *arguments: Any) -> bool:
-    """In a worker process: one job."""
+    """In a worker process: one job, unless a stop was requested before it began."""
     with _busy:
-        return call(name, *arguments)
+        return not stopped() and call(name, *arguments)
 
 
-def _leave_when_orphaned() -> None:
-    """In a thread of a worker process: end the process when its parent is gone and no job is under way.
+def _leave_when_stopped() -> None:
+    """In a thread of a worker process: end the process when it has to stop and no job is under way.
 
-    A worker waits for jobs on a queue that it holds open itself, so that it would wait for ever.
+    A worker waits for jobs on a queue that it holds open itself, so that without its parent it would wait for ever, as it
+    would where another one has left with the lock of that queue.
     """
-    while os.getppid() == _parent:
+    while not stopped():
         time.sleep(WATCH)
     with _busy:  # the job in hand stops after its step, and saves it
         os._exit(1)
@@ -163,9 +154,12 @@ def _prepare(news: Any, stop: Any, parent: int) -> None:
     """In a worker process, once; `parent` by its number, since it may be gone before this process asks for it."""
     global _news, _stop, _parent
     _news, _stop, _parent = news, stop, parent
-    threading.Thread(target=_leave_when_orphaned, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # where all processes get it, the parent stops this one
+    # The executor, too, terminates its workers when one of them has died.
+    signal.signal(signal.SIGTERM, lambda *_: _terminated.ask())
+    accept()
+    threading.Thread(target=_leave_when_stopped, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
@@ -178,4 +172,4 @@ def send(name: str, line: dict[str, Any]) -> None:
 
 def stopped() -> bool:
     """In a worker process: whether to stop, by request or because the parent is gone (the next command goes on)."""
-    return bool(_stop.is_set()) or os.getppid() != _parent
+    return _terminated.asked or os.getppid() != _parent or bool(_stop.is_set())

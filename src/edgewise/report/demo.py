@@ -37,9 +37,9 @@ def demo(
         with Live(monitor, console=console, refresh_per_second=4, transient=True):
             summary = compare(config, out, workers, monitor.update)
     except (Interrupted, KeyboardInterrupt):
-        console.print(f"Stopped after {monitor.done} of {monitor.total} steps. Everything done is kept in {out};")
-        console.print("the same command goes on from there.")
-        raise KeyboardInterrupt from None
+        raise KeyboardInterrupt(
+            f"stopped after {monitor.done} of {monitor.total} steps, which are kept in {out}; the same command goes on"
+        ) from None
     console.print(table(summary))
     page = write(out)
     link = f"[link={page.resolve().as_uri()}]{page}[/link]"

@@ -199,6 +199,30 @@ def test_a_killed_command_resumes_to_the_same_weights(whole: Path, tmp_path: Pat
     assert lines(out) == lines(whole.parent.parent)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_lets_the_step_in_hand_finish(tmp_path: Path, number: int) -> None:
+    config = dataclasses.replace(LONG, data_workers=1, steps=100_000)
+    write_yaml(tmp_path / "config.yaml", config)
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "edgewise.cli", "pretrain", str(tmp_path / "config.yaml"), str(out)]
+    process = subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 100
+    while not (out / "metrics.jsonl").exists() or len(lines_so_far(out)) < 6:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(number)  # twice, as `timeout` does it
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130, errors
+    assert errors.count("the same command goes on") == 1
+    assert "Traceback" not in errors
+    kept = sorted((out / "checkpoints").glob("step_*"))
+    assert int(kept[-1].name[5:]) >= max(line["step"] for line in lines_so_far(out))
+
+
 def lines_so_far(run: Path) -> list[dict]:
     text = (run / "metrics.jsonl").read_text()
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]

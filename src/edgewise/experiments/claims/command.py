@@ -12,7 +12,7 @@ from edgewise.experiments.claims.page import place, write
 from edgewise.experiments.claims.plan import plan
 from edgewise.experiments.claims.run import measured, run
 from edgewise.experiments.provenance import stamped
-from edgewise.experiments.runs import Event
+from edgewise.experiments.runs import Event, Interrupted
 
 
 def main(
@@ -54,7 +54,10 @@ def main(
         if event.what != "step":
             print(f"{part} {event.run} {event.what}", file=sys.stderr, flush=True)
 
-    found = run(study, folder, workers, show)
+    try:
+        found = run(study, folder, workers, show)
+    except Interrupted:
+        raise KeyboardInterrupt(f"stopped; all steps are kept in {folder}, and the same command goes on") from None
     for rule in found["rules"]:
         print(f"{rule['found']}: {rule['say']} ({rule['rule']})")
         for part, cell in rule["parts"].items():

@@ -60,9 +60,9 @@ def run(
         with Live(monitor, console=console, refresh_per_second=2, transient=True):
             summary = run_study(study, folder, stages, engine, workers, monitor.update)
     except (Interrupted, KeyboardInterrupt):
-        console.print(f"Stopped with {monitor.finished} of {monitor.total} units done. Everything done is kept;")
-        console.print("the same command goes on from there.")
-        raise KeyboardInterrupt from None
+        raise KeyboardInterrupt(
+            f"stopped with {monitor.finished} of {monitor.total} units done; all steps are kept, and the same command goes on"
+        ) from None
     console.print(Markdown(tables.results(study, summary)))
     console.print(Markdown(tables.claims(summary)))
     console.print(f"\nVerdict: {summary['verdict']}. {summary['why']}.", style="bold", markup=False)

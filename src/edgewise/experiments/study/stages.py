@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -146,13 +145,10 @@ class _Stop(Exception):
 def _training(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool]) -> bool:
     def progress(line: dict[str, Any]) -> None:
         report({"kind": stage.kind, "stage": stage.name, "step": line["step"], "steps": stage.steps})
-        if stopped() and line["step"] < stage.steps:
-            # The loop's own way to stop: it finishes a step and saves it.
-            signal.raise_signal(signal.SIGTERM)
 
     run = train if stage.kind == "rl" else pretrain
     try:
-        run(stage.config(root), root / stage.name, progress)
+        run(stage.config(root), root / stage.name, progress, stopped)
     except KeyboardInterrupt:
         return False
     return True

@@ -42,7 +42,10 @@ def run_processes(
     stopping = False
     with (
         output.open("w", encoding="utf-8") as log,
-        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment) as process,
+        # Of a signal to all processes it gets only what is passed on below: a second one would end it before the step does.
+        subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        ) as process,
     ):
         while process.poll() is None:
             time.sleep(LOOK)

@@ -294,14 +294,16 @@ def _surplus_tensors(surplus: RolloutBatch | None) -> dict[str, dict[str, torch.
     return {"surplus": {k: v.cpu().contiguous() for k, v in vars(surplus).items() if v is not None}}
 
 
-def train(config: RLConfig, out: Path, progress: Progress | None = None) -> dict[str, Any]:
+def train(
+    config: RLConfig, out: Path, progress: Progress | None = None, stopped: Callable[[], bool] | None = None
+) -> dict[str, Any]:
     """Run or resume an RL run in folder `out`; every process of a torchrun calls this alike, see `Trainer.run`.
 
-    Ctrl-C and SIGTERM let the step in hand finish and save it, then raise KeyboardInterrupt.
+    Ctrl-C, SIGTERM, SIGHUP and `stopped()` let the step in hand finish and save it, then raise KeyboardInterrupt.
     """
     with world(config.device) as here:
         trainer = Trainer(config, out, here)
-        with stopping() as stop:
+        with stopping(stopped) as stop:
             return trainer.run(progress, stop)
 
 

@@ -19,6 +19,7 @@ from edgewise.errors import ConfigError
 from edgewise.lab.model.packed import Pack
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.model.vision import Patches, PictureFormat
+from edgewise.lab.run.interrupts import leave_group, withheld
 from edgewise.lab.run.problems import refused
 from edgewise.tasks import TextWorld
 from edgewise.tasks.base import check_difficulty
@@ -156,8 +157,14 @@ def packs(corpus: Corpus, numbers: Sequence[int], workers: int) -> Iterator[Pack
     """The packs of these numbers in order, made ahead by `workers` processes; 0: made here when they are asked for."""
     if not workers:
         return (corpus[number] for number in numbers)
-    ahead: dict[str, Any] = {"prefetch_factor": 4, "multiprocessing_context": "spawn"}
-    return iter(DataLoader(corpus, batch_size=None, sampler=numbers, num_workers=workers, **ahead))
+    ahead: dict[str, Any] = {"prefetch_factor": 4, "multiprocessing_context": "spawn", "worker_init_fn": _begin}
+    with withheld():
+        return iter(DataLoader(corpus, batch_size=None, sampler=numbers, num_workers=workers, **ahead))
+
+
+def _begin(worker: int) -> None:
+    """In a process that makes packs: the step that a signal lets finish needs them still."""
+    leave_group()
 
 
 def _seed(*parts: object) -> int:

@@ -114,7 +114,9 @@ class MidtrainConfig(PretrainConfig):
         super().__post_init__()
 
 
-def pretrain(config: PretrainConfig, out: Path, progress: Progress | None = None) -> Path:
+def pretrain(
+    config: PretrainConfig, out: Path, progress: Progress | None = None, stopped: Callable[[], bool] | None = None
+) -> Path:
     """Train, or resume the run of the same configuration in `out`; returns the last checkpoint's folder.
 
     Every process of a torchrun calls this alike; the first of them writes, and tells `progress`.
@@ -122,10 +124,10 @@ def pretrain(config: PretrainConfig, out: Path, progress: Progress | None = None
     Raises:
         ConfigError: settings that do not fit each other, the base or the folder.
         EdgewiseError: the loss is not finite any more; the message names the checkpoint to go back to.
-        KeyboardInterrupt: Ctrl-C or SIGTERM, after the step in hand was saved.
+        KeyboardInterrupt: Ctrl-C, SIGTERM, SIGHUP or `stopped()`, after the step in hand was saved.
     """
     with world(config.device) as here:
-        return _Stage(config, out, here).run(progress)
+        return _Stage(config, out, here).run(progress, stopped)
 
 
 def midtrain(config: MidtrainConfig, out: Path, progress: Progress | None = None) -> Path:
@@ -174,15 +176,15 @@ class _Stage:
         self.objective = here.wrap(objective)
         self.step = 0
 
-    def run(self, progress: Progress | None) -> Path:
+    def run(self, progress: Progress | None, stopped: Callable[[], bool] | None = None) -> Path:
         """Train to the end, from the newest checkpoint if there is one."""
         # Claimed only now: settings that do not work leave no folder behind.
         with run_folder(self.out, self.config, self.config.base, self.here.leads):
             self.here.wait()
             self.step = self.checkpoints.latest(self._load) or 0
-            return self._run(progress)
+            return self._run(progress, stopped)
 
-    def _run(self, progress: Progress | None) -> Path:
+    def _run(self, progress: Progress | None, asked: Callable[[], bool] | None) -> Path:
         config, here = self.config, self.here
         if here.leads:
             self._rewind()
@@ -195,7 +197,7 @@ class _Stage:
         ]
         data = packs(self.corpus, mine, config.data_workers)
         began, since = time.perf_counter(), self.step
-        with stopping() as stop:
+        with stopping(asked) as stop:
             while self.step < config.steps:
                 rate = cosine(
                     self.step + 1, config.steps, config.warmup, config.learning_rate, config.final_learning_rate
