@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import edgewise as ew
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.seen import OpenGroups
-from edgewise.selectors.rest import SAMPLE, Rest
+from edgewise.selectors.rest import BLOCKS, SAMPLE, Rest
 
 
 @given(
@@ -40,6 +40,24 @@ def test_a_prompt_rests_until_its_share_of_the_informative_prompts_was_rolled_ou
             expected[row] = later < share * rest.informative * 30
     assert rest.informative == pytest.approx(informative)
     assert (rest.resting(np.arange(30)) == expected).all()
+
+
+def test_a_long_rest_is_kept_in_few_numbers() -> None:
+    pool = ew.PromptPool(range(40_000))
+    seen = OpenGroups(pool, {"step": np.int32})
+    rest = Rest(pool, seen, share=0.5)
+    seen.add_group(np.arange(2), 1, 2, 0)
+    seen.close()
+    back = []
+    for step in range(11_000):
+        rest.learn(2)
+        rest.advance()
+        if not rest.resting(np.arange(2)).any():
+            back.append(step + 1)
+    # Half of 40,000 prompts at two a step.
+    assert back[0] == pytest.approx(10_000, rel=0.01)
+    assert back == list(range(back[0], 11_001))
+    assert len(rest.steps) == len(rest.before) <= BLOCKS + 1
 
 
 def test_the_sample_covers_the_pool_evenly() -> None:

@@ -19,6 +19,8 @@ EVERY = 8
 """Policy steps between two such looks."""
 SMOOTH = 4
 """Looks over which this is averaged."""
+BLOCKS = 256
+"""Steps are told apart as far as their groups are so much of the rest, so that a long rest is kept in few numbers."""
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
 
 
@@ -50,7 +52,8 @@ class Rest(Part):
         [False, False, True, False]
     """
 
-    # `over`: last step whose prompts do not rest any more; later steps, and the groups rolled out before each of them.
+    # `over`: last step whose prompts do not rest any more. Later steps in blocks: the last step of each, and the groups rolled
+    # out before it began.
     # `informative`: share of the pool expected to be informative, averaged over `looks`.
     saved = ("over", "total", "steps", "before", "informative", "looks")
 
@@ -81,10 +84,14 @@ class Rest(Part):
     def learn(self, groups: int) -> None:
         """The step that ends has rolled out this many prompts."""
         if groups and self.share:
-            self.steps.append(self.now)
-            self.before.append(self.total)
+            length = self.share * self.informative * len(self.pool)
+            if self.before and self.total - self.before[-1] < length / BLOCKS:
+                self.steps[-1] = self.now
+            else:
+                self.steps.append(self.now)
+                self.before.append(self.total)
             self.total += groups
-            while self.steps and self.total - self.before[0] >= self.share * self.informative * len(self.pool):
+            while self.steps and self.total - self.before[0] >= length:
                 self.over = self.steps.pop(0)
                 del self.before[0]
 
