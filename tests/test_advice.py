@@ -102,6 +102,26 @@ def test_a_starved_category_is_named():
     assert "'c2'" in train(curriculum, lambda rows: np.full(len(rows), 0.5))["starved"]
 
 
+def test_a_run_that_repeats_few_prompts_is_told_so():
+    class Few(ew.Selector):
+        """Nearly always among the first 40 prompts."""
+
+        def choose(self, n, candidates):
+            few = candidates.rows[:40] if self.rng.random() < 0.9 else candidates.rows
+            return self.rng.choice(few, n, replace=False)
+
+    pool = PromptPool(range(2000))
+    repeated = Curriculum(pool, Few(pool), rollouts=8)
+    advice = train(repeated, lambda rows: np.full(len(rows), 0.5), steps=30)
+    assert "by heart" in advice["repeated"]
+    assert advice["repeated"].startswith("hint")
+    for selector in ("uniform", "mopps", "edge"):
+        other = Curriculum(PromptPool(range(2000)), selector, rollouts=8)
+        assert "repeated" not in train(other, lambda rows: np.where(rows < 100, 0.5, 0.05), steps=80)
+    small = Curriculum(PromptPool(range(40)), "uniform", rollouts=8)
+    assert "repeated" not in train(small, lambda rows: np.full(len(rows), 0.5), steps=60)
+
+
 def test_every_rule_survives_an_empty_run_and_prompts_that_are_gone():
     assert made().advice() == []
     assert set(ALARMS).isdisjoint(HINTS)

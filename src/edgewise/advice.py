@@ -29,6 +29,8 @@ LARGER, GAIN = 2, 1.4
 """Factor on the group size that is proposed, and factor on the share of groups with a gradient from which it is."""
 STARVED = 0.1
 """Share of its share of the pool below which a category is starved."""
+REPEATED = 8
+"""Visits of the prompts of the recent groups, times those under uniform sampling, from which learning by heart is suspected."""
 STEP_GROUPS = 4096
 """Groups in one policy step from which the clock is doubted."""
 
@@ -213,6 +215,23 @@ def _starved(e: Evidence) -> str | None:
     )
 
 
+def _repeated(e: Evidence) -> str | None:
+    rows = e.recent["row"]
+    rows = rows[rows >= 0]
+    if len(rows) < 2 * RECENT_GROUPS:
+        return None
+    visits = np.unique(rows, return_counts=True)[1]
+    # Of the prompt of a recent group, averaged over the groups.
+    usual, found = 1 + (len(rows) - 1) / len(e.pool), float((visits**2).sum() / len(rows))
+    if found < REPEATED * usual:
+        return None
+    return (
+        f"few prompts are repeated: those of the last {len(rows):,} groups came {found:.0f} times each ({visits.max()} at most),"
+        f" under uniform sampling {usual:.1f} times. The policy may learn them by heart: watch held-out accuracy; use a selector"
+        " that lets prompts rest (edge), a random share, or more prompts"
+    )
+
+
 ALARMS: dict[str, Rule] = {
     "grader": _grader,
     "no_success": _no_success,
@@ -222,7 +241,7 @@ ALARMS: dict[str, Rule] = {
     "clock": _clock,
     "silent": _silent,
 }
-HINTS: dict[str, Rule] = {"no_gain": _no_gain, "starved": _starved}
+HINTS: dict[str, Rule] = {"no_gain": _no_gain, "starved": _starved, "repeated": _repeated}
 
 
 def silent_step(counts: dict[str, int]) -> str | None:
