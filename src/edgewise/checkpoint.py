@@ -64,6 +64,19 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
+def no_empty_folder(path: str | os.PathLike[str]) -> Iterator[None]:
+    """A folder made inside goes at the end, with the parents made for it, if nothing is in it."""
+    folder = Path(path)
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the first that holds something ends it
+            for place in new:
+                place.rmdir()
+
+
+@contextmanager
 def writing_to(path: str | os.PathLike[str]) -> Iterator[None]:
     """What is written inside goes to `path`: a full disk, a missing folder or one without write access is a `ConfigError`."""
     try:

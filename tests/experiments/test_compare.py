@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from tests.small import rl_config
 
 from edgewise.errors import CheckpointError, ConfigError
@@ -102,3 +103,11 @@ def test_presets_name_shipped_bases() -> None:
         assert policy.task.name == task
         size = sum(path.stat().st_size for path in find(settings.run.base).iterdir())
         assert size < 2_000_000
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device that is asked for must be missing")
+def test_a_comparison_none_of_whose_runs_begins_leaves_nothing(config: ComparisonConfig, tmp_path: Path) -> None:
+    missing = dataclasses.replace(config, run=dataclasses.replace(config.run, device="cuda"))
+    with pytest.raises(ConfigError, match="torch finds no GPU"):
+        compare(missing, tmp_path / "runs/cmp", workers=2)
+    assert not list(tmp_path.glob("runs"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from tests.experiments.test_workers import alive, wait_for
 from tests.experiments.toy_study import TOY
 from tests.experiments.toy_study import write as write_toy
 
+import edgewise.lab.run.config as config_module
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.experiments.study import load_study, run_study
 from edgewise.experiments.study.cluster import resources
@@ -429,10 +431,35 @@ def test_more_spread_needs_more_seeds() -> None:
     assert seeds_needed(0.0, 0.1) is None
 
 
+def fail(path: Path, *_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_is_full_before_anything_has_begun_leaves_nothing(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_module, "write_atomic", fail)
+    with pytest.raises(ConfigError, match=r"cannot write to .*toy: No space left on device"):
+        run_study(study, tmp_path / "runs/toy", workers=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_that_fails_before_it_has_begun_leaves_nothing(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = study.chain("base", 0)[0]
+    monkeypatch.setattr(config_module, "write_atomic", fail)
+    with pytest.raises(ConfigError, match=r"cannot write to .*pretrain-.*: No space left on device"):
+        run_stage(stage, tmp_path / "runs/stages", lambda line: None, lambda: False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_stages_that_cannot_be_written_are_one_sentence(study: Study, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"cannot write to .*file/stages: .*; choose another --stages"):
         run_study(study, tmp_path / "toy", stages=tmp_path / "file/stages")
+    # A claim without a stage binds nobody: the study may be corrected.
+    assert not (tmp_path / "toy").exists()
 
 
 def test_a_model_that_solves_nothing_decides_nothing(tmp_path: Path) -> None:

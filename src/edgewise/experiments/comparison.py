@@ -15,7 +15,7 @@ from edgewise.experiments.reuse import reuse
 from edgewise.experiments.runs import Event, run_all
 from edgewise.experiments.summary import PLACEBO, Summary, arms, summarise
 from edgewise.lab.rl.trainer import RLConfig
-from edgewise.lab.run.config import claim, from_dict, read_yaml
+from edgewise.lab.run.config import claimed, from_dict, read_yaml
 from edgewise.lab.run.folder import load_policy
 from edgewise.method import DYNAMIC_SAMPLING, Method
 
@@ -144,10 +144,11 @@ def compare(
     load_policy(
         config.run.base, config.run.task, config.run.prompts_format
     )  # a damaged base is found before anything is started
-    claim(out, config)
-    if among is not None:
-        reuse(config.runs(), out, among)
-    run_all(config.runs(), out, workers, on_event)
+    runs = config.runs()
+    with claimed(out, config, lambda: any((out / name).exists() for name in runs)):
+        if among is not None:
+            reuse(runs, out, among)
+        run_all(runs, out, workers, on_event)
     summary = summarise(out)
     with writing(out):
         write_json(out / "summary.json", summary.to_json())

@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgewise.errors import ConfigError
+from edgewise.checkpoint import no_empty_folder
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.experiments.runs import finished
 from edgewise.lab.rl.config import RLConfig
 from edgewise.lab.run.config import from_dict, read_yaml
@@ -33,10 +34,18 @@ def reuse(runs: Mapping[str, RLConfig], out: Path, among: Path) -> list[str]:
         if source is None:
             continue
         target = out / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns("checkpoints"))
-        partial.rename(target)
+        with no_empty_folder(target.parent):
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copytree(source, partial, ignore=shutil.ignore_patterns("checkpoints"))
+                partial.rename(target)
+            except OSError as error:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise EdgewiseError(
+                    f"cannot copy the finished run {source} to {target}: {error}; make room or give access, and the same"
+                    " command goes on"
+                ) from error
         copied.append(name)
     return copied
 

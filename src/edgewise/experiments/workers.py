@@ -74,7 +74,7 @@ def run_jobs(jobs: Sequence[Job], workers: int | None, on_event: EventHandler) -
             _follow(list(jobs), pool, news, stop, request, on_event)
         except BaseException:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
         if request.asked:
             stop.set()
@@ -147,6 +147,7 @@ def _leave_when_stopped() -> None:
     while not stopped():
         time.sleep(WATCH)
     with _busy:  # the job in hand stops after its step, and saves it
+        time.sleep(0.1)  # its result is sent after that
         os._exit(1)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import write_atomic, write_json
+from edgewise.checkpoint import no_empty_folder, write_atomic, write_json
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.folders import read_json, writing
 from edgewise.experiments.study import tables
@@ -18,7 +18,7 @@ from edgewise.experiments.study.plan import Unit, run_unit, unfinished, units
 from edgewise.experiments.study.preflight import check
 from edgewise.experiments.study.results import StudyResults
 from edgewise.experiments.workers import Event, EventHandler, Job, run_jobs, send, stopped
-from edgewise.lab.run.config import claim, to_dict
+from edgewise.lab.run.config import claimed, to_dict
 
 ENGINES = ("local", "ray")
 
@@ -50,27 +50,31 @@ def run_study(
         raise unknown_name("engine", engine, ENGINES)
     check(study)
     root = stages_of(out, stages)
-    claim(out, study)
     plan = units(study)
     waiting = unfinished(plan, root)
     handle = on_event or (lambda event: None)
-    for unit in plan:
-        if unit not in waiting:
-            handle(Event(unit.name, "kept", {}))
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {root}: {error.strerror}; choose another --stages") from error
-    if engine == "ray":
-        run_on_ray(waiting, root, out, handle)
-    else:
-        run_here(waiting, root, workers, handle)
+    with no_empty_folder(root), claimed(out, study, lambda: any(_begun(unit, root) for unit in plan)):
+        for unit in plan:
+            if unit not in waiting:
+                handle(Event(unit.name, "kept", {}))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot write to {root}: {error.strerror}; choose another --stages") from error
+        if engine == "ray":
+            run_on_ray(waiting, root, out, handle)
+        else:
+            run_here(waiting, root, workers, handle)
     summary = StudyResults(study, root).summary()
     with writing(out):
         write_json(out / "summary.json", summary)
         # From the file: the page can be made again from it alone.
         write_page(study, read_json(out / "summary.json"), out)
     return summary
+
+
+def _begun(unit: Unit, root: Path) -> bool:
+    return any((root / stage.name).exists() for stage in unit.stages)
 
 
 def run_here(units: list[Unit], root: Path, workers: int | None, on_event: EventHandler) -> None:

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgewise.checkpoint import read_json, write_json
+from edgewise.checkpoint import no_empty_folder, read_json, write_json
 from edgewise.errors import CheckpointError, ConfigError
+from edgewise.experiments.folders import writing
 from edgewise.experiments.study.torchrun import run_processes
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
 from edgewise.lab.rl.trainer import RLConfig, train
 from edgewise.lab.run.config import from_dict, to_dict
+from edgewise.lab.run.folder import STAGE_LOCK, results
 from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig, pretrain
 
 VERSION = 1
@@ -119,11 +121,7 @@ def run_stage(stage: Stage, root: Path, report: Report, stopped: Callable[[], bo
     if stage.parent is not None:
         record_of(stage.parent, root)
     folder = root / stage.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another --stages") from error
-    with _alone(folder):
+    with no_empty_folder(folder), _alone(folder), writing(folder):
         began = time.perf_counter(), time.process_time()
         finished = _do(stage, root, report, stopped, processes)
         spent = _spent(folder, time.perf_counter() - began[0], time.process_time() - began[1])
@@ -183,7 +181,8 @@ def _do(stage: Stage, root: Path, report: Report, stopped: Callable[[], bool], p
 def _alone(folder: Path) -> Iterator[None]:
     """A lock on a stage: commands may share stages, but not work on one at once. The OS releases it when the process ends."""
     try:
-        file = (folder / "lock").open("w", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / STAGE_LOCK).open("w", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another --stages") from error
     with file:
@@ -193,7 +192,11 @@ def _alone(folder: Path) -> Iterator[None]:
             raise ConfigError(
                 f"another process is at work in {folder}; wait for it, or choose other --stages"
             ) from error
-        yield
+        try:
+            yield
+        finally:
+            if not results(folder):
+                (folder / STAGE_LOCK).unlink()
 
 
 def _spent(folder: Path, wall: float, cpu: float) -> dict[str, float]:

@@ -10,11 +10,13 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from edgewise.checkpoint import make_folder, write_atomic
+from edgewise.checkpoint import make_folder, no_empty_folder, write_atomic
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.lab.run.yaml import dump, parse
 
@@ -257,12 +259,13 @@ def claim(folder: Path, config: Any) -> bool:
     Raises:
         ConfigError: the folder cannot be written, or holds a run of another configuration.
     """
+    existing = folder / "config.yaml"
     try:
-        make_folder(folder)
-        existing = folder / "config.yaml"
-        if not existing.exists():
-            write_yaml(existing, config)
-            return False
+        with no_empty_folder(folder):
+            make_folder(folder)
+            if not existing.exists():
+                write_yaml(existing, config)
+                return False
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
     old, new = read_yaml(existing), to_dict(config)
@@ -273,6 +276,20 @@ def claim(folder: Path, config: Any) -> bool:
             f"{folder} holds a run of another configuration ({detail}); choose another --out or delete it"
         )
     return True
+
+
+@contextmanager
+def claimed(folder: Path, config: Any, begun: Callable[[], bool]) -> Iterator[None]:
+    """`claim`, which is given up where what happens inside fails before anything has `begun`: the config may be corrected."""
+    with no_empty_folder(folder):
+        resumed = claim(folder, config)
+        try:
+            yield
+        except BaseException:
+            if not resumed and not begun():
+                with suppress(OSError):
+                    (folder / "config.yaml").unlink()
+            raise
 
 
 def _same(config: Any, old: dict[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 
 import edgewise
-from edgewise.checkpoint import make_folder, read_json, sync_folder, write_json
+from edgewise.checkpoint import make_folder, no_empty_folder, read_json, sync_folder, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy, PromptFormat
@@ -27,7 +27,9 @@ from edgewise.lab.run.problems import TaskConfig
 
 T = TypeVar("T")
 LOCK, ORIGIN, CHECKSUMS = ".lock", "origin.json", "checksums.json"
-CLAIMED = (LOCK, ORIGIN, "config.yaml")
+STAGE_LOCK = "lock"
+"""Lock of a stage of a study, which holds longer than that of its run."""
+CLAIMED = (LOCK, STAGE_LOCK, ORIGIN, "config.yaml")
 """Files of a run that has no result yet."""
 
 
@@ -47,9 +49,8 @@ def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> It
     if not leads:
         yield
         return
-    new = not out.exists()
-    with _locked(out):
-        if new or not results(out):
+    with no_empty_folder(out), _locked(out):
+        if not results(out):
             # A claim without a result is not binding: the file may have been corrected since.
             _unclaim(out)
         try:
@@ -70,13 +71,11 @@ def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> It
             # What cannot be removed must not hide the error that ended the run; without its process the lock is free.
             with contextlib.suppress(OSError):
                 (out / LOCK).unlink(missing_ok=True)
-                if new and not any(out.iterdir()):
-                    out.rmdir()
 
 
 def _unclaim(out: Path) -> None:
     with contextlib.suppress(OSError):
-        for name in CLAIMED[1:]:
+        for name in (ORIGIN, "config.yaml"):
             (out / name).unlink(missing_ok=True)
 
 
@@ -116,10 +115,9 @@ def _acquire(path: Path) -> Any:
         # The holder before may have removed the file between opening and locking it: then the lock is on nothing.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             file.truncate(0)
-            file.write(
-                f"process {os.getpid()} on {socket.gethostname()} (since {time.strftime('%Y-%m-%d %H:%M:%S')})\n"
-            )
-            file.flush()
+            note = f"process {os.getpid()} on {socket.gethostname()} (since {time.strftime('%Y-%m-%d %H:%M:%S')})\n"
+            with contextlib.suppress(OSError):  # the disk is full: the lock holds, and the first write is an error
+                os.write(file.fileno(), note.encode())
             return file
         file.close()
 
