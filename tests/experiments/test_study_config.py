@@ -178,6 +178,27 @@ def only(**claim: Any) -> dict[str, Any]:
         (arms(short=["pretrain", {"rl": {"selector_options": {"targte": 0.5}}}]), "arm short, rl: .*targte"),
         (arms(short=["pretrain", {"rl": {"gate": "informativ"}}]), "arm short, rl: .*informativ"),
         (
+            arms(short=["pretrain", {"rl": {"pool": {"size": 10_000_000, "difficulty": {"op": [1, 1]}}}}]),
+            r"arm short, rl: pool\.size is 10000000, more than there are: only \d+ different problems .*, 10000000 wanted",
+        ),
+        (
+            arms(short=["pretrain", {"rl": {"pool": {"size": 300, "difficulty": {"op": [1, 1]}}}}]),
+            r"arm short, rl: pool\.size is 300, more than there are: only \d+ different",
+        ),
+        (
+            arms(
+                short=[
+                    "pretrain",
+                    {"rl": {"pool": {"difficulty": {"op": [1, 1]}}, "evaluation": {"problems": 4000}}},
+                ]
+            ),
+            r"arm short, rl: evaluation\.problems is 4000, more than there are",
+        ),
+        (
+            {"evaluation": {**TOY["evaluation"], "problems": 90_000, "difficulty": {"op": [1, 2]}}},
+            r"evaluation: problems is 90000, more than there are",
+        ),
+        (
             arms(short=["pretrain", {"rl": {"max_new_tokens": 500}}]),
             "arm short, rl: .*longer than the model's 48 positions",
         ),

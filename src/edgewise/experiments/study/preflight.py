@@ -16,6 +16,7 @@ from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.rl.trainer import RLConfig, make_curriculum
 from edgewise.lab.run.budgets import require_equal
 from edgewise.lab.run.config import from_dict
+from edgewise.lab.run.problems import require_problems
 from edgewise.pool import PromptPool
 from edgewise.tasks import Problem, TextWorld, make_text_world
 from edgewise.tasks.base import check_difficulty
@@ -123,6 +124,12 @@ def _stage(stage: Stage, task: TextWorld, tokenizer: Tokenizer, positions: int) 
     if stage.kind in ("pretrain", "midtrain"):
         task.demonstrations(1, 0, **settings["difficulty"])
         return
+    if stage.kind == "rl":
+        pool, exam = settings["pool"], settings["evaluation"]
+        require_problems(task, pool["size"], pool["seed"], "train", pool["difficulty"], "pool.size")
+        require_problems(task, exam["problems"], exam["seed"], "eval", pool["difficulty"], "evaluation.problems")
+    else:
+        require_problems(task, settings["problems"], settings["seed"], "eval", settings["difficulty"], "problems")
     problems = _problems(stage, task, SAMPLE)
     longest = max(len(tokens) for tokens in tokenizer.encode([problem.prompt for problem in problems]))
     if longest + settings["max_new_tokens"] > positions:
@@ -131,8 +138,8 @@ def _stage(stage: Stage, task: TextWorld, tokenizer: Tokenizer, positions: int) 
             f" {positions} positions"
         )
     if stage.kind == "rl":
-        pool = PromptPool([problem.id for problem in problems], [problem.category for problem in problems])
-        make_curriculum(from_dict(RLConfig, {**settings, "base": "parent"}), pool)
+        prompts = PromptPool([problem.id for problem in problems], [problem.category for problem in problems])
+        make_curriculum(from_dict(RLConfig, {**settings, "base": "parent"}), prompts)
 
 
 def _undecided(claim: Claim, study: Study) -> None:

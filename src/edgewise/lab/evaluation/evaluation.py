@@ -121,7 +121,7 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
     """
     policy, device = load_policy(config.base, config.task, config.prompts_format), find_device(config.device)
     policy.model.to(device)
-    problems = draw_problems(policy.task, config.problems, config.seed, "eval", config.difficulty)
+    problems = draw_problems(policy.task, config.problems, config.seed, "eval", config.difficulty, "problems")
     slices = _slices(problems, config)
     roller = Roller(policy, problems, config.max_new_tokens, config.temperature, World(0, 1, device))
     with run_folder(out, config, config.base) if out is not None else nullcontext():

@@ -52,7 +52,7 @@ Progress = Callable[[dict[str, Any]], None]
 
 def make_problems(task: Task, config: PoolConfig) -> tuple[list[Problem], PromptPool]:
     """The training prompts and their pool, labels as configured."""
-    problems = draw_problems(task, config.size, config.seed, "train", config.difficulty)
+    problems = draw_problems(task, config.size, config.seed, "train", config.difficulty, "pool.size")
     labels = np.array([problem.category for problem in problems])
     if config.labels == "shuffled":
         labels = np.random.default_rng([config.seed, 7]).permutation(labels)
@@ -80,7 +80,8 @@ class Trainer:
         self.problems, self.pool = make_problems(task, config.pool)
         self.pool = self._with_priors(self.pool)
         self.curriculum = make_curriculum(config, self.pool)
-        held_out = draw_problems(task, evaluation.problems, evaluation.seed, "eval", config.pool.difficulty)
+        difficulty = config.pool.difficulty
+        held_out = draw_problems(task, evaluation.problems, evaluation.seed, "eval", difficulty, "evaluation.problems")
         check_disjoint(self.problems, held_out)
         self.generator = torch.Generator(self.here.device).manual_seed(config.seed)
         self.roller = self._roller(self.problems, config.temperature)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edgewise.errors import ConfigError
+from edgewise.errors import ConfigError, TaskError
 from edgewise.lab.run.config import from_dict, validate
 from edgewise.tasks import Problem, Task
-from edgewise.tasks.base import check_difficulty, tasks
+from edgewise.tasks.base import check_difficulty, sample, tasks
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,14 @@ class TaskConfig:
 
 
 def draw_problems(
-    task: Task, n: int, seed: int, split: Literal["train", "eval"], difficulty: Mapping[str, Any]
+    task: Task,
+    n: int,
+    seed: int,
+    split: Literal["train", "eval"],
+    difficulty: Mapping[str, Any],
+    setting: str,
 ) -> list[Problem]:
-    """n problems of one side of the split.
+    """n problems of one side of the split, n being the value of the setting of this name.
 
     Raises:
         ConfigError: a difficulty setting is not one, or has a value that nothing can be made of.
@@ -42,7 +48,35 @@ def draw_problems(
     """
     check_difficulty(difficulty)
     with refused(f"the difficulty settings of task {task.name}", difficulty):
-        return task.problems(n, seed, split=split, **difficulty)
+        try:
+            return task.problems(n, seed, split=split, **difficulty)
+        except TaskError as error:
+            task.problems(1, seed, split=split, **difficulty)
+            # There is one: it is the number that the task has refused.
+            raise TaskError(f"{setting} is {n}, more than there are: {error}") from error
+
+
+REPETITIONS = 10
+"""Expected among the draws below, if there were just as many problems as wanted: none then has a probability of e^-10."""
+MOST = 200_000
+"""Problems that are made to see whether there are enough."""
+
+
+def require_problems(
+    task: Task, n: int, seed: int, split: Literal["train", "eval"], difficulty: Mapping[str, Any], setting: str
+) -> None:
+    """Raise what `draw_problems` would, without making all n where few draws show that there are many more."""
+    check_difficulty(difficulty)
+    draws = math.isqrt(2 * REPETITIONS * n) + 1
+    if draws < n:
+        with refused(f"the difficulty settings of task {task.name}", difficulty), suppress(TaskError):
+            drawn = sample(draws, task.source(seed, **difficulty), split)
+            if len({problem.content for problem in drawn}) == draws:
+                return
+    with suppress(TaskError):
+        draw_problems(task, min(n, MOST), seed, split, difficulty, setting)
+        return
+    draw_problems(task, n, seed, split, difficulty, setting)  # its error has the number wanted
 
 
 @contextmanager
