@@ -143,3 +143,22 @@ def test_whatever_comes_weights_stay_finite_and_the_order_of_predictions_is_kept
     again = PlattCalibration(POOL, 3)
     again.load_state_dict(calibration.state_dict())
     assert (again.apply(predicted, classes) == calibration.apply(predicted, classes)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), shape=st.sampled_from([0.05, 0.5, 1.0]), agree=st.sampled_from([-1, 0, 1]))
+def test_a_slope_stays_bounded_and_keeps_the_order_whatever_comes(seed, shape, agree):
+    rng, calibration = np.random.default_rng(seed), PlattCalibration(POOL, 3)
+    for _ in range(30):
+        n = int(rng.integers(0, 200))
+        predicted, classes = rng.beta(shape, shape, n), rng.integers(3, size=n)
+        rates = {-1: 1 - predicted, 0: np.full(n, 0.5), 1: predicted}[agree]
+        calibration.learn(predicted, classes, (rng.random(n) < rates).astype(float))
+        calibration.advance(int(rng.integers(0, 4)))
+        assert np.isfinite(calibration.precision).all()
+        assert (np.abs(calibration.weights) <= LARGEST).all()
+        assert calibration.weights[-1] >= 1 / LARGEST
+        calibrated = calibration.apply(np.linspace(0, 1, 40), np.zeros(40, int))
+        assert (np.diff(calibrated) >= 0).all()
+        assert calibrated[0] >= 0
+        assert calibrated[-1] <= 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -49,6 +50,12 @@ class Part:
     by_row: ClassVar[Mapping[str, float]] = {}
     by_category: ClassVar[Mapping[str, float]] = {}
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "advance" in vars(cls):
+            # A subclass does its work before the base is reached: what is refused must not have changed it.
+            cls.advance = _checked(cls.advance)  # type: ignore[method-assign]
+
     def __init__(self, pool: PromptPool):
         self.pool = pool
         self.now = 0
@@ -80,7 +87,7 @@ class Part:
 
     def advance(self, steps: int = 1) -> None:
         """The policy has been updated `steps` times. Cost independent of the pool. A subclass does its work, then calls this."""
-        steps = whole_number("the number of policy steps", steps, 0, ConfigError, below=2**31 - self.now)
+        steps = _whole_steps(self, steps)
         for part in self._parts.values():
             part.advance(steps)
         self.now += steps
@@ -166,6 +173,18 @@ class Part:
                 )
             setattr(self, name, carried(array, source, fresh))
         self._categories = self.pool.category_names
+
+
+def _whole_steps(part: Part, steps: int) -> int:
+    return whole_number("the number of policy steps", steps, 0, ConfigError, below=2**31 - part.now)
+
+
+def _checked(advance: Callable[[Any, int], None]) -> Callable[[Any, int], None]:
+    @functools.wraps(advance)
+    def checked(self: Part, steps: int = 1) -> None:
+        advance(self, _whole_steps(self, steps))
+
+    return checked
 
 
 def _moved(name: str, saved: Any, given: Floats | None, fresh: Floats, remap: Rows | None) -> Floats | None:

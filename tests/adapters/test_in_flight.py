@@ -132,6 +132,33 @@ def test_groups_that_wait_for_the_next_selection_are_observed_as_if_they_had_not
     np.testing.assert_allclose(waits.curriculum.predict(), plain.curriculum.predict(), rtol=1e-9)
 
 
+def test_groups_that_wait_beside_a_refused_one_are_evidence_still():
+    here = made(ahead=8)
+    first, bad, last = (int(here.select(1, 0)[0]) for _ in range(3))
+    for row, rewards in ((first, np.ones(K)), (bad, np.full(K, np.nan)), (last, np.zeros(K))):
+        here.observe(np.full(K, row), rewards)
+    with pytest.raises(RewardError, match=f"p{bad}"):
+        here.metrics()
+    assert here.metrics()["rollouts"] == 2 * K
+    assert here.curriculum.expects(here.pool.ids[[first, bad, last]]).tolist() == [False, True, False]
+    state = here.state_dict()
+    assert made(ahead=8).load_state_dict(state) is None
+
+
+def test_groups_with_and_without_correctness_may_wait_together():
+    here = made(ahead=8)
+    rows = [int(here.select(1, 0)[0]) for _ in range(4)]
+    wrong = np.zeros(K)
+    # Rewards of 1 that are not correct, and one of unknown correctness.
+    here.observe(np.full(K, rows[0]), np.ones(K), correct=wrong)
+    here.observe(np.full(K, rows[1]), np.ones(K))
+    here.observe(np.full(K, rows[2]), np.ones(K), correct=np.where(np.arange(K) == 0, np.nan, 0.0))
+    numbers = here.metrics()
+    assert numbers["rollouts"] == 3 * K - 1
+    assert numbers["unscored_rollouts"] == 1
+    assert numbers["success_rate"] == pytest.approx(K / (3 * K - 1))
+
+
 def test_a_gate_decides_at_once_whatever_is_selected_ahead():
     def gated(pool):
         return Curriculum(pool, "uniform", rollouts=K, gates=gates.Informative(max_rounds=1))

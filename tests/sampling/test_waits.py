@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from tests.selectors.test_golden import selected
 
@@ -95,3 +97,37 @@ def test_short_waits_select_as_often_as_all_waits_do(monkeypatch):
         picks = np.concatenate([selector.select(8) for _ in range(1500)])
         counts.append(np.bincount(picks % 9, minlength=9))
     assert stats.chi2_contingency(np.array(counts)).pvalue > 1e-3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(1, 40),
+    seen=st.integers(1, 40),
+    barred=st.integers(0, 40),
+    limits=st.lists(st.sampled_from([0.0, 0.01, 0.3, 2.0, np.inf]), min_size=1, max_size=6),
+    seed=st.integers(0, 9),
+)
+def test_waits_are_a_function_of_the_row_whatever_the_order_of_limits(size, seen, barred, limits, seed):
+    excluded = np.random.default_rng(seed).permutation(size)[:barred]
+    unseen, rows = observed(size, min(seen, size), np.sort(excluded))
+    allowed = np.setdiff1d(rows, excluded).tolist()
+    for kind in (ShortWaits, AllWaits):
+        waits = kind(unseen, np.random.default_rng(seed))
+        assert waits.size == len(allowed)
+        found = [dict(zip(*map(np.ndarray.tolist, waits.within(limit)), strict=True)) for limit in limits]
+        last = dict(zip(*map(np.ndarray.tolist, waits.within(np.inf)), strict=True))
+        assert list(last) == allowed
+        for limit, own in zip(limits, found, strict=True):
+            assert own == {row: wait for row, wait in last.items() if wait <= limit}
+
+
+@pytest.mark.parametrize(("size", "excluded"), [(1, []), (2, [0]), (30, range(29)), (300, range(0, 297))])
+def test_few_waits_are_exponential(size, excluded):
+    unseen, _ = observed(size, size, list(excluded))
+    waits = []
+    for seed in range(400):
+        short = ShortWaits(unseen, np.random.default_rng(seed))
+        for limit in (0.1, 0.8, 0.8):
+            short.within(limit)
+        waits.append(short.within(np.inf)[1])
+    assert stats.kstest(np.concatenate(waits), "expon").pvalue > 1e-3

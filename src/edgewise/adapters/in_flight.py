@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from edgewise.adapters.success import Floats, Success
 from edgewise.allocation import Constant
 from edgewise.arrays import Counts, Rows, whole_number
 from edgewise.curriculum import Curriculum
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.pool import PromptPool
 
 log = logging.getLogger("edgewise")
@@ -127,7 +128,9 @@ class InFlight:
             if self.ahead == 1 or self.curriculum.gates.parts:
                 return self._take(rows, rewards, correct, lengths)
             mine = set(rows.tolist())
-            if not mine.isdisjoint(self._held):
+            # Where only some have it, correctness would have to be left out for all.
+            unlike = bool(self._finished) and (self._finished[-1][2] is None) != (correct is None)
+            if unlike or not mine.isdisjoint(self._held):
                 self._settle()
             if not mine.isdisjoint(self._waiting.tolist()):
                 self._withdraw(rows)
@@ -146,7 +149,15 @@ class InFlight:
             None if any(part[i] is None for part in parts) else np.concatenate([part[i] for part in parts])
             for i in (2, 3)
         )
-        self._take(rows, rewards, correct, lengths)
+        try:
+            self._take(rows, rewards, correct, lengths)
+        except EdgewiseError as error:
+            # One of them: the others are evidence all the same.
+            if len(parts) > 1:
+                for part in parts:
+                    with contextlib.suppress(EdgewiseError):
+                        self._take(*part)
+            raise error
 
     def _take(self, rows: Rows, rewards: Floats, correct: Floats | None, lengths: Counts | None) -> Rows:
         known = np.ones(len(rows), bool) if correct is None else ~np.isnan(correct)

@@ -19,7 +19,7 @@ class Waits(Protocol):
     size: int
 
     def within(self, limit: float) -> tuple[Rows, Floats]:
-        """All rows whose wait is at most `limit`, ascending, and the waits, (m,) each; limits do not fall."""
+        """All rows whose wait is at most `limit`, ascending, and the waits, (m,) each."""
 
 
 class AllWaits:
@@ -66,9 +66,10 @@ class ShortWaits:
             ranks, waits = np.concatenate([self._ranks, fresh]), np.concatenate([self._waits, ends])
             order = np.argsort(ranks)
             self._ranks, self._waits, self._limit = ranks[order], waits[order], limit
-        rows = self._seen.sorted_at(self._ranks)
+        inside = self._waits <= limit
+        rows, waits = self._seen.sorted_at(self._ranks[inside]), self._waits[inside]
         allowed = ~np.isin(rows, self._excluded)
-        return rows[allowed], self._waits[allowed]
+        return rows[allowed], waits[allowed]
 
     def _more(self, n: int) -> Rows:
         """n distinct ranks without a wait, uniformly."""

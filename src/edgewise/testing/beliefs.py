@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgewise.beliefs.base import Belief
-from edgewise.testing.common import MakeBelief, MakePool, close, columns, featured_pool, through_a_file
+from edgewise.testing.common import MakeBelief, MakePool, close, columns, featured_pool, refuse_steps, through_a_file
 
 
 def check_belief(factory: MakeBelief, *, make_pool: MakePool = featured_pool) -> None:
@@ -177,6 +177,12 @@ def a_pool_may_grow(factory: MakeBelief, make_pool: MakePool) -> None:
     assert mean[0] > mean[1], "new prompts must learn from their rollouts"
 
 
+def wrong_steps_change_no_belief(factory: MakeBelief, make_pool: MakePool) -> None:
+    belief = play(factory(make_pool(_ALL.tolist())), random_groups(3, 6))
+    observe_groups(belief, [(1, 3, 8), (9, 0, 4)])
+    refuse_steps(belief)
+
+
 BELIEF_LAWS: tuple[Callable[[MakeBelief, MakePool], None], ...] = (
     rates_are_proper,
     order_within_a_step_does_not_matter,
@@ -187,4 +193,5 @@ BELIEF_LAWS: tuple[Callable[[MakeBelief, MakePool], None], ...] = (
     belief_states_go_on_identically,
     belief_states_follow_the_ids,
     a_pool_may_grow,
+    wrong_steps_change_no_belief,
 )

@@ -12,7 +12,8 @@ import numpy as np
 from edgewise.arrays import Rows
 from edgewise.beliefs.base import Belief
 from edgewise.checkpoint import load_state, save_state
-from edgewise.errors import EdgewiseError
+from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.parts import Part
 from edgewise.pool import PromptPool
 from edgewise.selectors.base import Selector
 
@@ -85,6 +86,14 @@ def refused(call: Callable[[], object], error: type[EdgewiseError], given: str) 
     except Exception as other:
         raise AssertionError(f"{given} raised {other!r}, expected {error.__name__}") from other
     raise AssertionError(f"{given} was accepted, expected {error.__name__}")
+
+
+def refuse_steps(part: Part) -> None:
+    """A number of policy steps that is none is refused, and changes nothing."""
+    before = part.state_dict()
+    for steps in (-1, 1.5, 2**40, float("nan"), "1", None):
+        refused(lambda s=steps: part.advance(s), ConfigError, f"advance({steps!r})")  # type: ignore[misc]
+        assert same_state(part.state_dict(), before), f"advance({steps!r}) was refused but changed the state"
 
 
 def close(a: np.ndarray, b: np.ndarray, tolerance: float, message: str) -> None:

@@ -14,6 +14,7 @@ from edgewise.testing.common import (
     categorised_pool,
     close,
     columns,
+    refuse_steps,
     refused,
     same_state,
     through_a_file,
@@ -233,6 +234,13 @@ def wrong_results_are_refused_and_change_nothing(factory: MakeSelector, make_poo
         assert same_state(selector.state_dict(), before), f"{given} was refused but changed the state"
 
 
+def wrong_steps_are_refused_and_change_nothing(factory: MakeSelector, make_pool: MakePool) -> None:
+    selector = factory(make_pool(range(10)), seed=0)
+    train(selector, 3, 5)
+    selector.observe([0, 1], [1, 4], 4)
+    refuse_steps(selector)
+
+
 def wrong_selections_are_refused_and_change_nothing(factory: MakeSelector, make_pool: MakePool) -> None:
     selector = factory(make_pool(range(10)), seed=0)
     train(selector, 3, 5)
@@ -276,6 +284,7 @@ SELECTOR_LAWS: tuple[Callable[[MakeSelector, MakePool], None], ...] = (
     order_of_results_within_a_step_does_not_matter,
     observing_nothing_changes_nothing,
     wrong_results_are_refused_and_change_nothing,
+    wrong_steps_are_refused_and_change_nothing,
     wrong_selections_are_refused_and_change_nothing,
     a_foreign_or_damaged_state_is_refused_and_changes_nothing,
 )

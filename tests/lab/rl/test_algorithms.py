@@ -55,6 +55,8 @@ def test_like_keeps_what_is_not_named() -> None:
         ({"like": "grpo", "kl": float("nan")}, "algorithm.kl"),
         ({"like": "grpo", "clip": 0.2}, r"algorithm.clip must be a list such as \[0.2\]"),
         ({"like": "grpo", "clip": [0.2]}, "algorithm.clip must be a list of 2 values"),
+        ({"like": "mapp", "overlong": {}}, "overlong and kl_in_reward, which change the reward, have no place in it"),
+        ({"like": "mapp", "kl_in_reward": 0.1}, "counts right and wrong rollouts"),
         ({"like": "grpo", "clip": None}, "surrogate 'clipped' and clip None contradict"),
         ({"like": "rloo", "clip": [0.2, 0.2]}, "surrogate 'plain' and clip"),
         ({"like": "grpo", "critic": {}}, "generalised advantage estimation"),

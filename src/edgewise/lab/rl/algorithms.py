@@ -103,6 +103,11 @@ class Algorithm:
             raise ConfigError(
                 f"algorithm: decay is of advantage 'mapp', and '{self.advantage}' keeps no counts; leave it out"
             )
+        if self.advantage == "mapp" and (self.overlong is not None or self.kl_in_reward):
+            raise ConfigError(
+                "algorithm: advantage 'mapp' counts right and wrong rollouts, so that overlong and kl_in_reward, which change the"
+                " reward, have no place in it; leave them out, or set kl"
+            )
         if (self.surrogate == "plain") != (self.clip is None):
             raise ConfigError(
                 f"algorithm: surrogate '{self.surrogate}' and clip {self.clip} contradict each other; 'plain' has clip: null,"
