@@ -179,7 +179,7 @@ def _whole_steps(part: Part, steps: int) -> int:
     return whole_number("the number of policy steps", steps, 0, ConfigError, below=2**31 - part.now)
 
 
-def _checked(advance: Callable[[Any, int], None]) -> Callable[[Any, int], None]:
+def _checked(advance: Callable[[Any, int], None]) -> Callable[..., None]:
     @functools.wraps(advance)
     def checked(self: Part, steps: int = 1) -> None:
         advance(self, _whole_steps(self, steps))

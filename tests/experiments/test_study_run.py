@@ -458,7 +458,7 @@ def test_stages_that_cannot_be_written_are_one_sentence(study: Study, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"cannot write to .*file/stages: .*; choose another --stages"):
         run_study(study, tmp_path / "toy", stages=tmp_path / "file/stages")
-    # A claim without a stage binds nobody: the study may be corrected.
+    # A claim without a stage is not binding: the study may be corrected.
     assert not (tmp_path / "toy").exists()
 
 
