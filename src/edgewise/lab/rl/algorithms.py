@@ -106,7 +106,7 @@ class Algorithm:
         if self.advantage == "mapp" and (self.overlong is not None or self.kl_in_reward):
             raise ConfigError(
                 "algorithm: advantage 'mapp' counts right and wrong rollouts, so that overlong and kl_in_reward, which change the"
-                " reward, have no place in it; leave them out, or set kl"
+                " reward, have no place in it; set overlong: null and kl_in_reward: 0, or use kl"
             )
         if (self.surrogate == "plain") != (self.clip is None):
             raise ConfigError(
