@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgewise.errors import ConfigError
+from edgewise.experiments.monitor import clock
 from edgewise.experiments.study import tables
 from edgewise.experiments.study.config import Budgets, Study, load_study
 from edgewise.experiments.study.plan import unfinished, units
@@ -166,8 +167,3 @@ class Monitor:
                 f"{line['step']}/{line['steps']}",
             )
         return Group(head, ProgressBar(max(self.total, 1), self.finished), grid)
-
-
-def clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d}"
