@@ -179,7 +179,7 @@ def test_resume_is_exact_whatever_is_known(labels: bool, features: bool, tmp_pat
     names = [None if i % 11 == 0 else "abc"[i % 3] for i in range(50)] if labels else None
     columns = np.random.default_rng(1).normal(size=(50, 4)) if features else None
     pool = ew.PromptPool(range(50), names, columns)
-    edge = warmed(pool, seen=30, retest=0.02, rest=0.5, seed=5)
+    edge = warmed(pool, seen=30, retest=0.02, rest=1.0, seed=5)
     assert isinstance(edge.belief, FeatureBelief if features else AbilityBelief)
     edge.observe(edge.select(8)[:5], [0, 2, 4, 1, 4], 4)
     save_state(tmp_path / "edge.npz", "selector", edge.state_dict())

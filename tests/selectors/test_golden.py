@@ -47,10 +47,10 @@ GOLDEN = {
 }
 # Rules, and parts of `edge`, that version 0.1 did not have.
 GOLDEN_NOW = {
-    ("edge-now", "plain"): "9455af089603",
-    ("edge-now", "labels"): "f0a60044f559",
-    ("edge-now", "features"): "912dd08867dd",
-    ("edge-now", "both"): "a3c330641825",
+    ("edge-now", "plain"): "bc35e5d84382",
+    ("edge-now", "labels"): "249b4666cc10",
+    ("edge-now", "features"): "7217cbfa75ea",
+    ("edge-now", "both"): "10238a6abb6a",
     ("mapp", "labels"): "57697c3c8f30",
     ("kgps", "labels"): "188873ffe75c",
     ("binned", "labels"): "28c7a489a079",

@@ -126,8 +126,9 @@ class EdgeSelector(BanditSelector):
             observed longest ago first: what is wrongly believed hopeless or mastered is found out.
         category_share: of every selection that one category may take, three times an even share where categories are few; 1: no
             limit. The category with the most informative groups may be the one that is guessed.
-        rest: share of the prompts expected to be informative that are rolled out before a prompt comes again, in [0, 1): without
-            a rest, training may become the repetition of a few prompts that are learned by heart.
+        rest: share of the prompts expected to be informative that are rolled out before a prompt comes again that came eight
+            times, in [0, 1]; after fewer visits less, see `Rest`. Without it, long runs may become the repetition of a few
+            prompts that are learned by heart.
         seed: seed of the draws.
 
     Example:
@@ -157,7 +158,7 @@ class EdgeSelector(BanditSelector):
         candidate_factor: float | None = None,
         retest: float = 0.02,
         category_share: float = 0.25,
-        rest: float = 0.5,
+        rest: float = 1.0,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,31 +21,35 @@ EVERY = 8
 SMOOTH = 4
 """Looks over which this is averaged."""
 BLOCKS = 256
-"""Steps are told apart as far as their groups are so much of the rest, so that a long rest is kept in few numbers."""
+"""Steps are told apart as far as their groups are so much of the longest rest, so that it is kept in few numbers."""
+VISITS = 8
+"""Visits from which on a prompt has the longest rest."""
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
 
 
 class Rest(Part):
-    """Tells which prompts rest: those since whose last group less than a share of the informative prompts was rolled out.
+    """Tells which prompts rest: those since whose last group too few others were rolled out.
 
     A rule that follows its predictions alone comes back to the same prompts as long as they look informative, and they do
     while the policy learns them by heart. Uniform sampling visits a prompt once in an epoch. This is the epoch's counterpart
-    for a rule that leaves the others out: with a share of a half, half of the prompts expected to be informative come in
-    between. How many these are is estimated from a few prompts of the pool in each step, so that a pool of which little can
-    be learned at a time is gone through fast.
+    for a rule that leaves the others out: between two visits, a share of the prompts expected to be informative is rolled
+    out. How many these are is estimated from a few prompts of the pool every few steps, so that a pool of which little can
+    be learned at a time is gone through fast. Nothing is learned by heart at once: after one visit the rest is an eighth of
+    what it is after eight.
 
     Args:
         pool: the prompts.
-        seen: the prompts observed, with the policy step of each one's last group in the column `step`.
-        share: of the prompts expected to be informative, in [0, 1); 0: no rest.
+        seen: the prompts observed; columns `step`, the policy step of the last group, and `visits`, the steps with a group.
+        share: of the prompts expected to be informative, after eight visits, in [0, 1]; 0: no rest.
 
     Example:
         >>> pool = PromptPool(range(8))
-        >>> seen = OpenGroups(pool, {"step": np.int32})
+        >>> seen = OpenGroups(pool, {"step": np.int32, "visits": np.int32})
         >>> rest = Rest(pool, seen, share=0.5)
         >>> rest.expect(np.full(8, 0.5))
         >>> for row in (5, 6, 7):
         ...     seen.add_group(np.array([row]), 1, 2, rest.now)
+        ...     seen["visits"][seen.open()] = 8
         ...     seen.close()
         ...     rest.learn(1)
         ...     rest.advance()
@@ -52,20 +57,20 @@ class Rest(Part):
         [False, False, True, False]
     """
 
-    # `over`: last step whose prompts do not rest any more. Later steps in blocks: the last step of each, and the groups rolled
-    # out before it began.
-    # `informative`: share of the pool expected to be informative, averaged over `looks`.
+    # `over`: last step whose prompts do not rest any more after 1, 2, .. visits. Later steps in blocks: the last step of each,
+    # and the groups rolled out before it began.
+    # `informative`: share of the pool expected to be informative, averaged over `looks`; no prompt rests before the first.
     saved = ("over", "total", "steps", "before", "informative", "looks")
 
     def __init__(self, pool: PromptPool, seen: OpenGroups, *, share: float):
         super().__init__(pool)
-        if not 0 <= share < 1:
-            raise ConfigError(f"rest is a share of the prompts expected to be informative, in [0, 1), got {share}")
+        if not 0 <= share <= 1:
+            raise ConfigError(f"rest is a share of the prompts expected to be informative, in [0, 1], got {share}")
         self.seen, self.share = seen, float(share)
-        self.over, self.total = -1, 0
+        self.over, self.total = [-1] * VISITS, 0
         self.steps: list[int] = []
         self.before: list[int] = []
-        self.informative, self.looks = 1.0, 0
+        self.informative, self.looks = 0.0, 0
 
     def due(self, steps: int) -> bool:
         """Whether it is time for `expect` when the clock goes on by so many steps."""
@@ -91,9 +96,9 @@ class Rest(Part):
                 self.steps.append(self.now)
                 self.before.append(self.total)
             self.total += groups
-            while self.steps and self.total - self.before[0] >= length:
-                self.over = self.steps.pop(0)
-                del self.before[0]
+            rested = [bisect_right(self.before, self.total - length * n / VISITS) for n in range(1, VISITS + 1)]
+            self.over = [max(old, self.steps[n - 1]) if n else old for old, n in zip(self.over, rested, strict=True)]
+            del self.steps[: rested[-1]], self.before[: rested[-1]]
 
     def resting(self, rows: Rows) -> Flags:
         """Which of `rows` rest, (n,); those with a group in the present step do."""
@@ -102,13 +107,17 @@ class Rest(Part):
             slots = self.seen.slots(rows)
             known = slots >= 0
             mine = slots[known]
-            result[known] = (self.seen["trials"][mine] > 0) | (self.seen["step"][mine] > self.over)
+            over = np.array(self.over)[np.clip(self.seen["visits"][mine], 1, VISITS) - 1]
+            result[known] = (self.seen["trials"][mine] > 0) | (self.seen["step"][mine] > over)
         return result
 
     def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
         super().restore(state, remap)
-        self.steps, self.before = ([int(number) for number in numbers] for numbers in (self.steps, self.before))
-        if len(self.steps) != len(self.before):
+        self.over, self.steps, self.before = (
+            [int(number) for number in numbers] for numbers in (self.over, self.steps, self.before)
+        )
+        if len(self.steps) != len(self.before) or len(self.over) != VISITS:
             raise CheckpointError(
-                f"the saved rest has {len(self.steps)} steps and {len(self.before)} numbers of groups"
+                f"the saved rest has {len(self.steps)} steps, {len(self.before)} numbers of groups and {len(self.over)} ends of"
+                f" rests, expected as many steps as numbers, and {VISITS} ends"
             )
