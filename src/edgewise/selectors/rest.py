@@ -21,7 +21,7 @@ EVERY = 8
 SMOOTH = 4
 """Looks over which this is averaged."""
 BLOCKS = 256
-"""Steps are told apart as far as their groups are so much of the longest rest, so that it is kept in few numbers."""
+"""Steps are kept as blocks of so much of the longest rest, so that a long one is held in few numbers."""
 VISITS = 8
 """Visits from which on a prompt has the longest rest."""
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
