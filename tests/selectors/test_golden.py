@@ -47,10 +47,10 @@ GOLDEN = {
 }
 # Rules, and parts of `edge`, that version 0.1 did not have.
 GOLDEN_NOW = {
-    ("edge-now", "plain"): "bc35e5d84382",
-    ("edge-now", "labels"): "249b4666cc10",
-    ("edge-now", "features"): "7217cbfa75ea",
-    ("edge-now", "both"): "10238a6abb6a",
+    ("edge-now", "plain"): "2e68b4941100",
+    ("edge-now", "labels"): "5d555ed1b50e",
+    ("edge-now", "features"): "0222b6d412b3",
+    ("edge-now", "both"): "64010cc7974a",
     ("mapp", "labels"): "57697c3c8f30",
     ("kgps", "labels"): "188873ffe75c",
     ("binned", "labels"): "28c7a489a079",

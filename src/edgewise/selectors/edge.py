@@ -158,7 +158,7 @@ class EdgeSelector(BanditSelector):
         candidate_factor: float | None = None,
         retest: float = 0.02,
         category_share: float = 0.25,
-        rest: float = 1.0,
+        rest: float = 0.5,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief
