@@ -103,12 +103,12 @@ def test_short_waits_select_as_often_as_all_waits_do(monkeypatch):
 @given(
     size=st.integers(1, 40),
     seen=st.integers(1, 40),
-    barred=st.integers(0, 40),
+    n_excluded=st.integers(0, 40),
     limits=st.lists(st.sampled_from([0.0, 0.01, 0.3, 2.0, np.inf]), min_size=1, max_size=6),
     seed=st.integers(0, 9),
 )
-def test_waits_are_a_function_of_the_row_whatever_the_order_of_limits(size, seen, barred, limits, seed):
-    excluded = np.random.default_rng(seed).permutation(size)[:barred]
+def test_waits_are_a_function_of_the_row_whatever_the_order_of_limits(size, seen, n_excluded, limits, seed):
+    excluded = np.random.default_rng(seed).permutation(size)[:n_excluded]
     unseen, rows = observed(size, min(seen, size), np.sort(excluded))
     allowed = np.setdiff1d(rows, excluded).tolist()
     for kind in (ShortWaits, AllWaits):

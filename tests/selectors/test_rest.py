@@ -33,21 +33,16 @@ def test_a_prompt_rests_the_longer_the_more_often_it_came(
         seen.close()
         rest.learn(len(rows))
         rest.advance()
-    expected = np.zeros(30, bool)
+    assert rest.informative == pytest.approx(informative)
+    resting = rest.resting(np.arange(30))
     for row in range(30):
         visits = [at for at, rows in enumerate(steps) if row in rows]
-        if visits and share:
-            later = sum(len(rows) for rows in steps[visits[-1] :])
-            length = share * rest.informative * 30
-            # Rounded as the rest is, so that equal numbers are equal.
-            expected[row] = visits[-1] < len(steps) and later < length * min(len(visits), VISITS) / VISITS
-    assert rest.informative == pytest.approx(informative)
-    found, close = rest.resting(np.arange(30)), []
-    for row in np.flatnonzero(found != expected).tolist():
-        visits = [at for at, rows in enumerate(steps) if row in rows]
+        if not visits or not share:
+            assert not resting[row]
+            continue
         later = sum(len(rows) for rows in steps[visits[-1] :])
-        close.append(abs(later - share * rest.informative * 30 * min(len(visits), VISITS) / VISITS))
-    assert not close or max(close) < 1e-9, "but for rounding"
+        length = share * rest.informative * 30 * min(len(visits), VISITS) / VISITS
+        assert resting[row] == (later < length) or abs(later - length) < 1e-9, "but for rounding"
 
 
 def test_nothing_rests_before_the_pool_was_looked_at() -> None:

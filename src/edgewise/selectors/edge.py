@@ -26,7 +26,7 @@ _RESTING = 1e-6
 
 
 class CalibratedInformative(Part, Acquisition):
-    """E[P(informative) (1 - p)^headroom] under a belief, calibrated by last outcome, more for untried prompts.
+    """E[P(informative) (1 - p)^headroom] under a belief, calibrated by last outcome, more for untried prompts, next to nothing while they rest.
 
     Args:
         pool: the prompts.

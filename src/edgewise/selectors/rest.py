@@ -25,6 +25,7 @@ BLOCKS = 256
 VISITS = 8
 """Visits from which on a prompt has the longest rest."""
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
+"""Multiples of it, less their whole parts, are spread evenly however many there are."""
 
 
 class Rest(Part):
