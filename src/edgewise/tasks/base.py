@@ -172,6 +172,17 @@ class Task(ABC):
         """Problems of both sides of the split in the order of this seed, endless or not, with repetitions or without."""
         raise TaskError(f"task {self.name or type(self).__name__} defines neither `source` nor `problems`")
 
+    def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
+        """n (prompt, completion) pairs that a model can be trained on: by default training problems with their gold solutions.
+
+        Raises:
+            TaskError: fewer than n problems exist, or one has no solution.
+        """
+        problems = self.problems(n, seed, **difficulty)
+        if not all(problem.solution for problem in problems):
+            raise TaskError(f"problems of task {self.name or type(self).__name__} have no solutions to train on")
+        return [(problem.prompt, problem.solution) for problem in problems]
+
     @abstractmethod
     def verify(self, problem: Problem, completion: str) -> Verdict:
         """Verdict on a completion.

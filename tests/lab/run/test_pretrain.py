@@ -11,18 +11,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tests.lab.model.pretrained import make
 from tests.small import PRETRAINING
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model import ModelConfig
-from edgewise.lab.model.policy import Policy
+from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.run.config import from_dict, to_dict, write_yaml
-from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig, midtrain, pretrain
+from edgewise.lab.run.corpus import Corpus
+from edgewise.lab.run.pretrain import MidtrainConfig, PretrainConfig, midtrain, pretrain, starting_policy
+from edgewise.tasks import make_task
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 SHORT = dataclasses.replace(PRETRAINING, steps=6, save_every=3, tokens=200)
@@ -67,6 +71,47 @@ def test_pretraining_learns_and_resumes_exactly(base: Path, tmp_path: Path) -> N
     assert lines(tmp_path) == whole
     # Finished: the same command does nothing.
     assert pretrain(PRETRAINING, tmp_path, kill_at(0)) == resumed
+
+
+def test_a_pretrained_model_is_trained_on_worked_solutions(tmp_path: Path) -> None:
+    make(tmp_path / "model", "llama")
+    rows = [{"question": f"What is {a} + {a}?", "answer": f"{a} and {a} are {2 * a}.\n#### {2 * a}"} for a in range(40)]
+    write = tmp_path / "rows.jsonl"
+    write.write_text("\n".join(map(json.dumps, rows)))
+    settings = {
+        "base": str(tmp_path / "model"),
+        "task": "math",
+        "task_options": {"train": str(write), "grader": "plain", "prompt": "{problem}"},
+        "prompts_format": {"chat": True},
+        "steps": 30,
+        "tokens": 400,
+        "learning_rate": 1e-2,
+        "save_every": 15,
+    }
+    config = from_dict(MidtrainConfig, settings)
+    corpus = Corpus(make_task("math", **config.task_options), *stage_parts(config), form=PromptFormat(chat=True))
+    pack = corpus[0]
+    policy = starting_policy(config)
+    text = policy.tokenizer.core.decode(pack.tokens.tolist(), skip_special_tokens=False)
+    # The pack's longest document stands first: a rendered chat, the solution, the end token.
+    asked, _, shown = text.partition("<|im_start|>assistant\n")
+    assert asked.startswith("<|im_start|>user\nWhat is ")
+    assert shown.partition("<|im_end|>")[0].partition("#### ")[2].isdigit()
+    assert policy.tokenizer.end in pack.targets
+    with pytest.raises(Killed):
+        midtrain(config, tmp_path / "run", kill_at(20))
+    last = midtrain(config, tmp_path / "run")
+    whole = midtrain(config, tmp_path / "whole")
+    assert_equal_weights(whole, last)
+    journal = lines(tmp_path / "run")
+    assert journal[-1]["loss"] < 0.7 * journal[0]["loss"]
+    # The checkpoint names its task and the form of its prompts itself.
+    assert Policy.load(last).prompts == PromptFormat(chat=True)
+    assert Policy.load(last).task_spec["name"] == "math"
+
+
+def stage_parts(config: MidtrainConfig) -> tuple[Any, dict[str, Any], int]:
+    return starting_policy(config).tokenizer, config.difficulty, config.tokens
 
 
 def test_midtraining_goes_on_from_a_checkpoint(base: Path, tmp_path: Path) -> None:

@@ -226,3 +226,22 @@ def test_real_data_sets(data: Path) -> None:
     assert (school.count(), school.count("eval")) == (7473, 1319)
     for problem in school.problems(500, 0):
         assert school.verify(problem, problem.solution).correct
+
+
+def test_worked_solutions_are_demonstrations_and_their_lines_a_category() -> None:
+    rows = [
+        {"question": f"Twice {a}, and {a}?", "answer": "".join(f"Line {i}.\n" for i in range(a % 10)) + f"#### {3 * a}"}
+        for a in range(60)
+    ]
+    task = plain(rows, category="steps")
+    names = {problem.category for problem in task.problems(task.count(), 0)}
+    assert names == {"0", "1", "2", "3", "4", "5", "6", "7", "8 or more"}
+    shown = task.demonstrations(200, 3)
+    assert shown == task.demonstrations(200, 3) != task.demonstrations(200, 4)
+    assert shown[:20] == task.demonstrations(20, 3)
+    known = {problem.prompt: problem.solution for problem in task.problems(task.count(), 0)}
+    assert all(known[prompt] == solution for prompt, solution in shown)
+    with pytest.raises(TaskError, match="no worked solutions"):
+        plain(ROWS).demonstrations(1, 0)
+    with pytest.raises(ConfigError, match="level"):
+        task.demonstrations(1, 0, levels=[1])

@@ -159,16 +159,25 @@ class Policy:
 
     def render(self, problem: Problem) -> str:
         """The text that the model reads for a problem."""
-        if not self.prompts.chat:
-            return problem.prompt
-        if self.tokenizer.chat is None:
-            raise ConfigError("the model has no chat template; use chat: false")
-        system = [] if self.prompts.system is None else [{"role": "system", "content": self.prompts.system}]
-        return self.tokenizer.chat.render([*system, {"role": "user", "content": problem.prompt}])
+        return rendered(problem.prompt, self.prompts, self.tokenizer)
 
     def decode(self, tokens: np.ndarray, lengths: np.ndarray) -> list[str]:
         """Texts of completions (n, time) of given lengths (n,), each up to its stop string."""
         return [self.ending.cut(text) for text in self.tokenizer.decode(tokens, lengths)]
+
+
+def rendered(prompt: str, form: PromptFormat, tokenizer: Tokenizer) -> str:
+    """The text that a model reads for a prompt.
+
+    Raises:
+        ConfigError: a chat is asked for and the model has no template.
+    """
+    if not form.chat:
+        return prompt
+    if tokenizer.chat is None:
+        raise ConfigError("the model has no chat template; use chat: false")
+    system = [] if form.system is None else [{"role": "system", "content": form.system}]
+    return tokenizer.chat.render([*system, {"role": "user", "content": prompt}])
 
 
 def load_tokenizer(folder: Path, config: dict[str, Any], task_spec: dict[str, Any]) -> Tokenizer:

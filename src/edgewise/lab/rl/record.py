@@ -74,7 +74,7 @@ def record(config: RecordConfig, out: Path, progress: Progress | None = None) ->
         done = int(np.searchsorted(at, step, side="right"))
         if step in at and not counts(step).exists():
             # Own draws for each checkpoint: what is measured does not depend on when a run was stopped.
-            generator = torch.Generator().manual_seed(1_000_003 * (config.seed + 1) + step)
+            generator = torch.Generator(trainer.here.device).manual_seed(1_000_003 * (config.seed + 1) + step)
             successes = evaluate(trainer.roller, config.samples, generator, config.chunk).successes
             write_atomic(counts(step), "\n".join(map(str, successes.tolist())).encode())
         if progress is not None:

@@ -17,16 +17,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgewise.errors import ConfigError
 from edgewise.lab.model.packed import Pack
+from edgewise.lab.model.policy import PromptFormat, rendered
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.model.vision import Patches, PictureFormat
 from edgewise.lab.run.interrupts import leave_group, withheld
 from edgewise.lab.run.problems import refused
-from edgewise.tasks import TextWorld
+from edgewise.tasks import Task
 from edgewise.tasks.base import check_difficulty
 
 LOSSES = ("completion", "text")
 BLOCK = 512
 """Documents made at once, at least: a task takes its time to begin."""
+PLAIN = PromptFormat()
 PROBE = 256
 """Documents whose mean length tells how many a pack needs."""
 
@@ -53,18 +55,19 @@ class Corpus(Dataset[Pack]):
 
     Args:
         task: whose demonstrations are the documents: a prompt and its completion each.
-        tokenizer: with the task's vocabulary.
+        tokenizer: with the task's vocabulary, or that of a pretrained model, whose completions get its end token.
         difficulty: arguments of the task's `demonstrations`, mixtures included.
         tokens: of a pack.
         loss: "completion" counts completions, "text" counts prompts too.
         longest: no document may have more tokens.
         seed: of everything.
         pictures: form in which the model reads the pictures of demonstrations; None: it reads none.
+        form: of the prompts of a pretrained model.
     """
 
     def __init__(
         self,
-        task: TextWorld,
+        task: Task,
         tokenizer: Tokenizer,
         difficulty: Mapping[str, Any],
         tokens: int,
@@ -72,13 +75,14 @@ class Corpus(Dataset[Pack]):
         longest: int = 2**31,
         seed: int = 0,
         pictures: PictureFormat | None = None,
+        form: PromptFormat = PLAIN,
     ):
         if loss not in LOSSES:
             raise ConfigError(f"loss must be one of {', '.join(LOSSES)}, got '{loss}'")
         check_difficulty(difficulty)
         self.task, self.tokenizer, self.difficulty = task, tokenizer, dict(difficulty)
         self.tokens, self.loss, self.longest, self.seed = tokens, loss, longest, seed
-        self.pictures = pictures
+        self.pictures, self.form = pictures, form
         probe = self._documents(PROBE, "probe")
         mean = sum(map(len, probe)) / PROBE
         # Some more than a pack takes on average; rarely is it not enough, and then there is a next block.
@@ -126,8 +130,11 @@ class Corpus(Dataset[Pack]):
         """n documents, a function of the seed and the name."""
         with refused(f"the difficulty settings of task {self.task.name}", self.difficulty):
             pairs = self.task.demonstrations(n, _seed(self.seed, name), **self.difficulty)
-        prompts = self.tokenizer.encode([prompt for prompt, _ in pairs])
-        completions = self.tokenizer.encode([completion for _, completion in pairs])
+        asked = [rendered(prompt, self.form, self.tokenizer) for prompt, _ in pairs]
+        prompts = self.tokenizer.encode(asked, special=not self.form.chat)
+        completions = self.tokenizer.encode([completion for _, completion in pairs], special=False)
+        if self.tokenizer.unknown is None:
+            completions = [[*completion, self.tokenizer.end] for completion in completions]
         shown = (getattr(pair, "images", ()) for pair in pairs)
         documents = [self._document(*parts) for parts in zip(prompts, completions, shown, strict=True)]
         longest = max(map(len, documents))

@@ -16,24 +16,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from tokenizers.models import WordLevel
 from torch import Tensor, nn
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.model import ModelConfig
-from edgewise.lab.model.checkpoints import optimizer_tensors, read_state, read_tensors, restore_optimizer
+from edgewise.lab.model.checkpoints import find, optimizer_tensors, read_state, read_tensors, restore_optimizer
 from edgewise.lab.model.packed import Objective, Pack
-from edgewise.lab.model.policy import Policy
+from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.tensors import write_tensors
-from edgewise.lab.model.tokenizer import Tokenizer
+from edgewise.lab.model.tokenizer import Tokenizer, read_core
 from edgewise.lab.run.config import Above, Count, Fraction, NotNegative, Seed, Size, validate
 from edgewise.lab.run.corpus import Corpus, packs
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, require_finite, run_folder
 from edgewise.lab.run.interrupts import stopping
 from edgewise.lab.run.journal import Journal
 from edgewise.lab.run.parallel import World, world
+from edgewise.lab.run.problems import TaskConfig
 from edgewise.lab.run.schedule import cosine
-from edgewise.tasks import TextWorld, make_text_world
+from edgewise.tasks import make_text_world
 
 Progress = Callable[[dict[str, Any]], None]
 LOG_EVERY = 10
@@ -49,6 +51,8 @@ class PretrainConfig:
     task: str = "opgraph"
     """Empty: the base's."""
     task_options: dict[str, Any] = field(default_factory=dict)
+    prompts_format: PromptFormat | None = None
+    """{chat, system, stop}: form of the prompts of a pretrained model; null: the base's own."""
     difficulty: dict[str, Any] = field(default_factory=dict)
     """Arguments of the task's `demonstrations`: ranges, contexts, mixtures."""
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -148,8 +152,6 @@ class _Stage:
         self.policy = starting_policy(config)
         self.model = self.policy.model.to(here.device)
         task = self.policy.task
-        if not isinstance(task, TextWorld):
-            raise ConfigError(f"task {task.name} has no demonstrations to train on")
         self.corpus = Corpus(
             task,
             self.policy.tokenizer,
@@ -159,6 +161,7 @@ class _Stage:
             self.model.config.max_position_embeddings,
             config.seed,
             self.policy.pictures,
+            self.policy.prompts,
         )
         self.checkpoints, self.journal = RunCheckpoints(out), Journal(out / "metrics.jsonl")
         self.optimizer = torch.optim.AdamW(
@@ -295,7 +298,7 @@ def starting_policy(config: PretrainConfig) -> Policy:
     sizes = {f.name: getattr(config.model, f.name) for f in fields(ModelConfig) if f.name != "vocab_size"}
     if not config.base:
         return Policy.fresh({"name": config.task, "options": config.task_options}, sizes, config.seed)
-    base = load_policy(config.base)
+    base = _base(config)
     if config.model != ModelConfig():
         own = base.model.config
         other = [
@@ -307,7 +310,7 @@ def starting_policy(config: PretrainConfig) -> Policy:
             raise ConfigError(
                 f"the checkpoint {config.base} has another architecture ({', '.join(other)}); leave out `model`"
             )
-    if not config.task:
+    if not config.task or base.tokenizer.unknown is None:
         return base
     spec = {"name": config.task, "options": config.task_options}
     task = make_text_world(config.task, **config.task_options)
@@ -322,3 +325,10 @@ def starting_policy(config: PretrainConfig) -> Policy:
             f" not that of {config.task} with {len(wanted)}{word}; choose a base of the same task and options"
         )
     return Policy(base.model, base.tokenizer, task, spec)
+
+
+def _base(config: PretrainConfig) -> Policy:
+    """The policy that a stage starts from; one that is pretrained on text at large takes any task."""
+    general = not isinstance(read_core(find(config.base) / "tokenizer.json").model, WordLevel)
+    task = TaskConfig(config.task, config.task_options) if general and config.task else None
+    return load_policy(config.base, task, config.prompts_format)

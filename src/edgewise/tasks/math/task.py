@@ -42,7 +42,9 @@ EXPRESSIONS = Path(__file__).with_name("expressions.py")
 CACHED = 100_000
 """Verdicts kept: the rollouts of a group often have the same answer."""
 SETTINGS = ("level", "subject")
-Category = Literal["level", "subject", "level and subject", "none"]
+MOST_STEPS = 8
+"""Solutions of more steps share a category."""
+Category = Literal["level", "subject", "level and subject", "steps", "none"]
 Unparsed = Literal["keep", "exclude", "refuse"]
 Conflicts = Literal["refuse", "first", "exclude"]
 Grader = Literal["math-verify", "plain"]
@@ -60,7 +62,8 @@ class Math(Task):
         problem, answer, solution, level, subject: columns; None: the first usual name that is present. Without an answer, it
             is read from the end of the solution (`\boxed{}` or `####`).
         prompt: template of the prompt, with {problem} where the text goes.
-        category: which column is the category of a problem; "level" falls back to the subject where there is no level.
+        category: which column is the category of a problem; "level" falls back to the subject where there is no level. "steps":
+            the number of lines of the worked solution, without one that holds nothing but the answer (`####`), as in GSM8K.
         unparsed: what to do with answers that do not parse: keep them (they are counted and listed in `report`), exclude them,
             or refuse the data set. The last two let math-verify read every answer, about 15 ms each.
         conflicts: what to do with a problem that occurs with two answers: refuse the data set, take the first, or exclude it.
@@ -146,6 +149,20 @@ class Math(Task):
         order = generator(seed).permutation(len(chosen)).tolist()
         return sample_distinct(n, (chosen[row] for row in order), None)
 
+    def demonstrations(self, n: int, seed: int, **difficulty: Any) -> list[tuple[str, str]]:
+        """n (prompt, solution) pairs of the training side, drawn with replacement: more than there are rows can be had.
+
+        Raises:
+            TaskError: the data set has no solutions, only answers, or none of this difficulty.
+        """
+        check_difficulty(difficulty)
+        check_whole("the number of demonstrations", n)
+        chosen = [item for item in self._select("train", **difficulty) if item.meta["solved"]]
+        if not chosen:
+            raise TaskError(f"{self.reports['train'].source} has no worked solutions of this difficulty to train on")
+        rows = generator(seed).integers(len(chosen), size=n).tolist()
+        return [(chosen[row].prompt, chosen[row].solution) for row in rows]
+
     def count(self, split: Split = "train", **difficulty: Any) -> int:
         """Number of problems on a side of the split."""
         check_split(split)
@@ -229,7 +246,8 @@ class Math(Task):
     def _problem(self, key: str, record: Record) -> Problem:
         labels = {"level": record.level or record.subject, "subject": record.subject, "none": ""}
         labels["level and subject"] = " ".join(filter(None, (record.subject, record.level)))
-        meta = {"row": record.where, "level": record.level, "subject": record.subject}
+        labels["steps"] = _steps(record.solution)
+        meta = {"row": record.where, "level": record.level, "subject": record.subject, "solved": bool(record.solution)}
         solution, found = record.solution, final_answer(record.solution)
         if found is None or not compare(record.answer, found, lambda a, b: False).correct:
             solution = f"{solution}\n\n\\boxed{{{record.answer}}}".strip()
@@ -279,6 +297,12 @@ class Math(Task):
 def math_worker(seconds: float = SECONDS, memory: int = MEMORY) -> Worker:
     """The worker of this process that compares expressions by math-verify."""
     return shared_worker(EXPRESSIONS, "math_verify", "math", seconds, memory)
+
+
+def _steps(solution: str) -> str:
+    """Lines of a worked solution, as a category; empty without one."""
+    lines = [line for line in solution.splitlines() if line.strip() and not line.startswith("####")]
+    return f"{MOST_STEPS} or more" if len(lines) >= MOST_STEPS else str(len(lines)) if solution else ""
 
 
 def _number(level: str) -> float | None:
