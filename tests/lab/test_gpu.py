@@ -22,6 +22,7 @@ from tests.lab.rl.test_update import VARIANTS, rolled, small
 from tests.small import PRETRAINING, VISION, rl_config
 
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
+from edgewise.lab.model.ending import Ending
 from edgewise.lab.model.generate import generate, sequence_logprobs
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.algorithms import ALGORITHMS, Algorithm
@@ -61,21 +62,33 @@ def test_logits_and_greedy_completions_are_those_of_the_cpu(family: str, tmp_pat
     with torch.no_grad():
         torch.testing.assert_close(there(tokens.to(GPU)).cpu(), here.model(tokens), atol=1e-3, rtol=1e-3)
     prompts = [[5, 6, 7], [9] * 12, [5, 6, 7], [20, 21]]
-    greedy = [generate(model, prompts, 10, 2, 0, temperature=0) for model in (here.model, there)]
-    assert torch.equal(greedy[0].tokens, greedy[1].tokens.cpu())
-    assert torch.equal(greedy[0].lengths, greedy[1].lengths.cpu())
+    # Below and above the length from which steps are recorded as graphs.
+    for new in (10, 60):
+        greedy = [generate(model, prompts, new, 2, 0, temperature=0) for model in (here.model, there)]
+        assert torch.equal(greedy[0].tokens, greedy[1].tokens.cpu())
+        assert torch.equal(greedy[0].lengths, greedy[1].lengths.cpu())
 
 
-def test_log_probabilities_of_what_is_sampled_are_those_of_the_forward_pass(tmp_path: Path) -> None:
-    make(tmp_path, "qwen3")
+@pytest.mark.parametrize("family", ["llama", "qwen3"])
+@pytest.mark.parametrize("new", [12, 120])
+def test_log_probabilities_of_what_is_sampled_are_those_of_the_forward_pass(
+    family: str, new: int, tmp_path: Path
+) -> None:
+    make(tmp_path, family)
     model = Policy.load(tmp_path, {"name": "school"}).model.to(GPU)
-    prompts = [[5, 6, 7, 8]] * 16
-    out = generate(model, prompts, 12, 2, 0, torch.Generator(GPU).manual_seed(0), 0.8)
-    sequences = torch.cat([torch.tensor(prompts, device=GPU), out.tokens], 1)
-    with torch.no_grad():
-        again = sequence_logprobs(model, sequences, 0.8)[:, 3:]
-    written = torch.arange(12, device=GPU) < out.lengths[:, None]
-    torch.testing.assert_close(out.logprobs[written], again[written], atol=1e-3, rtol=1e-3)
+    prompts = [[5, 6, 7, 8]] * 16 + [[9, 10]] * 16
+    ends = Ending(list(range(2, 40)))  # Rows end at every time, and the graph is recorded anew for those that are left.
+    out = generate(model, prompts, new, ends, 0, torch.Generator(GPU).manual_seed(0), 0.8)
+    assert len(set(out.lengths.tolist())) > 5
+    for rows, width in ((slice(0, 16), 4), (slice(16, 32), 2)):
+        sequences = torch.cat([torch.tensor(prompts[rows], device=GPU), out.tokens[rows]], 1)
+        with torch.no_grad():
+            again = sequence_logprobs(model, sequences, 0.8)[:, width - 1 :]
+        written = torch.arange(new, device=GPU) < out.lengths[rows, None]
+        torch.testing.assert_close(out.logprobs[rows][written], again[written], atol=1e-3, rtol=1e-3)
+    with torch.autocast("cuda", torch.bfloat16):
+        half = generate(model, prompts, new, ends, 0, torch.Generator(GPU).manual_seed(0), 0.8)
+    assert bool(torch.isfinite(half.logprobs).all())
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -110,7 +123,7 @@ def test_an_update_is_that_of_the_cpu(name: str, grouped: bool) -> None:
     ],
     ids=lambda changes: " ".join(str(getattr(value, "like", value)) for value in changes.values()),
 )
-def test_a_run_goes_on_after_a_kill(changes: dict[str, Any], base: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_after_a_kill(changes: dict[str, Any], base: Path, tmp_path: Path, paid: None) -> None:
     config = rl_config(base, device="cuda", learning_rate=1e-3, **changes)
     with pytest.raises(Killed):
         train(config, tmp_path / "run", kill_at(4))

@@ -1,6 +1,7 @@
 """The decoder against transformers' Qwen2, and generation against the plain forward pass."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.checkpoints import shipped
+from edgewise.lab.model.decode import GraphStepper, Stepper
 from edgewise.lab.model.generate import PREFILL, generate, sequence_logprobs
 from edgewise.lab.model.policy import Policy
 
@@ -69,7 +71,11 @@ def test_weights_of_a_checkpoint_come_back_to_the_bit(base: Path, tmp_path: Path
     assert all(torch.equal(v, policy.model.state_dict()[n]) for n, v in again.model.state_dict().items())
 
 
-def test_cached_generation_reports_the_logprobs_of_the_plain_forward_pass(model: Decoder) -> None:
+@pytest.mark.parametrize("stepper", [Stepper, GraphStepper])
+def test_cached_generation_reports_the_logprobs_of_the_plain_forward_pass(
+    model: Decoder, stepper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgewise.lab.model.generate.make_stepper", lambda model, cache, new: stepper(model, cache))
     rng = np.random.default_rng(0)
     # More prompts than are read at once, some alike, of many lengths; rows end at many times and are retired.
     prompts = [rng.integers(4, 23, length).tolist() for length in rng.integers(1, 15, 80)]

@@ -1,10 +1,13 @@
 """One token a step with a KV cache: the decoder's forward pass with fewer, larger operations.
 
-Small models on a CPU are bound by the number of operations, not by arithmetic. For one generation the projections of q, k
-and v are joined, and those of gate and up; the arithmetic is the decoder's own.
+Small models are bound by the number of operations, not by arithmetic. On a CPU, for one generation the projections of q, k
+and v are joined, and those of gate and up; on a GPU a step is recorded once as a CUDA graph and played again for each token.
+The arithmetic is the decoder's own.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +16,39 @@ from torch import Tensor, nn
 from edgewise.lab.model.decoder import JOINED, Cache, Decoder, Layer
 
 
+GRAPH_TOKENS = 32
+"""New tokens from which the recording of a graph, which takes as long as a few steps, pays."""
+RETIRE, RETIRE_GRAPH = 0.9, 0.5
+"""Finished rows are dropped when at most this share is still being written; a graph must be recorded anew then."""
+
+
+class Steps(Protocol):
+    """What generation needs of a stepper."""
+
+    share: float
+    """Rows are retired when at most this share is still being written."""
+
+    def retire(self, going: Tensor, columns: int) -> Tensor:
+        """Drop finished rows; returns which row now stands in each place."""
+        ...
+
+    def step(self, tokens: Tensor, column: int) -> Tensor:
+        """Hidden states (rows, hidden) of one token a row, (rows,), that stands in `column` of the cache."""
+        ...
+
+
+def make_stepper(model: Decoder, cache: Cache, new_tokens: int) -> Steps:
+    """The stepper for a generation of so many tokens on the cache's device."""
+    # Where a model reads pictures, embedding a token looks at its value, which a graph cannot.
+    if cache.store.is_cuda and new_tokens >= GRAPH_TOKENS and model.vision is None:
+        return GraphStepper(model, cache)
+    return Stepper(model, cache)
+
+
 class Stepper:
     """Advances every row of a cache by one token; holds the joined weights of one policy."""
+
+    share = RETIRE
 
     def __init__(self, model: Decoder, cache: Cache):
         self.model, self.cache = model, cache
@@ -49,6 +83,79 @@ class Stepper:
             mixed = (scores + blocked).softmax(-1) @ store[1, :, :, : column + 1]
             x = x + layer.self_attn.o_proj(mixed.view(rows, -1))
             x = x + joined.mlp(layer.post_attention_layernorm(x))
+        return self.model.model.norm(x)
+
+
+class GraphStepper:
+    """The same with shapes that do not depend on the column: one recording serves every step until rows are retired.
+
+    Attention sees the whole length of the cache, and columns that are not written yet are masked. On a CPU, where there are
+    no graphs, each step is computed anew.
+    """
+
+    share = RETIRE_GRAPH
+
+    def __init__(self, model: Decoder, cache: Cache):
+        self.model, self.cache = model, cache
+        self.turns = model.turns(cache.valid.shape[1])
+        self.blocked: Tensor | None = None
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.tokens = self.column = self.hidden = torch.empty(0)
+
+    def retire(self, going: Tensor, columns: int) -> Tensor:
+        """Drop finished rows; returns which row now stands in each place."""
+        order = self.cache.retire(going, columns)
+        self.blocked = self.graph = None
+        return order
+
+    def step(self, tokens: Tensor, column: int) -> Tensor:
+        """Hidden states (rows, hidden) of one token a row, (rows,), that stands in `column` of the cache."""
+        if self.blocked is None:
+            self._begin(tokens, column)
+        self.tokens.copy_(tokens)
+        self.column.fill_(column)
+        if self.graph is None:
+            return self._compute()
+        self.graph.replay()
+        # The next replay writes to the same memory, but only after the caller has sampled from it.
+        return self.hidden
+
+    def _begin(self, tokens: Tensor, column: int) -> None:
+        """Place what a step reads, and record the step where that is possible."""
+        self.tokens, self.column = tokens.clone(), torch.full((1,), column, device=tokens.device)
+        blocked = torch.zeros(self.cache.valid.shape, device=tokens.device)
+        blocked.masked_fill_(~self.cache.valid, float("-inf"))
+        blocked[:, column:] = float("-inf")
+        self.blocked = blocked[:, None, None]
+        if not tokens.is_cuda:
+            return
+        # Not recorded: it loads kernels, and fills the cache of autocast. What it writes to the cache is written again.
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            self._compute()
+        torch.cuda.current_stream().wait_stream(aside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.hidden = self._compute()
+
+    def _compute(self) -> Tensor:
+        config, column = self.model.config, self.column
+        size, kv_heads, rows = config.head_dim, config.num_key_value_heads, len(self.tokens)
+        assert self.blocked is not None
+        self.blocked.index_fill_(3, column, 0.0)
+        rope = (self.turns[0].index_select(0, column), self.turns[1].index_select(0, column))
+        x = self.model.embed(self.tokens)
+        layers = (layer for layer in self.model.model.layers if isinstance(layer, Layer))
+        for layer, store in zip(layers, self.cache.store, strict=True):
+            q, k, v = layer.self_attn.project(layer.input_layernorm(x), rope)
+            for kind, part in enumerate((k, v)):
+                store[kind].index_copy_(2, column, part[:, :, None].to(store.dtype))
+            query = q.reshape(rows, kv_heads, -1, size) * size**-0.5
+            scores = query @ store[0].transpose(2, 3)
+            mixed = (scores + self.blocked).softmax(-1) @ store[1]
+            x = x + layer.self_attn.o_proj(mixed.view(rows, -1))
+            x = x + layer.mlp(layer.post_attention_layernorm(x))
         return self.model.model.norm(x)
 
 

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from edgewise.errors import ConfigError
-from edgewise.lab.model.decode import Stepper
+from edgewise.lab.model.decode import make_stepper
 from edgewise.lab.model.decoder import Cache, Decoder
 from edgewise.lab.model.ending import Ending
 
 PREFILL = 32
 """Prompts read at once."""
-RETIRE = 0.9
-"""Finished rows are dropped when at most this share is still being written."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def generate(
     hidden = torch.cat([_read(model, different, cache, at, longest, pad) for at in range(0, len(different), PREFILL)])
     hidden = hidden[rows]
     cache.keep(rows)
-    stepper = Stepper(model, cache)
+    stepper = make_stepper(model, cache, max_new_tokens)
 
     tokens = torch.full((count, max_new_tokens), pad, dtype=torch.int64, device=device)
     logprobs = torch.zeros(count, max_new_tokens, device=device)
@@ -87,7 +85,7 @@ def generate(
         if time + 1 == max_new_tokens or left == 0:
             break
         # Moving rows costs little, but not nothing.
-        if left <= RETIRE * len(owner):
+        if left <= stepper.share * len(owner):
             kept = stepper.retire(going, longest + time)
             owner, going, token = owner[kept], going[kept], token[kept]
         hidden = stepper.step(token, longest + time)
