@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from edgewise.lab.model.decoder import JOINED, Cache, Decoder, Layer
 
-
 GRAPH_TOKENS = 32
 """New tokens from which the recording of a graph, which takes as long as a few steps, pays."""
 RETIRE, RETIRE_GRAPH = 0.9, 0.5
