@@ -36,7 +36,7 @@ def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name:
     assert names() == ["C1", "C2", "C2-single", "C3", "C4", "C5", "C6", "critics", "gsm8k", "pools", "real"]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
     special = {("real", "smollm2"): 5, ("real", "gpu"): 16, ("critics", "laptop"): 12}
-    assert seeds == {special.get((name, scale), 5 if scale == "laptop" or name == "C1" and scale == "smollm2" else 3)}
+    assert seeds == {special.get((name, scale), 5 if scale == "laptop" or (name == "C1" and scale == "smollm2") else 3)}
     for rule in study.rules:
         for part in study.parts_of(rule):
             Method.parse(rule.method)

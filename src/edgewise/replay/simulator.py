@@ -51,6 +51,8 @@ class World:
         wander: the same for each single prompt.
         forgetting: share of its progress that a category without signal loses each step, in [0, 1).
         plateau: logits that a category can gain, > 0; progress slows down as it is approached.
+        rote: how much prompts are learned by heart, >= 0: a perfectly informative group adds so many logits to its own prompt, and
+            teaches the others 1 / (1 + rote n) of what it would, n being the informative groups its prompt had before.
     """
 
     prompts: int = 2000
@@ -66,13 +68,14 @@ class World:
     wander: float = 0.02
     forgetting: float = 0.0
     plateau: float = np.inf
+    rote: float = 0.0
 
     def __post_init__(self) -> None:
         if self.prompts < 2 or not 1 <= self.categories <= self.prompts:
             raise ConfigError(f"a world needs 1 <= categories <= prompts, got {self.categories} and {self.prompts}")
         if self.easiest < self.hardest:
             raise ConfigError(f"easiest must be at least hardest, got {self.easiest} and {self.hardest}")
-        for name in ("spread", "rate", "noise", "wander"):
+        for name in ("spread", "rate", "noise", "wander", "rote"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ConfigError(f"{name} must be finite and >= 0, got {getattr(self, name)}")
         if not self.plateau > 0:
@@ -95,10 +98,12 @@ REGIMES = {
     "guessable": World(floor=0.25),
     "forgetful": World(forgetting=0.02),
     "fast": World(easiest=-1.0, hardest=-8.0, rate=0.4, returns=0.2, transfer=0.8, noise=0.05, plateau=6.0),
+    "rote": World(rote=1.0),
 }
 """Worlds worth trying: `small` has few prompts for many steps, in `useful` most prompts are informative from the start, in
 `hard` nearly none. In `fast` nothing is solved at the start, abilities gain some 3 logits in ten steps and then level off,
-and progress hardly depends on how many groups are informative, as where a pretrained model learns the form of the answers."""
+and progress hardly depends on how many groups are informative, as where a pretrained model learns the form of the answers. In
+`rote` a prompt that comes again is learned by heart and teaches little, as SmolLM2 showed on school arithmetic."""
 
 
 def regime(name: str) -> World:
@@ -117,6 +122,8 @@ class Policy:
         centre = np.linspace(-world.easiest, -world.hardest, world.categories)
         self.difficulty = centre[self.category] + world.spread * rng.standard_normal(world.prompts)
         self.ability = np.zeros(world.categories)
+        # Informative groups of each prompt, and the logits that it alone has gained by them.
+        self.trained, self.known = np.zeros(world.prompts, np.int64), np.zeros(world.prompts)
         # Features: two noisy views of the difficulty and two columns that mean nothing.
         views = self.difficulty[:, None] + 2.0 * rng.standard_normal((world.prompts, 2))
         features = np.concatenate([views, rng.standard_normal((world.prompts, 2))], axis=1)
@@ -128,7 +135,14 @@ class Policy:
 
     def rates(self) -> Floats:
         """True success rate of every prompt now, (prompts,)."""
-        logit = self.ability[self.category] - self.difficulty
+        return self._rates(self.known)
+
+    def skill(self) -> Floats:
+        """Success rate of every prompt if it had never been trained on, (prompts,): that of held-out prompts like it."""
+        return self._rates(0.0)
+
+    def _rates(self, known: Floats | float) -> Floats:
+        logit = self.ability[self.category] - self.difficulty + known
         return self.world.floor + (1.0 - self.world.floor) / (1.0 + np.exp(-logit))
 
     def roll(self, rows: Rows, rollouts: int | Counts) -> Floats:
@@ -142,13 +156,17 @@ class Policy:
         """One policy step on finished groups, each (n,), out of a batch of `batch`: missing groups carry no signal."""
         world = self.world
         rate = successes / trials
-        signal = np.bincount(self.category[rows], 4.0 * rate * (1.0 - rate), world.categories) / batch
+        own = 4.0 * rate * (1.0 - rate)
+        taught = own / (1.0 + world.rote * self.trained[rows])
+        signal = np.bincount(self.category[rows], taught, world.categories) / batch
         total = signal.sum()
         if total > 0:
             gain = world.rate * total ** (world.returns - 1.0) * (self._reach @ signal)
             self.ability += gain * np.clip(1.0 - self.ability / world.plateau, 0.0, 1.0)
         if world.forgetting:
             self.ability[signal == 0] *= 1.0 - world.forgetting
+        np.add.at(self.known, rows, world.rote * own)
+        np.add.at(self.trained, rows, own > 0)
         self.ability += world.noise * self._drift.standard_normal(world.categories)
         self.difficulty += world.wander * self._drift.standard_normal(world.prompts)
 
@@ -269,7 +287,7 @@ def _trained(policy: Policy, curriculum: Curriculum, seed: int, steps: int, batc
         policy.train(trained[0], trained[1], trained[2], batch)
         scores.put(
             effective_ratio=float(np.concatenate(informative).mean()),
-            accuracy=float(policy.rates().mean()),
+            accuracy=float(policy.skill().mean()),
             rollouts=curriculum.metrics()["rollouts"],
         )
     return {**scores.settled(), "tried": float(seen.mean())}, scores.curves()
