@@ -168,9 +168,28 @@ def test_regimes_are_what_they_say():
     assert informative("hard") < 0.2 < informative("default") < 0.4 < informative("useful")
 
 
+def test_what_is_learned_by_heart_is_known_of_its_prompt_and_teaches_little():
+    def trained(rote, rows):
+        policy = Policy(World(prompts=40, categories=2, noise=0.0, wander=0.0, rote=rote))
+        start = policy.skill()
+        for row in rows:
+            policy.train(np.array([row]), np.array([4]), np.array([8]), 1)
+        return (policy.skill() - start).sum(), policy.rates() - policy.skill()
+
+    same, different = [0] * 8, [0, 2, 4, 6, 8, 10, 12, 14]  # of one category
+    plain, none = trained(0.0, same)
+    assert plain == trained(0.0, different)[0]
+    assert not none.any()
+    repeated, known = trained(1.0, same)
+    assert repeated < trained(1.0, different)[0] == pytest.approx(plain)
+    assert known[0] > 0
+    assert not known[1:].any()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"rote": -1.0}, "rote"),
         ({"prompts": 1}, "prompts"),
         ({"categories": 0}, "categories"),
         ({"easiest": -20.0}, "easiest"),
