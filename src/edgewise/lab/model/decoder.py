@@ -31,10 +31,16 @@ class Cache:
         # Which columns hold real tokens of each row; left padding is False: (rows, time).
         self.valid = torch.ones(rows, length, dtype=torch.bool, device=like.device)
 
-    def keep(self, rows: Tensor) -> None:
-        """Keep these rows, in this order; a row may be kept several times."""
-        self.store = self.store[:, :, rows]
-        self.valid = self.valid[rows]
+    def spread(self, rows: Tensor, length: int) -> None:
+        """Have these rows, in this order and any of them several times, and `length` columns; new ones are empty."""
+        layers, kinds, _, heads, own, size = self.store.shape
+        store = self.store.new_zeros(layers, kinds, len(rows), heads, length, size)
+        for layer, before in zip(store, self.store, strict=True):
+            # A layer at a time: a copy of everything would double the memory.
+            layer[..., :own, :] = before[:, rows]
+        valid = torch.ones(len(rows), length, dtype=torch.bool, device=rows.device)
+        valid[:, :own] = self.valid[rows]
+        self.store, self.valid = store, valid
 
     def part(self, first: int, last: int) -> Cache:
         """View of rows first..last - 1; what is written to it is written to this cache."""

@@ -61,12 +61,12 @@ def generate(
     different = sorted({tuple(prompt) for prompt in prompts}, key=len)
     place = {prompt: row for row, prompt in enumerate(different)}
     rows = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=device)
-    cache = Cache(model.config, len(different), longest + max_new_tokens, model.model.embed_tokens.weight)
+    cache = Cache(model.config, len(different), longest, model.model.embed_tokens.weight)
     sizes = torch.tensor([len(prompt) for prompt in different], device=device)
-    cache.valid[:, :longest] = torch.arange(longest, device=device) >= (longest - sizes)[:, None]
+    cache.valid[:] = torch.arange(longest, device=device) >= (longest - sizes)[:, None]
     hidden = torch.cat([_read(model, different, cache, at, longest, pad) for at in range(0, len(different), PREFILL)])
     hidden = hidden[rows]
-    cache.keep(rows)
+    cache.spread(rows, longest + max_new_tokens)
     stepper = make_stepper(model, cache, max_new_tokens)
 
     tokens = torch.full((count, max_new_tokens), pad, dtype=torch.int64, device=device)
