@@ -19,8 +19,8 @@ from edgewise.selectors import EdgeSelector
 
 
 def warmed(pool: ew.PromptPool, seen: int, **options: Any) -> EdgeSelector:
-    """An edge without re-tests and novelty that has seen the first prompts in three steps, from hopeless to mastered."""
-    edge = EdgeSelector(pool, **{"retest": 0.0, "novelty": 0.0, **options})
+    """An edge without re-tests and rest that has seen the first prompts in three steps, from hopeless to mastered."""
+    edge = EdgeSelector(pool, **{"retest": 0.0, "rest": 0.0, **options})
     for step in range(3):
         rows = np.arange(step, seen, 3)
         edge.observe(rows, rows % 9, 8)
@@ -39,7 +39,7 @@ def log_weights(edge: EdgeSelector, location: float, variance: float) -> np.ndar
 def test_the_weight_is_the_expected_chance_to_be_informative_times_headroom_to_the_power_of_sharpness(
     headroom: float,
 ) -> None:
-    edge = EdgeSelector(ew.PromptPool(range(4)), rollouts=4, sharpness=2.5, headroom=headroom, novelty=0.0)
+    edge = EdgeSelector(ew.PromptPool(range(4)), rollouts=4, sharpness=2.5, headroom=headroom, rest=0.0)
     edge.observe([0], [2], 4)
 
     def chance(x: float) -> float:
@@ -89,7 +89,7 @@ def test_one_prompt_is_drawn_in_proportion_to_its_weight(labels: bool, candidate
 
 def test_many_prompts_are_drawn_alike_by_both_paths() -> None:
     pool = ew.PromptPool(range(90), [str(i % 3) for i in range(90)])
-    edge = warmed(pool, seen=45, sharpness=4.0, seed=2)
+    edge = warmed(pool, seen=45, seed=2)
     exclude = np.array([1, 5, 44, 45, 80])
     every = np.arange(90)
     counts = np.zeros((2, 90))
@@ -179,7 +179,7 @@ def test_resume_is_exact_whatever_is_known(labels: bool, features: bool, tmp_pat
     names = [None if i % 11 == 0 else "abc"[i % 3] for i in range(50)] if labels else None
     columns = np.random.default_rng(1).normal(size=(50, 4)) if features else None
     pool = ew.PromptPool(range(50), names, columns)
-    edge = warmed(pool, seen=30, retest=0.02, novelty=0.25, seed=5)
+    edge = warmed(pool, seen=30, retest=0.02, rest=1.0, seed=5)
     assert isinstance(edge.belief, FeatureBelief if features else AbilityBelief)
     edge.observe(edge.select(8)[:5], [0, 2, 4, 1, 4], 4)
     save_state(tmp_path / "edge.npz", "selector", edge.state_dict())
@@ -198,7 +198,7 @@ def test_forecasts_are_corrected_for_prompts_that_stay_out_of_reach() -> None:
     rng = np.random.default_rng(0)
     hopeless = rng.random(600) < 1 / 3
     rates = np.where(hopeless, 0.0, rng.uniform(0.2, 0.8, 600))
-    edge = EdgeSelector(ew.PromptPool(range(600)), retest=0.0, novelty=0.0, seed=1)
+    edge = EdgeSelector(ew.PromptPool(range(600)), retest=0.0, rest=0.0, seed=1)
     for _ in range(60):
         rows = rng.choice(600, 32, replace=False)
         edge.observe(rows, rng.binomial(8, rates[rows]), 8)

@@ -13,7 +13,7 @@ CATEGORY = np.arange(SIZE) % 5
 TRUTH = 1 / (1 + np.exp(-(np.linspace(-2, 2, 5)[CATEGORY] + np.random.default_rng(9).normal(size=SIZE))))
 OPTIONS: dict[str, dict[str, Any]] = {
     # Version 0.1 had none of these.
-    "edge": {"adaptive": False, "headroom": 0.0, "retest": 0.0, "category_share": 1.0, "novelty": 0.0, "sharpness": 4.0},
+    "edge": {"adaptive": False, "headroom": 0.0, "retest": 0.0, "category_share": 1.0, "rest": 0.0},
     "e2h": {"steps": 20},
     "mopps16": {"candidate_factor": 4.0},
     "mopps-mean": {"by": "mean"},
@@ -47,10 +47,10 @@ GOLDEN = {
 }
 # Rules, and parts of `edge`, that version 0.1 did not have.
 GOLDEN_NOW = {
-    ("edge-now", "plain"): "af742a079c6e",
-    ("edge-now", "labels"): "0812b6ed6a3d",
-    ("edge-now", "features"): "3277e6822b18",
-    ("edge-now", "both"): "f51a12068732",
+    ("edge-now", "plain"): "2e68b4941100",
+    ("edge-now", "labels"): "5d555ed1b50e",
+    ("edge-now", "features"): "0222b6d412b3",
+    ("edge-now", "both"): "64010cc7974a",
     ("mapp", "labels"): "57697c3c8f30",
     ("kgps", "labels"): "188873ffe75c",
     ("binned", "labels"): "28c7a489a079",

@@ -103,7 +103,7 @@ class LogisticBelief(Belief):
         self.retention, self.residual = float(retention), float(residual)
         self.fixed, self.offsets = fixed, offsets
         # h / (1 / tau^2 + a) is the residual's mean as of `step`; the present step's rollouts wait in successes and trials.
-        columns = {"h": np.float32, "a": np.float32, "step": np.int32, "last": np.int8}
+        columns = {"h": np.float32, "a": np.float32, "step": np.int32, "visits": np.int32, "last": np.int8}
         self.seen = self.add("seen", OpenGroups(pool, columns))
         self._current: _Sites | None = None
         self._tau: Floats | None = None
@@ -169,6 +169,7 @@ class LogisticBelief(Belief):
             sites = self._sites()
             if len(sites.slots):
                 self._learn(sites)
+            self.seen["visits"][sites.slots] += 1
             self.seen.close()
             self._current = None
             for ahead in range(min(steps, _DRIFTED)):

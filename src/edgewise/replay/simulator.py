@@ -103,7 +103,7 @@ REGIMES = {
 """Worlds worth trying: `small` has few prompts for many steps, in `useful` most prompts are informative from the start, in
 `hard` nearly none. In `fast` nothing is solved at the start, abilities gain some 3 logits in ten steps and then level off,
 and progress hardly depends on how many groups are informative, as where a pretrained model learns the form of the answers. In
-`rote` a prompt that comes again is learned by heart and teaches little, as SmolLM2 showed on school arithmetic."""
+`rote` a prompt that comes again is learned by heart and teaches the others little, as in long runs on countdown."""
 
 
 def regime(name: str) -> World:

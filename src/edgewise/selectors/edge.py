@@ -18,13 +18,15 @@ from edgewise.pool import PromptPool
 from edgewise.sampling import Proportional
 from edgewise.selectors.bandit import BanditSelector
 from edgewise.selectors.base import selectors
-from edgewise.selectors.novelty import Novelty
+from edgewise.selectors.rest import Rest
 
 _UNSEEN = int(Outcome.UNSEEN)
+_RESTING = 1e-6
+"""Weight of a resting prompt's value: it is drawn only where no other is left."""
 
 
 class CalibratedInformative(Part, Acquisition):
-    """E[P(informative) (1 - p)^headroom] under a belief, calibrated by last outcome, more for untried prompts, less for recent ones.
+    """E[P(informative) (1 - p)^headroom] under a belief, calibrated by last outcome, more for untried prompts, next to nothing while they rest.
 
     Args:
         pool: the prompts.
@@ -32,7 +34,7 @@ class CalibratedInformative(Part, Acquisition):
         rollouts: k, rollouts of a prompt.
         exploration: standard deviations by which untried prompts are valued above their expectation.
         headroom: exponent of 1 - success rate, what a prompt can still gain.
-        novelty: exponent of the share of an epoch since a prompt came last, see `Novelty`.
+        rest: share of the informative prompts that are rolled out before a prompt comes again, see `Rest`.
     """
 
     positive = True
@@ -45,7 +47,7 @@ class CalibratedInformative(Part, Acquisition):
         rollouts: int,
         exploration: float,
         headroom: float = 0.0,
-        novelty: float = 0.0,
+        rest: float = 0.0,
     ):
         super().__init__(pool)
         if not 0 <= exploration < np.inf:
@@ -57,7 +59,7 @@ class CalibratedInformative(Part, Acquisition):
         self.headroom = float(headroom)
         # Selected prompts are the most optimistic of their class (winner's curse), so the correction may only lower.
         self.calibration = self.add("calibration", OnlineCalibration(pool, len(Outcome), highest=0.0))
-        self.novelty = self.add("novelty", Novelty(pool, belief.seen, exponent=novelty))
+        self.rest = self.add("rest", Rest(pool, belief.seen, share=rest))
 
     def value(self, rates: Floats) -> Floats:
         values = self.plain.value(rates)
@@ -72,7 +74,7 @@ class CalibratedInformative(Part, Acquisition):
         else:
             values = self.calibration.apply(distribution.expect(self.value), outcome)
         if rows is not None:
-            values = values * self.novelty.of(rows)
+            values = np.where(self.rest.resting(rows), _RESTING * values, values)
         return np.minimum(values, 1.0)
 
     def learn(self, groups: StepGroups) -> None:
@@ -83,7 +85,14 @@ class CalibratedInformative(Part, Acquisition):
             expected[part] = groups.before[part].expect(lambda rates, k=k: p_informative(rates, k))  # type: ignore[misc]
         informative = (groups.successes > 0) & (groups.successes < groups.trials)
         self.calibration.learn(expected, groups.last_outcome, informative.astype(np.float64))
-        self.novelty.learn(len(groups.rows))
+        self.rest.learn(len(groups.rows))
+
+    def advance(self, steps: int = 1) -> None:
+        if self.rest.due(steps):
+            rows = self.rest.sample()
+            expected = self.belief.distribution(rows).expect(self.plain.value)
+            self.rest.expect(self.calibration.apply(expected, self.belief.last_outcome(rows)))
+        super().advance(steps)
 
 
 @selectors.register("edge")
@@ -93,7 +102,7 @@ class EdgeSelector(BanditSelector):
     Dynamic sampling trains on prompts in proportion to their P(informative) = 1 - p^k - (1-p)^k, and pays for it with the
     rollouts it throws away. Drawing by the predicted P(informative) trains on nearly the same mixture without them. Taking
     the B best instead narrows training to one difficulty, and what lies above and below it is forgotten. Of two prompts
-    that are as likely to be informative, the harder one has more to gain, and the one that did not come lately has more to teach.
+    that are as likely to be informative, the harder one has more to gain.
 
     The belief: each category's ability drifts with the policy, at a speed that is learned too, and is learned from all its prompts, each prompt keeps its
     own difficulty, so one observation moves every related prompt. Where categories are uninformative, a prompt is predicted
@@ -117,8 +126,9 @@ class EdgeSelector(BanditSelector):
             observed longest ago first: what is wrongly believed hopeless or mastered is found out.
         category_share: of every selection that one category may take, three times an even share where categories are few; 1: no
             limit. The category with the most informative groups may be the one that is guessed.
-        novelty: exponent of the share of an epoch since a prompt came last, by which its value is multiplied, >= 0, see `Novelty`.
-            Without it, runs may become the repetition of a few prompts that are learned by heart.
+        rest: share of the prompts expected to be informative that are rolled out before a prompt comes again that came eight
+            times, in [0, 1]; after fewer visits less, see `Rest`. Without it, long runs may become the repetition of a few
+            prompts that are learned by heart.
         seed: seed of the draws.
 
     Example:
@@ -139,7 +149,7 @@ class EdgeSelector(BanditSelector):
         pool: PromptPool,
         *,
         rollouts: int = 8,
-        sharpness: float = 8.0,
+        sharpness: float = 4.0,
         exploration: float = 0.5,
         drift: float = 0.1,
         retention: float = 0.998,
@@ -148,12 +158,12 @@ class EdgeSelector(BanditSelector):
         candidate_factor: float | None = None,
         retest: float = 0.02,
         category_share: float = 0.25,
-        novelty: float = 0.25,
+        rest: float = 0.5,
         seed: int = 0,
     ):
         kind = AbilityBelief if pool.features is None else FeatureBelief
         belief: LogisticBelief = kind(pool, drift=drift, retention=retention, adaptive=adaptive)
-        acquisition = CalibratedInformative(pool, belief, rollouts, exploration, headroom, novelty)
+        acquisition = CalibratedInformative(pool, belief, rollouts, exploration, headroom, rest)
         super().__init__(
             pool,
             belief,
