@@ -1,4 +1,4 @@
-"""How many groups of RL runs had a gradient, of how many different prompts, beside their held-out accuracy.
+"""How many groups of RL runs had a gradient, how many of them were hard, and of how many different prompts, beside held-out accuracy.
 
     python -m tools.numbers record real/different different.json -- python -m tools.different runs/real-gpu/school runs/C1-smollm2/school
 
@@ -18,25 +18,30 @@ from edgewise.lab.run.journal import read
 from edgewise.statistics import mean_interval
 
 
-def counts(run: Path) -> tuple[int, int, int]:
-    """Groups rolled out in a run, those with a gradient, and the different prompts among these."""
-    groups, prompts = 0, []
+HARD = 0.25
+"""Largest success rate of a hard group."""
+
+
+def counts(run: Path) -> tuple[int, int, int, int]:
+    """Groups rolled out in a run, those with a gradient, the hard ones among these, and their different prompts."""
+    groups, rates = 0, []
     for line in read(run / "metrics.jsonl"):
         groups += len(line["ids"])
         outcomes = zip(line["ids"], line["successes"], line["trials"], strict=True)
-        prompts += [prompt for prompt, successes, trials in outcomes if 0 < successes < trials]
-    return groups, len(prompts), len(set(prompts))
+        rates += [(prompt, right / trials) for prompt, right, trials in outcomes if 0 < right < trials]
+    return groups, len(rates), sum(rate <= HARD for _, rate in rates), len({prompt for prompt, _ in rates})
 
 
 def method(runs: list[Path]) -> dict[str, Any]:
     """Means over the runs of a method, and the mean and 95% interval of its last accuracy."""
-    groups, informative, different = np.mean([counts(run) for run in runs], axis=0).round(1).tolist()
+    groups, informative, hard, different = np.mean([counts(run) for run in runs], axis=0).round(1).tolist()
     accuracy = np.array([[line["accuracy"] for line in read(run / "evals.jsonl")] for run in runs])
     last = mean_interval(accuracy[:, -1])
     return {
         "seeds": len(runs),
         "groups": groups,
         "informative": informative,
+        "hard": hard,
         "different": different,
         "accuracy": accuracy.mean(axis=0).round(4).tolist(),
         "last": {"mean": last.estimate, "low": last.low, "high": last.high},

@@ -67,7 +67,7 @@ def demo(folder: Path) -> None:
 
 def real(folder: Path) -> None:
     """Held-out accuracy of SmolLM2 by steps and by rollouts."""
-    curves(folder / "school", "real.svg", steps=(0, 20, 40, 60), thousands=(0, 2, 4, 6), top=0.3)
+    curves(folder / "school", "real.svg", steps=(0, 20, 40, 60), thousands=(0, 10, 20, 30), top=0.3)
 
 
 def curves(folder: Path, name: str, *, steps: tuple[float, ...], thousands: tuple[float, ...], top: float) -> None:

@@ -25,7 +25,7 @@ def test_groups_with_a_gradient_and_their_different_prompts_are_counted(
 ) -> None:
     one = tmp_path / "one" / "edge" / "seed_0"
     write(one, [[("a", 4), ("b", 0)], [("a", 1), ("c", 8)], [("c", 7), ("a", 8)]], [0.1, 0.3])
-    assert counts(one) == (6, 3, 2)
+    assert counts(one) == (6, 3, 1, 2)
     write(tmp_path / "one" / "edge" / "seed_1", [[("a", 4)]], [0.2, 0.5])
     write(tmp_path / "one" / "edge" / "seed_2", [[("z", 4)]], [0.9, 0.9], finished=False)
     write(tmp_path / "two" / "edge" / "seed_0", [[("z", 4)]], [0.9, 0.9])
@@ -36,6 +36,7 @@ def test_groups_with_a_gradient_and_their_different_prompts_are_counted(
     found = json.loads(out.read_text())
     assert found["edge"]["seeds"] == 2
     assert (found["edge"]["groups"], found["edge"]["informative"], found["edge"]["different"]) == (3.5, 2.0, 1.5)
+    assert found["edge"]["hard"] == 0.5
     assert found["edge"]["accuracy"] == [0.15, 0.4]
     assert found["edge"]["last"]["mean"] == pytest.approx(0.4)
     assert found["ds"]["different"] == 2
