@@ -34,6 +34,18 @@ def lines(path: Path, *clocks: str) -> list[dict]:
     return [{k: v for k, v in json.loads(line).items() if k not in clocks} for line in path.read_text().splitlines()]
 
 
+def test_a_quota_by_category_is_kept_and_a_foreign_one_refused(base: Path, tmp_path: Path) -> None:
+    config = rl_config(base, selector="edge", quota={"1": 0.5, "3": 0.25}, steps=4)
+    with pytest.raises(Killed):
+        train(config, tmp_path / "run", kill_at(2))
+    train(config, tmp_path / "run")
+    for line in lines(tmp_path / "run" / "metrics.jsonl"):
+        assert sorted(line["categories"]) == ["1", "1", "2", "3"]
+    with pytest.raises(ConfigError, match="quota for 'algebra'"):
+        Trainer(dataclasses.replace(config, quota={"algebra": 1.0}), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("selector", "gate", "algorithm"),
     [

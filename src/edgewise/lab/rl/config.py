@@ -85,6 +85,8 @@ class RLConfig:
     """Prompts a step."""
     rollouts: Count = 8
     """Rollouts a prompt; their mean where `allocation` gives each prompt its own number."""
+    quota: dict[str, float] = field(default_factory=dict)
+    """Share of every selection by category, as `Curriculum` takes it; categories that are not named divide what is left."""
     allocation: str = "constant"
     allocation_options: dict[str, Any] = field(default_factory=dict)
     algorithm: Algorithm = field(default_factory=lambda: Algorithm.parse({"like": "dapo", "overlong": None}))

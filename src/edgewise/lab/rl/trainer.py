@@ -64,7 +64,14 @@ def make_curriculum(config: RLConfig, pool: PromptPool) -> Curriculum:
     known = selectors.accepted(config.selector, seed=config.seed, rollouts=config.rollouts)
     with refused(f"selector {config.selector} with selector_options", config.selector_options):
         selector = make_selector(config.selector, pool, **{**known, **config.selector_options})
-    return Curriculum(pool, selector, gates=config.make_gate(), rollouts=config.make_allocation(), seed=config.seed)
+    return Curriculum(
+        pool,
+        selector,
+        gates=config.make_gate(),
+        rollouts=config.make_allocation(),
+        quota=config.quota or None,
+        seed=config.seed,
+    )
 
 
 class Trainer:
