@@ -142,6 +142,13 @@ def test_a_claim_runs_is_resumed_and_has_a_page(base: Path, tmp_path: Path) -> N
     assert run(study, tmp_path, 1, lambda part, event: events.append(event.what)) == found
     assert set(events) == {"kept"}
     assert "2 of 2 seeds finished, 0.00 core hours left" in plan(study, measured(study, tmp_path))[0]
+    # Of a folder with more seeds than are asked for, the others count nowhere: each value has one a seed.
+    fewer = study_of(rules, {"online": dataclasses.replace(comparison, seeds=(1,)), "offline": prior})
+    alone, both = (measured(each, tmp_path)["online"] for each in (fewer, study))
+    for measure in ("effective_ratio", "spearman", "final_accuracy", "mean_accuracy", "accuracy_at_tokens"):
+        assert len(alone.of("edge", measure)) == 1
+    assert alone.of("edge", "final_accuracy") == both.of("edge", "final_accuracy")[1:]
+    assert alone.summary.seeds == ("1",)
 
 
 def test_a_run_that_another_claim_has_finished_is_not_made_again(base: Path, tmp_path: Path) -> None:

@@ -234,8 +234,12 @@ class Summary:
         )
 
 
-def summarise(folder: Path) -> Summary:
+def summarise(folder: Path, seeds: Sequence[int] | None = None) -> Summary:
     """Summary of a comparison folder, finished or not.
+
+    Args:
+        folder: of the comparison.
+        seeds: those that count; None: all that its configuration lists.
 
     Raises:
         ConfigError: the folder holds no comparison.
@@ -244,7 +248,7 @@ def summarise(folder: Path) -> Summary:
     config = read_config(folder)
     if "methods" not in config or "seeds" not in config or "run" not in config:
         raise ConfigError(f"{folder} does not hold a comparison: its config.yaml lists no methods and seeds")
-    seeds = config["seeds"]
+    seeds = config["seeds"] if seeds is None else seeds
     methods = arms(config["methods"], config.get("placebo", False))
     runs = {method: [_finished(folder / method / f"seed_{seed}") for seed in seeds] for method in methods}
     numbers_of = {method: [measures(run) if run else {} for run in row] for method, row in runs.items()}

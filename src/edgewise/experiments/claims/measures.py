@@ -52,7 +52,7 @@ def measure(folder: Path, methods: tuple[str, ...], seeds: tuple[int, ...]) -> M
     Raises:
         ConfigError, CheckpointError: as `summarise` and `read_run` do.
     """
-    summary = summarise(folder)
+    summary = summarise(folder, seeds)
     curves: dict[str, list[Mapping[str, Floats] | None]] = {
         method: [_curve(folder / method / f"seed_{seed}") for seed in seeds] for method in methods
     }
