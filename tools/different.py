@@ -17,7 +17,6 @@ import numpy as np
 from edgewise.lab.run.journal import read
 from edgewise.statistics import mean_interval
 
-
 HARD = 0.25
 """Largest success rate of a hard group."""
 
