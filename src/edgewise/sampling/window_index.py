@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Floats, Rows
+from edgewise.arrays import Floats, Rows, distinct
 from edgewise.beliefs.base import Belief
 from edgewise.distributions import Distribution
 from edgewise.sampling.nearest import draw_outside, half_width, target_count, widest
@@ -93,7 +93,7 @@ class WindowIndex:
         moved = starts + np.concatenate([[0], np.cumsum(delta)])
         # Entries displaced by a moved bucket boundary are moved as well.
         between = [np.arange(min(a, b), max(a, b)) for a, b in zip(starts, moved, strict=True) if a != b]
-        movers = np.unique(np.concatenate([slots, *between]))
+        movers = distinct(np.concatenate([slots, *between]))
         home = np.searchsorted(starts, movers, side="right") - 1
         home[np.searchsorted(movers, slots)] = wanted
         table.move(movers, movers[np.lexsort((table.rows[movers], home))])

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Floats, Rows, whole_number, whole_numbers
+from edgewise.arrays import Counts, Floats, Rows, distinct, whole_number, whole_numbers
 from edgewise.beliefs.base import Belief
 from edgewise.checkpoint import generator_state, restore_generator
 from edgewise.errors import CheckpointError, PoolError, RewardError
@@ -111,7 +111,7 @@ class Selector(Part, ABC):
         given = None if candidates is None else self.pool.check_rows(candidates)
         excluded = np.empty(0, np.int64)
         if exclude is not None and np.size(exclude):
-            excluded = np.unique(self.pool.check_rows(exclude, distinct=False))
+            excluded = distinct(self.pool.check_rows(exclude, distinct=False))
         if given is not None:
             chosen_from = Candidates(self.pool, given[~np.isin(given, excluded)] if excluded.size else given)
         else:

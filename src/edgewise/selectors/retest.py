@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgewise.arrays import Counts, Rows
+from edgewise.arrays import Counts, Rows, distinct
 from edgewise.errors import ConfigError
 from edgewise.parts import Part
 from edgewise.pool import PromptPool
@@ -58,7 +58,7 @@ class Retest(Part):
         if not count or not len(seen):
             return np.empty(0, np.int64)
         if len(seen) > SAMPLE:
-            rows = seen.sorted_at(np.unique(rng.integers(len(seen), size=SAMPLE)))
+            rows = seen.sorted_at(distinct(rng.integers(len(seen), size=SAMPLE)))
         else:
             rows = seen.sorted_rows()
         slots = seen.slots(rows)
