@@ -7,7 +7,7 @@ The arithmetic is the decoder's own.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -21,33 +21,11 @@ RETIRE, RETIRE_GRAPH = 0.9, 0.5
 """Finished rows are dropped when at most this share is still being written; a graph must be recorded anew then."""
 
 
-class Steps(Protocol):
-    """What generation needs of a stepper."""
-
-    share: float
-    """Rows are retired when at most this share is still being written."""
-
-    def retire(self, going: Tensor, columns: int) -> Tensor:
-        """Drop finished rows; returns which row now stands in each place."""
-        ...
-
-    def step(self, tokens: Tensor, column: int) -> Tensor:
-        """Hidden states (rows, hidden) of one token a row, (rows,), that stands in `column` of the cache."""
-        ...
-
-
-def make_stepper(model: Decoder, cache: Cache, new_tokens: int) -> Steps:
-    """The stepper for a generation of so many tokens on the cache's device."""
-    # Where a model reads pictures, embedding a token looks at its value, which a graph cannot.
-    if cache.store.is_cuda and new_tokens >= GRAPH_TOKENS and model.vision is None:
-        return GraphStepper(model, cache)
-    return Stepper(model, cache)
-
-
 class Stepper:
     """Advances every row of a cache by one token; holds the joined weights of one policy."""
 
     share = RETIRE
+    """Rows are retired when at most this share is still being written."""
 
     def __init__(self, model: Decoder, cache: Cache):
         self.model, self.cache = model, cache
@@ -66,96 +44,98 @@ class Stepper:
 
     def step(self, tokens: Tensor, column: int) -> Tensor:
         """Hidden states (rows, hidden) of one token a row, (rows,), that stands in `column` of the cache."""
-        config = self.model.config
+
+        def write(place: Tensor, part: Tensor) -> None:
+            place[:, :, column] = part
+
         rope = (self.turns[0, column], self.turns[1, column])
-        blocked = self.blocked[..., : column + 1]
+        return self._hidden(tokens, rope, self.blocked[..., : column + 1], write)
+
+    def _hidden(
+        self,
+        tokens: Tensor,
+        rope: tuple[Tensor, Tensor],
+        blocked: Tensor,
+        write: Callable[[Tensor, Tensor], None],
+    ) -> Tensor:
+        """Through all layers; `blocked` has the columns that are seen, and `write` puts a key or value into the cache."""
+        config, rows, seen = self.model.config, len(tokens), blocked.shape[-1]
         size, kv_heads = config.head_dim, config.num_key_value_heads
-        rows = len(tokens)
         x = self.model.embed(tokens)
         for joined, store in zip(self.layers, self.cache.store, strict=True):
             layer = joined.layer
             q, k, v = layer.self_attn.project(layer.input_layernorm(x), rope, joined.qkv)
-            store[0, :, :, column], store[1, :, :, column] = k, v
+            write(store[0], k)
+            write(store[1], v)
             # Query heads that share a key head are the rows of one small matrix product.
             query = q.reshape(rows, kv_heads, -1, size) * size**-0.5
-            scores = query @ store[0, :, :, : column + 1].transpose(2, 3)
-            mixed = (scores + blocked).softmax(-1) @ store[1, :, :, : column + 1]
+            scores = query @ store[0, :, :, :seen].transpose(2, 3)
+            mixed = (scores + blocked).softmax(-1) @ store[1, :, :, :seen]
             x = x + layer.self_attn.o_proj(mixed.view(rows, -1))
             x = x + joined.mlp(layer.post_attention_layernorm(x))
         return self.model.model.norm(x)
 
 
-class GraphStepper:
+class GraphStepper(Stepper):
     """The same with shapes that do not depend on the column: one recording serves every step until rows are retired.
 
-    Attention sees the whole length of the cache, and columns that are not written yet are masked. On a CPU, where there are
+    Attention sees the whole length of the cache, and columns that are not written yet are blocked. On a CPU, where there are
     no graphs, each step is computed anew.
     """
 
     share = RETIRE_GRAPH
 
     def __init__(self, model: Decoder, cache: Cache):
-        self.model, self.cache = model, cache
-        self.turns = model.turns(cache.valid.shape[1])
-        self.blocked: Tensor | None = None
+        super().__init__(model, cache)
+        # What a recorded step reads and gives.
+        self.tokens: Tensor | None = None
+        self.column = self.hidden = torch.empty(0)
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.tokens = self.column = self.hidden = torch.empty(0)
 
     def retire(self, going: Tensor, columns: int) -> Tensor:
-        """Drop finished rows; returns which row now stands in each place."""
-        order = self.cache.retire(going, columns)
-        self.blocked = self.graph = None
-        return order
+        self.tokens = self.graph = None
+        return super().retire(going, columns)
 
     def step(self, tokens: Tensor, column: int) -> Tensor:
-        """Hidden states (rows, hidden) of one token a row, (rows,), that stands in `column` of the cache."""
-        if self.blocked is None:
-            self._begin(tokens, column)
+        if self.tokens is None:
+            self.tokens, self.column = tokens.clone(), torch.full((1,), column, device=tokens.device)
+            self.blocked[..., column:] = float("-inf")
+            if tokens.is_cuda:
+                self._record(self.tokens)
         self.tokens.copy_(tokens)
         self.column.fill_(column)
         if self.graph is None:
-            return self._compute()
+            return self._compute(self.tokens)
         self.graph.replay()
         # The next replay writes to the same memory, but only after the caller has sampled from it.
         return self.hidden
 
-    def _begin(self, tokens: Tensor, column: int) -> None:
-        """Place what a step reads, and record the step where that is possible."""
-        self.tokens, self.column = tokens.clone(), torch.full((1,), column, device=tokens.device)
-        blocked = torch.zeros(self.cache.valid.shape, device=tokens.device)
-        blocked.masked_fill_(~self.cache.valid, float("-inf"))
-        blocked[:, column:] = float("-inf")
-        self.blocked = blocked[:, None, None]
-        if not tokens.is_cuda:
-            return
-        # Not recorded: it loads kernels, and fills the cache of autocast. What it writes to the cache is written again.
+    def _record(self, tokens: Tensor) -> None:
+        # Once without recording: it loads kernels, and fills the cache of autocast. What it writes is written again.
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            self._compute()
+            self._compute(tokens)
         torch.cuda.current_stream().wait_stream(aside)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            self.hidden = self._compute()
+            self.hidden = self._compute(tokens)
 
-    def _compute(self) -> Tensor:
-        config, column = self.model.config, self.column
-        size, kv_heads, rows = config.head_dim, config.num_key_value_heads, len(self.tokens)
-        assert self.blocked is not None
-        self.blocked.index_fill_(3, column, 0.0)
-        rope = (self.turns[0].index_select(0, column), self.turns[1].index_select(0, column))
-        x = self.model.embed(self.tokens)
-        layers = (layer for layer in self.model.model.layers if isinstance(layer, Layer))
-        for layer, store in zip(layers, self.cache.store, strict=True):
-            q, k, v = layer.self_attn.project(layer.input_layernorm(x), rope)
-            for kind, part in enumerate((k, v)):
-                store[kind].index_copy_(2, column, part[:, :, None].to(store.dtype))
-            query = q.reshape(rows, kv_heads, -1, size) * size**-0.5
-            scores = query @ store[0].transpose(2, 3)
-            mixed = (scores + self.blocked).softmax(-1) @ store[1]
-            x = x + layer.self_attn.o_proj(mixed.view(rows, -1))
-            x = x + layer.mlp(layer.post_attention_layernorm(x))
-        return self.model.model.norm(x)
+    def _compute(self, tokens: Tensor) -> Tensor:
+        def write(place: Tensor, part: Tensor) -> None:
+            place.index_copy_(2, self.column, part[:, :, None].to(place.dtype))
+
+        self.blocked.index_fill_(3, self.column, 0.0)
+        rope = (self.turns[0].index_select(0, self.column), self.turns[1].index_select(0, self.column))
+        return self._hidden(tokens, rope, self.blocked, write)
+
+
+def make_stepper(model: Decoder, cache: Cache, new_tokens: int) -> Stepper:
+    """The stepper for a generation of so many tokens on the cache's device."""
+    # Where a model reads pictures, embedding a token looks at its value, which a graph cannot.
+    if cache.store.is_cuda and new_tokens >= GRAPH_TOKENS and model.vision is None:
+        return GraphStepper(model, cache)
+    return Stepper(model, cache)
 
 
 class _Joined:

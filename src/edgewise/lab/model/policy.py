@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers.models import WordLevel
 
 from edgewise.checkpoint import read_json, write_json
 from edgewise.errors import CheckpointError, ConfigError
@@ -17,7 +16,7 @@ from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.decoder import Decoder
 from edgewise.lab.model.ending import Ending
 from edgewise.lab.model.hugging_face import check_vocabulary, read_model, write_model
-from edgewise.lab.model.tokenizer import Tokenizer, read_core
+from edgewise.lab.model.tokenizer import Tokenizer, is_word_level, read_core
 from edgewise.lab.model.vision import IMAGE, PictureFormat, blank
 from edgewise.tasks import Problem, Task, make_task, make_text_world
 
@@ -142,7 +141,7 @@ class Policy:
         Raises:
             ConfigError: a problem has pictures and the model reads none.
         """
-        encoded = self.tokenizer.encode([self.render(problem) for problem in problems], special=not self.prompts.chat)
+        encoded = encode_prompts([problem.prompt for problem in problems], self.prompts, self.tokenizer)
         if not any(problem.images for problem in problems):
             return encoded
         form, vision = self.pictures, self.model.vision
@@ -180,12 +179,17 @@ def rendered(prompt: str, form: PromptFormat, tokenizer: Tokenizer) -> str:
     return tokenizer.chat.render([*system, {"role": "user", "content": prompt}])
 
 
+def encode_prompts(prompts: Sequence[str], form: PromptFormat, tokenizer: Tokenizer) -> list[list[int]]:
+    """Token ids of prompts in this form."""
+    return tokenizer.encode([rendered(prompt, form, tokenizer) for prompt in prompts], special=not form.chat)
+
+
 def load_tokenizer(folder: Path, config: dict[str, Any], task_spec: dict[str, Any]) -> Tokenizer:
     """The tokenizer in a folder: word-level for a model of a task, otherwise that of a pretrained model."""
     if task_spec:
         core = read_core(folder / "tokenizer.json")
         # The kind of the tokenizer decides, not the task: a pretrained model keeps its own on any task.
-        if isinstance(core.model, WordLevel):
+        if is_word_level(core):
             world = make_text_world(task_spec["name"], **task_spec.get("options", {}))
             return Tokenizer.of_words(core, world.end)
     return Tokenizer.read(folder, config)

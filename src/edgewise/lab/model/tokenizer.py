@@ -201,6 +201,11 @@ def read_core(path: Path) -> Core:
         raise CheckpointError(f"{path} is not a readable tokenizer: {error}") from error
 
 
+def is_word_level(core: Core) -> bool:
+    """Whether a tokenizer knows the words of one task alone, and not text at large."""
+    return isinstance(core.model, models.WordLevel)
+
+
 def _splits_as_qwen2(core: Core) -> bool:
     if core.pre_tokenizer is None:
         return False

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgewise.errors import ConfigError
 from edgewise.lab.model.packed import Pack
-from edgewise.lab.model.policy import PromptFormat, rendered
+from edgewise.lab.model.policy import PromptFormat, encode_prompts
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.model.vision import Patches, PictureFormat
 from edgewise.lab.run.interrupts import leave_group, withheld
@@ -130,8 +130,7 @@ class Corpus(Dataset[Pack]):
         """n documents, a function of the seed and the name."""
         with refused(f"the difficulty settings of task {self.task.name}", self.difficulty):
             pairs = self.task.demonstrations(n, _seed(self.seed, name), **self.difficulty)
-        asked = [rendered(prompt, self.form, self.tokenizer) for prompt, _ in pairs]
-        prompts = self.tokenizer.encode(asked, special=not self.form.chat)
+        prompts = encode_prompts([prompt for prompt, _ in pairs], self.form, self.tokenizer)
         completions = self.tokenizer.encode([completion for _, completion in pairs], special=False)
         if self.tokenizer.unknown is None:
             completions = [[*completion, self.tokenizer.end] for completion in completions]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from tokenizers.models import WordLevel
 from torch import Tensor, nn
 
 from edgewise.checkpoint import write_json
@@ -26,7 +25,7 @@ from edgewise.lab.model.checkpoints import find, optimizer_tensors, read_state, 
 from edgewise.lab.model.packed import Objective, Pack
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.tensors import write_tensors
-from edgewise.lab.model.tokenizer import Tokenizer, read_core
+from edgewise.lab.model.tokenizer import Tokenizer, is_word_level, read_core
 from edgewise.lab.run.config import Above, Count, Fraction, NotNegative, Seed, Size, validate
 from edgewise.lab.run.corpus import Corpus, packs
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, require_finite, run_folder
@@ -151,9 +150,8 @@ class _Stage:
         self.config, self.here, self.out = config, here, out
         self.policy = starting_policy(config)
         self.model = self.policy.model.to(here.device)
-        task = self.policy.task
         self.corpus = Corpus(
-            task,
+            self.policy.task,
             self.policy.tokenizer,
             config.difficulty,
             config.tokens,
@@ -329,6 +327,6 @@ def starting_policy(config: PretrainConfig) -> Policy:
 
 def _base(config: PretrainConfig) -> Policy:
     """The policy that a stage starts from; one that is pretrained on text at large takes any task."""
-    general = not isinstance(read_core(find(config.base) / "tokenizer.json").model, WordLevel)
+    general = not is_word_level(read_core(find(config.base) / "tokenizer.json"))
     task = TaskConfig(config.task, config.task_options) if general and config.task else None
     return load_policy(config.base, task, config.prompts_format)

@@ -157,7 +157,7 @@ class Math(Task):
         """
         check_difficulty(difficulty)
         check_whole("the number of demonstrations", n)
-        chosen = [item for item in self._select("train", **difficulty) if item.meta["solved"]]
+        chosen = [item for item in self._select("train", **difficulty) if item.meta["worked"]]
         if not chosen:
             raise TaskError(f"{self.reports['train'].source} has no worked solutions of this difficulty to train on")
         rows = generator(seed).integers(len(chosen), size=n).tolist()
@@ -247,7 +247,7 @@ class Math(Task):
         labels = {"level": record.level or record.subject, "subject": record.subject, "none": ""}
         labels["level and subject"] = " ".join(filter(None, (record.subject, record.level)))
         labels["steps"] = _steps(record.solution)
-        meta = {"row": record.where, "level": record.level, "subject": record.subject, "solved": bool(record.solution)}
+        meta = {"row": record.where, "level": record.level, "subject": record.subject, "worked": bool(record.solution)}
         solution, found = record.solution, final_answer(record.solution)
         if found is None or not compare(record.answer, found, lambda a, b: False).correct:
             solution = f"{solution}\n\n\\boxed{{{record.answer}}}".strip()
