@@ -1,7 +1,7 @@
 """Pictures of pages and curves for the documentation; screenshots by headless Chromium.
 
 python docs/images/screens.py demo runs/demo       report.png and demo.svg, of a finished `edgewise demo`
-python docs/images/screens.py real FOLDER          real.svg, of `edgewise experiment real`
+python docs/images/screens.py real FOLDER ...      real.svg, of `edgewise experiment real` and C1: a method from the first that has it
 python docs/images/screens.py watch                watch.png, of a simulated run
 python docs/images/screens.py site FOLDER          the built site, wide and narrow, light and dark, to look at
 """
@@ -62,19 +62,24 @@ def demo(folder: Path) -> None:
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("checkpoints"))
         build_report(copy)
         screenshot(copy / "report.html", OUT / "report.png", 1280, 1100)
-    curves(folder, "demo.svg", steps=(0, 40, 80, 120), thousands=(0, 20, 40, 60), top=0.4)
+    curves([folder], "demo.svg", steps=(0, 40, 80, 120), thousands=(0, 20, 40, 60), top=0.4)
 
 
-def real(folder: Path) -> None:
+def real(*folders: Path) -> None:
     """Held-out accuracy of SmolLM2 by steps and by rollouts."""
-    curves(folder / "school", "real.svg", steps=(0, 20, 40, 60), thousands=(0, 10, 20, 30), top=0.3)
+    curves(
+        [folder / "school" for folder in folders], "real.svg", steps=(0, 20, 40, 60), thousands=(0, 10, 20, 30), top=0.3
+    )
 
 
-def curves(folder: Path, name: str, *, steps: tuple[float, ...], thousands: tuple[float, ...], top: float) -> None:
+def curves(
+    folders: list[Path], name: str, *, steps: tuple[float, ...], thousands: tuple[float, ...], top: float
+) -> None:
     """Accuracy of a comparison's methods; ticks of the policy steps and of the thousands of rollouts."""
     by_steps, by_rollouts = [], []
     for method, title in CURVES.items():
-        runs = [read_evals(path) for path in sorted(folder.glob(f"{method}/seed_*/evals.jsonl"))]
+        found = (sorted(folder.glob(f"{method}/seed_*/summary.json")) for folder in folders)
+        runs = [read_evals(path.with_name("evals.jsonl")) for path in next(filter(None, found), [])]
         if not runs:
             continue
         end = min(run["rollouts"][-1] for run in runs)
@@ -114,8 +119,8 @@ def site(folder: Path) -> None:
 def main(words: list[str]) -> None:
     if words[:1] == ["demo"] and len(words) == 2:
         demo(Path(words[1]))
-    elif words[:1] == ["real"] and len(words) == 2:
-        real(Path(words[1]))
+    elif words[:1] == ["real"] and len(words) > 1:
+        real(*map(Path, words[1:]))
     elif words == ["watch"]:
         import watch
 

@@ -1,6 +1,6 @@
-"""How many groups of RL runs had a gradient, how many of them were hard, and of how many different prompts, beside held-out accuracy.
+"""What RL runs trained on: groups with a gradient, the hard ones, their different prompts, and the breadth of what was picked.
 
-    python -m tools.numbers record real/different different.json -- python -m tools.different runs/real-gpu/school runs/C1-smollm2/school
+    python -m tools.numbers record real/trained_on trained_on.json -- python -m tools.trained_on runs/real-gpu/school runs/C1-smollm2/school
 
 Of each folder, `METHOD/seed_N` are the runs; a method that several folders have is taken from the first. Only finished runs count.
 """
@@ -19,6 +19,8 @@ from edgewise.statistics import mean_interval
 
 HARD = 0.25
 """Largest success rate of a hard group."""
+EARLY = 20
+"""Steps over which breadth is counted, and after which surprisal is read."""
 
 
 def counts(run: Path) -> tuple[int, int, int, int]:
@@ -31,11 +33,21 @@ def counts(run: Path) -> tuple[int, int, int, int]:
     return groups, len(rates), sum(rate <= HARD for _, rate in rates), len({prompt for prompt, _ in rates})
 
 
+def breadth(run: Path) -> tuple[float, float]:
+    """Effective number of categories of the early picks, the exponential of their entropy, and a token's surprisal after them."""
+    lines = read(run / "metrics.jsonl")[:EARLY]
+    picked = [category for line in lines for category in line["categories"]]
+    shares = np.unique(picked, return_counts=True)[1] / len(picked)
+    return float(np.exp(-(shares * np.log(shares)).sum())), float(lines[-1]["surprisal"])
+
+
 def method(runs: list[Path]) -> dict[str, Any]:
     """Means over the runs of a method, and the mean and 95% interval of its last accuracy."""
     groups, informative, hard, different = np.mean([counts(run) for run in runs], axis=0).round(1).tolist()
     accuracy = np.array([[line["accuracy"] for line in read(run / "evals.jsonl")] for run in runs])
     last = mean_interval(accuracy[:, -1])
+    wide, surprisal = np.mean([breadth(run) for run in runs], axis=0).round(3).tolist()
+    ends = [line["by_category"] for run in runs for line in read(run / "evals.jsonl")[-2:]]
     return {
         "seeds": len(runs),
         "groups": groups,
@@ -43,6 +55,9 @@ def method(runs: list[Path]) -> dict[str, Any]:
         "hard": hard,
         "different": different,
         "accuracy": accuracy.mean(axis=0).round(4).tolist(),
+        "early_categories": wide,
+        "early_surprisal": surprisal,
+        "by_category": {name: round(float(np.mean([end[name] for end in ends])), 4) for name in ends[0]},
         "last": {"mean": last.estimate, "low": last.low, "high": last.high},
     }
 
@@ -50,7 +65,7 @@ def method(runs: list[Path]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, default=Path("different.json"))
+    parser.add_argument("--out", type=Path, default=Path("trained_on.json"))
     options = parser.parse_args()
     found: dict[str, Any] = {}
     for folder in options.folders:
