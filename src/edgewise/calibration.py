@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from edgewise.arrays import Floats, Rows
 from edgewise.distributions import logit, sigmoid
@@ -79,6 +80,7 @@ class PlattCalibration(Part):
     Args:
         pool: the prompts.
         classes: number of classes.
+        start: offset of each class before any outcome, (classes,); 0 if None.
 
     Example:
         >>> calibration = PlattCalibration(PromptPool([0]), classes=1)
@@ -92,12 +94,13 @@ class PlattCalibration(Part):
 
     saved = ("weights", "precision")
 
-    def __init__(self, pool: PromptPool, classes: int):
+    def __init__(self, pool: PromptPool, classes: int, start: npt.ArrayLike | None = None):
         super().__init__(pool)
         # Offsets by class, and last the slope.
         self._prior = np.diag(np.append(np.full(classes, PRIOR), SLOPE_PRIOR))
         self._least = np.append(np.full(classes, -LARGEST), 1.0 / LARGEST)
-        self.weights, self.precision = np.append(np.zeros(classes), 1.0), self._prior.copy()
+        offsets = np.zeros(classes) if start is None else np.asarray(start, np.float64)
+        self.weights, self.precision = np.append(offsets, 1.0), self._prior.copy()
 
     def apply(self, predicted: Floats, classes: Rows) -> Floats:
         """Calibrated predictions, (n,), of predictions (n,) in [0, 1] for prompts of these classes, (n,)."""

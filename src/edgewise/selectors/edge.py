@@ -23,6 +23,9 @@ from edgewise.selectors.rest import Rest
 _UNSEEN = int(Outcome.UNSEEN)
 _RESTING = 1e-6
 """Weight of a resting prompt's value: it is drawn only where no other is left."""
+_AT_FIRST = -1.0
+"""Log-odds by which untried prompts are predicted below the belief's even chance before any outcome: most prompts that are
+worth training on fail at first. It is the same for all of them, so that what is selected does not depend on it."""
 
 
 class CalibratedInformative(Part, Acquisition):
@@ -174,7 +177,8 @@ class EdgeSelector(BanditSelector):
             category_share=category_share,
             seed=seed,
         )
-        self.calibration = self.add("calibration", PlattCalibration(pool, len(Outcome)))
+        start = np.where(np.arange(len(Outcome)) == _UNSEEN, _AT_FIRST if pool.priors is None else 0.0, 0.0)
+        self.calibration = self.add("calibration", PlattCalibration(pool, len(Outcome), start))
 
     def rates(self, rows: Rows) -> Floats:
         return self.calibration.apply(self.belief.mean(rows), self.belief.last_outcome(rows))
