@@ -6,13 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
-from edgewise.lab.evaluation.likelihood import solution_likelihood
-from edgewise.lab.model.generate import sequence_logprobs
-from edgewise.lab.model.policy import Policy
 from edgewise.statistics import pass_curve
 
 
@@ -89,19 +85,6 @@ def test_a_stopped_evaluation_goes_on_to_the_same_result(config: ExamConfig, tmp
     assert told[-1] == 60
     with pytest.raises(ConfigError, match="another configuration"):
         examine(dataclasses.replace(config, samples=9), tmp_path)
-
-
-def test_the_likelihood_is_that_of_the_plain_forward_pass(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    policy = Policy.load(base)
-    problems = policy.task.problems(40, 3, op=(1, 6), split="eval")
-    monkeypatch.setattr("edgewise.lab.evaluation.likelihood.PACK", 60)  # several packs
-    found = solution_likelihood(policy, problems)
-    for row in (0, 7, 20, 39):
-        prompt, solution = policy.tokenizer.encode([problems[row].prompt, problems[row].solution])
-        with torch.no_grad():
-            own = -sequence_logprobs(policy.model, torch.tensor([prompt + solution]))[0, len(prompt) - 1 :].sum()
-        assert found.nats[row] == pytest.approx(own.item(), rel=1e-4)
-        assert found.tokens[row] == len(solution)
 
 
 def test_tasks_without_op_are_sliced_by_category() -> None:

@@ -16,7 +16,7 @@ from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.algorithms import Algorithm
 from edgewise.lab.rl.batch import RolloutBatch
-from edgewise.lab.rl.trainer import RLConfig, Trainer
+from edgewise.lab.rl.trainer import PoolConfig, RLConfig, Trainer
 from edgewise.lab.rl.update import Learner, UpdateSettings
 from edgewise.lab.run.interrupts import stopping
 from edgewise.lab.run.parallel import World, world
@@ -27,8 +27,9 @@ ROLLS = {"uneven": ([0, 1, 2], [2, 3, 1]), "fewer than processes": ([3], [4]), "
 
 
 def config(base: Path) -> RLConfig:
-    """With refill, so that later rounds may have fewer groups than there are processes."""
-    return rl_config(base, selector="edge", gate="informative", steps=6, save_every=5)
+    """With refill, so that later rounds may have fewer groups than there are processes, and features that a model measures."""
+    pool = PoolConfig(size=60, difficulty={"op": [1, 3]}, features="solution")
+    return rl_config(base, selector="edge", gate="informative", steps=6, save_every=5, pool=pool)
 
 
 def roller(policy: Policy, here: World) -> Roller:

@@ -156,6 +156,15 @@ class Policy:
             prompts.append(form.expand(tokens, [vision.gallery.add(form.patches(image)) for image in images]))
         return prompts
 
+    def encode_answers(self, problems: Sequence[Problem]) -> list[list[int]]:
+        """Token ids of completions that are the gold answer and nothing else: answer, then what ends a completion."""
+        return encode_answers(
+            [problem.prompt for problem in problems],
+            [problem.answer for problem in problems],
+            self.prompts,
+            self.tokenizer,
+        )
+
     def render(self, problem: Problem) -> str:
         """The text that the model reads for a problem."""
         return rendered(problem.prompt, self.prompts, self.tokenizer)
@@ -182,6 +191,19 @@ def rendered(prompt: str, form: PromptFormat, tokenizer: Tokenizer) -> str:
 def encode_prompts(prompts: Sequence[str], form: PromptFormat, tokenizer: Tokenizer) -> list[list[int]]:
     """Token ids of prompts in this form."""
     return tokenizer.encode([rendered(prompt, form, tokenizer) for prompt in prompts], special=not form.chat)
+
+
+def encode_answers(
+    prompts: Sequence[str], answers: Sequence[str], form: PromptFormat, tokenizer: Tokenizer
+) -> list[list[int]]:
+    """Token ids of answers as completions of prompts: a space where the text goes on, then a stop string or the end token."""
+    stop = form.stop[0] if form.stop else ""
+    texts = [
+        ("" if form.chat or prompt[-1:].isspace() else " ") + answer + stop
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    end = [] if stop else [tokenizer.end]
+    return [tokens + end for tokens in tokenizer.encode(texts, special=False)]
 
 
 def load_tokenizer(folder: Path, config: dict[str, Any], task_spec: dict[str, Any]) -> Tokenizer:

@@ -31,6 +31,9 @@ class PoolConfig:
     """"task": the problems' own categories; "shuffled": the same labels on the wrong prompts; "none"."""
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     """{source, base, samples}: success rates known before the run."""
+    features: Literal["none", "text", "answer", "solution"] = "none"
+    """Numbers that describe each prompt to the selector. "text": hashed words; "answer", "solution": how likely the base finds
+    the gold answer, or the worked solution, before training."""
 
     def __post_init__(self) -> None:
         validate(self)

@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from edgewise.arrays import Floats
 from edgewise.batch import Batch
 from edgewise.checkpoint import load_state, write_json
 from edgewise.curriculum import Curriculum
 from edgewise.errors import EdgewiseError
+from edgewise.features import hashed_features
+from edgewise.lab.evaluation.likelihood import gold_log_likelihood
 from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model.checkpoints import (
     generator_from_json,
@@ -45,6 +49,8 @@ from edgewise.selectors import make_selector, selectors
 from edgewise.tasks import Problem, Task
 from edgewise.tasks.base import check_disjoint
 
+TEXT_FEATURES = 32
+"""Columns of hashed words."""
 LORA = "lora"
 """Name of the file of adapters in a checkpoint."""
 Progress = Callable[[dict[str, Any]], None]
@@ -85,7 +91,7 @@ class Trainer:
             add_lora(self.policy.model, config.lora, config.seed)
         task, evaluation = self.policy.task, config.evaluation
         self.problems, self.pool = make_problems(task, config.pool)
-        self.pool = self._with_priors(self.pool)
+        self.pool = self._described(self.pool)
         self.curriculum = make_curriculum(config, self.pool)
         difficulty = config.pool.difficulty
         held_out = draw_problems(task, evaluation.problems, evaluation.seed, "eval", difficulty, "evaluation.problems")
@@ -122,23 +128,39 @@ class Trainer:
     def _roller(self, problems: list[Problem], temperature: float = 1.0) -> Roller:
         return Roller(self.policy, problems, self.config.max_new_tokens, temperature, self.here)
 
-    def _with_priors(self, pool: PromptPool) -> PromptPool:
-        """The pool with the success rates that `pool.priors` asks for."""
-        priors = self.config.pool.priors
-        if priors.source == "none":
+    def _described(self, pool: PromptPool) -> PromptPool:
+        """The pool with the success rates and features that the configuration asks for."""
+        priors, features = self._priors(), self._features()
+        if priors is None and features is None:
             return pool
-        if priors.source == "levels":
-            rates = level_rates(self.problems)
-        else:
-            policy = self.policy
-            if priors.base:
-                policy = load_policy(priors.base, self.config.task, self.config.prompts_format)
-                policy.model.to(self.here.device)
-            roller = Roller(policy, self.problems, self.config.max_new_tokens, self.config.temperature, self.here)
-            rates = measured_rates(roller, priors.samples, self.config.pool.seed)
         codes = pool.categories
         labels = None if codes is None else [pool.category_names[code - 1] if code else None for code in codes]
-        return PromptPool(pool.ids, labels, priors=rates, prior_strength=float(priors.samples))
+        return PromptPool(pool.ids, labels, features, priors, prior_strength=float(self.config.pool.priors.samples))
+
+    def _priors(self) -> Floats | None:
+        """Success rates known before the run, (prompts,)."""
+        priors = self.config.pool.priors
+        if priors.source == "none":
+            return None
+        if priors.source == "levels":
+            return level_rates(self.problems)
+        policy = self.policy
+        if priors.base:
+            policy = load_policy(priors.base, self.config.task, self.config.prompts_format)
+            policy.model.to(self.here.device)
+        roller = Roller(policy, self.problems, self.config.max_new_tokens, self.config.temperature, self.here)
+        return measured_rates(roller, priors.samples, self.config.pool.seed)
+
+    def _features(self) -> npt.NDArray[np.floating] | None:
+        """Numbers that describe the prompts, (prompts, d)."""
+        of = self.config.pool.features
+        if of == "none":
+            return None
+        if of == "text":
+            return hashed_features([problem.prompt for problem in self.problems], TEXT_FEATURES)
+        values = gold_log_likelihood(self.policy, self.problems, of)
+        # The leader's, so that all processes select alike whatever their devices round to.
+        return np.array(self.here.sum(values.tolist() if self.here.leads else [0.0] * len(values)))[:, None]
 
     def _check_memory(self) -> None:
         """Refuse a step that does not fit, before anything is written."""
