@@ -60,6 +60,7 @@ def _run(arguments: list[str]) -> None:
         "rl": rl,
         "eval": evaluate,
         "experiment": experiment,
+        "features": features,
         "model": model,
         "replay": replay,
         "fit": fit,
@@ -72,6 +73,11 @@ def _run(arguments: list[str]) -> None:
         from edgewise.lab.data.command import data_command
 
         commands["data"] = data_command
+    if arguments[:1] == ["features"]:
+        _need("torch", "safetensors", "tokenizers", "rich")
+        from edgewise.lab.data.features_command import features_command
+
+        commands["features"] = features_command
     if arguments[:1] == ["watch"]:
         from edgewise.watch import main as watch_command
 
@@ -183,6 +189,10 @@ def _leads() -> bool:
 
 def data() -> None:
     """Write a task's problems as train and test files for verl, TRL or anything that reads JSONL."""
+
+
+def features() -> None:
+    """Measure how likely a model finds the gold answer of each prompt, before training and without a rollout."""
 
 
 def model() -> None:
