@@ -78,7 +78,7 @@ def test_trl_begins_with_what_is_known(make: Any, dataset: Any) -> None:
     assert predicted[rates == 0].max() < 0.25 < predicted[rates == 0.5].min()
     assert predicted[rates == 0.5].max() < 0.75 < predicted[rates == 1].min()
     assert np.ptp(make().curriculum.predict(np.arange(len(dataset)))) < 0.1
-    with pytest.raises(ConfigError, match="brings its own categories and priors"):
+    with pytest.raises(ConfigError, match="brings its own categories, priors and features"):
         make(priors="rate", curriculum=trainer.curriculum)
 
 

@@ -232,6 +232,13 @@ def gated(pool: PromptPool) -> Curriculum:
     return Curriculum(pool, "uniform", rollouts=4, gates=gates.Informative(max_rounds=1))
 
 
+def test_features_reach_the_pool_of_the_process_that_selects(make_loop):
+    pool = make_loop(features="rate").in_flight.curriculum.pool
+    assert pool.features.tolist() == [[rate] for rate in table()["rate"][:]]
+    with pytest.raises(ConfigError, match="prompt 'p1' has no features in features: every prompt needs them"):
+        make_loop(features={"p0": 1.0})
+
+
 def test_groups_without_a_gradient_are_dropped_and_refilled(make_loop):
     """trl#3708, trl#3758: dynamic sampling in the asynchronous trainer."""
     loop = make_loop(curriculum=gated)

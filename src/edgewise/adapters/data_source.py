@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from edgewise.adapters.features import FeatureChoice, read_features
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.priors import PriorChoice, read_priors
 from edgewise.adapters.prompts import digest, hashes, unique_pool
@@ -40,6 +41,8 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         priors: success rates known before the run: a key in the metadata, a JSON file of `edgewise fit --priors`, or rates by
             id; None: none.
         prior_strength: rollouts that a known rate is worth.
+        features: numbers that describe each prompt, such as the log-likelihood of its answer: a key in the metadata, a JSON
+            file of `edgewise features`, or numbers by id; None: none.
         success: correctness of a rollout: a threshold on the reward (that of `--reward-key`), the key of an entry of a reward
             that is a dict, or a method `success(self, sample)` that returns a bool, or None where it is unknown. None: the
             reward, in [0, 1], as it is. Where one rollout has several samples, their mean reward counts, and `success` sees
@@ -60,6 +63,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
     category_key: str | None = None
     priors: PriorChoice = None
     prior_strength: float = 4.0
+    features: FeatureChoice = None
     success: Rule = None
     patience: int | None = None
     keep_when_insufficient: bool = False
@@ -95,9 +99,16 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         else:
             ids, source = self._metadata(self.id_key, "id_key"), f"metadata '{self.id_key}'"
         categories = None if self.category_key is None else self._metadata(self.category_key, "category_key")
-        known = read_priors(self.priors, ids, lambda key: self._metadata(key, "priors"))
         hint = "name a unique id in the metadata with id_key"
-        pool = unique_pool(ids, categories, source, hint, priors=known, prior_strength=self.prior_strength)
+        pool = unique_pool(
+            ids,
+            categories,
+            source,
+            hint,
+            priors=read_priors(self.priors, ids, lambda key: self._metadata(key, "priors")),
+            prior_strength=self.prior_strength,
+            features=read_features(self.features, ids, lambda key: self._metadata(key, "features")),
+        )
         self._in_flight = InFlight(pool, self.curriculum, args.n_samples_per_prompt, seed=args.rollout_seed)
         self._success = Success(self.success, names=None)
         self._patience = (PATIENCE if asynchronous else 0) if self.patience is None else self.patience

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.adapters.features import FeatureChoice, read_features
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice, read_priors
@@ -67,6 +68,8 @@ class CurriculumLoader:
             `lambda prompt, label: json.loads(label)["id"]`. None: a hash of the text.
         priors: success rates known before the run: a JSON file of `edgewise fit --priors`, or rates by id.
         prior_strength: rollouts that a known rate is worth.
+        features: numbers that describe each prompt, such as the log-likelihood of its answer: a JSON file of `edgewise
+            features`, or numbers by id.
         success: correctness of a rollout: a threshold on its score, the name of an entry of `extra_logs`, or a function of
             OpenRLHF's response (a dict with `scores`, `reward`, `label`, `extra_logs`, ...) that returns a bool, None where
             it is unknown. None: the score, in [0, 1], as it is.
@@ -84,6 +87,7 @@ class CurriculumLoader:
         success: Rule = None,
         priors: PriorChoice = None,
         prior_strength: float = 4.0,
+        features: FeatureChoice = None,
     ):
         if not args.reward.remote_url:
             raise ConfigError(
@@ -97,8 +101,15 @@ class CurriculumLoader:
             source = "what identify= returned"
         categories = dataset.datasources if len(set(dataset.datasources)) > 1 else None
         hint = "put an id into the label and read it with identify="
-        known = read_priors(priors, ids)
-        pool = unique_pool(ids, categories, source, hint, priors=known, prior_strength=prior_strength)
+        pool = unique_pool(
+            ids,
+            categories,
+            source,
+            hint,
+            priors=read_priors(priors, ids),
+            prior_strength=prior_strength,
+            features=read_features(features, ids),
+        )
         self.dataset, self._identify, self._success = dataset, identify, Success(success, names=None)
         self._row_of_prompt = {prompt: row for row, prompt in enumerate(dataset.prompts)}
         self._in_flight = InFlight(pool, curriculum, args.rollout.n_samples_per_prompt, seed=args.train.seed)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from edgewise.adapters.features import FeatureChoice, read_features
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice, read_priors
@@ -96,6 +97,8 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         patience: training steps after which a group that has not been reported is forgotten. Larger than
             `max_off_policy_steps`, after which prime-rl drops groups without a report.
         seed: seed of a curriculum given by name.
+        features: numbers that describe each prompt, such as the log-likelihood of its answer: a JSON file of `edgewise
+            features`, or numbers by `Task.key`.
 
     Raises:
         ConfigError: tasks or a curriculum that do not fit.
@@ -112,6 +115,7 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         prior_strength: float = 4.0,
         patience: int = 16,
         seed: int = 0,
+        features: FeatureChoice = None,
     ):
         self.tasks = tuple(tasks)
         if patience < 1:
@@ -119,8 +123,15 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         categories = None if category is None else [category(task) for task in self.tasks]
         hint = "give the tasks a property `key` that tells them apart"
         keys = [task.key for task in self.tasks]
-        known = read_priors(priors, keys)
-        pool = unique_pool(keys, categories, "Task.key", hint, priors=known, prior_strength=prior_strength)
+        pool = unique_pool(
+            keys,
+            categories,
+            "Task.key",
+            hint,
+            priors=read_priors(priors, keys),
+            prior_strength=prior_strength,
+            features=read_features(features, keys),
+        )
         self.step, self._success = 0, Success(success)
         # Whether the group that was observed last trains the policy.
         self.admitted = True

@@ -8,6 +8,10 @@ import logging
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from edgewise.adapters.features import FeatureChoice, read_features
 from edgewise.adapters.priors import PriorChoice, read_priors
 from edgewise.arrays import Floats
 from edgewise.errors import ConfigError
@@ -25,6 +29,7 @@ def make_pool(
     *,
     priors: PriorChoice = None,
     prior_strength: float = 4.0,
+    features: FeatureChoice = None,
     whole_row: bool = False,
 ) -> PromptPool:
     """The prompts of a dataset, in its order.
@@ -35,12 +40,14 @@ def make_pool(
         category_column: labels that prompts share; None: no categories.
         priors: success rates known before the run: a column, a JSON file of `edgewise fit --priors`, or rates by id.
         prior_strength: rollouts that a known rate is worth.
+        features: numbers that describe each prompt, such as the log-likelihood of its answer: a column, a JSON file of
+            `edgewise features`, or numbers by id.
         whole_row: without `id_column`, hash all columns instead of `prompt` alone: environments tell their problems apart by
             other columns, such as a seed.
 
     Raises:
-        ConfigError: a streamed dataset, a column that is not there, rows that cannot be distinguished, or priors that do
-            not fit.
+        ConfigError: a streamed dataset, a column that is not there, rows that cannot be distinguished, or priors or
+            features that do not fit.
     """
     if not hasattr(dataset, "__len__"):
         raise ConfigError(
@@ -56,9 +63,16 @@ def make_pool(
     else:
         ids, source = list(_values(dataset, id_column)), f"column '{id_column}'"
     categories = None if category_column is None else list(_values(dataset, category_column))
-    known = read_priors(priors, ids, lambda name: list(_values(dataset, name)))
     hint = "name a column of unique ids with id_column="
-    return unique_pool(ids, categories, source, hint, priors=known, prior_strength=prior_strength)
+    return unique_pool(
+        ids,
+        categories,
+        source,
+        hint,
+        priors=read_priors(priors, ids, lambda name: list(_values(dataset, name))),
+        prior_strength=prior_strength,
+        features=read_features(features, ids, lambda name: list(_values(dataset, name))),
+    )
 
 
 def hashes(prompts: Iterable[Any], option: str) -> list[str]:
@@ -75,6 +89,7 @@ def unique_pool(
     *,
     priors: Floats | None = None,
     prior_strength: float = 4.0,
+    features: npt.NDArray[np.float32] | None = None,
 ) -> PromptPool:
     """Pool of these ids and labels.
 
@@ -85,6 +100,7 @@ def unique_pool(
         hint: what to do about ids that do not fit, for messages.
         priors: success rates known before the run, as `read_priors` returns them.
         prior_strength: rollouts that a known rate is worth.
+        features: numbers that describe each prompt, (n, d), as `read_features` returns them.
 
     Raises:
         ConfigError: a repeated id, one that is neither int nor str, or a label with several parts.
@@ -107,14 +123,14 @@ def unique_pool(
                 " or number; join its parts into a text, or name another column"
             )
     labels = None if categories is None else list(categories)
-    return PromptPool(ids, labels, priors=priors, prior_strength=prior_strength)
+    return PromptPool(ids, labels, features, priors, prior_strength=prior_strength)
 
 
 def _values(dataset: Any, column: str) -> Iterator[Any]:
     if column not in dataset.column_names:
         raise ConfigError(
             f"the dataset has no column '{column}' (it has {', '.join(sorted(dataset.column_names))});"
-            " name one with id_column=, category_column= or priors="
+            " name one with id_column=, category_column=, priors= or features="
         )
     for part in dataset.select_columns([column]).with_format(None).iter(batch_size=1000):
         yield from part[column]

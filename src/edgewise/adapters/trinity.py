@@ -33,7 +33,9 @@ require("trinity-rft")
 from trinity.buffer.selector.selector import BaseSelector  # noqa: E402
 
 log = logging.getLogger("edgewise")
-OPTIONS = ("rollouts", "curriculum", "id_column", "category_column", "priors", "prior_strength", "patience")
+POOL = ("id_column", "category_column", "priors", "prior_strength", "features")
+"""Options of `make_pool`."""
+OPTIONS = ("rollouts", "curriculum", *POOL, "patience")
 
 
 class CurriculumSelector(BaseSelector):  # type: ignore[misc]
@@ -42,8 +44,8 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
     Args:
         data_source: Trinity's reader of the taskset, with `dataset`.
         config: Trinity's `DataSelectorConfig`: `seed`, and in `kwargs` `rollouts` (`algorithm.repeat_times`), `curriculum` (a
-            method in a word), `id_column` (None: a hash of the whole row), `category_column`, `priors` and `prior_strength` (see
-            `make_pool`), and `patience` (steps after which a task without a reward is forgotten, 16).
+            method in a word), `id_column` (None: a hash of the whole row), `category_column`, `priors`, `prior_strength` and
+            `features` (see `make_pool`), and `patience` (steps after which a task without a reward is forgotten, 16).
 
     Raises:
         ConfigError: options or a dataset that do not fit.
@@ -57,8 +59,8 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
                 raise unknown_name("option of the data selector", name, OPTIONS)
         if "rollouts" not in options:
             raise ConfigError("give the data selector kwargs with rollouts: the value of algorithm.repeat_times")
-        columns = {name: options[name] for name in OPTIONS[2:6] if name in options}
-        pool = make_pool(data_source.dataset, **columns, whole_row=True)
+        described = {name: options[name] for name in POOL if name in options}
+        pool = make_pool(data_source.dataset, **described, whole_row=True)
         self.rollouts, self._step = int(options["rollouts"]), 0
         self.in_flight = InFlight(
             pool,

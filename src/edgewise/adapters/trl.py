@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.installed import missing_hooks, require, versions
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import MARKS, make_pool
@@ -93,6 +94,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         trace: file to record a trace in, for `edgewise.replay`.
         priors: success rates known before the run; see `make_pool`. For a curriculum given by name.
         prior_strength: rollouts that one is worth.
+        features: numbers that describe each prompt; see `make_pool`. For a curriculum given by name.
 
     Everything else goes to the trainer as it is.
 
@@ -110,6 +112,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         trace: str | os.PathLike[str] | None = None,
         priors: PriorChoice = None,
         prior_strength: float = 4.0,
+        features: FeatureChoice = None,
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
@@ -132,14 +135,16 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             category_column,
             priors=priors,
             prior_strength=prior_strength,
+            features=features,
             whole_row=by_environment,
         )
         if isinstance(curriculum, str):
             seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
             curriculum = Curriculum(pool, curriculum, rollouts=self.num_generations, seed=seed)
-        elif category_column is not None or priors is not None:
+        elif not (category_column is None and priors is None and features is None):
             raise ConfigError(
-                "a Curriculum brings its own categories and priors: give category_column= and priors= to make_pool instead"
+                "a Curriculum brings its own categories, priors and features: give category_column=, priors= and features= to"
+                " make_pool instead"
             )
         self.curriculum = curriculum
         # Row of the dataset by row of the pool.

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice
@@ -60,6 +61,7 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
             function of the rewards (rollouts, reward functions); see `EdgewiseMixin`.
         priors: success rates known before the run; see `make_pool`.
         prior_strength: rollouts that one is worth.
+        features: numbers that describe each prompt; see `make_pool`.
         patience: policy versions after which a group that has not come back is forgotten.
         seed: seed of a curriculum given by name.
         theirs: arguments of TRL's loop.
@@ -75,6 +77,7 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
         success: Rule = None,
         priors: PriorChoice = None,
         prior_strength: float = 4.0,
+        features: FeatureChoice = None,
         patience: int = 16,
         seed: int = 0,
         **theirs: Any,
@@ -87,6 +90,7 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
             category_column,
             priors=priors,
             prior_strength=prior_strength,
+            features=features,
             whole_row=self.environment_factories is not None,
         )
         # Half of the groups in flight: what is selected ahead waits for less than the groups that finish meanwhile.

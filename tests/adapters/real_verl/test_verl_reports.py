@@ -216,6 +216,27 @@ def test_known_success_rates_come_from_a_column_or_a_file(selection, tmp_path):
         selection("+data.edgewise.priors=rating")
 
 
+def test_features_come_from_a_column_or_a_file(selection, tmp_path):
+    data = rows()
+    for row, line in enumerate(data):
+        line["extra_info"]["loglik"] = -row / 4
+        line["extra_info"]["embedding"] = [row / 2, 1.0]
+    file = tmp_path / "features.json"
+    file.write_text(json.dumps({line["extra_info"]["index"]: line["extra_info"]["loglik"] for line in data}))
+    for given in ("extra_info.loglik", file):
+        features = selection(f"+data.edgewise.features={given}", data=data).pool.features
+        assert features.tolist() == [[-row / 4] for row in range(len(data))]
+    made = selection("+data.edgewise.features=extra_info.embedding", data=data)
+    assert made.pool.features.tolist() == [[row / 2, 1.0] for row in range(len(data))]
+    assert made.prompts.pool is made.curriculum.pool
+    assert selection().pool.features is None
+    with pytest.raises(ConfigError, match=r"no column 'rating' .*name another with \+data.edgewise.features="):
+        selection("+data.edgewise.features=rating")
+    data[5]["extra_info"]["loglik"] = None
+    with pytest.raises(ConfigError, match=r"prompt 16 has no features in column 'extra_info.loglik': every prompt"):
+        selection("+data.edgewise.features=extra_info.loglik", data=data)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

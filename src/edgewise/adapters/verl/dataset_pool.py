@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from edgewise.adapters.features import read_features
 from edgewise.adapters.priors import read_priors
 from edgewise.adapters.prompts import digest, hashes, unique_pool
 from edgewise.adapters.verl.options import Options
@@ -20,7 +21,7 @@ class DatasetPool:
 
     Args:
         dataset: verl's `RLHFDataset`, or one derived from it.
-        options: `ids` and `category`.
+        options: `ids`, `category`, `priors` and `features`.
 
     Raises:
         ConfigError: not such a dataset, ids that are repeated or missing in some rows, a category that is not there.
@@ -47,15 +48,15 @@ class DatasetPool:
                 f"row {list(ids).index(None)} has no extra_info.index, others have: give every row its own, or set"
                 " +data.edgewise.ids=prompt for a hash of its prompt"
             )
-        known = read_priors(options.priors, ids, lambda name: _wanted(frame, name, "priors"))
         self.pool: PromptPool = unique_pool(
             ids,
             self._categories(frame, options.category),
             "extra_info.index" if self.by_index else "the hash of the prompt",
             "give each row its own extra_info.index"
             + (", or set +data.edgewise.ids=prompt for a hash of its prompt" if self.by_index else ""),
-            priors=known,
+            priors=read_priors(options.priors, ids, lambda name: _wanted(frame, name, "priors")),
             prior_strength=options.prior_strength,
+            features=read_features(options.features, ids, lambda name: _wanted(frame, name, "features")),
         )
 
     def ids_of(self, columns: dict[str, Any]) -> list[Any]:

@@ -33,6 +33,8 @@ class Options:
         priors: success rates known before the run: a column (dotted inside a struct), or a JSON file of `edgewise fit
             --priors`; null: none.
         prior_strength: rollouts that a known rate is worth.
+        features: numbers that describe each prompt, such as the log-likelihood of its answer: a column (dotted inside a
+            struct), or a JSON file of `edgewise features`; null: none.
         success: correctness of a rollout: a threshold on its score; the name of an entry of what else the reward function
             returns (`acc`), correct from 0.5 on; or a function (`path`, `name`) of the scores (rollouts,) and of those
             entries by name that returns one bool a rollout, None or NaN where it is unknown. null: scores in [0, 1] are
@@ -49,6 +51,7 @@ class Options:
     category: str | None = "data_source"
     priors: str | None = None
     prior_strength: float = 4.0
+    features: str | None = None
     success: Any = None
     random_share: float = 0.0
     trace: str | None = None
