@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.small import rl_config
 
-import edgewise.lab.rl.record
 from edgewise.errors import ConfigError
+from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.rl.record import RecordConfig, main, record
 from edgewise.lab.rl.trainer import RLConfig, train
 from edgewise.lab.run.config import from_dict, read_yaml
@@ -25,9 +25,10 @@ def config(base: Path) -> RecordConfig:
 
 
 def test_a_recording_goes_on_where_it_was_stopped(base: Path, tmp_path: Path) -> None:
-    told: list[int] = []
-    whole = record(config(base), tmp_path / "whole.npz", lambda done, _: told.append(done))
-    assert told == [1, 1, 2, 2, 3, 3, 4]
+    told: list[tuple[int, str]] = []
+    whole = record(config(base), tmp_path / "whole.npz", lambda *words: told.append(words))
+    assert [done for done, words in told if "," not in words] == [1, 1, 2, 2, 3, 3, 4]
+    assert told[:2] == [(0, "step 0, 1 of 8 chunks"), (0, "step 0, 2 of 8 chunks")]
     assert whole.complete
     assert whole.steps.tolist() == [0, 2, 4, 6]
     assert (whole.trials == 8).all()
@@ -51,25 +52,28 @@ def test_a_recording_goes_on_where_it_was_stopped(base: Path, tmp_path: Path) ->
     assert np.array_equal(again.pool.ids, whole.pool.ids)
 
 
-def test_a_recording_stopped_while_it_evaluates_a_checkpoint_loses_none(
+def test_a_recording_stopped_within_a_checkpoint_keeps_what_it_has_evaluated(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate = edgewise.lab.rl.record.evaluate
+    whole = record(config(base), tmp_path / "whole.npz")
+    roll = Roller.roll
     calls = []
 
-    def dying(*args: Any) -> Any:
-        calls.append(args)
-        if len(calls) == 3:
-            raise Killed
-        return evaluate(*args)
+    def dying(roller: Roller, rows: Any, counts: Any, generator: Any) -> Any:
+        if len(counts) == 8:  # a chunk of 64 completions; training has four prompts
+            calls.append(rows)
+            if len(calls) == 12:
+                raise Killed
+        return roll(roller, rows, counts, generator)
 
-    monkeypatch.setattr("edgewise.lab.rl.record.evaluate", dying)
+    monkeypatch.setattr(Roller, "roll", dying)
     with pytest.raises(Killed):
         record(config(base), tmp_path / "trace.npz")
     trace = record(config(base), tmp_path / "trace.npz")
-    assert len(calls) == 5
-    assert trace.complete
-    assert trace.steps.tolist() == [0, 2, 4, 6]
+    # Seven chunks of eight prompts, the last of four, at four checkpoints; none of them twice but the one that died.
+    assert len(calls) == 4 * 7 + 1
+    assert np.array_equal(trace.successes, whole.successes)
+    assert sorted(path.suffix for path in (tmp_path / "trace.run").iterdir() if path.is_dir()) == [""]
 
 
 def test_a_recording_needs_its_arguments(tmp_path: Path) -> None:

@@ -122,21 +122,24 @@ class Evaluation:
         return {"all": float(estimate.mean()), **table}
 
 
+def chunks_of(roller: Roller, samples: int, chunk: int) -> list[npt.NDArray[np.int64]]:
+    """Rows of the problems that are rolled out together, about `chunk` completions of each process.
+
+    Problems of like length together: a chunk is done when its longest completion is.
+    """
+    order = np.argsort([len(prompt) for prompt in roller.encoded], kind="stable")
+    step = max(chunk * roller.here.size // samples, 1)
+    return [order[begin : begin + step] for begin in range(0, len(order), step)]
+
+
 def evaluate(roller: Roller, samples: int, generator: torch.Generator, chunk: int = 1024) -> Evaluation:
     """Roll out every problem `samples` times, `chunk` completions of each process at a time."""
-    problems = len(roller.problems)
-    correct: list[npt.NDArray[np.bool_]] = []
+    successes = np.empty(len(roller.problems), np.int64)
     reasons: Counter[str] = Counter()
-    step = max(chunk * roller.here.size // samples, 1)
-    # Problems of like length together: a chunk is done when its longest completion is.
-    order = np.argsort([len(prompt) for prompt in roller.encoded], kind="stable")
-    for begin in range(0, problems, step):
-        rows = order[begin : begin + step]
+    for rows in chunks_of(roller, samples, chunk):
         rolled = roller.roll(rows, np.full(len(rows), samples), generator)
-        correct.append(rolled.correct)
+        successes[rows] = rolled.correct.reshape(len(rows), samples).sum(1)
         reasons.update(verdict.reason for verdict in rolled.verdicts)
-    successes = np.empty(problems, np.int64)
-    successes[order] = np.concatenate(correct).reshape(problems, samples).sum(1)
     categories = np.array([problem.category for problem in roller.problems])
     return Evaluation(successes, samples, categories, dict(reasons))
 

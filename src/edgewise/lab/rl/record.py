@@ -7,6 +7,7 @@ The run lives in the folder TRACE.run beside the trace; the same command goes on
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgewise.arrays import Rows
+from edgewise.arrays import Counts, Rows
 from edgewise.checkpoint import write_atomic
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.features import hashed_features
-from edgewise.lab.evaluation.rollouts import Roller, evaluate
+from edgewise.lab.evaluation.rollouts import Roller, chunks_of
 from edgewise.lab.rl.trainer import RLConfig, Trainer, make_problems
 from edgewise.lab.run.config import Count, Seed, claim, from_dict, read_yaml, to_dict, validate
 from edgewise.lab.run.folder import load_policy
@@ -62,6 +63,7 @@ def record(config: RecordConfig, out: Path, progress: Progress | None = None) ->
     """Run, evaluate, and write the trace to `out`; `progress` gets the number of checkpoints done."""
     if config.bases:
         return _record_bases(config, out, progress)
+    tell = progress or _silent
     folder = out.with_suffix(".run")
     trainer = Trainer(config.run, folder / "rl")
     claim(folder, config)
@@ -71,14 +73,10 @@ def record(config: RecordConfig, out: Path, progress: Progress | None = None) ->
         return folder / f"successes_{step:06d}.txt"
 
     def measure(step: int) -> None:
-        done = int(np.searchsorted(at, step, side="right"))
-        if step in at and not counts(step).exists():
-            # Own draws for each checkpoint: what is measured does not depend on when a run was stopped.
-            generator = torch.Generator(trainer.here.device).manual_seed(1_000_003 * (config.seed + 1) + step)
-            successes = evaluate(trainer.roller, config.samples, generator, config.chunk).successes
-            write_atomic(counts(step), "\n".join(map(str, successes.tolist())).encode())
-        if progress is not None:
-            progress(done, f"step {step}")
+        done, name = int(np.searchsorted(at, step, side="right")), f"step {step}"
+        if step in at:
+            _measure(config, trainer.roller, step, counts(step), lambda part: tell(done - 1, f"{name}, {part}"))
+        tell(done, name)
 
     # A stop may have fallen between a checkpoint and its evaluation.
     trainer.resume()
@@ -90,7 +88,7 @@ def record(config: RecordConfig, out: Path, progress: Progress | None = None) ->
 
 def _record_bases(config: RecordConfig, out: Path, progress: Progress | None) -> Trace:
     """Evaluate the pool with each of `config.bases`; finished ones are kept."""
-    folder, run = out.with_suffix(".run"), config.run
+    folder, run, tell = out.with_suffix(".run"), config.run, progress or _silent
     claim(folder, config)
     problems: list[Problem] = []
     found = []
@@ -100,22 +98,52 @@ def _record_bases(config: RecordConfig, out: Path, progress: Progress | None) ->
         policy.model.to(here.device)
         problems, pool = make_problems(policy.task, run.pool)
         path = folder / f"successes_{step:06d}.txt"
-        if not path.exists():
-            roller = Roller(policy, problems, run.max_new_tokens, run.temperature, here)
-            generator = torch.Generator(here.device).manual_seed(1_000_003 * (config.seed + 1) + step)
-            successes = evaluate(roller, config.samples, generator, config.chunk).successes
-            write_atomic(path, "\n".join(map(str, successes.tolist())).encode())
+        roller = Roller(policy, problems, run.max_new_tokens, run.temperature, here)
+        _measure(config, roller, step, path, lambda part, step=step, base=base: tell(step, f"{base}, {part}"))  # type: ignore[misc]
         found.append(path)
-        if progress is not None:
-            progress(step + 1, base)
+        tell(step + 1, base)
     return _written(config, out, problems, pool, np.arange(len(config.bases)), found)
+
+
+def _measure(config: RecordConfig, roller: Roller, step: int, path: Path, tell: Callable[[str], None]) -> None:
+    """Write the successes of every problem to `path`, one a line; chunks that an earlier call has done are kept."""
+    if path.exists():
+        return
+    parts = path.with_suffix(".parts")
+    parts.mkdir(exist_ok=True)
+    chunks = chunks_of(roller, config.samples, config.chunk)
+    successes = np.empty(len(roller.problems), np.int64)
+    for number, rows in enumerate(chunks):
+        part = parts / f"{number:06d}.txt"
+        if not part.exists():
+            # Own draws for each chunk of each checkpoint: what is measured does not depend on when a run was stopped.
+            seed = int(np.random.SeedSequence([config.seed, step, number]).generate_state(1, np.uint64)[0] >> 1)
+            generator = torch.Generator(roller.here.device).manual_seed(seed)
+            rolled = roller.roll(rows, np.full(len(rows), config.samples), generator)
+            _write_counts(part, rolled.correct.reshape(len(rows), config.samples).sum(1))
+        successes[rows] = _read_counts(part)
+        tell(f"{number + 1} of {len(chunks)} chunks")
+    _write_counts(path, successes)
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def _silent(done: int, words: str) -> None:
+    pass
+
+
+def _write_counts(path: Path, successes: Counts) -> None:
+    write_atomic(path, "\n".join(map(str, successes.tolist())).encode())
+
+
+def _read_counts(path: Path) -> Counts:
+    return np.array(path.read_text("utf-8").split(), np.int64)
 
 
 def _written(
     config: RecordConfig, out: Path, problems: list[Problem], pool: PromptPool, at: Rows, counts: list[Path]
 ) -> Trace:
     """The trace of success counts, a file a checkpoint, saved to `out`."""
-    successes = np.stack([np.array(path.read_text("utf-8").split(), np.int64) for path in counts])
+    successes = np.stack([_read_counts(path) for path in counts])
     features = hashed_features([problem.prompt for problem in problems], config.features)
     pool = PromptPool(pool.ids, [problem.category for problem in problems], features)
     about = {"source": "edgewise.lab.rl.record", "config": to_dict(config)}
