@@ -122,6 +122,8 @@ def main() -> None:
     given = parser.parse_args()
     recipe = RECIPES[given.task]
     rows = problems(given.data, "train")
+    # How likely the model finds each answer, where it was measured: edgewise features DATA/train.jsonl MODEL DATA/features.json
+    features = given.data / "features.json"
     trainer = EdgewiseGRPOTrainer(
         model=given.model or recipe.model,
         reward_funcs=verification_reward,
@@ -130,6 +132,7 @@ def main() -> None:
         curriculum=method_of(recipe, given.method, "images" in rows.column_names),
         id_column="id",
         category_column="category",
+        features=str(features) if given.method == "edge" and features.exists() else None,
     )
     trainer.train()
     trainer.save_model(str(given.out))

@@ -17,7 +17,12 @@ ds) # Dynamic sampling (DAPO): groups whose rewards are all equal are replaced u
 mopps)
     CHOICE+=(+data.edgewise.selector=mopps "${MOPPS[@]}") ;;
 edge) # The category of a row (level, number of numbers, kind of figure) is what `edge` shares evidence by.
-    CHOICE+=(+data.edgewise.selector=edge +data.edgewise.category=extra_info.category) ;;
+    CHOICE+=(+data.edgewise.selector=edge +data.edgewise.category=extra_info.category)
+    # How likely the model finds each answer, where it was measured:
+    #   edgewise features DATA/train.parquet MODEL DATA/features.json
+    if [[ -f "$DATA/features.json" ]]; then
+        CHOICE+=(+data.edgewise.features="$DATA/features.json")
+    fi ;;
 *)
     echo "METHOD must be uniform, ds, mopps or edge, got '$METHOD'" >&2
     exit 2 ;;

@@ -61,6 +61,8 @@ def require_sequence(name: str, values: Any, error: type[EdgewiseError]) -> None
 
 def whole_number(name: str, value: Any, least: int, error: type[EdgewiseError], below: int = 2**63) -> int:
     """`value` as an int, where it is a whole number in [least, below)."""
+    if type(value) is int and least <= value < below:  # nearly always, and many times a step
+        return value
     try:
         whole = int(value)
         if whole == value and not isinstance(value, str | bool | np.bool_) and least <= whole < below:

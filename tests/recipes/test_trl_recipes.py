@@ -15,6 +15,7 @@ import pytest
 from tests.lab.model.pretrained import make
 
 from edgewise.lab.data import Export, export
+from edgewise.lab.data.features_command import features_command
 
 # transformers renames settings that TRL 1.16 has under their old names.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -63,12 +64,22 @@ def test_every_method_trains_for_two_steps(
         export(Export("math", options, {}, format="trl", chat=True), tmp_path / "data")
     else:
         export(Export("countdown", {}, {"count": [3, 4]}, 40, 5, format="trl", chat=True), tmp_path / "data")
+    features_command(tmp_path / "data" / "train.jsonl", str(model), tmp_path / "data" / "features.json")
+    made = []
+
+    class Kept(recipe.EdgewiseGRPOTrainer):  # type: ignore[name-defined]
+        def __init__(self, **given: Any):
+            super().__init__(**given)
+            made.append(self)
+
+    monkeypatch.setattr(recipe, "EdgewiseGRPOTrainer", Kept)
     # Two mini-batches a step, as in the published settings.
     small = ["--steps", "2", "--prompts", "4", "--mini-batch", "2", "--completion", "6", "--on-device", "8", "--cpu"]
     out = tmp_path / "out"
     train(recipe, monkeypatch, task, method, str(tmp_path / "data"), str(out), "--model", str(model), *small)
     assert "effective ratio of the last steps" in capsys.readouterr().out
     assert (out / "model.safetensors").exists()
+    assert (made[0].curriculum.pool.features is not None) == (method == "edge")
 
 
 def test_the_published_settings_of_each_task(recipe: ModuleType, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ if IS_07:
     pytest.skip("the recipes are for verl 0.9", allow_module_level=True)
 
 import numpy as np
+import pyarrow.parquet
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -123,6 +125,21 @@ def test_every_recipe_is_a_valid_configuration_whose_curriculum_selects_from_its
     if task == "geometry3k":
         assert frame[0]["images"][0]["bytes"].startswith(b"\x89PNG")
         assert frame[0]["prompt"][0]["content"].count("<image>") == 1
+
+
+def test_measured_likelihoods_reach_the_curriculum_of_edge_alone(data: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data["countdown"], folder)
+    ids = [row["extra_info"]["index"] for row in pyarrow.parquet.read_table(folder / "train.parquet").to_pylist()]
+    (folder / "features.json").write_text(json.dumps({name: -float(place) for place, name in enumerate(ids)}))
+    for method in ("edge", "mopps"):
+        given = arguments("countdown", method, folder, tmp_path)
+        small = composed([*given, "data.filter_overlong_prompts=False", "data.train_batch_size=8"])
+        pool = Selection(RLHFDataset(small.data.train_files, None, small.data), small.data).pool
+        if method == "mopps":
+            assert pool.features is None
+        else:
+            assert pool.features[:, 0].tolist() == [-float(place) for place in range(len(ids))]
 
 
 @pytest.mark.timeout(1800)
