@@ -118,11 +118,22 @@ def test_what_was_done_of_other_data_does_not_count(model: Path, tmp_path: Path)
     assert first["p5"] not in (-1.0, json.loads(out.read_text())["p5"])
 
 
-def test_a_damaged_part_is_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("lines", "words"), [('[-1.0, "x"]\n', "damaged; delete it"), ("[-1.0, -2.0]\n" * 5, "two commands wrote it")]
+)
+def test_a_damaged_part_is_named(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, words: str
+) -> None:
     monkeypatch.setattr(module, "_key", lambda *_: "key")
-    (tmp_path / "features.json.part").write_text('"key"\n[-1.0, "x"]\n')
-    with pytest.raises(CheckpointError, match="damaged; delete it"):
+    (tmp_path / "features.json.part").write_text('"key"\n' + lines)
+    with pytest.raises(CheckpointError, match=words):
         features_command(written(tmp_path / "data.jsonl", ROWS), str(model), tmp_path / "features.json")
+
+
+def test_a_prompt_that_is_too_long_is_refused(model: Path, tmp_path: Path) -> None:
+    data = written(tmp_path / "data.jsonl", [{"id": 1, "prompt": "1 + " * 500, "answer": "500"}])
+    with pytest.raises(ConfigError, match=r"more than the \d+ positions"):
+        features_command(data, str(model), tmp_path / "features.json")
 
 
 @pytest.mark.parametrize(

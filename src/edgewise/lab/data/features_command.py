@@ -84,9 +84,14 @@ def features_command(
     plain = not chat and isinstance(_value(values[0], prompt), str)
     prompts = tokenizer.encode([row.text for row in rows], special=plain)
     answers = encode_answers([row.end for row in rows], [row.gold for row in rows], form, tokenizer)
+    longest = max(len(asked) + len(own) for asked, own in zip(prompts, answers, strict=True))
+    if longest > decoder.config.max_position_embeddings:
+        raise ConfigError(
+            f"a prompt and its {gold} have {longest} tokens, more than the {decoder.config.max_position_embeddings} positions of {model}"
+        )
     key = _key(source, prompts, answers)
     part = out.with_name(f"{out.name}.part")
-    done = _done(part, key)
+    done = _done(part, key, len(rows))
     decoder.to(find_device(device))
     with writing_to(part), bar("likelihood", len(rows)) as progress, part.open("a", encoding="utf-8") as file:
         if not done:
@@ -225,7 +230,7 @@ def _key(path: Path, prompts: Sequence[list[int]], answers: Sequence[list[int]])
     return key.hexdigest()
 
 
-def _done(part: Path, key: str) -> list[float]:
+def _done(part: Path, key: str, most: int) -> list[float]:
     """What an earlier call has computed; a line that a kill left half-written does not count."""
     done: list[float] = []
     if not part.exists():
@@ -236,10 +241,13 @@ def _done(part: Path, key: str) -> list[float]:
         try:
             if not whole or json.loads(whole[0]) != key:
                 return done
-            for line in whole[1:]:
-                done += [float(value) for value in json.loads(line)]
+            done = [float(value) for line in whole[1:] for value in json.loads(line)]
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{part} is damaged; delete it, and the command begins anew") from error
+        if len(done) > most:
+            raise CheckpointError(
+                f"{part} holds more prompts than {most}: two commands wrote it; delete it, and begin anew"
+            )
         if len(whole) < len(lines):
             part.write_text("".join(whole), "utf-8")
     return done
