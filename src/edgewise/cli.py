@@ -318,7 +318,8 @@ def experiment(
     """Run a study made of many runs; print its table and, for controlled studies of training stages, its verdict.
 
     Args:
-        name: E1 to E8, or the YAML file of a study; C1 to C6, C2-single, critics, pools and real: claims about selection.
+        name: E1 to E8, or the YAML file of a study; C1 to C6, C2-single, critics, gsm8k, likelihood,
+            likelihood-school, pools and real: claims about selection.
         scale: laptop, workstation or paper, of a study, or one of its own, such as text of E1; laptop, smollm2 or gpu, of a claim.
         seeds: how many; default: as the study says.
         first_seed: the first of them.

@@ -33,9 +33,11 @@ EVERY = [(name, scale) for name in names() for scale in scales(name)]
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name: str, scale: str) -> None:
     study = load(name, scale)
-    assert names() == ["C1", "C2", "C2-single", "C3", "C4", "C5", "C6", "critics", "gsm8k", "pools", "real"]
+    more = ["critics", "gsm8k", "likelihood", "likelihood-school", "pools", "real"]
+    assert names() == ["C1", "C2", "C2-single", "C3", "C4", "C5", "C6", *more]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
-    special = {("real", "smollm2"): 5, ("real", "gpu"): 16, ("critics", "laptop"): 12}
+    special = {("real", "smollm2"): 5, ("real", "gpu"): 16, ("critics", "laptop"): 12, ("likelihood", "laptop"): 12}
+    special |= {("likelihood-school", "smollm2"): 5, ("likelihood-school", "gpu"): 16}
     assert seeds == {special.get((name, scale), 5 if scale == "laptop" or (name == "C1" and scale == "smollm2") else 3)}
     for rule in study.rules:
         for part in study.parts_of(rule):

@@ -26,11 +26,21 @@ from edgewise.replay.comparison import Comparison, interval
 from edgewise.replay.methods import applicable, known_pool
 from edgewise.replay.replay import replay
 from edgewise.replay.simulator import Policy, regime, simulate
+from edgewise.replay.trace import Trace
 
 Floats = npt.NDArray[np.float64]
 SEEDS = list(range(200, 205))
 """Other seeds than those on which the settings of `edge` were chosen."""
-PLACES = ("opgraph", "countdown", "school", "simulator:default", "simulator:useful", "simulator:hard", "simulator:fast")
+PLACES = (
+    "opgraph",
+    "countdown",
+    "school",
+    "gsm8k",
+    "simulator:default",
+    "simulator:useful",
+    "simulator:hard",
+    "simulator:fast",
+)
 KNOWLEDGE = {
     "labels": ("labels", 0.0),
     "labels, half of them wrong": ("labels", 0.5),
@@ -39,6 +49,8 @@ KNOWLEDGE = {
     "nothing": ("nothing", 0.0),
 }
 SIMULATED_STEPS = 200
+STEPS_BETWEEN = 60
+"""Steps between the first and the last of checkpoints that were given, not trained in one run."""
 COMPARED = {
     "effective_ratio": "effective ratio",
     "selected_spearman": "Spearman, picks",
@@ -65,7 +77,7 @@ def jobs(place: str) -> Iterator[Job]:
     kind, _, name = place.partition(":")
     trace = None if kind == "simulator" else find_trace(place)
     pool = Policy(regime(name)).pool if trace is None else trace.pool
-    steps = SIMULATED_STEPS if trace is None else int(trace.steps[-1] - trace.steps[0])
+    steps = SIMULATED_STEPS if trace is None else _steps(trace)
     blind = applicable(known_pool(pool, "nothing"))
     labelled = known_pool(pool, "labels")
     informed = [name for name in [*applicable(labelled), f"e2h:steps={steps}"] if name not in blind]
@@ -93,7 +105,12 @@ def judged(job: Job) -> Comparison:
         return simulate([job.method], world, SEEDS, job.method, SIMULATED_STEPS, knows=knows, wrong=wrong)
     trace = find_trace(job.place)
     batch = trace.about["config"]["run"]["prompts"]
-    return replay(trace, [job.method], SEEDS, None, batch=batch, knows=knows, wrong=wrong)
+    return replay(trace, [job.method], SEEDS, None, _steps(trace), batch, knows=knows, wrong=wrong)
+
+
+def _steps(trace: Trace) -> int:
+    given = trace.about["config"].get("bases")
+    return STEPS_BETWEEN if given else int(trace.steps[-1] - trace.steps[0])
 
 
 def tables(place: str, results: dict[Job, Comparison]) -> str:

@@ -21,7 +21,7 @@ from edgewise.experiments.claims.config import ClaimStudy, load, names, scales
 from edgewise.experiments.claims.verdict import NOT_RUN
 
 PAGE, KEPT = "claims.md", Path("results") / "claims"
-QUOTING = ("critics.md",)
+QUOTING = ("critics.md", "likelihood.md")
 QUOTE = re.compile(r"(<!-- rules of (\S+) at (\S+): (\S+) ([^>]+?) -->\n).*?(<!-- end of rules -->)", re.S)
 HEAD = """# Claims
 
@@ -68,7 +68,7 @@ def quoted(docs: Path, text: str) -> str:
         found = read(docs, study)
         lines = [
             f"{found['made']}\n" if found else "Not yet run.\n",
-            f"| rule, fixed before the runs | task | `{method}` minus uniform, 95% interval | |",
+            f"| rule, fixed before the runs | task | `{method}` minus {_others(study, method, measures)}, 95% interval | |",
             "|---|---|---|---|",
         ]
         for index, rule in enumerate(study.rules):
@@ -79,6 +79,13 @@ def quoted(docs: Path, text: str) -> str:
         return begin + "\n" + "\n".join(lines) + "\n\n" + end
 
     return QUOTE.sub(table, text)
+
+
+def _others(study: ClaimStudy, method: str, measures: str) -> str:
+    """What the quoted rules take off."""
+    rules = [rule for rule in study.rules if rule.method == method and rule.measure in measures.split()]
+    names = dict.fromkeys(f"`{rule.minus}`" if rule.minus_part else rule.minus for rule in rules)
+    return " or ".join(names) + (" of the other part" if any(rule.minus_part for rule in rules) else "")
 
 
 def place(docs: Path, name: str, scale: str) -> Path:
