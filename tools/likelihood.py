@@ -26,7 +26,7 @@ from edgewise.statistics import mean_interval
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results" / "likelihood"
 TRACES = ROOT / "src" / "edgewise" / "replay" / "traces"
-CONFIGS = {"school": "school-smollm2"}
+CONFIGS = {"gsm8k": "gsm8k-smollm2", "school": "school-smollm2"}
 """Names of recordings that differ from their trace's."""
 METRICS = ("effective_ratio", "probe_spearman", "tried")
 SEEDS, BATCH = range(5), 16

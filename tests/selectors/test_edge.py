@@ -251,3 +251,15 @@ def test_a_state_without_re_tests_is_refused_by_a_selector_that_has_them() -> No
 def test_headroom_must_be_a_finite_number_from_0(headroom: float) -> None:
     with pytest.raises(ConfigError, match="headroom"):
         EdgeSelector(ew.PromptPool(range(4)), headroom=headroom)
+
+
+def test_untried_prompts_are_predicted_below_an_even_chance_where_nothing_is_known() -> None:
+    blind = ew.make_selector("edge", ew.PromptPool(range(6)), seed=0)
+    assert blind.predict() == pytest.approx(np.full(6, 1 / (1 + np.e)))
+    known = ew.make_selector("edge", ew.PromptPool(range(6), priors=np.full(6, 0.5)), seed=0)
+    assert known.predict() == pytest.approx(np.full(6, 0.5), abs=0.02)
+    for selector in (blind, known):
+        for _ in range(30):
+            selector.observe(selector.select(3), [8, 8, 8], 8)
+            selector.advance()
+        assert (selector.predict() > 0.8).all()
