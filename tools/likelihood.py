@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 from edgewise.checkpoint import write_json
 from edgewise.pool import PromptPool
 from edgewise.replay import Trace, replay
+from edgewise.replay.judge import steps_of
 from edgewise.statistics import mean_interval
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +83,7 @@ def judge(name: str) -> dict[str, Any]:
         )
     }
     for kind, (own, knows) in kinds.items():
-        found = replay(own, ["edge"], seeds=SEEDS, batch=BATCH, knows=knows, baseline=None)
+        found = replay(own, ["edge"], seeds=SEEDS, steps=steps_of(trace), batch=BATCH, knows=knows, baseline=None)
         result[kind] = {metric: _interval(found.values[metric][0]) for metric in METRICS}
         print(name, kind, *(f"{metric} {result[kind][metric]['mean']:.3f}" for metric in METRICS), flush=True)
     return result

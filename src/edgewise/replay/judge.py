@@ -77,7 +77,7 @@ def jobs(place: str) -> Iterator[Job]:
     kind, _, name = place.partition(":")
     trace = None if kind == "simulator" else find_trace(place)
     pool = Policy(regime(name)).pool if trace is None else trace.pool
-    steps = SIMULATED_STEPS if trace is None else _steps(trace)
+    steps = SIMULATED_STEPS if trace is None else steps_of(trace)
     blind = applicable(known_pool(pool, "nothing"))
     labelled = known_pool(pool, "labels")
     informed = [name for name in [*applicable(labelled), f"e2h:steps={steps}"] if name not in blind]
@@ -105,10 +105,11 @@ def judged(job: Job) -> Comparison:
         return simulate([job.method], world, SEEDS, job.method, SIMULATED_STEPS, knows=knows, wrong=wrong)
     trace = find_trace(job.place)
     batch = trace.about["config"]["run"]["prompts"]
-    return replay(trace, [job.method], SEEDS, None, _steps(trace), batch, knows=knows, wrong=wrong)
+    return replay(trace, [job.method], SEEDS, None, steps_of(trace), batch, knows=knows, wrong=wrong)
 
 
-def _steps(trace: Trace) -> int:
+def steps_of(trace: Trace) -> int:
+    """Policy steps in which a trace is replayed."""
     given = trace.about["config"].get("bases")
     return STEPS_BETWEEN if given else int(trace.steps[-1] - trace.steps[0])
 
