@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from edgewise.checkpoint import write_json
 from edgewise.pool import PromptPool
 from edgewise.replay import Trace, replay
-from edgewise.replay.judge import steps_of
+from edgewise.replay.replay import steps_of
 from edgewise.statistics import mean_interval
 
 ROOT = Path(__file__).parent.parent

@@ -257,3 +257,9 @@ def test_main_finds_traces(tmp_path, monkeypatch):
     (tmp_path / "broken.npz").write_bytes(b"not a trace")
     with pytest.raises(CheckpointError):
         main(str(tmp_path / "broken.npz"))
+
+
+def test_given_checkpoints_are_replayed_in_sixty_steps() -> None:
+    found = replay(find_trace("gsm8k"), ["mopps"], seeds=[0], batch=4)
+    assert found.settings["steps"] == 60
+    assert found.curves["effective_ratio"].shape[-1] == 60

@@ -24,9 +24,8 @@ from edgewise.method import Method
 from edgewise.replay.command import find_trace
 from edgewise.replay.comparison import Comparison, interval
 from edgewise.replay.methods import applicable, known_pool
-from edgewise.replay.replay import replay
+from edgewise.replay.replay import replay, steps_of
 from edgewise.replay.simulator import Policy, regime, simulate
-from edgewise.replay.trace import Trace
 
 Floats = npt.NDArray[np.float64]
 SEEDS = list(range(200, 205))
@@ -49,8 +48,6 @@ KNOWLEDGE = {
     "nothing": ("nothing", 0.0),
 }
 SIMULATED_STEPS = 200
-STEPS_BETWEEN = 60
-"""Steps between the first and the last of checkpoints that were given, not trained in one run."""
 COMPARED = {
     "effective_ratio": "effective ratio",
     "selected_spearman": "Spearman, picks",
@@ -105,13 +102,7 @@ def judged(job: Job) -> Comparison:
         return simulate([job.method], world, SEEDS, job.method, SIMULATED_STEPS, knows=knows, wrong=wrong)
     trace = find_trace(job.place)
     batch = trace.about["config"]["run"]["prompts"]
-    return replay(trace, [job.method], SEEDS, None, steps_of(trace), batch, knows=knows, wrong=wrong)
-
-
-def steps_of(trace: Trace) -> int:
-    """Policy steps in which a trace is replayed."""
-    given = trace.about["config"].get("bases")
-    return STEPS_BETWEEN if given else int(trace.steps[-1] - trace.steps[0])
+    return replay(trace, [job.method], SEEDS, None, batch=batch, knows=knows, wrong=wrong)
 
 
 def tables(place: str, results: dict[Job, Comparison]) -> str:
