@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
 from edgewise.lab.evaluation.pictures import check_pictures
-from edgewise.lab.evaluation.rollouts import Rolled, Roller, sorted_labels
+from edgewise.lab.evaluation.rollouts import Rolled, Roller, chunks_of, sorted_labels
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.vision import data_uri
 from edgewise.lab.run.config import GREEDY, Count, Range, Seed, Size, validate
@@ -143,7 +143,7 @@ def _evaluate(
         journal.rewind(len(problems))
         done = {line["step"]: line for line in read(journal.path)} if journal.path.exists() else {}
     lines = []
-    for number, rows in _chunks(roller, config):
+    for number, rows in enumerate(chunks_of(roller, config.samples, config.chunk)):
         line = done.get(number)
         if line is not None and not _fits(line, rows, config.samples):
             raise CheckpointError(
@@ -236,13 +236,6 @@ def _slices(problems: list[Problem], config: ExamConfig) -> dict[str, dict[str, 
         if len(names := sorted_labels(labels)) > 1:
             slices[name] = {value: np.flatnonzero(labels == value) for value in names}
     return slices
-
-
-def _chunks(roller: Roller, config: ExamConfig) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """Rows of problems of like length, as many as make a chunk of completions."""
-    size = max(config.chunk // config.samples, 1)
-    order = np.argsort([len(prompt) for prompt in roller.encoded], kind="stable")
-    return enumerate(order[begin : begin + size] for begin in range(0, len(order), size))
 
 
 def _line(rows: npt.NDArray[np.int64], rolled: Rolled, config: ExamConfig) -> dict[str, Any]:
