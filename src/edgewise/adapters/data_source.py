@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from edgewise.adapters.features import FeatureChoice, read_features
+from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
-from edgewise.adapters.priors import PriorChoice, read_priors
+from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import digest, hashes, unique_pool
 from edgewise.adapters.success import Rule, Success
 from edgewise.arrays import Rows
@@ -105,9 +105,10 @@ class CurriculumSource(_Base):  # type: ignore[misc]
             categories,
             source,
             hint,
-            priors=read_priors(self.priors, ids, lambda key: self._metadata(key, "priors")),
+            priors=self.priors,
             prior_strength=self.prior_strength,
-            features=read_features(self.features, ids, lambda key: self._metadata(key, "features")),
+            features=self.features,
+            column=self._metadata,
         )
         self._in_flight = InFlight(pool, self.curriculum, args.n_samples_per_prompt, seed=args.rollout_seed)
         self._success = Success(self.success, names=None)

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.adapters.features import FeatureChoice, read_features
+from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
-from edgewise.adapters.priors import PriorChoice, read_priors
+from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import hashes, unique_pool
 from edgewise.adapters.success import Rule, Success
 from edgewise.errors import ConfigError
@@ -106,9 +106,9 @@ class CurriculumLoader:
             categories,
             source,
             hint,
-            priors=read_priors(priors, ids),
+            priors=priors,
             prior_strength=prior_strength,
-            features=read_features(features, ids),
+            features=features,
         )
         self.dataset, self._identify, self._success = dataset, identify, Success(success, names=None)
         self._row_of_prompt = {prompt: row for row, prompt in enumerate(dataset.prompts)}

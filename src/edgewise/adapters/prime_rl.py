@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from edgewise.adapters.features import FeatureChoice, read_features
+from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
-from edgewise.adapters.priors import PriorChoice, read_priors
+from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import unique_pool
 from edgewise.adapters.success import Rule, Success
 from edgewise.arrays import Counts, Rows
@@ -128,9 +128,9 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
             categories,
             "Task.key",
             hint,
-            priors=read_priors(priors, keys),
+            priors=priors,
             prior_strength=prior_strength,
-            features=read_features(features, keys),
+            features=features,
         )
         self.step, self._success = 0, Success(success)
         # Whether the group that was observed last trains the policy.

@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgewise.adapters.features import FeatureChoice, read_features
+from edgewise.adapters.known import Column
 from edgewise.adapters.priors import PriorChoice, read_priors
-from edgewise.arrays import Floats
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 
@@ -69,9 +66,10 @@ def make_pool(
         categories,
         source,
         hint,
-        priors=read_priors(priors, ids, lambda name: list(_values(dataset, name))),
+        priors=priors,
         prior_strength=prior_strength,
-        features=read_features(features, ids, lambda name: list(_values(dataset, name))),
+        features=features,
+        column=lambda name, _: list(_values(dataset, name)),
     )
 
 
@@ -87,9 +85,10 @@ def unique_pool(
     source: str,
     hint: str,
     *,
-    priors: Floats | None = None,
+    priors: PriorChoice = None,
     prior_strength: float = 4.0,
-    features: npt.NDArray[np.float32] | None = None,
+    features: FeatureChoice = None,
+    column: Callable[[str, str], Sequence[Any]] | None = None,
 ) -> PromptPool:
     """Pool of these ids and labels.
 
@@ -98,12 +97,14 @@ def unique_pool(
         categories: one label a prompt.
         source: where the ids come from, for messages.
         hint: what to do about ids that do not fit, for messages.
-        priors: success rates known before the run, as `read_priors` returns them.
+        priors: success rates known before the run, see `read_priors`.
         prior_strength: rollouts that a known rate is worth.
-        features: numbers that describe each prompt, (n, d), as `read_features` returns them.
+        features: numbers that describe each prompt, see `read_features`.
+        column: values of a column of the dataset by its name and the option that names it; None: it has no columns.
 
     Raises:
-        ConfigError: a repeated id, one that is neither int nor str, or a label with several parts.
+        ConfigError: a repeated id, one that is neither int nor str, a label with several parts, or priors or features that do
+            not fit.
     """
     first: dict[Any, int] = {}
     for row, value in enumerate(ids):
@@ -123,7 +124,12 @@ def unique_pool(
                 " or number; join its parts into a text, or name another column"
             )
     labels = None if categories is None else list(categories)
-    return PromptPool(ids, labels, features, priors, prior_strength=prior_strength)
+
+    def of(option: str) -> Column | None:
+        return None if column is None else lambda name: column(name, option)
+
+    rates, described = read_priors(priors, ids, of("priors")), read_features(features, ids, of("features"))
+    return PromptPool(ids, labels, described, rates, prior_strength=prior_strength)
 
 
 def _values(dataset: Any, column: str) -> Iterator[Any]:

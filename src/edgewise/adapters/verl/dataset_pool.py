@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from edgewise.adapters.features import read_features
-from edgewise.adapters.priors import read_priors
 from edgewise.adapters.prompts import digest, hashes, unique_pool
 from edgewise.adapters.verl.options import Options
 from edgewise.errors import ConfigError, RewardError
@@ -54,9 +52,10 @@ class DatasetPool:
             "extra_info.index" if self.by_index else "the hash of the prompt",
             "give each row its own extra_info.index"
             + (", or set +data.edgewise.ids=prompt for a hash of its prompt" if self.by_index else ""),
-            priors=read_priors(options.priors, ids, lambda name: _wanted(frame, name, "priors")),
+            priors=options.priors,
             prior_strength=options.prior_strength,
-            features=read_features(options.features, ids, lambda name: _wanted(frame, name, "features")),
+            features=options.features,
+            column=lambda name, option: _wanted(frame, name, option),
         )
 
     def ids_of(self, columns: dict[str, Any]) -> list[Any]:
