@@ -13,7 +13,7 @@ from tests.lab.model.pretrained import make
 
 import edgewise.lab.data.features_command as module
 from edgewise.adapters.prompts import digest
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, TaskError
 from edgewise.lab.data.export import Export, export
 from edgewise.lab.data.features_command import features_command
 from edgewise.lab.model.pretrained import load_pretrained
@@ -98,7 +98,7 @@ def test_a_killed_command_goes_on_where_it_was(model: Path, tmp_path: Path, monk
         features_command(data, str(model), tmp_path / "killed.json")
     part = tmp_path / "killed.json.part"
     with part.open("a") as file:
-        file.write("[-1.0, -2")  # half of a line
+        file.write('{"step": 8, "nats": [-1.0, -2')  # half of a line
     blocks.clear()
     killed_after(99)
     features_command(data, str(model), tmp_path / "killed.json")
@@ -110,7 +110,7 @@ def test_a_killed_command_goes_on_where_it_was(model: Path, tmp_path: Path, monk
 def test_what_was_done_of_other_data_does_not_count(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "features.json"
     data = written(tmp_path / "data.jsonl", ROWS)
-    (tmp_path / "features.json.part").write_text('"another key"\n[-1.0, -1.0]\n')
+    (tmp_path / "features.json.part").write_text('{"step": 0, "key": "another"}\n{"step": 2, "nats": [-1.0, -1.0]}\n')
     features_command(data, str(model), out)
     first = json.loads(out.read_text())
     features_command(written(tmp_path / "data.jsonl", [{**row, "answer": "1"} for row in ROWS]), str(model), out)
@@ -119,13 +119,18 @@ def test_what_was_done_of_other_data_does_not_count(model: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"), [('[-1.0, "x"]\n', "damaged; delete it"), ("[-1.0, -2.0]\n" * 5, "two commands wrote it")]
+    ("lines", "words"),
+    [
+        ('{"step": 2, "nats": [-1.0, "x"]}\n', "damaged, or"),
+        ('{"step": 2, "nats": [-1.0, -2.0]}\n' * 2, "two commands wrote it"),
+        ("[-1.0]\n", "line 2 is damaged"),
+    ],
 )
 def test_a_damaged_part_is_named(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, words: str
 ) -> None:
     monkeypatch.setattr(module, "_key", lambda *_: "key")
-    (tmp_path / "features.json.part").write_text('"key"\n' + lines)
+    (tmp_path / "features.json.part").write_text('{"step": 0, "key": "key"}\n' + lines)
     with pytest.raises(CheckpointError, match=words):
         features_command(written(tmp_path / "data.jsonl", ROWS), str(model), tmp_path / "features.json")
 
@@ -139,7 +144,7 @@ def test_a_prompt_that_is_too_long_is_refused(model: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([], "holds no rows"),
+        ([], "has no rows"),
         ([{"id": 1, "prompt": "a"}], "no column of gold answers"),
         (
             [{"id": 1, "prompt": "a", "answer": "b"}, {"id": 2, "answer": "b"}],
@@ -157,25 +162,25 @@ def test_a_prompt_that_is_too_long_is_refused(model: Path, tmp_path: Path) -> No
             ],
             "both texts and messages",
         ),
-        ([[1]], "line 1 is no JSON object"),
+        ([[1]], "row 1 of .* is a list, not an object"),
     ],
 )
 def test_data_that_does_not_fit_is_refused(model: Path, tmp_path: Path, rows: list[Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(EdgewiseError, match=words):
         features_command(written(tmp_path / "data.jsonl", rows), str(model), tmp_path / "features.json")
     assert not (tmp_path / "features.json.part").exists()
 
 
 def test_files_that_cannot_be_read_are_refused(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "features.json"
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(TaskError, match="cannot read"):
         features_command(tmp_path / "missing.jsonl", str(model), out)
     (tmp_path / "broken.jsonl").write_text("{")
-    with pytest.raises(ConfigError, match="line 1 is no JSON"):
+    with pytest.raises(TaskError, match=r"line 1 of .* is not JSON"):
         features_command(tmp_path / "broken.jsonl", str(model), out)
     pytest.importorskip("pyarrow")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ConfigError, match="no parquet file"):
+    with pytest.raises(TaskError, match="not a readable Parquet file"):
         features_command(tmp_path / "broken.parquet", str(model), out)
     with pytest.raises(ConfigError, match="no folder"):
         features_command(written(tmp_path / "data.jsonl", ROWS), str(model), tmp_path / "missing" / "features.json")

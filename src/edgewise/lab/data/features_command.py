@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,18 @@ from edgewise.checkpoint import require_place, write_json, writing_to
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.likelihood import likelihood
 from edgewise.lab.model.checkpoints import find
-from edgewise.lab.model.policy import PromptFormat, encode_answers, rendered
+from edgewise.lab.model.policy import PromptFormat, encode_answers, encode_prompts
 from edgewise.lab.model.pretrained import find_source, load_pretrained
-from edgewise.lab.model.tokenizer import Tokenizer
+from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.parallel import find_device
 from edgewise.progress import bar
+from edgewise.tasks.math.records import read_rows
 
 IDS = ("id", "extra_info.index")
 GOLD = ("answer", "reward_model.ground_truth", "problem.answer", "solution")
 BLOCK = 256
 """Prompts computed between two lines of what is done."""
 MISSING = object()
-
-
-@dataclass(frozen=True)
-class Row:
-    """A prompt as the model reads it, its own end, from which a completion goes on, and the gold completion."""
-
-    id: Any
-    text: str
-    end: str
-    gold: str
 
 
 def features_command(
@@ -70,120 +60,80 @@ def features_command(
         stop: what ends an answer instead of the end token.
         device: auto, cpu or cuda.
     """
-    form = PromptFormat(chat, system, stop)
     require_place(out)
-    values = list(_records(data))
-    if not values:
-        raise ConfigError(f"{data} holds no rows")
-    gold = gold or _first(GOLD, values[0], "gold answers", data)
-    name = id or next((column for column in IDS if _value(values[0], column) is not MISSING), None)
+    values = read_rows(data)[1]
+    gold = gold or next((name for name in GOLD if _value(values[0], name) is not MISSING), None)
+    if gold is None:
+        raise ConfigError(
+            f"{data} has no column of gold answers that is known; {_columns(values[0])}: name one with --gold"
+        )
+    name = id or next((name for name in IDS if _value(values[0], name) is not MISSING), None)
+    prompts = [
+        _prompt(_required(row, prompt, data, number), data, number) for number, row in enumerate(values, start=1)
+    ]
+    texts = {isinstance(asked, str) for asked in prompts}
+    if len(texts) > 1:
+        raise ConfigError(f"{data}: column {prompt} holds both texts and messages; make them one kind")
+    ids = _ids(values, prompts, name, data)
+    answers = [
+        _answer(_required(row, gold, data, number), gold, data, number) for number, row in enumerate(values, start=1)
+    ]
+    form = PromptFormat(chat or not texts.pop(), system, stop)
     source = find_source(model) if Path(model).exists() else find(model)
     decoder, tokenizer = load_pretrained(source)
-    rows = _rows(values, prompt, gold, name, form, tokenizer, data)
-    # A rendered chat holds its special tokens already.
-    plain = not chat and isinstance(_value(values[0], prompt), str)
-    prompts = tokenizer.encode([row.text for row in rows], special=plain)
-    answers = encode_answers([row.end for row in rows], [row.gold for row in rows], form, tokenizer)
-    longest = max(len(asked) + len(own) for asked, own in zip(prompts, answers, strict=True))
+    asked, own = encode_prompts(prompts, form, tokenizer), encode_answers(prompts, answers, form, tokenizer)
+    longest = max(map(len, map(list.__add__, asked, own)))
     if longest > decoder.config.max_position_embeddings:
         raise ConfigError(
             f"a prompt and its {gold} have {longest} tokens, more than the {decoder.config.max_position_embeddings} positions of {model}"
         )
-    key = _key(source, prompts, answers)
-    part = out.with_name(f"{out.name}.part")
-    done = _done(part, key, len(rows))
+    journal = Journal(out.with_name(f"{out.name}.part"))
+    done = _done(journal, _key(source, asked, own))
     decoder.to(find_device(device))
-    with writing_to(part), bar("likelihood", len(rows)) as progress, part.open("a", encoding="utf-8") as file:
-        if not done:
-            file.truncate(0)
-            print(json.dumps(key), file=file, flush=True)
+    with bar("likelihood", len(ids)) as progress:
         progress(len(done), "prompts")
-        for begin in range(len(done), len(rows), BLOCK):
-            end = min(begin + BLOCK, len(rows))
-            found = -likelihood(decoder, prompts[begin:end], answers[begin:end]).nats
-            done += np.round(found, 4).tolist()
-            print(json.dumps(done[begin:end]), file=file, flush=True)
-            progress(end, "prompts")
-    if not np.isfinite(done).all():
-        part.unlink()
-        raise EdgewiseError(f"{source} gives log-likelihoods that are not finite; are its weights whole?")
+        for begin in range(len(done), len(ids), BLOCK):
+            part = slice(begin, begin + BLOCK)
+            nats = -likelihood(decoder, asked[part], own[part]).nats
+            if not np.isfinite(nats).all():
+                raise EdgewiseError(f"{source} gives log-likelihoods that are not finite; are its weights whole?")
+            done += np.round(nats, 4).tolist()
+            journal.append({"step": len(done), "nats": done[part]})
+            progress(len(done), "prompts")
     with writing_to(out):
-        write_json(out, {str(row.id): value for row, value in zip(rows, done, strict=True)})
-    part.unlink()
-    print(f"{out}: log p({gold} | {prompt}) of {len(rows)} prompts under {model}, {np.mean(done):.2f} nats on average")
+        write_json(out, dict(zip(ids, done, strict=True)))
+    journal.clear()
+    print(f"{out}: log p({gold} | {prompt}) of {len(ids)} prompts under {model}, {np.mean(done):.2f} nats on average")
     print(f"give it to the trainer's adapter as features={out}")
 
 
-def _rows(
-    values: Sequence[Mapping[str, Any]],
-    prompt: str,
-    gold: str,
-    name: str | None,
-    form: PromptFormat,
-    tokenizer: Tokenizer,
-    data: Path,
-) -> list[Row]:
-    rows, seen = [], set()
-    for number, value in enumerate(values, start=1):
-        asked, answer = _required(value, prompt, data, number), _required(value, gold, data, number)
-        identifier = digest(asked) if name is None else _required(value, name, data, number)
-        if not isinstance(answer, (str, int, float)) or isinstance(answer, bool) or str(answer) == "":
-            raise ConfigError(f"{data}, row {number}: column {gold} must be a text or a number, got {answer!r:.80}")
-        if not isinstance(identifier, (str, int)) or isinstance(identifier, bool):
-            raise ConfigError(f"{data}, row {number}: column {name} must be an int or a text, got {identifier!r:.80}")
-        if str(identifier) in seen:
-            raise ConfigError(
-                f"{data}, row {number}: id {identifier!r} comes twice; name a column of unique ids with --id"
-            )
-        seen.add(str(identifier))
-        rows.append(Row(identifier, *_shown(asked, form, tokenizer, data, number), str(answer)))
-    kinds = {isinstance(_value(value, prompt), str) for value in values}
-    if len(kinds) > 1:
-        raise ConfigError(f"{data}: column {prompt} holds both texts and messages; make them one kind")
-    return rows
-
-
-def _shown(asked: Any, form: PromptFormat, tokenizer: Tokenizer, data: Path, number: int) -> tuple[str, str]:
-    """What the model reads of a prompt, and the end from which a completion goes on."""
-    if isinstance(asked, str):
-        return rendered(asked, form, tokenizer), asked
-    if not isinstance(asked, list) or not all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in asked):
+def _prompt(asked: Any, data: Path, number: int) -> str | list[dict[str, Any]]:
+    messages = isinstance(asked, list) and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in asked)
+    if not isinstance(asked, str) and not (messages and asked):
         raise ConfigError(f"{data}, row {number}: a prompt is a text or a list of messages, got {asked!r:.80}")
-    if tokenizer.chat is None:
-        raise ConfigError(f"{data} holds messages and the model has no chat template; give prompts as texts")
-    system = [] if form.system is None else [{"role": "system", "content": form.system}]
-    # Behind a rendered chat the answer begins without a space.
-    return tokenizer.chat.render([*system, *asked]), "\n"
+    return asked
 
 
-def _records(data: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        if data.suffix == ".parquet":
-            try:
-                import pyarrow.parquet
-            except ModuleNotFoundError as error:
-                raise ConfigError("a parquet file needs pyarrow: pip install pyarrow") from error
-            for batch in pyarrow.parquet.ParquetFile(data).iter_batches(1024):
-                yield from batch.to_pylist()
-            return
-        with data.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _object(line, data, number)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {data}: {getattr(error, 'strerror', None) or error}") from error
-    except ValueError as error:  # pyarrow's errors of damaged files
-        raise ConfigError(f"{data} is no parquet file that can be read: {error}") from error
+def _answer(answer: Any, gold: str, data: Path, number: int) -> str:
+    if not isinstance(answer, (str, int, float)) or isinstance(answer, bool) or answer == "":
+        raise ConfigError(f"{data}, row {number}: column {gold} must be a text or a number, got {answer!r:.80}")
+    return str(answer)
 
 
-def _object(line: str, data: Path, number: int) -> Mapping[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{data}, line {number} is no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{data}, line {number} is no JSON object: {line.strip()!r:.80}")
-    return value
+def _ids(values: Sequence[Mapping[str, Any]], prompts: Sequence[Any], name: str | None, data: Path) -> list[str]:
+    """The ids of a column, or those that adapters give to prompts without any."""
+    if name is None:
+        ids: list[Any] = [digest(asked) for asked in prompts]
+    else:
+        ids = [_required(row, name, data, number) for number, row in enumerate(values, start=1)]
+    seen: set[str] = set()
+    for number, value in enumerate(ids, start=1):
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            raise ConfigError(f"{data}, row {number}: column {name} must be an int or a text, got {value!r:.80}")
+        if str(value) in seen:
+            raise ConfigError(f"{data}, row {number}: id {value!r} comes twice; name a column of unique ids with --id")
+        seen.add(str(value))
+    return list(map(str, ids))
 
 
 def _value(row: Mapping[str, Any], column: str) -> Any:
@@ -206,18 +156,12 @@ def _value(row: Mapping[str, Any], column: str) -> Any:
 def _required(row: Mapping[str, Any], column: str, data: Path, number: int) -> Any:
     value = _value(row, column)
     if value is MISSING or value is None:
-        known = ", ".join(sorted(row))
-        raise ConfigError(f"{data}, row {number} has no {column}; its columns are {known}")
+        raise ConfigError(f"{data}, row {number} has no {column}; {_columns(row)}")
     return value
 
 
-def _first(columns: Iterable[str], row: Mapping[str, Any], what: str, data: Path) -> str:
-    for column in columns:
-        if _value(row, column) is not MISSING:
-            return column
-    raise ConfigError(
-        f"{data} has no column of {what} that is known; its columns are {', '.join(sorted(row))}: name one with --gold"
-    )
+def _columns(row: Mapping[str, Any]) -> str:
+    return f"its columns are {', '.join(sorted(row))}"
 
 
 def _key(path: Path, prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> str:
@@ -230,24 +174,20 @@ def _key(path: Path, prompts: Sequence[list[int]], answers: Sequence[list[int]])
     return key.hexdigest()
 
 
-def _done(part: Path, key: str, most: int) -> list[float]:
-    """What an earlier call has computed; a line that a kill left half-written does not count."""
+def _done(journal: Journal, key: str) -> list[float]:
+    """What an earlier call has computed of the same; of anything else the journal begins anew."""
+    lines = read(journal.path) if journal.path.exists() else []
+    if not lines or lines[0].get("key") != key:
+        journal.clear()
+        journal.append({"step": 0, "key": key})
+        return []
     done: list[float] = []
-    if not part.exists():
-        return done
-    with writing_to(part):
-        lines = part.read_text("utf-8", errors="replace").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        try:
-            if not whole or json.loads(whole[0]) != key:
-                return done
-            done = [float(value) for line in whole[1:] for value in json.loads(line)]
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(f"{part} is damaged; delete it, and the command begins anew") from error
-        if len(done) > most:
+    for line in lines[1:]:
+        nats = line.get("nats")
+        if not isinstance(nats, list) or line.get("step") != len(done) + len(nats) or set(map(type, nats)) != {float}:
             raise CheckpointError(
-                f"{part} holds more prompts than {most}: two commands wrote it; delete it, and begin anew"
+                f"{journal.path} is damaged, or two commands wrote it; delete it, and the command begins anew"
             )
-        if len(whole) < len(lines):
-            part.write_text("".join(whole), "utf-8")
+        done += nats
+    journal.rewind(len(done))  # a line that a kill left half-written
     return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -174,32 +174,39 @@ class Policy:
         return [self.ending.cut(text) for text in self.tokenizer.decode(tokens, lengths)]
 
 
-def rendered(prompt: str, form: PromptFormat, tokenizer: Tokenizer) -> str:
-    """The text that a model reads for a prompt.
+def rendered(prompt: str | Sequence[Mapping[str, Any]], form: PromptFormat, tokenizer: Tokenizer) -> str:
+    """The text that a model reads for a prompt, which with `form.chat` may be the messages of a conversation.
 
     Raises:
         ConfigError: a chat is asked for and the model has no template.
     """
-    if not form.chat:
-        return prompt
+    if isinstance(prompt, str):
+        if not form.chat:
+            return prompt
+        prompt = [{"role": "user", "content": prompt}]
     if tokenizer.chat is None:
         raise ConfigError("the model has no chat template; use chat: false")
     system = [] if form.system is None else [{"role": "system", "content": form.system}]
-    return tokenizer.chat.render([*system, {"role": "user", "content": prompt}])
+    return tokenizer.chat.render([*system, *prompt])
 
 
-def encode_prompts(prompts: Sequence[str], form: PromptFormat, tokenizer: Tokenizer) -> list[list[int]]:
+def encode_prompts(
+    prompts: Sequence[str | Sequence[Mapping[str, Any]]], form: PromptFormat, tokenizer: Tokenizer
+) -> list[list[int]]:
     """Token ids of prompts in this form."""
     return tokenizer.encode([rendered(prompt, form, tokenizer) for prompt in prompts], special=not form.chat)
 
 
 def encode_answers(
-    prompts: Sequence[str], answers: Sequence[str], form: PromptFormat, tokenizer: Tokenizer
+    prompts: Sequence[str | Sequence[Mapping[str, Any]]],
+    answers: Sequence[str],
+    form: PromptFormat,
+    tokenizer: Tokenizer,
 ) -> list[list[int]]:
     """Token ids of answers as completions of prompts: a space where the text goes on, then a stop string or the end token."""
     stop = form.stop[0] if form.stop else ""
     texts = [
-        ("" if form.chat or prompt[-1:].isspace() else " ") + answer + stop
+        ("" if form.chat or str(prompt[-1:]).isspace() else " ") + answer + stop
         for prompt, answer in zip(prompts, answers, strict=True)
     ]
     end = [] if stop else [tokenizer.end]
