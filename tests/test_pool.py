@@ -141,3 +141,9 @@ def test_samples_are_uniform():
     assert (counts[barred] == 0).all()
     free = np.delete(counts, barred)
     assert ((free - 2000) ** 2 / 2000).sum() < 20.5  # chi-square, 5 degrees of freedom, p = 0.001
+
+
+def test_labels_are_those_the_pool_was_made_with() -> None:
+    labels = ["sets", None, "algebra", "sets"]
+    assert PromptPool(range(4), labels).labels == labels
+    assert PromptPool(range(4)).labels is None

@@ -20,13 +20,12 @@ from scipy.stats import rankdata
 
 from edgewise.checkpoint import write_json
 from edgewise.pool import PromptPool
-from edgewise.replay import Trace, replay
-from edgewise.replay.replay import steps_of
+from edgewise.replay import Trace, find_trace, replay
+from edgewise.replay.command import list_traces
 from edgewise.statistics import mean_interval
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results" / "likelihood"
-TRACES = ROOT / "src" / "edgewise" / "replay" / "traces"
 CONFIGS = {"gsm8k": "gsm8k-smollm2", "school": "school-smollm2"}
 """Names of recordings that differ from their trace's."""
 METRICS = ("effective_ratio", "probe_spearman", "tried")
@@ -61,15 +60,14 @@ def within_categories(values: np.ndarray, rates: np.ndarray, codes: np.ndarray) 
 
 def judge(name: str) -> dict[str, Any]:
     """Correlations at the first checkpoint, the middle one and the last, and `edge` with each kind of features."""
-    trace = Trace.load(TRACES / f"{name}.npz")
+    trace = find_trace(name)
     known = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
     pool = trace.pool
     values = np.array([known[identifier] for identifier in pool.ids.tolist()])
     codes = pool.category_index(np.arange(len(pool)))
     places = (0, len(trace.steps) // 2, len(trace.steps) - 1)
     rates = [trace.rates(float(trace.steps[place])) for place in places]
-    labels = [pool.category_names[code - 1] for code in codes]
-    described = PromptPool(pool.ids, labels, features=values[:, None])
+    described = PromptPool(pool.ids, pool.labels, features=values[:, None])
     with_likelihood = Trace(described, trace.steps, trace.index, trace.rows, trace.successes, trace.trials)
     kinds = {
         "labels": (trace, "labels"),
@@ -83,7 +81,7 @@ def judge(name: str) -> dict[str, Any]:
         )
     }
     for kind, (own, knows) in kinds.items():
-        found = replay(own, ["edge"], seeds=SEEDS, steps=steps_of(trace), batch=BATCH, knows=knows, baseline=None)
+        found = replay(own, ["edge"], seeds=SEEDS, batch=BATCH, knows=knows, baseline=None)
         result[kind] = {metric: _interval(found.values[metric][0]) for metric in METRICS}
         print(name, kind, *(f"{metric} {result[kind][metric]['mean']:.3f}" for metric in METRICS), flush=True)
     return result
@@ -100,7 +98,7 @@ def main(arguments: list[str]) -> None:
         case ["measure", name, ("answer" | "solution") as of]:
             measure(name, of)
         case ["judge"]:
-            names = sorted(path.stem for path in RESULTS.glob("*.json") if (TRACES / f"{path.stem}.npz").exists())
+            names = [name for name in list_traces() if (RESULTS / f"{name}.json").exists()]
             values = {"seeds": len(SEEDS), "batch": BATCH, "traces": {name: judge(name) for name in names}}
             Path("judged.json").write_text(json.dumps(values, indent=1) + "\n")
         case _:

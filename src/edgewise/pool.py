@@ -85,6 +85,11 @@ class PromptPool:
         return self._codes
 
     @property
+    def labels(self) -> list[str | None] | None:
+        """Label by row, None where a prompt has none; None if the pool has no categories."""
+        return None if self._codes is None else np.array([None, *self._names], object)[self._codes].tolist()
+
+    @property
     def has_categories(self) -> bool:
         return self._codes is not None
 

@@ -24,7 +24,7 @@ from edgewise.method import Method
 from edgewise.replay.command import find_trace
 from edgewise.replay.comparison import Comparison, interval
 from edgewise.replay.methods import applicable, known_pool
-from edgewise.replay.replay import replay, steps_of
+from edgewise.replay.replay import replay
 from edgewise.replay.simulator import Policy, regime, simulate
 
 Floats = npt.NDArray[np.float64]
@@ -74,7 +74,7 @@ def jobs(place: str) -> Iterator[Job]:
     kind, _, name = place.partition(":")
     trace = None if kind == "simulator" else find_trace(place)
     pool = Policy(regime(name)).pool if trace is None else trace.pool
-    steps = SIMULATED_STEPS if trace is None else steps_of(trace)
+    steps = SIMULATED_STEPS if trace is None else int(trace.steps[-1] - trace.steps[0])
     blind = applicable(known_pool(pool, "nothing"))
     labelled = known_pool(pool, "labels")
     informed = [name for name in [*applicable(labelled), f"e2h:steps={steps}"] if name not in blind]

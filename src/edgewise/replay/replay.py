@@ -25,8 +25,6 @@ from edgewise.replay.methods import known_pool, made
 from edgewise.replay.scores import Scores
 from edgewise.replay.trace import Trace
 
-STEPS_BETWEEN = 60
-"""Policy steps between the first and the last of checkpoints that were given, not trained in one run."""
 OFF_POLICY = "off-policy: beliefs are scored on what the recorded run picked; no selector chooses here"
 
 
@@ -51,7 +49,7 @@ def replay(
         seeds: one run of each method with each; draws are shared between methods.
         baseline: one of the methods, for paired differences; added if it is missing; None takes no differences.
         steps: policy steps, spread evenly over the recorded ones; None: each recorded training step, that is
-            `steps[-1] - steps[0]` of them, or 60 where checkpoints were given and nothing trained between. A sparse trace always runs through its own.
+            `steps[-1] - steps[0]` of them. A sparse trace always runs through its own.
         batch: prompts a policy step; rollouts: of each. Only for a complete trace.
         probe: prompts drawn uniformly each step, never shown to the selector, to judge its predictions on.
         knows: what the selector may know about the prompts, see `known_pool`.
@@ -86,7 +84,7 @@ def replay(
         raise ConfigError(f"a group of {rollouts} rollouts is never informative: rollouts must be at least 2")
     if probe < 2:
         raise ConfigError(f"a probe needs at least 2 prompts, got {probe}")
-    length = steps_of(trace) if steps is None else steps
+    length = max(int(trace.steps[-1] - trace.steps[0]), 1) if steps is None else steps
     if length < 1:
         raise ConfigError(f"steps must be at least 1, got {steps}")
     grid = np.linspace(trace.steps[0], trace.steps[-1], length)
@@ -96,12 +94,6 @@ def replay(
 
     settings |= {"steps": length, "batch": batch, "rollouts": rollouts, "checkpoints": len(trace.steps)}
     return compare("replay", settings, chosen, seeds, baseline, run, grid.tolist(), [], progress)
-
-
-def steps_of(trace: Trace) -> int:
-    """Policy steps in which a complete trace is replayed unless told otherwise."""
-    given = trace.about.get("config", {}).get("bases")
-    return STEPS_BETWEEN if given else max(int(trace.steps[-1] - trace.steps[0]), 1)
 
 
 def _replayed(

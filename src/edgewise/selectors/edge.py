@@ -25,7 +25,7 @@ _RESTING = 1e-6
 """Weight of a resting prompt's value: it is drawn only where no other is left."""
 _AT_FIRST = -1.0
 """Log-odds by which untried prompts are predicted below the belief's even chance before any outcome: most prompts that are
-worth training on fail at first. It is the same for all of them, so that what is selected does not depend on it."""
+worth training on fail at first. Predictions start there; values, and so what is selected, have a calibration of their own."""
 
 
 class CalibratedInformative(Part, Acquisition):
@@ -177,7 +177,9 @@ class EdgeSelector(BanditSelector):
             category_share=category_share,
             seed=seed,
         )
-        start = np.where(np.arange(len(Outcome)) == _UNSEEN, _AT_FIRST if pool.priors is None else 0.0, 0.0)
+        start = np.zeros(len(Outcome))
+        if pool.priors is None:
+            start[_UNSEEN] = _AT_FIRST
         self.calibration = self.add("calibration", PlattCalibration(pool, len(Outcome), start))
 
     def rates(self, rows: Rows) -> Floats:

@@ -62,10 +62,14 @@ class Rule(Bound):
         if self.measure in FACTORS and self.minus:
             raise ConfigError(f"the rule '{self.say}' compares by itself: leave `minus` out")
 
+    @property
+    def other(self) -> str:
+        """What is taken off, and the part it is of where that is another one."""
+        return self.minus + (f" ({self.minus_part})" if self.minus_part else "")
+
     def words(self) -> str:
         """The rule, for tables."""
-        other = self.minus + (f" ({self.minus_part})" if self.minus_part else "")
-        minus = f" minus {other}" if other else ""
+        minus = f" minus {self.other}" if self.minus else ""
         where = f" [{', '.join(self.parts)}]" if self.parts else ""
         return f"{self.measure} of {self.method}{minus}, {self.bound_words()}{where}"
 

@@ -66,26 +66,20 @@ def quoted(docs: Path, text: str) -> str:
         begin, name, scale, method, measures, end = match.groups()
         study = load(name, scale)
         found = read(docs, study)
+        quotes = {i: r for i, r in enumerate(study.rules) if r.method == method and r.measure in measures.split()}
+        others = " or ".join(dict.fromkeys(rule.other for rule in quotes.values()))
         lines = [
             f"{found['made']}\n" if found else "Not yet run.\n",
-            f"| rule, fixed before the runs | task | `{method}` minus {_others(study, method, measures)}, 95% interval | |",
+            f"| rule, fixed before the runs | task | `{method}` minus {others}, 95% interval | |",
             "|---|---|---|---|",
         ]
-        for index, rule in enumerate(study.rules):
-            if rule.method == method and rule.measure in measures.split():
-                for part in study.parts_of(rule):
-                    kept = found["rules"][index]["parts"].get(part) if found and index < len(found["rules"]) else None
-                    lines.append(f"| {rule.say} | {part} | {_number(kept)} | {_found(kept)} |")
+        for index, rule in quotes.items():
+            for part in study.parts_of(rule):
+                kept = found["rules"][index]["parts"].get(part) if found and index < len(found["rules"]) else None
+                lines.append(f"| {rule.say} | {part} | {_number(kept)} | {_found(kept)} |")
         return begin + "\n" + "\n".join(lines) + "\n\n" + end
 
     return QUOTE.sub(table, text)
-
-
-def _others(study: ClaimStudy, method: str, measures: str) -> str:
-    """What the quoted rules take off."""
-    rules = [rule for rule in study.rules if rule.method == method and rule.measure in measures.split()]
-    names = dict.fromkeys(f"`{rule.minus}`" if rule.minus_part else rule.minus for rule in rules)
-    return " or ".join(names) + (" of the other part" if any(rule.minus_part for rule in rules) else "")
 
 
 def place(docs: Path, name: str, scale: str) -> Path:

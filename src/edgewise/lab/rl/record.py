@@ -38,8 +38,10 @@ class RecordConfig:
 
     run: RLConfig = field(default_factory=RLConfig)
     bases: tuple[str, ...] = ()
-    """Checkpoints that are evaluated in this order instead of those of a run, at steps 0, 1, ...; nothing is trained then, and of
-    `run` only task, form of the prompts, pool, temperature, length and device."""
+    """Checkpoints that are evaluated in this order instead of those of a run; nothing is trained then, and of `run` only task, form of
+    the prompts, pool, temperature, length and device are used."""
+    apart: Count = 1
+    """Policy steps that stand between two of `bases` in the trace, and so in its replay."""
     checkpoints: Count = 15
     """Evaluations of the whole pool, evenly spread over the run, its beginning and end included."""
     samples: Count = 32
@@ -102,7 +104,7 @@ def _record_bases(config: RecordConfig, out: Path, progress: Progress | None) ->
         _measure(config, roller, step, path, lambda part, step=step, base=base: tell(step, f"{base}, {part}"))  # type: ignore[misc]
         found.append(path)
         tell(step + 1, base)
-    return _written(config, out, problems, pool, np.arange(len(config.bases)), found)
+    return _written(config, out, problems, pool, config.apart * np.arange(len(config.bases)), found)
 
 
 def _measure(config: RecordConfig, roller: Roller, step: int, path: Path, tell: Callable[[str], None]) -> None:

@@ -133,9 +133,9 @@ class Trainer:
         priors, features = self._priors(), self._features()
         if priors is None and features is None:
             return pool
-        codes = pool.categories
-        labels = None if codes is None else [pool.category_names[code - 1] if code else None for code in codes]
-        return PromptPool(pool.ids, labels, features, priors, prior_strength=float(self.config.pool.priors.samples))
+        return PromptPool(
+            pool.ids, pool.labels, features, priors, prior_strength=float(self.config.pool.priors.samples)
+        )
 
     def _priors(self) -> Floats | None:
         """Success rates known before the run, (prompts,)."""
