@@ -74,6 +74,7 @@ def test_a_recording_stopped_within_a_checkpoint_keeps_what_it_has_evaluated(
     assert len(calls) == 4 * 7 + 1
     assert np.array_equal(trace.successes, whole.successes)
     assert sorted(path.suffix for path in (tmp_path / "trace.run").iterdir() if path.is_dir()) == [""]
+    assert not list((tmp_path / "trace.run").glob("*.jsonl"))
 
 
 def test_a_recording_needs_its_arguments(tmp_path: Path) -> None:

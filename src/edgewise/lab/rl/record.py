@@ -7,7 +7,6 @@ The run lives in the folder TRACE.run beside the trace; the same command goes on
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgewise.arrays import Counts, Rows
+from edgewise.arrays import Rows
 from edgewise.checkpoint import write_atomic
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.features import hashed_features
@@ -24,6 +23,7 @@ from edgewise.lab.evaluation.rollouts import Roller, chunks_of
 from edgewise.lab.rl.trainer import RLConfig, Trainer, make_problems
 from edgewise.lab.run.config import Count, Seed, claim, from_dict, read_yaml, to_dict, validate
 from edgewise.lab.run.folder import load_policy
+from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.parallel import World, find_device
 from edgewise.pool import PromptPool
 from edgewise.replay import Trace
@@ -111,41 +111,33 @@ def _measure(config: RecordConfig, roller: Roller, step: int, path: Path, tell: 
     """Write the successes of every problem to `path`, one a line; chunks that an earlier call has done are kept."""
     if path.exists():
         return
-    parts = path.with_suffix(".parts")
-    parts.mkdir(exist_ok=True)
-    chunks = chunks_of(roller, config.samples, config.chunk)
+    chunks, journal = chunks_of(roller, config.samples, config.chunk), Journal(path.with_suffix(".jsonl"))
+    journal.rewind(len(chunks))
+    done = {line["step"]: line["successes"] for line in read(journal.path)} if journal.path.exists() else {}
     successes = np.empty(len(roller.problems), np.int64)
     for number, rows in enumerate(chunks):
-        part = parts / f"{number:06d}.txt"
-        if not part.exists():
+        if number not in done:
             # Own draws for each chunk of each checkpoint: what is measured does not depend on when a run was stopped.
             seed = int(np.random.SeedSequence([config.seed, step, number]).generate_state(1, np.uint64)[0] >> 1)
             generator = torch.Generator(roller.here.device).manual_seed(seed)
             rolled = roller.roll(rows, np.full(len(rows), config.samples), generator)
-            _write_counts(part, rolled.correct.reshape(len(rows), config.samples).sum(1))
-        successes[rows] = _read_counts(part)
+            done[number] = rolled.correct.reshape(len(rows), config.samples).sum(1).tolist()
+            journal.append({"step": number, "successes": done[number]})
+        successes[rows] = done[number]
         tell(f"{number + 1} of {len(chunks)} chunks")
-    _write_counts(path, successes)
-    shutil.rmtree(parts, ignore_errors=True)
+    write_atomic(path, "\n".join(map(str, successes.tolist())).encode())
+    journal.clear()
 
 
 def _silent(done: int, words: str) -> None:
     pass
 
 
-def _write_counts(path: Path, successes: Counts) -> None:
-    write_atomic(path, "\n".join(map(str, successes.tolist())).encode())
-
-
-def _read_counts(path: Path) -> Counts:
-    return np.array(path.read_text("utf-8").split(), np.int64)
-
-
 def _written(
     config: RecordConfig, out: Path, problems: list[Problem], pool: PromptPool, at: Rows, counts: list[Path]
 ) -> Trace:
     """The trace of success counts, a file a checkpoint, saved to `out`."""
-    successes = np.stack([_read_counts(path) for path in counts])
+    successes = np.stack([np.array(path.read_text("utf-8").split(), np.int64) for path in counts])
     features = hashed_features([problem.prompt for problem in problems], config.features)
     pool = PromptPool(pool.ids, [problem.category for problem in problems], features)
     about = {"source": "edgewise.lab.rl.record", "config": to_dict(config)}
