@@ -11,7 +11,6 @@ from edgewise.statistics import (
     FEWEST,
     calibration,
     calibration_error,
-    geometric_mean,
     mean_interval,
     median_interval,
     median_ratio,
@@ -185,9 +184,3 @@ def test_pairs_that_neither_method_finishes_count_as_equal():
     assert found.estimate == pytest.approx(2.0)
     assert np.isnan(median_ratio([60, float("nan")], [30, 20])[0].estimate)
     assert np.isnan(median_ratio([], [])[0].estimate)
-
-
-def test_a_geometric_mean_averages_logarithms():
-    found = geometric_mean([2.0, 8.0])
-    assert found.estimate == pytest.approx(4.0)
-    assert found.low * found.high == pytest.approx(16.0)

@@ -273,12 +273,6 @@ def median_ratio(above: npt.ArrayLike, below: npt.ArrayLike, level: float = LEVE
     return Interval(middle, low, high, found.coverage), ratios
 
 
-def geometric_mean(values: npt.ArrayLike, level: float = LEVEL) -> Interval:
-    """Geometric mean of positive values with the Student-t interval of their logarithms; all NaN if one is unknown."""
-    found = mean_interval(np.log(np.asarray(values, np.float64)), level=level)
-    return Interval(math.exp(found.estimate), math.exp(found.low), math.exp(found.high), found.coverage)
-
-
 def spearman(predicted: npt.ArrayLike, observed: npt.ArrayLike) -> float:
     """Rank correlation with mid-ranks for ties, in [-1, 1].
 

@@ -47,12 +47,6 @@ def final_answer(text: str) -> str | None:
     return answer if 0 < len(answer) <= LONGEST_ANSWER else None
 
 
-def unboxed(text: str) -> str:
-    r"""The content of the last `\boxed{...}` of a text, or the text."""
-    found = _boxed(text)
-    return found[1].strip() if found else text
-
-
 Marked = tuple[int, str, bool]
 """Position of the marker, the answer, and whether it may hold a box."""
 

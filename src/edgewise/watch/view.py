@@ -25,8 +25,6 @@ CATEGORIES = 40
 """Categories that are shown, the largest ones."""
 TREND = 24
 """Points of the small line of a category."""
-IDLE = 600.0
-"""Seconds without a new line after which a run is called stopped."""
 
 
 def view(log: RunLog, written: float | None = None) -> dict[str, Any]:

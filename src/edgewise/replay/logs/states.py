@@ -8,13 +8,7 @@ import numpy.typing as npt
 from edgewise.replay.logs.log import RunLog
 
 STATES = ("unseen", "hopeless", "edge", "mastered", "forgotten")
-MEANING = {
-    "unseen": "never rolled out",
-    "hopeless": "its last group was all wrong, and no rollout of it was ever correct",
-    "edge": "its last group was mixed",
-    "mastered": "its last group was all right",
-    "forgotten": "its last group was all wrong, an earlier rollout was correct",
-}
+"""By the last group: none yet; all wrong, and no rollout was ever correct; mixed; all right; all wrong after a correct rollout."""
 Counts = npt.NDArray[np.integer]
 
 
