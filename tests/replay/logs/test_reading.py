@@ -194,13 +194,14 @@ def test_generation_batches_that_train_for_several_steps_are_counted_once(tmp_pa
     assert any("repeat the rollouts" in note for note in log.notes)
 
 
-def test_files_of_an_earlier_run_in_the_same_folder_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("begin", "end"), [(1, 4), (4, 6)])
+def test_files_that_an_earlier_run_left_behind_are_not_read(begin: int, end: int, tmp_path: Path) -> None:
     write_verl(tmp_path, outcomes(steps=9))
     for step in range(1, 10):
-        os.utime(tmp_path / f"{step}.jsonl", (1e9 + step * 60 + (1e6 if step <= 4 else 0),) * 2)
+        os.utime(tmp_path / f"{step}.jsonl", (1e9 + step * 60 + (1e6 if begin <= step <= end else 0),) * 2)
     log = read_log(tmp_path)
-    assert set(log.steps.tolist()) == {1, 2, 3, 4}
-    assert any("an earlier run wrote them" in note for note in log.notes)
+    assert set(log.steps.tolist()) == set(range(1, end + 1))
+    assert any(f"{9 - end} files from {end + 1}.jsonl on are older" in note for note in log.notes)
 
 
 def test_a_file_in_which_the_steps_begin_again_keeps_the_later_part(tmp_path: Path) -> None:
@@ -365,6 +366,7 @@ def test_groups_do_not_depend_on_how_rollouts_arrive(rollouts: list[tuple[int, i
             step=step,
             row=row,
             group=0,
+            part=0,
             successes=right,
             trials=1,
             length=length,

@@ -195,13 +195,13 @@ def _files(
         return kept
 
     files()
-    reader = RolloutReader(name, source, files, given, rule, whole=whole)
+    reader = RolloutReader(name, source, files, given, rule, whole=whole, by_step=whole)
     reader.folder_notes = notes
     return reader
 
 
 def _one_run(files: Sequence[Path]) -> tuple[list[Path], str | None]:
-    """Files of the newest run, by step: where all later steps are older than all earlier ones, an earlier run wrote them."""
+    """Files of the newest run, by step: those that are older than the step before them are of a run that was begun again or resumed."""
     times: list[float] = []
     for path in files:
         try:
@@ -209,13 +209,13 @@ def _one_run(files: Sequence[Path]) -> tuple[list[Path], str | None]:
         except OSError:
             times.append(times[-1] if times else 0.0)
     falls = [i for i in range(1, len(times)) if times[i] < times[i - 1] - 1.0]
-    # A copied folder has its times in any order: only one clean fall is an earlier run's rest.
-    if len(falls) != 1 or min(times[: falls[0]]) <= max(times[falls[0] :]):
+    # A copied folder has its times in any order: only a single fall is the rest of an earlier run.
+    if len(falls) != 1:
         return list(files), None
     cut = falls[0]
     note = (
-        f"{len(files) - cut} files from {files[cut].name} on are older than those before them: an earlier run wrote them, and"
-        " they are left out."
+        f"{len(files) - cut} files from {files[cut].name} on are older than the one before them: the run was begun again or"
+        " resumed since they were written, and they are left out."
     )
     return list(files[:cut]), note
 

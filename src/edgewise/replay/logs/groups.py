@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ COLUMNS: dict[str, tuple[Any, Any]] = {
     "step": (np.int64, None),
     "row": (np.int64, None),
     "group": (np.int64, None),
+    "part": (np.int32, None),
     "successes": (np.int32, np.add),
     "trials": (np.int32, np.add),
     "length": (np.int64, np.add),
@@ -24,13 +26,15 @@ COLUMNS: dict[str, tuple[Any, Any]] = {
 """Columns of the table: type, and how the rollouts of a group are joined (None: what a group is identified by).
 
 `low` and `high` are the smallest and largest reward, `advantage` the largest absolute one (-1: not logged)."""
-KEYS = ("step", "row", "group")
+KEYS = ("step", "row", "group", "part")
+FILE_BITS = 40
+"""A place, `where`, is the number of the file above this many bits, and the offset or the row in it below."""
 PENDING = 500_000
 """Rollouts that wait before they are joined into groups."""
 
 
 class GroupTable:
-    """Groups of rollouts by step, prompt and group key; memory grows with the groups, not with the rollouts."""
+    """Groups of rollouts by step, prompt, group key and part; memory grows with the groups, not with the rollouts."""
 
     def __init__(self) -> None:
         self._parts: list[dict[str, np.ndarray]] = []
@@ -47,26 +51,26 @@ class GroupTable:
         if self._pending > PENDING:
             self.columns()
 
-    def rewind(self, step: int) -> int:
-        """Drop what was logged at `step` and later; returns the number of groups dropped."""
+    def forget(self, file: int) -> None:
+        """Drop what was read from a file."""
         held = self.columns()
-        keep = held["step"] < step
+        keep = held["where"] >> FILE_BITS != file
         self._parts = [{name: values[keep] for name, values in held.items()}]
-        return int((~keep).sum())
 
     def columns(self) -> dict[str, np.ndarray]:
         """One array (groups,) a column, sorted by step, then by place in the files."""
         if not self._parts:
             return {name: np.empty(0, kind) for name, (kind, _) in COLUMNS.items()}
         if self._pending or len(self._parts) > 1:
-            joined = {name: np.concatenate([part[name] for part in self._parts]) for name in COLUMNS}
-            self._parts, self._pending = [_joined(joined)], 0
+            together = {name: np.concatenate([part[name] for part in self._parts]) for name in COLUMNS}
+            self._parts, self._pending = [joined(together)], 0
         return self._parts[0]
 
 
-def _joined(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    order = np.lexsort([columns[name] for name in reversed(KEYS)])
-    keys = [columns[name][order] for name in KEYS]
+def joined(columns: dict[str, np.ndarray], by: Sequence[str] = KEYS) -> dict[str, np.ndarray]:
+    """Rows with equal values of the keys `by` made one, sorted by step, then by place in the files."""
+    order = np.lexsort([columns[name] for name in reversed(by)])
+    keys = [columns[name][order] for name in by]
     changed = np.ones(len(order), bool)
     changed[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
     starts = np.flatnonzero(changed)

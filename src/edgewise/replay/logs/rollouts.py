@@ -12,10 +12,11 @@ import numpy as np
 
 from edgewise.errors import ConfigError
 from edgewise.replay.logs.columns import Columns, choose_columns
-from edgewise.replay.logs.groups import GroupTable
+from edgewise.replay.logs.groups import FILE_BITS, GroupTable
 from edgewise.replay.logs.identity import PromptIndex, digest
 from edgewise.replay.logs.jsonl import JsonLines, lines_from
 from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant
+from edgewise.replay.logs.order import Order
 from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows, reading
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.run_folder import draws_uniformly
@@ -23,10 +24,6 @@ from edgewise.replay.logs.values import WIDEST, floats, group_key, length_of, nu
 
 CHUNK = 2048
 """Records that are turned into columns at a time."""
-FILE_BITS = 40
-"""A place is the number of the file above this many bits, and the offset or the row in it below."""
-LATE = 8
-"""Steps by which asynchronous trainers may log a rollout late; a larger fall of the step is a run that began again."""
 Progress = Callable[[int, int], None]
 
 
@@ -39,7 +36,8 @@ class RolloutReader:
         files: finds the files of the run, in the order of its steps.
         given: columns that the user named, by role.
         rule: of correctness.
-        whole: each file is written once, whole (TRL, verl): it is read again when it has changed.
+        whole: each file is written once, whole: it is read again when it has changed.
+        by_step: each file holds one step (TRL, verl).
     """
 
     def __init__(
@@ -51,6 +49,7 @@ class RolloutReader:
         rule: Rule,
         *,
         whole: bool = False,
+        by_step: bool = False,
     ):
         self.name, self.source, self.files, self._given, self._rule, self._whole = (
             name,
@@ -68,13 +67,14 @@ class RolloutReader:
         self._waiting: set[Path] = set()
         self._columns: dict[Path, Columns] = {}
         self._unit: Unit | None = None
-        self._last: int | None = None
+        self._order = None if by_step else Order()
         self._marks: dict[bytes, int] = {}
-        self._unscored = self._repeated = self._dropped = 0
+        self._unscored = self._repeated = 0
         self._methods: set[str] = set()
         self.folder_notes: list[str] = []
         self._chosen: list[str] = []
         self._snapshot: RunLog | None = None
+        self._groups: tuple[dict[str, np.ndarray], list[str]] | None = None
 
     def poll(self, progress: Progress | None = None) -> bool:
         """Read what is new; whether anything was.
@@ -98,7 +98,7 @@ class RolloutReader:
             if progress is not None:
                 progress(done, total)
         if changed:
-            self._snapshot = None
+            self._snapshot = self._groups = None
         return changed
 
     @property
@@ -120,7 +120,7 @@ class RolloutReader:
             row: of the prompt.
             most: groups that are read.
         """
-        table = self._table.columns()
+        table, _ = self._resolved()
         chosen = np.flatnonzero(table["row"] == row)[::-1][:most]
         return [self._group(table, int(i), row) for i in chosen]
 
@@ -236,12 +236,7 @@ class RolloutReader:
 
     def _forget(self, path: Path) -> None:
         """Drop what was read from a file that has been written anew."""
-        number = self._number[path]
-        held = self._table.columns()
-        keep = held["where"] >> FILE_BITS != number
-        self._table = GroupTable()
-        self._table._parts = [{name: values[keep] for name, values in held.items()}]
-        self._last = None
+        self._table.forget(self._number[path])
 
     def _identifier(self, record: Mapping[str, Any], columns: Columns) -> Any:
         value = record.get(columns["id"]) if columns["id"] else None
@@ -302,6 +297,7 @@ class RolloutReader:
             "step": steps,
             "row": rows,
             "group": groups,
+            "part": 0 if self._order is None else self._order.parts(steps, self._number[path]),
             "successes": correct,
             "length": self._lengths(column("length"), column("completion"), n)[keep],
             "truncated": verdicts_of(column("truncated"), n)[0][keep]
@@ -314,28 +310,7 @@ class RolloutReader:
             "random": verdicts_of(column("random"), n)[0][keep],
             "where": (self._number[path] << FILE_BITS) + places[keep],
         }
-        begin = 0
-        for fall in self._falls(steps):
-            self._table.add(trials=1, **{name: values[begin:fall] for name, values in found.items()})
-            self._dropped += self._table.rewind(int(steps[fall]))
-            begin = fall
-        self._table.add(trials=1, **{name: values[begin:] for name, values in found.items()})
-
-    def _falls(self, steps: np.ndarray) -> list[int]:
-        """Positions at which the steps fall far back: the run began again there, or another one; what it repeats goes."""
-        if self._whole:
-            return []
-        falls: list[int] = []
-        highest = int(steps[0]) if self._last is None else self._last
-        begin = 0
-        while True:
-            back = np.flatnonzero(steps[begin:] < np.maximum.accumulate(np.maximum(steps[begin:], highest)) - LATE)
-            if not len(back):
-                self._last = max(highest, int(steps[begin:].max()))
-                return falls
-            begin += int(back[0])
-            falls.append(begin)
-            highest = int(steps[begin])
+        self._table.add(trials=1, **found)
 
     def _lengths(self, lengths: list[Any] | None, completions: list[Any] | None, n: int) -> np.ndarray:
         if lengths is not None:
@@ -346,8 +321,15 @@ class RolloutReader:
             return np.array([length_of(text) for text in completions], np.int64)
         return np.zeros(n, np.int64)
 
+    def _resolved(self) -> tuple[dict[str, np.ndarray], list[str]]:
+        """The groups that count, and sentences on what was left out for the order of the log."""
+        if self._groups is None:
+            held = self._table.columns()
+            self._groups = (held, []) if self._order is None else self._order.resolved(held, self._paths)
+        return self._groups
+
     def _made(self) -> RunLog:
-        table = self._table.columns()
+        table, order_notes = self._resolved()
         if (
             self._paths
             and not len(table["step"])
@@ -382,10 +364,10 @@ class RolloutReader:
             category_names=self._prompts.names,
             unit=self._unit,
             uniform=draws_uniformly(self._methods),
-            notes=self._notes(table),
+            notes=self._notes(table, order_notes),
         )
 
-    def _notes(self, table: dict[str, np.ndarray]) -> list[str]:
+    def _notes(self, table: dict[str, np.ndarray], order_notes: list[str]) -> list[str]:
         notes = [*self.folder_notes, *self._chosen]
         for lines in self._lines.values():
             notes += lines.notes()
@@ -399,11 +381,7 @@ class RolloutReader:
                 f"{self._repeated} files repeat the rollouts of an earlier step (a generation batch that trained for several"
                 " steps) and are counted once."
             )
-        if self._dropped:
-            notes.append(
-                f"The steps fall back: the run was resumed, or the file holds several runs. {self._dropped} groups that the"
-                " later part repeats are left out."
-            )
+        notes += order_notes
         steps = np.unique(table["step"])
         gap = int(np.median(np.diff(steps))) if len(steps) > 2 else 1
         if gap > 1:

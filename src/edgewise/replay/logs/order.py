@@ -1,0 +1,167 @@
+"""Order of the rollouts in a log whose steps fall back: resumed runs, parts by rank, epochs, and lines in any order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgewise.replay.logs.groups import FILE_BITS, KEYS, joined
+
+LATE = 8
+"""Steps by which asynchronous trainers may log a rollout late; a larger fall of the step begins another section."""
+DISORDER = 0.25
+"""Share of the lines at which the step falls from which their order means nothing."""
+SECTIONS = 1000
+"""Sections up to which they are compared; a log with more of them has no order that means anything."""
+SHARED = re.compile(r"rank|worker|shard|proc|gpu|node|replica", re.IGNORECASE)
+"""Names of files that hold shares of the same groups."""
+Columns = dict[str, np.ndarray]
+
+
+class Order:
+    """Parts of a log, and what of them counts.
+
+    A part ends where the step falls; a section ends where it falls by more than `LATE`, and with its file. What a later section
+    means is decided by its prompts and by its steps, once all is known:
+
+    - It rolls out the same prompts in the same steps: it replaces the earlier ones from its first step on.
+    - Other prompts, from the middle of the earlier steps on: the run was resumed, and it replaces them as well.
+    - Other prompts, from the first step on: in the same file the next pass, whose steps are counted on; in another file a
+      share of the same run, as one that every rank writes.
+
+    A group that two parts of a section hold, with more rollouts than groups have, is the later part's.
+
+    Example:
+        >>> order = Order()
+        >>> order.parts(np.array([1, 2, 3, 2, 3]), file=0).tolist()
+        [0, 0, 0, 1, 1]
+    """
+
+    def __init__(self) -> None:
+        self._sections: list[tuple[int, int]] = []
+        self._part = -1
+        self._previous = self._highest = 0
+        self._disordered = False
+
+    def parts(self, steps: np.ndarray, file: int) -> np.ndarray:
+        """Part of each rollout, in the order in which they are read, int32 (n,).
+
+        Args:
+            steps: of the rollouts, n >= 1.
+            file: number of the file that they are from.
+        """
+        if not self._sections or self._sections[-1][1] != file:
+            self._part += 1
+            self._sections.append((self._part, file))
+            self._previous = self._highest = int(steps[0])
+        falls = np.diff(steps, prepend=self._previous) < 0
+        self._previous = int(steps[-1])
+        if self._disordered or falls.sum() > max(DISORDER * len(steps), LATE):
+            self._disordered = True
+            return np.full(len(steps), self._part, np.int32)
+        parts = self._part + np.cumsum(falls).astype(np.int32)
+        self._part = int(parts[-1])
+        self._sections += [(int(parts[position]), file) for position in self._far(steps)]
+        return parts
+
+    def _far(self, steps: np.ndarray) -> list[int]:
+        """Positions at which the step falls by more than `LATE` below the highest of its section."""
+        found: list[int] = []
+        begin = 0
+        while True:
+            highest = np.maximum.accumulate(np.maximum(steps[begin:], self._highest))
+            back = np.flatnonzero(steps[begin:] < highest - LATE)
+            if not len(back):
+                self._highest = int(highest[-1])
+                return found
+            begin += int(back[0])
+            found.append(begin)
+            self._highest = int(steps[begin])
+
+    def resolved(self, held: Columns, paths: Sequence[Path]) -> tuple[Columns, list[str]]:
+        """The groups that count, without parts, and sentences on what was done.
+
+        Args:
+            held: columns of all groups by part, see `groups.COLUMNS`.
+            paths: files by number.
+        """
+        notes = ["The lines are not in the order of their steps; they are read in that order."] * self._disordered
+        if self._part <= 0 or not len(held["step"]):
+            return held, notes
+        if not self._disordered and len(self._sections) <= SECTIONS:
+            held, found = self._sectioned(held, paths)
+            notes += found
+        kept = _newest(held)
+        repeated = len(kept) - int(kept.sum())
+        if repeated:
+            notes.append(f"{repeated} groups were rolled out again after the run was resumed, and are counted once.")
+            held = {name: values[kept] for name, values in held.items()}
+        return joined(held, KEYS[:-1]), notes
+
+    def _sectioned(self, held: Columns, paths: Sequence[Path]) -> tuple[Columns, list[str]]:
+        held = {**held, "step": held["step"].copy()}
+        step, files = held["step"], held["where"] >> FILE_BITS
+        keep = np.ones(len(step), bool)
+        section = np.searchsorted([begin for begin, _ in self._sections], held["part"], side="right") - 1
+        again, shares = 0, set()
+        for number, (_, file) in enumerate(self._sections[1:], 1):
+            later, earlier = keep & (section == number), keep & (section < number)
+            if not later.any() or not earlier.any():
+                continue
+            start, end = step[later].min(), step[later].max()
+            common = earlier & (step >= start) & (step <= end)
+            if not common.any():
+                continue
+            same = bool((files[common] == file).any())
+            first = step[earlier & np.isin(files, files[common])].min()
+            repeats = _repeats(held, later, common)
+            if start <= first + LATE and not same and (not repeats or SHARED.search(paths[file].stem)):
+                shares |= {file, *files[common].tolist()}
+            elif start <= first + LATE and same and not repeats:
+                again += 1
+                step[later] += step[earlier].max() + 1 - start
+            else:
+                keep[earlier & (step >= start)] = False
+        notes = []
+        if not keep.all():
+            notes.append(
+                f"The steps fall back: the run was resumed, or the log holds several runs. {int((~keep).sum())} groups of the"
+                " earlier part, from the step on at which the later one begins, are left out."
+            )
+        if again:
+            notes.append(
+                f"The steps begin again with other prompts ({again + 1} parts): they are read as one run, one after the other."
+            )
+        if shares:
+            notes.append(f"{len(shares)} files hold the same steps: they are read as shares of one run.")
+        return {name: values[keep] for name, values in held.items()}, notes
+
+
+def _repeats(held: Columns, later: np.ndarray, common: np.ndarray) -> bool:
+    """Whether most of the later groups, in the steps that the earlier ones have too, are of the same prompts."""
+    mine = later & np.isin(held["step"], held["step"][common])
+    if not mine.any():
+        return False
+    widest = int(held["row"].max()) + 1
+    # Steps may be any whole number, so that they are counted before they are joined with rows.
+    code = np.unique(held["step"], return_inverse=True)[1] * widest + held["row"]
+    return bool(np.isin(code[mine], code[common]).mean() > 0.5)
+
+
+def _newest(held: Columns) -> np.ndarray:
+    """Flags of the groups that count: of one that several parts hold, the newest up to the usual number of rollouts."""
+    order = np.lexsort([-held["part"], *(held[name] for name in reversed(KEYS[:-1]))])
+    keys = [held[name][order] for name in KEYS[:-1]]
+    first = np.ones(len(order), bool)
+    first[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    starts = np.flatnonzero(first)
+    trials = held["trials"][order].astype(np.int64)
+    usual = np.median(np.add.reduceat(trials, starts))
+    before = np.cumsum(trials) - trials
+    within = before - before[starts][np.cumsum(first) - 1] + trials
+    kept = np.empty(len(order), bool)
+    kept[order] = first | (within <= usual)
+    return kept
