@@ -450,3 +450,76 @@ def test_a_full_disk_and_a_missing_folder_are_one_sentence_and_leave_nothing(
         assert words in errors
         assert len(errors.strip().splitlines()) == 1
         assert [entry.name for entry in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]]:
+    return [
+        change(i, {"step": r["step"], "prompt": f"question {r['prompt']}", "reward": float(r["correct"])})
+        for i, r in enumerate(rollouts)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "left_out", "note"),
+    [
+        (lambda i, line: line | {"prompt": None} if i < 4 else line, 4, "4 rollouts have neither a prompt nor an id"),
+        (lambda i, line: line | {"prompt_id": "x" * 300 + line["prompt"]}, 0, None),
+        (lambda i, line: line | {"prompt_id": int(line["prompt"][9:]) if i % 2 else line["prompt"][9:]}, 0, None),
+        (lambda i, line: line | {"reward": str(line["reward"]) if i else "n/a"}, 1, "1 rollouts have no reward"),
+        (lambda i, line: line | {"uid": f"record {i}"}, 0, "groups are the rollouts of a prompt in a step"),
+        (
+            lambda i, line: {
+                "step": line["step"],
+                "reward": line["reward"],
+                "messages": [
+                    {"role": "user", "content": line["prompt"]},
+                    {"role": "assistant", "content": f"answer {i}"},
+                ],
+            },
+            0,
+            None,
+        ),
+    ],
+    ids=["no prompt", "long id", "number and text", "text reward", "uid of records", "messages"],
+)
+def test_odd_values_leave_the_other_groups_as_they_are(
+    change: Any, left_out: int, note: str | None, tmp_path: Path
+) -> None:
+    rollouts = outcomes()
+    log = read_log(write_lines(tmp_path / "log.jsonl", _changed(rollouts, change)))
+    want = expected(rollouts[left_out:])
+    assert sorted(zip(log.steps, log.successes, log.trials, strict=True)) == sorted(
+        (step, successes, trials) for (step, _), (successes, trials, _) in want.items()
+    )
+    assert len(log.ids) == len({prompt for _, prompt in want})
+    assert [n for n in log.notes if "left out" in n or "groups are" in n] == (
+        [n for n in log.notes if note in n] if note else []
+    )
+    assert not note or any(note in n for n in log.notes)
+
+
+def test_lengths_in_tokens_and_in_characters_are_not_added(tmp_path: Path) -> None:
+    rollouts = outcomes()
+    half = len(rollouts) // 2
+    for part, own in enumerate((rollouts[:half], rollouts[half:])):
+        lines = _changed(
+            own, lambda i, line, part=part: line | {"completion": "xyz"} | ({"num_tokens": 7} if part else {})
+        )
+        write_lines(tmp_path / f"part_{part}.jsonl", lines)
+    log = read_log(tmp_path)
+    assert log.unit is None
+    assert any("lengths are left out" in note for note in log.notes)
+
+
+def test_groups_of_one_rollout_are_not_counted_as_without_a_gradient(tmp_path: Path) -> None:
+    log = read_log(write_lines(tmp_path / "log.jsonl", _changed(outcomes(k=1), lambda i, line: line)))
+    assert set(log.trials.tolist()) == {1}
+    assert not log.silent.any()
+    assert any("one rollout each" in note for note in log.notes)
+
+
+def test_compressed_parts_beside_others_are_named(tmp_path: Path) -> None:
+    write_lines(tmp_path / "rollouts_2.jsonl", _changed(outcomes(), lambda i, line: line))
+    (tmp_path / "rollouts_1.jsonl.gz").write_bytes(b"x")
+    with pytest.raises(ConfigError, match=r"compressed parts \(rollouts_1\.jsonl\.gz\).*gunzip -k"):
+        read_log(tmp_path)

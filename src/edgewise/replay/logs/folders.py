@@ -156,6 +156,12 @@ def _folder(folder: Path, given: Mapping[str, str], rule: Rule) -> LogReader | N
         return JournalReader(name, folder / "edgewise.jsonl")
     for pattern in ("*.jsonl", "*.parquet"):
         files = _glob(folder, pattern)
+        packed = [path for path in _children(folder) if path.suffix in PACKED and path.stem.endswith(pattern[1:])]
+        if files and packed:
+            raise ConfigError(
+                f"{folder} holds compressed parts ({', '.join(sorted(path.name for path in packed)[:4])}) beside others: unpack"
+                f" them first, such as with {PACKED[packed[0].suffix]}, or give one file"
+            )
         if len(files) == 1:
             return _file(files[0], given, rule)
         if files and len({_shape(path.stem) for path in files}) == 1:

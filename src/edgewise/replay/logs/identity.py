@@ -43,6 +43,7 @@ class PromptIndex:
         self._rows: dict[Any, int] = {}
         self._names: dict[str, int] = {}
         self._codes: list[int] = []
+        self._texts = False
         self._known: dict[Any, int] = {}
         self._table = np.empty(0, np.int32)
 
@@ -50,14 +51,24 @@ class PromptIndex:
         return len(self._rows)
 
     def row(self, identifier: Any, category: Any = None) -> int:
-        """Row of a prompt; a new one if it has not come before."""
+        """Row of a prompt; a new one if it has not come before. A number and its text are one id: 17 and "17"."""
         known = len(self._rows)
+        if identifier not in self._rows:
+            identifier = self._twin(identifier)
+            self._texts = self._texts or isinstance(identifier, str)
         row = self._rows.setdefault(identifier, known)
         if row == known:
             self._codes.append(0)
         if category is not None and not self._codes[row]:
             self._codes[row] = self.code(category)
         return row
+
+    def _twin(self, identifier: Any) -> Any:
+        """The id by which a prompt has come before in the other type, or the id itself."""
+        if isinstance(identifier, str):
+            other: Any = int(identifier) if identifier.isdecimal() and len(identifier) < 16 else None
+            return other if str(other) == identifier and other in self._rows else identifier
+        return str(identifier) if self._texts and str(identifier) in self._rows else identifier
 
     def rows(self, identifiers: Sequence[Any]) -> np.ndarray:
         """Rows of int or str ids, new ones where they have not come before, int32 (n,)."""
@@ -66,7 +77,7 @@ class PromptIndex:
                 numbers = np.frombuffer(array("q", identifiers), np.int64)
             except (TypeError, OverflowError):
                 numbers = np.empty(0, np.int64)
-            if len(numbers) and numbers.min() >= 0 and numbers.max() < DENSE:
+            if len(numbers) and numbers.min() >= 0 and numbers.max() < DENSE and not self._texts:
                 return self._dense(numbers)
         found = list(map(self._rows.get, identifiers))
         if None in found:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgewise.errors import ConfigError
 from edgewise.replay.logs.columns import Columns, choose_columns
-from edgewise.replay.logs.groups import FILE_BITS, GroupTable
+from edgewise.replay.logs.groups import FILE_BITS, GroupTable, joined
 from edgewise.replay.logs.identity import PromptIndex, digest
 from edgewise.replay.logs.jsonl import JsonLines, lines_from
 from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant
@@ -20,10 +20,21 @@ from edgewise.replay.logs.order import Order
 from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows, reading
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.run_folder import draws_uniformly
-from edgewise.replay.logs.values import WIDEST, floats, group_key, length_of, number_of, text_of, verdicts_of
+from edgewise.replay.logs.values import (
+    WIDEST,
+    floats,
+    group_key,
+    length_of,
+    number_of,
+    question_of,
+    text_of,
+    verdicts_of,
+)
 
 CHUNK = 2048
 """Records that are turned into columns at a time."""
+LONGEST_ID = 200
+"""Characters of an id; longer ones are hashed."""
 Progress = Callable[[int, int], None]
 
 
@@ -66,10 +77,10 @@ class RolloutReader:
         self._read: dict[Path, tuple[int, int]] = {}
         self._waiting: set[Path] = set()
         self._columns: dict[Path, Columns] = {}
-        self._unit: Unit | None = None
+        self._units: dict[Path, Unit] = {}
         self._order = None if by_step else Order()
         self._marks: dict[bytes, int] = {}
-        self._unscored = self._repeated = 0
+        self._unscored = self._unnamed = self._unmeasured = self._repeated = 0
         self._methods: set[str] = set()
         self.folder_notes: list[str] = []
         self._chosen: list[str] = []
@@ -239,12 +250,16 @@ class RolloutReader:
         self._table.forget(self._number[path])
 
     def _identifier(self, record: Mapping[str, Any], columns: Columns) -> Any:
+        """Id of the prompt of a record; None where it has neither an id nor a prompt."""
         value = record.get(columns["id"]) if columns["id"] else None
         if value is None:
-            return digest(record.get(columns["prompt"] or ""))
+            prompt = record.get(columns["prompt"] or "")
+            if prompt is None:
+                return None
+            return digest(question_of(prompt) if columns["prompt"] == "messages" else prompt)
         if isinstance(value, (bool, int, np.integer)) and abs(int(value)) < LARGEST:
             return int(value)
-        return digest(value) if isinstance(value, (dict, list)) else str(value)[:200]
+        return digest(value) if isinstance(value, (dict, list)) or len(str(value)) > LONGEST_ID else str(value)
 
     def _add(self, path: Path, places: np.ndarray, values: dict[str, list[Any]], columns: Columns) -> None:
         def column(role: str) -> list[Any] | None:
@@ -259,6 +274,12 @@ class RolloutReader:
             verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards)
         )
         self._unscored += n - int(scored.sum())
+        prompts, ids, categories = column("prompt"), column("id"), column("category")
+        named = np.zeros(n, bool)
+        for values_ in (prompts, ids):
+            named |= np.array([value is not None for value in values_]) if values_ is not None else False
+        self._unnamed += int((scored & ~named).sum())
+        scored &= named
         if not scored.any():
             return
         keep = np.flatnonzero(scored)
@@ -271,7 +292,6 @@ class RolloutReader:
             rewards = rewards[keep]
             correct = self._rule.correct(rewards, str(columns["reward"]), str(path))
         steps = steps[keep].astype(np.int64)
-        prompts, ids, categories = column("prompt"), column("id"), column("category")
         self._methods.update(str(name) for name in set(column("method") or ()) if name is not None)
         rows = np.empty(len(keep), np.int64)
         cache: dict[str, Any] = {}
@@ -299,7 +319,7 @@ class RolloutReader:
             "group": groups,
             "part": 0 if self._order is None else self._order.parts(steps, self._number[path]),
             "successes": correct,
-            "length": self._lengths(column("length"), column("completion"), n)[keep],
+            "length": self._lengths(path, column("length"), column("completion"), keep),
             "truncated": verdicts_of(column("truncated"), n)[0][keep]
             if columns["truncated"]
             else np.full(len(keep), -1),
@@ -312,21 +332,39 @@ class RolloutReader:
         }
         self._table.add(trials=1, **found)
 
-    def _lengths(self, lengths: list[Any] | None, completions: list[Any] | None, n: int) -> np.ndarray:
+    def _lengths(
+        self, path: Path, lengths: list[Any] | None, completions: list[Any] | None, keep: np.ndarray
+    ) -> np.ndarray:
         if lengths is not None:
-            self._unit = "tokens"
-            return np.clip(np.nan_to_num(floats(lengths, n), nan=0.0), 0, LARGEST).astype(np.int64)
+            self._units[path] = "tokens"
+            counted = floats(lengths, len(lengths))[keep]
+            self._unmeasured += int(np.isnan(counted).sum())
+            return np.clip(np.nan_to_num(counted, nan=0.0), 0, LARGEST).astype(np.int64)
         if completions is not None:
-            self._unit = self._unit or "characters"
-            return np.array([length_of(text) for text in completions], np.int64)
-        return np.zeros(n, np.int64)
+            self._units[path] = "characters"
+            return np.array([length_of(completions[i]) for i in keep.tolist()], np.int64)
+        return np.zeros(len(keep), np.int64)
 
     def _resolved(self) -> tuple[dict[str, np.ndarray], list[str]]:
         """The groups that count, and sentences on what was left out for the order of the log."""
         if self._groups is None:
             held = self._table.columns()
-            self._groups = (held, []) if self._order is None else self._order.resolved(held, self._paths)
+            held, notes = (held, []) if self._order is None else self._order.resolved(held, self._paths)
+            if not self._grouped(held):
+                prompts = joined(held, ("step", "row"))
+                if self._grouped(prompts):
+                    held = prompts
+                    notes = [
+                        *notes,
+                        "The column of groups differs by rollout: groups are the rollouts of a prompt in a step.",
+                    ]
+            self._groups = held, notes
         return self._groups
+
+    @staticmethod
+    def _grouped(table: dict[str, np.ndarray]) -> bool:
+        """Whether most groups have more than one rollout."""
+        return bool(len(table["trials"])) and float(np.median(table["trials"])) > 1
 
     def _made(self) -> RunLog:
         table, order_notes = self._resolved()
@@ -341,10 +379,12 @@ class RolloutReader:
             raise ConfigError(f"{self.name} holds no rollout with a step and a reward{lost}")
         logged = table["advantage"] >= 0
         flat = table["high"] - table["low"] <= 1e-6 * np.maximum(1.0, np.abs(table["high"]))
-        silent = np.where(logged, table["advantage"] <= 1e-6, flat)
+        # A rollout alone has no group to be equal to.
+        silent = np.where(logged, table["advantage"] <= 1e-6, flat & self._grouped(table))
         prompt_codes = self._prompts.codes
         rows = table["row"]
-        known = self._unit is not None
+        units = {self._units.get(path) for path in self._number}
+        unit = units.pop() if len(units) == 1 else None
         return RunLog(
             name=self.name,
             source=self.source,
@@ -353,7 +393,7 @@ class RolloutReader:
             successes=table["successes"],
             trials=table["trials"],
             silent=silent,
-            lengths=table["length"] if known else constant(-1, len(rows), np.int64),
+            lengths=table["length"] if unit else constant(-1, len(rows), np.int64),
             truncated=np.maximum(table["truncated"], -1),
             predicted=np.where(table["predicted"] >= 0, table["predicted"], np.float32(np.nan)),
             random=table["random"] > 0,
@@ -362,7 +402,7 @@ class RolloutReader:
             ids=self._prompts.ids,
             prompt_codes=prompt_codes,
             category_names=self._prompts.names,
-            unit=self._unit,
+            unit=unit,
             uniform=draws_uniformly(self._methods),
             notes=self._notes(table, order_notes),
         )
@@ -376,6 +416,17 @@ class RolloutReader:
             notes.append(f"{len(self._waiting)} parquet file(s) are not whole yet and left out ({names}).")
         if self._unscored:
             notes.append(f"{self._unscored} rollouts have no reward or no step and are left out.")
+        if len(table["step"]) and not self._grouped(table):
+            notes.append(
+                "Groups have one rollout each, so that equal rewards say nothing about the gradient; if the run has groups,"
+                " name the prompt or its id with --columns."
+            )
+        if self._unnamed:
+            notes.append(f"{self._unnamed} rollouts have neither a prompt nor an id and are left out.")
+        if self._unmeasured:
+            notes.append(f"{self._unmeasured} rollouts have no length and count as 0 tokens.")
+        if len({self._units.get(path) for path in self._number}) > 1:
+            notes.append("Some files count tokens and others do not, so that lengths are left out.")
         if self._repeated:
             notes.append(
                 f"{self._repeated} files repeat the rollouts of an earlier step (a generation batch that trained for several"

@@ -15,6 +15,11 @@ WIDEST = 1e30
 
 
 def number_of(value: Any) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
     if isinstance(value, (bool, int, float)) and abs(value) < WIDEST:
         return float(value)
     return None
@@ -53,6 +58,13 @@ def text_of(value: Any) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(part, dict) for part in value):
         return "\n\n".join(f"[{part.get('role', '')}] {part.get('content', '')}" for part in value)
     return "" if value is None else str(value)
+
+
+def question_of(messages: Any) -> Any:
+    """Messages without the answer at their end, which differs from rollout to rollout."""
+    if isinstance(messages, list) and len(messages) > 1 and isinstance(messages[-1], dict):
+        return messages[:-1] if messages[-1].get("role") == "assistant" else messages
+    return messages
 
 
 def length_of(value: Any) -> int:
