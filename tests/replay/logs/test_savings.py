@@ -14,6 +14,7 @@ from tools.coverage import BATCH, PROMPTS, Found, coverage, simulated
 
 from edgewise.cli import main as command
 from edgewise.errors import ConfigError
+from edgewise.pool import PromptPool
 from edgewise.replay import Trace
 from edgewise.replay.logs import RunLog, log_of_trace, read_log
 from edgewise.replay.logs.answer import answer, choice_words, percent, saved_words, table, to_dict
@@ -104,6 +105,19 @@ def test_passes_draws_and_selection_are_told_apart() -> None:
     selected = estimate_savings(log_of_trace(picked), ())
     assert selected.sampling == "selected"
     assert any("did not draw its prompts uniformly" in note for note in selected.notes)
+
+
+@pytest.mark.parametrize("length", [1.1, 1.2, 1.3, 1.4, 1.5, 3.0])
+def test_passes_and_draws_are_recognised_however_long_the_log_is(length: float) -> None:
+    steps = round(length * 500 / 25)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        passes = np.concatenate([rng.permutation(500) for _ in range(4)])[: 25 * steps]
+        draws = np.concatenate([rng.choice(500, 25, replace=False) for _ in range(steps)])
+        for rows, sampling in ((passes, "passes"), (draws, "draws")):
+            index, trials = np.repeat(np.arange(steps), 25), np.full(25 * steps, 4)
+            trace = Trace(PromptPool(range(500)), np.arange(steps), index, rows, trials // 2, trials)
+            assert estimate_savings(log_of_trace(trace), ()).sampling == sampling, (seed, sampling)
 
 
 def test_short_logs_and_logs_without_prompts_are_counted_and_say_why_there_is_no_estimate(tmp_path: Path) -> None:

@@ -223,15 +223,18 @@ def how_drawn(log: RunLog, groups: Groups) -> Sampling:
     dispersion = float(seen.var() / mean)
     if not log.uniform and dispersion > 1.1 + 4 * math.sqrt(2 / (len(seen) - 1)):
         return "selected"
+    if len(groups.rows) - len(seen) < 50:
+        return "passes" if mean < 1.2 and len(groups.rows) == len(seen) else "unknown"
     position = np.repeat(np.arange(len(groups.steps)), np.diff(groups.starts))
     order = np.lexsort([position, groups.rows])
-    same = groups.rows[order][1:] == groups.rows[order][:-1]
-    gaps = np.diff(position[order])[same]
-    if len(gaps) < 50:
-        return "passes" if mean < 1.2 and len(gaps) == 0 else "unknown"
-    # Half a pass after a prompt came, it has come again with probability 0.39 if draws are independent, 0.125 in passes.
-    half = 0.5 * len(log.ids) * len(groups.steps) / len(groups.rows)
-    return "draws" if float((gaps <= half).mean()) > 0.25 else "passes"
+    gaps = np.where(np.diff(groups.rows[order]) == 0, np.diff(position[order]), len(groups.steps))
+    # Half a pass after a prompt came, it has come again with probability 0.39 if draws are independent, 0.125 in passes; in a
+    # log of about one pass with less. A return after exactly half a pass counts half. Groups with less log than that behind
+    # them do not count: of their returns the log has the early ones alone.
+    half = 0.5 * len(groups.steps) / mean
+    followed = position[order][:-1] + half + 0.5 <= len(groups.steps)
+    again = float(np.clip(half + 0.5 - gaps[followed], 0, 1).mean())
+    return "draws" if again > min(0.2, 0.4 * (mean - 1)) else "passes"
 
 
 def _named(progress: Progress, name: str, done: int) -> None:
