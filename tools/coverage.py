@@ -3,7 +3,8 @@
     python -m tools.numbers record coverage coverage.json -- python -m tools.coverage
 
 Each run trains on uniform prompts. The truth of an estimate is the effective ratio that the same selector would have had in
-expectation: fresh candidates at each step, judged by the true rates of the run's policy.
+expectation: fresh candidates at each step, judged by the true rates of the run's policy. Beside them, runs whose few informative
+groups come by chance alone, so that no selector can save anything.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewise.method import Method
+from edgewise.pool import PromptPool
 from edgewise.replay import Policy, Trace, World
 from edgewise.replay.logs import log_of_trace
 from edgewise.replay.logs.savings import estimate_savings
 
 PROMPTS, BATCH, K = 240, 32, 8
+NOISE = (0.005, 0.01, 0.02)
+"""Shares of informative groups that come by chance alone."""
 Found = dict[tuple[str, float | None], list[tuple[bool, float, float]]]
 """By method and share of the candidates, for each log: whether the truth was covered, error, standard error."""
 
@@ -83,6 +87,19 @@ def coverage(logs: int, steps: int, names: tuple[str, ...]) -> Found:
     return found
 
 
+def noise(logs: int, steps: int, rate: float, name: str = "mopps") -> tuple[int, int]:
+    """Intervals of the rollouts saved over logs whose groups are informative by chance alone, and how many exclude 0."""
+    n, given, missed = steps * BATCH, 0, 0
+    for seed in range(logs):
+        successes = K // 2 * (np.random.default_rng([seed, 79]).random(n) < rate)
+        index = np.repeat(np.arange(steps), BATCH)
+        trace = Trace(PromptPool(range(n)), np.arange(steps), index, np.arange(n), successes, np.full(n, K))
+        for choice in estimate_savings(log_of_trace(trace), [name]).choices[name]:
+            given += not np.isnan(choice.saved.estimate)
+            missed += choice.saved.low > 0 or choice.saved.high < 0
+    return given, missed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("coverage.json"))
@@ -107,6 +124,10 @@ def main() -> None:
         "covered": total,
         "share": round(total / (options.logs * len(rows)), 4),
         "largest_mean_error": max(abs(row["mean_error"]) for row in rows.values()),
+        "noise": {
+            f"{rate:.1%}": dict(zip(("given", "missed"), noise(options.logs, options.steps, rate), strict=True))
+            for rate in NOISE
+        },
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -91,6 +91,32 @@ def test_runs_without_a_random_share_are_not_called_better(tmp_path: Path) -> No
     assert same["headline"]["kind"] == "unclear"
 
 
+def test_a_few_random_groups_with_a_gradient_are_no_measure_of_what_was_saved(tmp_path: Path) -> None:
+    # 1 of 60 random groups is mixed by chance, and a fifth of the selected ones.
+    lines = [
+        {
+            "step": t,
+            "prompt": f"q{t} {p}",
+            "reward": float(j and p % 5 == 0),
+            "random": False,
+            "edgewise_method": "edge",
+        }
+        for t in range(30)
+        for p in range(10)
+        for j in range(2)
+    ]
+    lines += [
+        {"step": t, "prompt": f"r{t} {p}", "reward": float(j and t + p == 0), "random": True, "edgewise_method": "edge"}
+        for t in range(30)
+        for p in range(2)
+        for j in range(2)
+    ]
+    shown = view(read_log(write_lines(tmp_path / "log.jsonl", lines)))
+    assert shown["comparison"]["saved_share"]["estimate"] is None
+    assert shown["comparison"]["uniform"]["estimate"] == pytest.approx(1 / 60, abs=1e-4)
+    assert shown["headline"]["kind"] == "unclear"
+
+
 def test_a_run_without_a_random_share_is_compared_with_the_sample_that_it_evaluates(tmp_path: Path) -> None:
     folder = write_run(tmp_path, steps=40, random_share=0.0)
     # 40 prompts of rate 0, 0.5 and 1: a group of 4 is mixed in 0, 7 of 8 and 0 of the cases.

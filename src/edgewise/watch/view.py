@@ -94,7 +94,7 @@ def _comparison(log: RunLog) -> dict[str, Any]:
     if random.sum() >= MATCHED:
         drawn = by_step(random), by_step(informative & random)
         result["uniform"] = _interval(share_interval(drawn[1], drawn[0]))
-        saved = saved_interval(chosen[0], chosen[1], drawn[0], drawn[1])
+        saved = saved_interval(np.stack(chosen[::-1], axis=1), np.stack(drawn[::-1], axis=1), part=False)
         result["saved_share"] = _interval(saved)
         spent = float(log.trials[~random].sum())
         result["saved_rollouts"] = _rollouts(saved, spent)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.replay.logs.writing import expected, outcomes, write_lines, write_trl, write_verl
-from tools.coverage import BATCH, PROMPTS, Found, coverage, simulated
+from tools.coverage import BATCH, PROMPTS, Found, coverage, noise, simulated
 
 from edgewise.cli import main as command
 from edgewise.errors import ConfigError
@@ -18,7 +18,7 @@ from edgewise.pool import PromptPool
 from edgewise.replay import Trace
 from edgewise.replay.logs import RunLog, log_of_trace, read_log
 from edgewise.replay.logs.answer import answer, choice_words, percent, saved_words, table, to_dict
-from edgewise.replay.logs.savings import Savings, count_waste, estimate_savings
+from edgewise.replay.logs.savings import Savings, count_waste, estimate_savings, saved_interval
 from edgewise.statistics import Interval
 
 
@@ -32,6 +32,24 @@ def require_coverage(found: Found, least: float) -> None:
 
 def test_intervals_of_a_few_logs_cover_the_truth() -> None:
     require_coverage(coverage(10, 40, ("mopps",)), 0.7)
+
+
+def test_few_informative_groups_that_come_by_chance_are_no_savings() -> None:
+    assert noise(10, 20, 0.01) == (0, 0)
+    given, missed = noise(15, 20, 0.05)
+    assert given >= 20
+    # 4 or more of 30 have probability 0.06.
+    assert missed <= 4
+
+
+def test_picks_that_hold_all_informative_groups_leave_doubt() -> None:
+    base = np.array([[1.0, 8, 80]] * 24)
+    interval = saved_interval(np.array([[1.0, 2, 20]] * 24), base)
+    assert interval.estimate == pytest.approx(0.75)
+    assert interval.high - interval.low > 0.05
+    # Fewer informative groups, or fewer expected among the picks.
+    assert math.isnan(saved_interval(np.array([[1.0, 2, 20]] * 19), base[:19]).estimate)
+    assert math.isnan(saved_interval(np.array([[1.0, 1, 10]] * 24), base).estimate)
 
 
 @pytest.mark.slow
@@ -165,6 +183,8 @@ def test_a_log_of_groups_that_all_taught_nothing_has_no_ratio() -> None:
     assert savings.waste.share == 1.0
     assert "100% of your rollouts" in answer(savings)
     assert math.isnan(savings.choices["edge"][0].saved.estimate)
+    assert "0 of the 960 candidates had a gradient; 20 are needed" in answer(savings)
+    assert choice_words(savings, "edge") == ""
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

@@ -67,7 +67,7 @@ def waste_words(savings: Savings) -> str:
 def choice_words(savings: Savings, name: str) -> str:
     """One method, in one or two sentences."""
     choice = savings.headline(name)
-    if choice is None or math.isnan(choice.effective.estimate):
+    if choice is None:
         return ""
     text = (
         f"`{name}`, taking {_share(choice.share)} by its predictions, would have had a gradient in {span(choice.effective)}"
@@ -80,8 +80,6 @@ def choice_words(savings: Savings, name: str) -> str:
 
 def saved_words(saved: Interval, what: str) -> str:
     """How much less or more of something is needed, and whether that is clear."""
-    if math.isnan(saved.estimate):
-        return f"an unknown number of {what}"
     if saved.low > 0:
         return f"{span(saved)} fewer {what}"
     if saved.high < 0:

@@ -49,6 +49,10 @@ MATCHED = 50
 """Picks that were rolled out from which an estimate for the whole pool is given."""
 FEWEST_STEPS = 10
 """Steps from which an estimate is given."""
+INFORMATIVE = 20
+"""Informative groups from which two samples are compared."""
+EXPECTED = 5
+"""Informative groups that the smaller of two samples has to be expected to hold."""
 Z = 1.959964
 Sampling = Literal["passes", "draws", "selected", "random share", "unknown"]
 Progress = Callable[[int, str], None]
@@ -88,7 +92,8 @@ class Choice:
     Attributes:
         share: of the candidates; None: from the whole pool.
         effective: effective ratio of the picks.
-        saved: share of rollouts saved for as many informative groups as uniform sampling gives; below 0: more are needed.
+        saved: share of rollouts saved for as many informative groups as uniform sampling gives; below 0: more are needed; NaN
+            where too few groups are informative.
         saved_length: the same for tokens or characters; NaN where lengths are unknown.
         picks: number of picks. scored: share of them whose outcome the log holds.
     """
@@ -122,9 +127,9 @@ class Savings:
     notes: list[str] = field(default_factory=list)
 
     def headline(self, method: str) -> Choice | None:
-        """The estimate that the answer names: the best quarter of the candidates."""
-        found = [choice for choice in self.choices.get(method, []) if choice.share == HEADLINE]
-        return found[0] if found else next(iter(self.choices.get(method, [])), None)
+        """The estimate that the answer names: the best quarter of the candidates, or the first that says what is saved."""
+        found = [choice for choice in self.choices.get(method, []) if not math.isnan(choice.saved.estimate)]
+        return next((choice for choice in found if choice.share == HEADLINE), found[0] if found else None)
 
 
 def count_waste(log: RunLog) -> Waste:
@@ -206,6 +211,11 @@ def estimate_savings(
             for share in kinds
         ]
     notes += _notes(log, groups, sampling)
+    if choices and all(math.isnan(choice.saved.estimate) for found in choices.values() for choice in found):
+        notes.append(
+            f"What a choice would save is not estimated: {int((groups.informative & scored).sum()):,} of the {int(scored.sum()):,}"
+            f" candidates had a gradient; {INFORMATIVE} are needed, and {EXPECTED} expected among the picks."
+        )
     return Savings(log, waste, uniform, sampling, choices, notes)
 
 
@@ -248,10 +258,9 @@ def _choice(share: float | None, sums: Floats, base: Floats, picks: int, lengths
     effective, saved, saved_length = Interval(), Interval(), Interval()
     if scored >= (MATCHED if share is None else FEWEST_STEPS):
         effective = share_interval(sums[taken, 0], sums[taken, 1])
-        # Rollouts for one informative group: with selection over without.
-        saved = saved_interval(sums[:, 1], sums[:, 0], base[:, 1], base[:, 0])
+        saved = saved_interval(sums, base)
         if lengths:
-            saved_length = saved_interval(sums[:, 2], sums[:, 0], base[:, 2], base[:, 0])
+            saved_length = saved_interval(sums, base, cost=2)
     return Choice(share, effective, saved, saved_length, picks, scored / picks if picks else 0.0)
 
 
@@ -285,15 +294,36 @@ def _wilson(share: float, n: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def saved_interval(cost: Floats, gain: Floats, base_cost: Floats, base_gain: Floats) -> Interval:
-    """1 - (cost / gain) / (base cost / base gain) with the delta method on the logarithm; sums by step, (T,)."""
-    totals = [float(part.sum()) for part in (cost, gain, base_cost, base_gain)]
-    if min(totals) <= 0:
+def saved_interval(picks: Floats, base: Floats, *, cost: int = 1, part: bool = True) -> Interval:
+    """Share of the cost that picks save for as many informative groups; unknown where too few groups are informative.
+
+    1 - (cost / gain of the picks) / (cost / gain of the base), with the delta method on the logarithm.
+
+    Args:
+        picks, base: by step: informative groups, groups and, as a further cost, their length; (T, 2 or 3).
+        cost: column that is saved.
+        part: the picks are some of the base; otherwise they are other groups.
+    """
+    gain, n, base_gain, base_n = (float(sums[:, i].sum()) for sums in (picks, base) for i in (0, 1))
+    spent, base_spent = float(picks[:, cost].sum()), float(base[:, cost].sum())
+    informative, share = (base_gain, n / base_n) if part else (base_gain + gain, n / (base_n + n))
+    # Decided without the outcome of the comparison: what the smaller side is expected to hold if there is no difference.
+    if informative < INFORMATIVE or informative * min(share, 1 - share) < EXPECTED or min(gain, spent, base_gain) <= 0:
         return Interval()
-    ratio = totals[0] / totals[1] * totals[3] / totals[2]
-    residuals = cost / totals[0] - gain / totals[1] - base_cost / totals[2] + base_gain / totals[3]
-    spread = Z * math.sqrt(variance_of_sum(residuals))
+    ratio = spent / gain * base_gain / base_spent
+    residuals = picks[:, cost] / spent - picks[:, 0] / gain - base[:, cost] / base_spent + base[:, 0] / base_gain
+    # Where the picks hold all informative groups their residuals cancel, which is no proof of certainty: as in
+    # `share_interval`, no less than half the variance of independent trials.
+    least = _relative_variance(gain, n) * (1 - share)
+    if not part:
+        least = _relative_variance(gain, n) + _relative_variance(base_gain, base_n)
+    spread = Z * math.sqrt(max(variance_of_sum(residuals), 0.5 * least))
     return Interval(1 - ratio, 1 - ratio * math.exp(spread), 1 - ratio * math.exp(-spread), LEVEL)
+
+
+def _relative_variance(found: float, n: float) -> float:
+    """Variance of the logarithm of found / n, where a share of 1 is no certainty: drawn to 1/2 by four trials (Agresti, Coull)."""
+    return (n - found + 2) / (n + 4) / found
 
 
 def _notes(log: RunLog, groups: Groups, sampling: Sampling) -> list[str]:
