@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,6 +169,74 @@ def test_the_answer_in_words_names_shares_and_intervals() -> None:
     assert "Dynamic sampling would have filled" in words
     assert len({len(line) for line in table(savings).splitlines()[1:2]}) == 1
     assert json.loads(json.dumps(to_dict(savings), allow_nan=False))["methods"]["edge"][0]["share"] == 0.5
+
+
+def small_steps(path: Path, size: int, random: int = 0, **marks: Any) -> RunLog:
+    """40 steps of a few prompts, of which every other one has mixed groups; the first of each step are random."""
+    lines = [
+        {
+            "step": t,
+            "prompt": f"q{(size * t + p) * 7 % 61}",
+            "reward": float(j and p % 2),
+            "random": p < random,
+            **marks,
+        }
+        for t in range(40)
+        for p in range(size)
+        for j in range(2)
+    ]
+    return read_log(write_lines(path, lines))
+
+
+@pytest.mark.parametrize(
+    ("size", "takes"),
+    [
+        (3, ["best 67% of the candidates", "best 1 of 3 candidates"]),
+        (5, ["best 40% of the candidates", "best 1 of 5 candidates"]),
+        (6, ["best 1 of 2 candidates", "best 1 of 3 candidates", "best 1 of 6 candidates"]),
+        (8, ["best 1 of 2 candidates", "best 1 of 4 candidates", "best 1 of 8 candidates"]),
+    ],
+)
+def test_a_choice_is_named_by_what_the_steps_can_hold(size: int, takes: list[str], tmp_path: Path) -> None:
+    savings = estimate_savings(small_steps(tmp_path / "log.jsonl", size), ["mopps"])
+    rows = [re.split(" {2,}", line) for line in table(savings).splitlines() if line.startswith("mopps")]
+    assert [row[1] for row in rows if "pool" not in row[1]] == takes
+    assert takes[1] in choice_words(savings, "mopps")
+
+
+def test_a_run_that_selected_is_not_called_uniform(tmp_path: Path) -> None:
+    chosen = estimate_savings(small_steps(tmp_path / "a.jsonl", 8, edgewise_method="edge"), ["mopps"])
+    assert chosen.sampling == "selected"
+    assert "taking the best 1 of 4 selected prompts" in choice_words(chosen, "mopps")
+    assert "selected (this run)" in table(chosen)
+    assert "as its log says" in answer(chosen)
+    share = estimate_savings(small_steps(tmp_path / "b.jsonl", 8, 4, edgewise_method="edge"), ["mopps"])
+    assert share.sampling == "random share"
+    assert "uniform (its random share)" in table(share)
+    for savings in (chosen, share):
+        assert "uniform (this run)" not in answer(savings)
+        assert "trained on selected prompts" in answer(savings)
+
+
+def test_steps_that_are_too_small_for_a_choice_are_the_reason_for_no_estimate(tmp_path: Path) -> None:
+    for random, what in ((0, "A step"), (1, "The random share of a step")):
+        savings = estimate_savings(small_steps(tmp_path / f"{random}.jsonl", 1 + 5 * random, random), ["mopps"])
+        assert not savings.choices
+        assert f"{what} has too few prompts to choose among (1 at most)" in answer(savings)
+
+
+def test_the_headline_is_the_first_share_with_an_estimate_where_the_quarter_has_none() -> None:
+    # 32 of 640 groups are mixed: 4 are expected in an eighth.
+    rng = np.random.default_rng(0)
+    successes = rng.permutation(np.repeat([2, 0], [32, 608]))
+    trace = Trace(
+        PromptPool(range(640)), np.arange(20), np.arange(640) // 32, np.arange(640), successes, np.full(640, 4)
+    )
+    savings = estimate_savings(log_of_trace(trace), ["mopps"], shares=(0.125, 0.5))
+    headline = savings.headline("mopps")
+    assert headline is not None
+    assert headline.share == 0.5
+    assert math.isnan(savings.choices["mopps"][0].saved.estimate)
 
 
 def test_savings_that_are_not_clear_are_not_called_savings() -> None:

@@ -12,9 +12,11 @@ SAMPLING = {
     "draws": "The run draws its prompts independently at each step, so its steps are uniform samples of the pool.",
     "passes": "The run goes through its prompts in shuffled passes, so its steps are uniform samples of the pool.",
     "random share": "The run has a random share, which is a uniform sample of the pool.",
-    "selected": "The run did not draw its prompts uniformly.",
+    "selected": "The run selected its prompts, so its steps are no uniform samples of the pool.",
     "unknown": "The log is too short to see how the run draws its prompts; uniform draws are assumed.",
 }
+ROW = {"selected": "selected (this run)", "random share": "uniform (its random share)"}
+"""Name of the row of all candidates, by sampling, where the run is not uniform."""
 
 
 def percent(value: float) -> str:
@@ -69,8 +71,9 @@ def choice_words(savings: Savings, name: str) -> str:
     choice = savings.headline(name)
     if choice is None:
         return ""
+    candidates = "selected prompts" if savings.sampling == "selected" else "candidates"
     text = (
-        f"`{name}`, taking {_share(choice.share)} by its predictions, would have had a gradient in {span(choice.effective)}"
+        f"`{name}`, taking {_taken(choice, candidates)} by its predictions, would have had a gradient in {span(choice.effective)}"
         f" of its groups instead of {percent(savings.uniform.estimate)}: {saved_words(choice.saved, 'rollouts')} for as many such groups"
     )
     if not math.isnan(choice.saved_length.estimate):
@@ -111,11 +114,20 @@ def table(savings: Savings) -> str:
         *([f"{unit} saved"] if unit else []),
         "picks scored",
     ]
-    rows = [["uniform (this run)", "all", span(savings.uniform), "", *([""] if unit else []), "100%"]]
+    rows = [
+        [
+            ROW.get(savings.sampling, "uniform (this run)"),
+            "all",
+            span(savings.uniform),
+            "",
+            *([""] if unit else []),
+            "100%",
+        ]
+    ]
     rows += [
         [
             name,
-            _share(choice.share).removeprefix("the "),
+            _taken(choice).removeprefix("the "),
             span(choice.effective),
             span(choice.saved),
             *([span(choice.saved_length)] if unit else []),
@@ -135,10 +147,11 @@ def trust(savings: Savings) -> list[str]:
     """Sentences on how far the answer may be trusted."""
     lines = ["What the run wasted is counted, not estimated."]
     if savings.choices:
+        trained, other = ("selected", "another selection") if savings.sampling in ROW else ("uniform", "selection")
         lines += [
             f"{SAMPLING[savings.sampling]} A selector follows the log: it chooses among the prompts of each step before their"
             " outcomes are known to it, then it observes all of them. Intervals hold 95%.",
-            "The policy is that of this run, trained on uniform prompts. With selection it would train on other prompts; expect"
+            f"The policy is that of this run, trained on {trained} prompts. With {other} it would train on other prompts; expect"
             " gains of this kind, not these numbers.",
         ]
         whole = [(name, choice) for name, found in savings.choices.items() for choice in found if choice.share is None]
@@ -174,6 +187,7 @@ def to_dict(savings: Savings) -> dict[str, Any]:
             name: [
                 {
                     "share": choice.share,
+                    "taken": choice.taken,
                     "effective_ratio": _interval(choice.effective),
                     "rollouts_saved": _interval(choice.saved),
                     "length_saved": _interval(choice.saved_length),
@@ -188,13 +202,14 @@ def to_dict(savings: Savings) -> dict[str, Any]:
     }
 
 
-def _share(share: float | None) -> str:
-    if share is None:
+def _taken(choice: Choice, candidates: str = "candidates") -> str:
+    if choice.taken is None:
         return "its best of the whole pool"
-    count = 1 / share
-    if abs(count - round(count)) < 1e-9:
-        return f"the best 1 of {round(count)} candidates"
-    return f"the best {percent(share)} of the candidates"
+    count = 1 / choice.taken
+    # Steps of different sizes come near a whole number.
+    if abs(count - round(count)) < 0.1:
+        return f"the best 1 of {round(count)} {candidates}"
+    return f"the best {percent(choice.taken)} of the {candidates}"
 
 
 def _interval(interval: Interval) -> dict[str, float | None]:

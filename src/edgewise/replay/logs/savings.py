@@ -91,6 +91,7 @@ class Choice:
 
     Attributes:
         share: of the candidates; None: from the whole pool.
+        taken: share of the candidates that the picks are, which differs from `share` where steps are small; None as above.
         effective: effective ratio of the picks.
         saved: share of rollouts saved for as many informative groups as uniform sampling gives; below 0: more are needed; NaN
             where too few groups are informative.
@@ -99,6 +100,7 @@ class Choice:
     """
 
     share: float | None
+    taken: float | None
     effective: Interval
     saved: Interval
     saved_length: Interval
@@ -194,17 +196,24 @@ def estimate_savings(
     sampling = how_drawn(log, groups)
     scored = groups.random if sampling == "random share" else np.ones(len(groups.rows), bool)
     steps = len(groups.starts) - 1
-    uniform = share_interval(
-        np.add.reduceat(groups.informative & scored, groups.starts[:-1]).astype(float),
-        np.add.reduceat(scored, groups.starts[:-1]).astype(float),
-    )
+    candidates = np.add.reduceat(scored, groups.starts[:-1]).astype(float)
+    uniform = share_interval(np.add.reduceat(groups.informative & scored, groups.starts[:-1]).astype(float), candidates)
     if steps < FEWEST_STEPS:
         notes.append(f"The log holds {steps} steps; estimates for selectors need at least {FEWEST_STEPS}.")
+        return Savings(log, waste, uniform, sampling, {}, notes)
+    # Small steps cannot hold every share: two may be as many picks, or none.
+    held: dict[bytes, float | None] = {}
+    for share in shares:
+        if (picks := np.round(share * candidates)).any():
+            held.setdefault(picks.tobytes(), share)
+    kinds = [*held.values(), *([None] if sampling == "draws" else [])]
+    if not kinds:
+        what = "The random share of a step" if sampling == "random share" else "A step"
+        notes.append(f"{what} has too few prompts to choose among ({candidates.max():.0f} at most).")
         return Savings(log, waste, uniform, sampling, {}, notes)
     choices = {}
     for name in methods:
         selector = Method.parse(name).make(log.pool, rollouts=int(np.median(groups.trials)), seed=seed)
-        kinds: list[float | None] = [*shares, *([None] if sampling == "draws" else [])]
         shadow = follow(selector, groups, scored, kinds, None if progress is None else partial(_named, progress, name))
         choices[name] = [
             _choice(share, shadow.sums[share], shadow.base, shadow.picks[share], log.unit is not None)
@@ -261,7 +270,8 @@ def _choice(share: float | None, sums: Floats, base: Floats, picks: int, lengths
         saved = saved_interval(sums, base)
         if lengths:
             saved_length = saved_interval(sums, base, cost=2)
-    return Choice(share, effective, saved, saved_length, picks, scored / picks if picks else 0.0)
+    fraction = None if share is None else scored / float(base[taken, 1].sum())
+    return Choice(share, fraction, effective, saved, saved_length, picks, scored / picks if picks else 0.0)
 
 
 def share_interval(above: Floats, below: Floats) -> Interval:
@@ -332,9 +342,10 @@ def _notes(log: RunLog, groups: Groups, sampling: Sampling) -> list[str]:
     mean = len(groups.rows) / max(seen, 1)
     notes = []
     if sampling == "selected":
+        why = "as its log says" if log.uniform is False else "some come far more often than chance allows"
         notes.append(
-            "The run did not draw its prompts uniformly (some come far more often than chance allows): the estimates hold for"
-            " choices among the prompts that it picked, not for the pool."
+            f"The run did not draw its prompts uniformly ({why}): the estimates hold for choices among the prompts that it"
+            " picked, not for the pool."
         )
     if sampling == "passes":
         notes.append(
