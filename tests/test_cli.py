@@ -70,6 +70,30 @@ def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in result.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_is_not_read_loses_no_file_and_needs_no_traceback(unbuffered: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(
+        "".join(json.dumps({"step": t // 16, "prompt": f"q{t % 7}", "reward": t % 2}) + "\n" for t in range(320))
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "edgewise.cli", "replay", str(log), "--out", str(tmp_path / "out.json")],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered},
+            timeout=240,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (result.returncode, result.stderr) == (141, "")
+    assert json.loads((tmp_path / "out.json").read_text())["rollouts"] == 320
+
+
 def test_the_process_itself_exits_with_2() -> None:
     result = edgewise("demo", "--task", "opgrap")
     assert result.returncode == 2

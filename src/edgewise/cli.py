@@ -22,7 +22,16 @@ def main() -> None:
     debug = "--debug" in arguments
     with handling(_interrupt):
         try:
-            _run([argument for argument in arguments if argument != "--debug"])
+            try:
+                _run([argument for argument in arguments if argument != "--debug"])
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            if debug:
+                raise
+            # The reader of the output, such as `head`, has ended; what Python flushes at exit goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
         except EdgewiseError as error:
             if debug:
                 raise

@@ -88,10 +88,10 @@ def main(
             result = simulate(
                 names, source, numbers, baseline, length, batch, rollouts, probe, target, knows, wrong, progress
             )
-    print(format_table(result))
     if out is not None:
         with writing_to(out):
             result.save(out)
+    print(format_table(result))
     return result
 
 

@@ -40,8 +40,8 @@ def demo(
         raise KeyboardInterrupt(
             f"stopped after {monitor.done} of {monitor.total} steps, which are kept in {out}; the same command goes on"
         ) from None
-    console.print(table(summary))
     page = write(out)
+    console.print(table(summary))
     link = f"[link={page.resolve().as_uri()}]{page}[/link]"
     console.print(f"{clock(time.monotonic() - began)} for this command. Report: {link}")
     # Only at a terminal: in a batch job the browser would be a text browser.

@@ -33,14 +33,14 @@ def print_evaluation(config: Path | None, changes: dict[str, Any], out: Path | N
     settings = from_dict(ExamConfig, values)
     with bar("evaluating", settings.problems) as progress:
         result = examine(settings, out, lambda done, _: progress(done, "problems"))
-    console = Console()
-    if not console.is_terminal:  # a pipe has no width
-        console.width = PAGE
-    console.print(report(result, settings.k, console.width))
     if out is not None:
         file = io.StringIO()
         Console(file=file, width=PAGE).print(report(result, settings.k, PAGE))
         write_atomic(out / "evaluation.txt", file.getvalue().encode())
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width
+        console.width = PAGE
+    console.print(report(result, settings.k, console.width))
 
 
 def report(result: dict[str, Any], ks: Sequence[int], width: int) -> Group:

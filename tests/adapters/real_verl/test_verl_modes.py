@@ -283,6 +283,10 @@ def test_predictions_and_the_random_share_are_in_verls_own_log_of_rollouts(queue
     records = [json.loads(line) for step in range(1, 7) for line in (folder / f"{step}.jsonl").open()]
     assert len(records) == 6 * BATCH * GROUP
     assert {record["edgewise_method"] for record in records} == {"edge"}
+    # The ids of the curriculum, which the rendered prompt does not give.
+    prompts = {record["prompt_id"]: record["input"] for record in records}
+    assert prompts.keys() <= {str(name) for name in made.train_dataloader.selection.pool.ids.tolist()}
+    assert len(set(prompts.values())) == len(prompts)
     by_uid: dict[str, set[tuple[float, bool]]] = {}
     for record in records:
         by_uid.setdefault(record["uid"].split("_")[0], set()).add(
@@ -296,4 +300,5 @@ def test_predictions_and_the_random_share_are_in_verls_own_log_of_rollouts(queue
     log = read_log(folder)
     assert log.uniform is False
     assert not np.isnan(log.predicted).any()
+    assert set(log.ids.tolist()) == prompts.keys()
     assert estimate_savings(log, ()).sampling == "random share"

@@ -133,6 +133,24 @@ def test_logs_that_cannot_be_fitted_say_why(tmp_path: Path) -> None:
         fit(read_log(tmp_path / "b"))
 
 
+def test_priors_of_verls_own_log_are_not_said_to_fit_its_adapter(tmp_path: Path) -> None:
+    rollouts = outcomes(steps=45)
+    grid = {"drift": (0.1,), "retention": (0.998,)}
+    stock = fit(read_log(write_verl(tmp_path / "stock", rollouts)), grid=grid)
+    assert stock.rendered
+    assert "no ids, so FILE names them by hashes that verl's adapter refuses" in words(stock)
+    assert "every adapter takes them" not in words(stock)
+    # The adapter's mode adds what it selected by.
+    for path in write_verl(tmp_path / "ours", rollouts).iterdir():
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        marks = {"edgewise_method": "uniform", "edgewise_predicted": 0.5, "edgewise_random": False}
+        write_lines(path, [{**line, **marks, "prompt_id": line["input"].removeprefix("question ")} for line in lines])
+    ours = fit(read_log(tmp_path / "ours"), grid=grid)
+    assert not ours.rendered
+    assert set(ours.priors) <= set(map(str, range(40)))
+    assert "verl" not in words(ours)
+
+
 def test_the_command_prints_one_line_of_options_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

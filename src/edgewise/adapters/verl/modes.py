@@ -55,8 +55,8 @@ class SelectedPrompts:
         self.restored = False
         # Row of the prompt by the uid that verl gave its group.
         self.groups: dict[str, int] = {}
-        # Predicted success rate and whether it was drawn at random, by uid.
-        self.marked, self.marks = marked, dict[str, tuple[float, bool]]()
+        # Id of the prompt, predicted success rate and whether it was drawn at random, by uid.
+        self.marked, self.marks = marked, dict[str, tuple[str, float | None, bool | None]]()
         self._queue = self._last = np.empty(0, np.int64)
 
     def select(self, n: int, step: int) -> None:
@@ -81,19 +81,24 @@ class SelectedPrompts:
         self.groups.update(zip(uids, self._last.tolist(), strict=True))
         if self.marked:
             selected = self.selection.curriculum.batch(rows=self._last)
-            values = zip(selected.predicted.tolist(), selected.random.tolist(), strict=True)
+            values = zip(self._ids(self._last), selected.predicted.tolist(), selected.random.tolist(), strict=True)
             self.marks.update(zip(uids, values, strict=True))
 
+    def _ids(self, rows: Rows) -> list[str]:
+        """Ids as texts, by which `edgewise fit --priors` names prompts."""
+        return [str(identifier) for identifier in self.selection.pool.ids[rows].tolist()]
+
     def take_marks(self, uids: list[str]) -> dict[str, list[Any]]:
-        """What selection did, as columns beside rollouts of these groups; None for one that was not selected here.
+        """The prompt and what selection did, as columns beside rollouts of these groups; None for what was not done here.
 
         What is known of groups that are over is dropped.
         """
-        found = [self.marks.get(uid, (None, None)) for uid in uids]
+        found = [self.marks.get(uid, (None, None, None)) for uid in uids]
         self.marks = {uid: mark for uid, mark in self.marks.items() if uid in self.groups}
         method = self.selection.curriculum.method
-        values = ([method if p is not None else None for p, _ in found], [p for p, _ in found], [r for _, r in found])
-        return dict(zip(MARKS, values, strict=True))
+        ids, predicted, random = (list(column) for column in zip(*found, strict=True))
+        values = ([method if p is not None else None for p in predicted], predicted, random)
+        return {**dict(zip(MARKS, values, strict=True)), "prompt_id": ids}
 
     def take(self, uids: set[str]) -> Rows:
         """Rows of groups that are over; those of them that were fetched here."""
@@ -109,6 +114,9 @@ class SelectedPrompts:
         self.selection.load_state_dict(state, waiting=np.arange(len(self.selection.pool)))
         rows = self.selection.pool.find(state["prompts"]) if state["uids"] else np.empty(0, np.int64)
         self.groups = {uid: row for uid, row in zip(state["uids"], rows.tolist(), strict=True) if row >= 0}
+        if self.marked:
+            ids = self._ids(np.array(list(self.groups.values()), np.int64))
+            self.marks = {uid: (name, None, None) for uid, name in zip(self.groups, ids, strict=True)}
         self.restored = True
 
 

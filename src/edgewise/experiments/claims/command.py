@@ -58,14 +58,17 @@ def main(
         found = run(study, folder, workers, show)
     except Interrupted:
         raise KeyboardInterrupt(f"stopped; all steps are kept in {folder}, and the same command goes on") from None
+    page = None
+    if docs is not None:
+        path = place(docs, name, scale)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, stamped(found, f"edgewise experiment {name} --scale {scale}"))
+        page = write(docs)
     for rule in found["rules"]:
         print(f"{rule['found']}: {rule['say']} ({rule['rule']})")
         for part, cell in rule["parts"].items():
             limits = "" if cell["low"] is None else f" ({cell['low']} to {cell['high']})"
             print(f"    {part}: {cell['estimate']}{limits}: {cell['found']}")
     print(f"\nVerdict of {name}, {scale}: {found['verdict']}. Results: {folder / 'results.json'}")
-    if docs is not None:
-        path = place(docs, name, scale)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, stamped(found, f"edgewise experiment {name} --scale {scale}"))
-        print(f"Page: {write(docs)}")
+    if page is not None:
+        print(f"Page: {page}")

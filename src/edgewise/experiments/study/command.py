@@ -64,12 +64,13 @@ def run(
         raise KeyboardInterrupt(
             f"stopped with {monitor.finished} of {monitor.total} units done; all steps are kept, and the same command goes on"
         ) from None
+    copied = None if docs is None else copy_to_docs(study, folder, docs)
     console.print(Markdown(tables.results(study, summary)))
     console.print(Markdown(tables.claims(summary)))
     console.print(f"\nVerdict: {summary['verdict']}. {summary['why']}.", style="bold", markup=False)
     console.print(f"{clock(time.monotonic() - began)} for this command. Report: {folder / 'report.md'}", markup=False)
-    if docs is not None:
-        console.print(f"Copied to {copy_to_docs(study, folder, docs)}", markup=False)
+    if copied is not None:
+        console.print(f"Copied to {copied}", markup=False)
 
 
 def configured(study: Study, seeds: int | None, first: int | None, tolerance: float | None) -> Study:

@@ -75,10 +75,10 @@ def main(
             progress=None if show is None else lambda done, name: show(chosen.index(name) * steps + done, total),
         )
     result = to_dict(savings)
-    print(json.dumps(result, indent=1) if as_json else answer(savings))
     if out is not None:
         with writing_to(out):
             write_json(out, result)
+    print(json.dumps(result, indent=1) if as_json else answer(savings))
     return savings
 
 

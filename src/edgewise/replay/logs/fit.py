@@ -20,6 +20,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -78,6 +79,7 @@ class Fit:
         prior_strength: rollouts that a prior is worth; None where priors did not clearly help.
         prior_gain: log loss without priors minus that with them, in nats a rollout, held out.
         notes: what could not be fitted.
+        rendered: the log holds prompts as verl rendered them and no ids, so the ids of the priors are none of its adapter's.
     """
 
     method: str
@@ -93,6 +95,7 @@ class Fit:
     prior_strength: float | None
     prior_gain: Interval
     notes: list[str] = field(default_factory=list)
+    rendered: bool = False
 
 
 def fit(
@@ -172,6 +175,10 @@ def fit(
         prior_strength=strength,
         prior_gain=prior_gain,
         notes=notes,
+        # Our mode of verl logs ids beside its marks, and a column that the user names may hold others.
+        rendered=log.source == "verl"
+        and log.uniform is None
+        and all(re.fullmatch("[0-9a-f]{16}", str(name)) for name in log.ids[:8].tolist()),
     )
 
 

@@ -12,6 +12,12 @@ from edgewise.replay.logs.fit import SHARPNESS, WORTH, Fit, fit
 from edgewise.replay.logs.folders import open_log
 from edgewise.replay.logs.savings import count_waste
 
+RENDERED = (
+    "This log of verl has prompts as the chat template rendered them and no ids, so FILE names them by hashes that verl's adapter"
+    " refuses. The log of a run through the adapter, whose selector may be uniform, has its ids: TRACE of"
+    " +data.edgewise.trace=TRACE, or the rollouts of the v1 trainer's mode `edgewise`."
+)
+
 
 def main(
     logs: Path,
@@ -39,7 +45,6 @@ def main(
     count_waste(reader.log)  # refuses a log without groups, and says what was left out
     with reading_bar("fitting") as show:
         found = fit(reader.log, progress=show)
-    print(words(found))
     if out is not None:
         intervals = {name: vars(getattr(found, name)) for name in ("gain", "sharpness_gain", "prior_gain")}
         numbers = {name: value for name, value in vars(found).items() if name != "priors"} | intervals
@@ -48,6 +53,7 @@ def main(
     if priors is not None:
         with writing_to(priors):
             write_json(priors, found.priors)
+    print(words(found))
 
 
 def _plain(value: object) -> object:
@@ -117,8 +123,15 @@ def _prior_words(found: Fit) -> str:
     gain = found.prior_gain
     span = f"{gain.estimate:+.4f} nats a rollout ({gain.low:+.4f} to {gain.high:+.4f})"
     if found.prior_strength is None:
-        return f"Priors from this log did not clearly help a fresh belief in later steps: {span}."
-    return (
-        f"Priors: success rates at the end of this log help a run that goes on from its policy: {span} in later steps. --priors FILE"
-        f" writes them, and every adapter takes them: priors=FILE, prior_strength={found.prior_strength:g}."
-    )
+        text = f"Priors from this log did not clearly help a fresh belief in later steps: {span}."
+    else:
+        text = (
+            f"Priors: success rates at the end of this log help a run that goes on from its policy: {span} in later steps. --priors FILE"
+            " writes them"
+        )
+        text += (
+            "."
+            if found.rendered
+            else f", and every adapter takes them: priors=FILE, prior_strength={found.prior_strength:g}."
+        )
+    return f"{text} {RENDERED}" if found.rendered else text
