@@ -92,12 +92,12 @@ def test_runs_without_a_random_share_are_not_called_better(tmp_path: Path) -> No
 
 
 def test_a_few_random_groups_with_a_gradient_are_no_measure_of_what_was_saved(tmp_path: Path) -> None:
-    # 1 of 60 random groups is mixed by chance, and a fifth of the selected ones.
+    # 1 of 60 random groups is mixed by chance, and 10 of 300 selected ones.
     lines = [
         {
             "step": t,
             "prompt": f"q{t} {p}",
-            "reward": float(j and p % 5 == 0),
+            "reward": float(j and p + t % 3 == 0),
             "random": False,
             "edgewise_method": "edge",
         }
@@ -111,6 +111,7 @@ def test_a_few_random_groups_with_a_gradient_are_no_measure_of_what_was_saved(tm
         for p in range(2)
         for j in range(2)
     ]
+    lines.sort(key=lambda line: int(line["step"]))
     shown = view(read_log(write_lines(tmp_path / "log.jsonl", lines)))
     assert shown["comparison"]["saved_share"]["estimate"] is None
     assert shown["comparison"]["uniform"]["estimate"] == pytest.approx(1 / 60, abs=1e-4)

@@ -25,6 +25,7 @@ from edgewise.replay import Recorder
 from edgewise.replay.logs import RunLog, digest, open_log, open_logs, read_log
 from edgewise.replay.logs.groups import GroupTable
 from edgewise.replay.logs.rule import Rule
+from edgewise.replay.logs.savings import count_waste
 
 pytest.importorskip("pyarrow")
 
@@ -516,6 +517,8 @@ def test_groups_of_one_rollout_are_not_counted_as_without_a_gradient(tmp_path: P
     assert set(log.trials.tolist()) == {1}
     assert not log.silent.any()
     assert any("one rollout each" in note for note in log.notes)
+    with pytest.raises(ConfigError, match=r"one rollout in a group.*--columns"):
+        count_waste(log)
 
 
 def test_compressed_parts_beside_others_are_named(tmp_path: Path) -> None:

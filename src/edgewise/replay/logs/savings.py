@@ -138,11 +138,16 @@ def count_waste(log: RunLog) -> Waste:
     """What a run spent on groups without a gradient.
 
     Raises:
-        ConfigError: the log holds no groups.
+        ConfigError: the log holds no groups, or groups of one rollout.
     """
     if not len(log):
         why = f": {log.notes[0]}" if log.notes else ""
         raise ConfigError(f"{log.name} holds no groups of rollouts, so nothing can be counted{why}")
+    if np.median(log.trials) <= 1:
+        raise ConfigError(
+            f"{log.name} has one rollout in a group, which no other can be equal to, so that nothing can be counted; if the run"
+            " has groups, name the prompt or its id with --columns"
+        )
     silent = log.silent
     known = log.unit is not None and (log.lengths >= 0).all()
     return Waste(
