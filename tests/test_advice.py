@@ -165,3 +165,16 @@ def test_rollouts_that_come_out_alike_are_put_down_to_the_policy_s_entropy():
     advice = train(made(), lambda rows: np.where(rows % 2, 0.0, 1.0))
     assert "entropy" in advice["silent"]
     assert "learning rate" in advice["silent"]
+
+
+def test_single_rollouts_are_neither_silent_nor_wasted_nor_a_selection_that_does_not_pay(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    curriculum, rng = made(rollouts=1, random_share=0.3), np.random.default_rng(0)
+    for _ in range(30):
+        batch = curriculum.select(32)
+        curriculum.observe(batch, rng.random(32) < 0.5)
+    assert not {advice.rule for advice in curriculum.advice()} & {"silent", "no_gain"}
+    assert caplog.text == ""
+    metrics = curriculum.metrics()
+    assert (metrics["wasted_rollouts"], round(metrics["oversampling_factor"], 2)) == (0, 1.01)

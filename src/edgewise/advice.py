@@ -72,6 +72,11 @@ class Evidence:
         return (self.recent["successes"] > 0) & (self.recent["successes"] < self.recent["trials"])
 
     @property
+    def several(self) -> np.ndarray:
+        """Whether each recent group has several rollouts, which can come out alike."""
+        return self.recent["trials"] > 1
+
+    @property
     def codes(self) -> np.ndarray:
         """Category code of each recent group; 0 for prompts that are gone."""
         rows = self.recent["row"].astype(np.int64)
@@ -142,7 +147,7 @@ def _clock(e: Evidence) -> str | None:
 def _silent(e: Evidence) -> str | None:
     if len(e.rates) < RECENT_GROUPS:
         return None
-    silent = ~e.informative[-RECENT_GROUPS:]
+    silent = (e.several & ~e.informative)[-RECENT_GROUPS:]
     rates, size = e.rates[-RECENT_GROUPS:], round(float(np.median(e.recent["trials"][-RECENT_GROUPS:])))
     # Nothing correct at all, or nothing wrong, are alarms of their own.
     if silent.mean() <= SILENT_SHARE or not e.totals.successes or (rates == 1).all():
@@ -188,10 +193,10 @@ def expected_informative(rates: np.ndarray, size: int, other: int) -> float:
 
 
 def _no_gain(e: Evidence) -> str | None:
-    random = e.recent["random"] > 0
-    if random.sum() < 64 or (~random).sum() < RECENT_GROUPS:
+    random, selected = (e.several & (e.recent["random"] == drawn) for drawn in (1, 0))
+    if random.sum() < 64 or selected.sum() < RECENT_GROUPS:
         return None
-    chosen, uniform = float(e.informative[~random].mean()), float(e.informative[random].mean())
+    chosen, uniform = float(e.informative[selected].mean()), float(e.informative[random].mean())
     if chosen > uniform + 1.96 * np.sqrt(uniform * (1 - uniform) / random.sum()):
         return None
     return (
@@ -255,7 +260,8 @@ def silent_step(counts: dict[str, int]) -> str | None:
         loss 0 and reward std 0: all 4 groups are entirely wrong (0 of 16 rollouts correct), so every advantage is 0 and the step changes nothing; try larger groups, easier prompts or a selector, and check grader and length limit if this goes on
     """
     groups, right = counts["groups"], counts["successes"]
-    if not groups or counts["informative"]:
+    # A single rollout is compared with a critic or a running mean, not with others of its prompt.
+    if not groups or counts["informative"] or groups == counts["rollouts"]:
         return None
     if not right:
         what, remedy = (

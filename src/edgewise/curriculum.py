@@ -320,7 +320,7 @@ class Curriculum:
             ages=ages,
             current=self._step.counts,
         )
-        accepted = passed if self.gates.parts else informative
+        accepted = passed if self.gates.parts else ~groups.alike
         self._predictions.add(rows, entries["predicted"], successes, trials, entries["random"], accepted)
         self._notify("observed", self._steps, rows, successes, trials)
         exhausted = self._settle()
@@ -404,7 +404,7 @@ class Curriculum:
 
     @_locked
     def oversampling(self, n: int, *, confidence: float = 0.9) -> Oversampling:
-        """Prompts to draw so that n groups are expected to be admitted by the gates (informative, without gates).
+        """Prompts to draw so that n groups are expected to be admitted by the gates (without gates: whose rollouts differ).
 
         It rests on the outcomes of recent groups, and on the predictions for them and for the prompts in flight.
 

@@ -54,6 +54,11 @@ class Groups:
         """0 < successes < trials, (n,)."""
         return (self.successes > 0) & (self.successes < self.trials)
 
+    @property
+    def alike(self) -> Flags:
+        """Several rollouts, all right or all wrong, (n,); a single rollout has no other to be like."""
+        return (self.trials > 1) & ~self.informative
+
     def means(self) -> Floats:
         """Mean reward of each group, (n,)."""
         return np.add.reduceat(self.rewards, self.starts) / self.trials if len(self) else np.empty(0)

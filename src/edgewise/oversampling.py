@@ -64,7 +64,8 @@ def acceptance(
     weights = 0.5 ** (np.arange(len(held["predicted"]))[::-1] / half_life)
     total = float(weights.sum())
     rate = (float(weights @ held["accepted"]) + PRIOR) / (total + 2 * PRIOR)
-    if total and len(coming):
+    # Of groups of one rollout none is expected to be better than another.
+    if total and len(coming) and rollouts > 1:
         before = float(weights @ p_informative(held["predicted"], held["trials"])) / total
         rate *= float(p_informative(coming, rollouts).mean()) / max(before, 1e-9)
     # Sure of neither end, whatever was observed.

@@ -119,10 +119,11 @@ class Totals:
             current[name] += value
             setattr(self, name, getattr(self, name) + value)
         self.late += int(late.sum())
-        self.wasted_rollouts += news["rollouts"] - int(groups.trials @ informative)
+        alike = groups.alike
+        self.wasted_rollouts += int(groups.trials @ alike)
         if groups.lengths is not None:
             self.tokens += int(groups.lengths.sum())
-            self.wasted_tokens += int(groups.lengths[np.repeat(~informative, groups.trials)].sum())
+            self.wasted_tokens += int(groups.lengths[np.repeat(alike, groups.trials)].sum())
         self._add_dry(groups, codes)
 
     def _add_dry(self, groups: Groups, codes: Rows) -> None:

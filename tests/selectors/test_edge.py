@@ -263,3 +263,19 @@ def test_untried_prompts_are_predicted_below_an_even_chance_where_nothing_is_kno
             selector.observe(selector.select(3), [8, 8, 8], 8)
             selector.advance()
         assert (selector.predict() > 0.8).all()
+
+
+def test_single_rollouts_leave_the_calibration_of_values_alone_and_others_beside_them_do_not() -> None:
+    rng = np.random.default_rng(0)
+    single, both = (EdgeSelector(ew.PromptPool(range(90)), rollouts=k) for k in (1, 4))
+    for _ in range(20):
+        rows = rng.choice(90, 30, replace=False)
+        successes = rng.integers(0, 2, 30)
+        single.observe(rows, successes, 1)
+        trials = np.where(rows < 45, 4, 1)
+        both.observe(rows, successes * trials, trials)
+        for edge in (single, both):
+            edge.advance()
+    assert single.acquisition.calibration.offsets.tolist() == [0.0] * len(Outcome)
+    assert single.calibration.weights.tolist() != EdgeSelector(single.pool).calibration.weights.tolist()
+    assert both.acquisition.calibration.offsets.min() < -1

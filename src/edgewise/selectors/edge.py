@@ -82,12 +82,15 @@ class CalibratedInformative(Part, Acquisition):
 
     def learn(self, groups: StepGroups) -> None:
         """Take in the groups of the step that ends."""
-        expected = np.empty(len(groups.rows))
+        # What is expected of a single rollout is p (1 - p), of which its outcome shows nothing.
+        several = np.flatnonzero(groups.trials > 1)
+        before, successes, trials = groups.before[several], groups.successes[several], groups.trials[several]
+        expected = np.empty(len(several))
         for part in blocks(len(expected)):
-            k = groups.trials[part, None]
-            expected[part] = groups.before[part].expect(lambda rates, k=k: p_informative(rates, k))  # type: ignore[misc]
-        informative = (groups.successes > 0) & (groups.successes < groups.trials)
-        self.calibration.learn(expected, groups.last_outcome, informative.astype(np.float64))
+            k = trials[part, None]
+            expected[part] = before[part].expect(lambda rates, k=k: p_informative(rates, k))  # type: ignore[misc]
+        informative = (successes > 0) & (successes < trials)
+        self.calibration.learn(expected, groups.last_outcome[several], informative.astype(np.float64))
         self.rest.learn(len(groups.rows))
 
     def advance(self, steps: int = 1) -> None:
