@@ -62,6 +62,38 @@ def test_arrivals_up_to_a_limit_are_distributed_as_order_statistics():
     assert ks_2samp(times_a, times_b).pvalue > 1e-3
 
 
+def test_arrivals_go_on_until_enough_fit_into_the_room_of_their_classes():
+    from scipy.stats import chi2_contingency
+
+    from edgewise.sampling.base import within
+    from edgewise.sampling.proportional import first_arrivals, order_statistics
+
+    sizes, log_weight = np.array([5000, 3, 40, 7]), np.log(np.array([0.9, 0.03, 0.01, 0.1]))
+    room, found = np.array([4, 2, 40, 0]), []
+    for way in (order_statistics, lambda *args: first_arrivals(*args, room)):
+        rng, counts = np.random.default_rng(3), np.zeros((4, 11), int)
+        for _ in range(2000):
+            owner, times = way(10, log_weight, sizes, rng)
+            owner = owner[np.argsort(times)]
+            chosen = np.bincount(owner[within(owner, room, 10)], minlength=4)
+            counts[np.arange(4), chosen] += 1
+        assert counts[0, 4] == counts[3, 0] == 2000
+        found.append(counts[1, :3])
+    assert chi2_contingency(found).pvalue > 1e-3
+
+
+def test_weights_too_small_for_a_number_are_drawn_after_all_others():
+    pool = ew.PromptPool(range(1200), [str(i % 300) for i in range(1200)])
+    selector = ew.make_selector("edge", pool, sharpness=3000, seed=1, category_share=1.0, exploration=0.0)
+    for _ in range(5):
+        selector.observe(np.arange(300), np.where(np.arange(300) % 2, 0, 4), 8)
+        selector.advance()
+    rows = selector.select(1000)
+    assert len(set(rows.tolist())) == 1000
+    fresh = rows[rows >= 300]
+    assert (fresh % 2 == 0).sum() == 450, "every untried prompt of a promising category"
+
+
 def test_few_prompts_in_all_are_all_found():
     from edgewise.sampling.proportional import first_arrivals
 

@@ -158,6 +158,13 @@ def test_edge_spreads_over_categories_although_one_alone_is_informative(knows: s
     assert most["free"].mean() > most["limited"].mean() + 1
 
 
+@pytest.mark.parametrize("n", [200, 900])
+def test_the_limit_is_kept_by_small_and_large_selections_from_many_categories(n: int) -> None:
+    pool = pool_of([50_000] + [6] * 300)
+    rows = make_selector("edge", pool, retest=0.0).select(n)
+    assert (pool.category_index(rows) == 1).sum() == n // 4 + 1
+
+
 def test_a_resumed_curriculum_carries_the_shares_on() -> None:
     def made() -> Curriculum:
         return Curriculum(pool_of([20] * 8), "edge", rollouts=4, seed=3)

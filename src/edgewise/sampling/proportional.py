@@ -15,6 +15,8 @@ from edgewise.sampling.waits import PLAIN, AllWaits, ShortWaits, Waits
 
 MANY = 2**18
 """Classes times prompts to choose from which the times of unseen prompts are drawn up to a common limit."""
+FAINT = -600.0
+"""Logarithm of a weight below which times are computed as logarithms alone, since weights come near to 0 in double precision."""
 
 
 @draws.register("proportional")
@@ -85,8 +87,11 @@ class Proportional(Draw):
         waits: Waits = ShortWaits(unseen, rng) if bounded else AllWaits(unseen, rng)
         classes = np.flatnonzero(unseen.sizes)
         log_weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
-        times = order_statistics if len(classes) * n <= MANY else first_arrivals
-        index, others = times(n, log_weight, unseen.sizes[classes], rng)
+        sizes = unseen.sizes[classes]
+        if len(classes) * n <= MANY or log_weight.min() < FAINT:
+            index, others = order_statistics(n, log_weight, sizes, rng)
+        else:
+            index, others = first_arrivals(n, log_weight, sizes, rng, None if room is None else room[classes])
         fresh = classes[index]
         near, log_times = self._shortest(n, waits, others, fresh, room, belief, acquisition)
         owner = np.concatenate([np.full(len(near), -1), fresh])
@@ -166,23 +171,33 @@ def order_statistics(n: int, log_weight: Floats, sizes: Counts, rng: np.random.G
     return np.repeat(np.arange(len(sizes)), exists.sum(1)), shortest[exists]
 
 
-def first_arrivals(n: int, log_weight: Floats, sizes: Counts, rng: np.random.Generator) -> tuple[Rows, Floats]:
+def first_arrivals(
+    n: int, log_weight: Floats, sizes: Counts, rng: np.random.Generator, room: Counts | None = None
+) -> tuple[Rows, Floats]:
     """All times of all classes up to one that is late enough for n of them; distributed as those of `order_statistics`.
 
     The number of a class's times in an interval is binomial, and they are independent within it: work follows the number of
     classes and n, not their product.
+
+    Args:
+        n, log_weight, sizes: see `order_statistics`.
+        room: times of each class that count towards n, (classes,); none is drawn of one that has as many. None: all count.
     """
+    room = sizes if room is None else np.minimum(room, sizes)
     weight, left = np.exp(log_weight), sizes.copy()
-    owners, times, begin, found = [np.empty(0, np.int64)], [np.empty(0)], 0.0, 0
+    owners, times, begin, fit = [np.empty(0, np.int64)], [np.empty(0)], 0.0, 0
     # Expected arrivals are at most weight x size x time.
     length = 1.5 * n / max(float(weight @ left), 1e-300)
-    while found < n and left.any():
+    while fit < n and left.any():
         share = -np.expm1(-weight * length)
         counts = rng.binomial(left, share)
         owner = np.repeat(np.arange(len(left)), counts)
         inside = -np.log1p(-rng.random(len(owner)) * share[owner]) / weight[owner]
         owners.append(owner)
         times.append(begin + inside)
-        left, begin, found, length = left - counts, begin + length, found + len(owner), 2.0 * length
+        left, begin, length = left - counts, begin + length, 2.0 * length
+        arrived = sizes - left
+        fit = int(np.minimum(arrived, room).sum())
+        left[arrived >= room] = 0
     with np.errstate(divide="ignore"):
         return np.concatenate(owners), np.log(np.concatenate(times))
