@@ -110,6 +110,15 @@ def test_greso_skips_as_often_as_it_says() -> None:
     assert selector.metrics()["mastered"] == 2000 / size
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_greso_tests_a_prompt_once_when_its_pass_reaches_it(listed: bool) -> None:
+    selector = greso([[4, 2] * 400])
+    rows = np.concatenate([selector.select(10, np.arange(800) if listed else None) for _ in range(40)])
+    # Mastered prompts are kept with 1/2: 400 are what is kept of 533.
+    assert abs((rows % 2 == 0).sum() - 400 / 3) < 30
+    assert abs(len(selector.epochs._queue) - 800 / 3) < 30
+
+
 def test_greso_fills_the_batch_when_everything_is_skipped() -> None:
     selector = greso([[4] * 50] * 8)
     assert len(np.unique(selector.select(50))) == 50

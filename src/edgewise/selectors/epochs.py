@@ -62,8 +62,12 @@ class Epochs(Part):
                 self._queue = members[~np.isin(members, waiting)]
                 continue
             missing = n - len(chosen)
-            # In the whole pool nearly every row is usable: reading no more than is missing leaves the pass in place.
-            size = missing if candidates.is_pool else len(self._queue)
+            # No further than to the last row that is needed: rows behind it are accepted or skipped when they are reached. In the
+            # whole pool nearly every row is usable, and reading no more than is missing leaves the pass in place.
+            size = missing
+            if not candidates.is_pool:
+                places = np.flatnonzero(candidates.allow(self._queue))
+                size = int(places[missing - 1]) + 1 if len(places) >= missing else len(self._queue)
             window, self._queue = self._queue[:size], self._queue[size:]
             usable = candidates.allow(window)
             if renewed:
@@ -71,9 +75,7 @@ class Epochs(Part):
             waiting = np.concatenate([waiting, window[~usable]])
             ready = window[usable]
             ready = ready[accept(ready)]
-            chosen = np.concatenate([chosen, ready[:missing]])
-            if len(ready) > missing:
-                self._queue = np.concatenate([ready[missing:], self._queue])
+            chosen = np.concatenate([chosen, ready])
         if len(waiting):
             self._queue = np.concatenate([waiting, self._queue])
         return chosen
