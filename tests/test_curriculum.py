@@ -633,9 +633,46 @@ def test_a_quota_that_its_category_cannot_serve_goes_to_the_others():
     assert np.bincount(pool.category_index(curriculum.select(12).rows)).tolist() == [0, 4, 8]
     strict = Curriculum(pool, "uniform", quota={"a": 1.0})
     before = snapshot(strict)
-    with pytest.raises(PoolError, match="available"):
+    with pytest.raises(PoolError, match="has 4 in categories with a share"):
         strict.select(5)
     assert snapshot(strict) == before
+
+
+@pytest.mark.parametrize("quota", [{"a": 1.0}, {"a": 0.5, "b": 0.5}, {"a": 0.5}])
+def test_refills_keep_a_quota_whose_category_has_too_few_untried_prompts(quota):
+    pool = PromptPool(range(100), ["a"] * 10 + ["b"] * 90)
+    curriculum = Curriculum(pool, "uniform", rollouts=4, gates="informative", quota=quota)
+    batches = []
+    for batch in curriculum.rounds(8):
+        batches.append(batch.rows)
+        curriculum.observe(batch, np.zeros((8, 4)))
+    assert len(batches) == 10
+    assert [(rows < 10).sum() for rows in batches] == [8 * quota["a"]] * 10
+    others = np.concatenate([rows[rows >= 10] for rows in batches])
+    assert len(set(others)) == len(others), "those that are many are not tried twice"
+
+
+def test_a_refused_quota_leaves_the_random_state_alone():
+    pool = PromptPool(range(20), ["a"] * 4 + ["b"] * 16)
+    curriculum = Curriculum(pool, "uniform", quota={"a": 1.0}, random_share=0.5)
+    before = snapshot(curriculum)
+    with pytest.raises(PoolError):
+        curriculum.select(5)
+    assert snapshot(curriculum) == before
+    assert sorted(curriculum.select(4).rows) == [0, 1, 2, 3], "the random share too is of what the quota allows"
+    with pytest.raises(PoolError, match="4 of the 4 in categories with a share are in flight"):
+        curriculum.select(1)
+
+
+@pytest.mark.parametrize("options", [{"quota": {"a": 0.5, "b": 0.25}}, {"random_share": 0.5}])
+def test_parts_of_a_batch_come_in_random_order(options):
+    pool = PromptPool(range(400), ["a", "b", "c", "d"] * 100)
+    curriculum, first = Curriculum(pool, "uniform", **options), []
+    for _ in range(60):
+        batch = curriculum.select(4)
+        first.append((batch.rows[0] % 4 == 0) if "quota" in options else batch.random[0])
+        curriculum.forget(batch)
+    assert 15 < sum(first) < 45
 
 
 @pytest.mark.parametrize("quota", [{"a": 0.7, "b": 0.7}, {"c": 0.5}, {"a": -0.1}, {}, {"a": 0.2, "b": 0.2}])
@@ -844,3 +881,15 @@ def test_predictions_are_scored(selector):
 def test_edge_weighs_groups_of_the_size_that_is_rolled_out():
     assert make(selector="edge", rollouts=2).selector.rollouts == 2
     assert make(selector="edge", rollouts=32).selector.rollouts == 32
+
+
+def test_the_random_share_is_not_what_the_selector_has_left_over():
+    pool = PromptPool(range(128), priors=np.repeat([0.5, 0.02], 64))
+    curriculum = Curriculum(pool, "mopps:by=mean", random_share=0.25)
+    random = []
+    for _ in range(50):
+        batch = curriculum.select(64)
+        random += (batch.rows[batch.random] < 64).tolist()
+        assert (batch.rows[~batch.random] < 64).mean() > 0.9
+        curriculum.forget(batch)
+    assert abs(np.mean(random) - 0.5) < 3 * 0.5 / len(random) ** 0.5

@@ -67,8 +67,9 @@ class Curriculum:
         rollouts: rollouts of each prompt, or an `Allocation`; 8 unless the selector was made for another number.
         gates: names or `Gate` objects, combined by AND; they decide which finished groups train the policy.
         quota: share of each selection by category name, for example {"math": 0.5, "code": 0.5}; other categories share the
-            rest.
-        random_share: share of every batch drawn uniformly instead of selected, in [0, 1): an honest sample of predictions.
+            rest. Prompts of a category with a share of 0, or of the others where nothing is left for them, are not selected.
+        random_share: share of every batch drawn uniformly from all prompts that may be selected, before the others are, in
+            [0, 1): an honest sample of predictions.
         success_threshold: a reward of at least this counts as correct, in (0, 1], up to float noise of 1e-6.
         seed: seed of the selector, if it is made here, and of the random share.
 
@@ -195,42 +196,55 @@ class Curriculum:
         if begins is None:
             idle = self._flight.waiting(self._steps) == 0
             begins = self._steps == 0 or (idle and not self._manual and not refill)
-        busy = self._flight.busy()
+        busy = self._taken()
         if n > len(self.pool) - len(busy):
-            raise PoolError(_unavailable(n, len(self.pool), len(busy)))
-        if not begins:
-            # Unless too few prompts are left: trying one again beats stopping the run.
-            untried = np.union1d(busy, step.tried())
-            busy = untried if n <= len(self.pool) - len(untried) else busy
-        extra = int(self.rng.binomial(n, self.random_share)) if self.random_share and n else 0
-        # Before anything changes: a quota that cannot be served is refused here.
-        places = None if self.quota is None else self.quota.places(n - extra, busy)
+            raise PoolError(
+                _unavailable(n, len(self.pool), len(busy), 0 if self.quota is None else len(self.quota.closed))
+            )
+        avoided = busy if begins else np.union1d(busy, step.tried())
         if begins:
             self._tick(1)
             self._step = step = step.following(n)
         elif not refill:
             step.join(n)
-        rows = self._choose(n - extra, busy, places)
+        extra = int(self.rng.binomial(n, self.random_share)) if self.random_share and n else 0
+        drawn = np.empty(0, np.int64)
         if extra:
-            rows = np.concatenate([rows, self.pool.sample(extra, self.rng, np.union1d(busy, rows))])
+            # Before the others: what a selector leaves over is no uniform sample.
+            drawn = self.pool.sample(extra, self.rng, avoided if n <= len(self.pool) - len(avoided) else busy)
+            busy, avoided = np.union1d(busy, drawn), np.union1d(avoided, drawn)
+        rows = np.concatenate([self._choose(n - extra, busy, avoided), drawn])
+        random = np.arange(n) >= n - extra
+        if extra or self.quota is not None:
+            order = self.rng.permutation(n)
+            rows, random = rows[order], random[order]
         predicted = self.selector.rates(rows) if self._monitor is None else self._monitor.mean(rows)
         counts = self.allocation.rollouts(predicted)
-        random = np.arange(n) >= n - extra
         self._serial += 1
         self._flight.add(rows, self._serial, counts, self._steps, predicted, random)
         if begins or refill:
             step.rounds += 1
         return Batch(rows, self.pool.ids[rows], counts, predicted, random, self._serial)
 
-    def _choose(self, n: int, busy: Rows, places: list[tuple[Rows, int]] | None) -> Rows:
-        if places is None:
-            return self.selector.select(n, exclude=busy, new_step=False)
-        parts = [
-            self.selector.select(count, candidates=members, exclude=busy, new_step=False)
-            for members, count in places
-            if count
-        ]
-        return np.concatenate([np.empty(0, np.int64), *parts])
+    def _taken(self) -> Rows:
+        """Rows that cannot be selected now, sorted: in flight, or of a category whose share is 0."""
+        busy = self._flight.busy()
+        return np.union1d(busy, self.quota.closed) if self.quota is not None and len(self.quota.closed) else busy
+
+    def _choose(self, n: int, busy: Rows, avoided: Rows) -> Rows:
+        """n rows by the selector, none `busy`; of those `avoided` besides only where too few others are left.
+
+        Trying a prompt again beats stopping the run, or leaving the quota.
+        """
+        if self.quota is None:
+            exclude = avoided if n <= len(self.pool) - len(avoided) else busy
+            return self.selector.select(n, exclude=exclude, new_step=False)
+        rows = [np.empty(0, np.int64)]
+        for members, count in self.quota.places(n, busy):
+            if count:
+                exclude = avoided if count <= len(members) - int(np.isin(members, avoided).sum()) else busy
+                rows.append(self.selector.select(count, candidates=members, exclude=exclude, new_step=False))
+        return np.concatenate(rows)
 
     def rounds(self, n: int, *, multiple: int = 1) -> Iterator[Batch]:
         """Batches of one policy step of n groups: the first, then refills until the gates have admitted n of them.
@@ -252,7 +266,7 @@ class Curriculum:
         yield batch
         while self._step.shortfall:
             with self._lock:
-                free = len(self.pool) - len(self._flight)
+                free = len(self.pool) - len(self._taken())
                 wanted = n if self.gates.refill == "batch" else self._step.shortfall
                 batch = self._select(min(-(-wanted // multiple), free // multiple) * multiple, False)
             yield batch
@@ -679,11 +693,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
-def _unavailable(n: int, size: int, busy: int) -> str:
+def _unavailable(n: int, size: int, taken: int, closed: int) -> str:
+    size, busy = size - closed, taken - closed
+    quota = " in categories with a share" if closed else ""
     if n > size:
-        return f"asked for {n} prompts, but the pool has {size}: ask for {size} at most"
+        return f"asked for {n} prompts, but the pool has {size}{quota}: ask for {size} at most"
     return (
-        f"asked for {n} prompts, but {busy} of the {size} are in flight: observe them, or forget those whose results will"
+        f"asked for {n} prompts, but {busy} of the {size}{quota} are in flight: observe them, or forget those whose results will"
         " never come"
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.arrays import Floats, Rows
-from edgewise.errors import ConfigError, PoolError
+from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 
 
@@ -20,6 +20,9 @@ class Quota:
     Args:
         pool: prompts with categories.
         shares: share of every selection by category name, each in [0, 1], their sum at most 1.
+
+    Attributes:
+        closed: rows of the categories whose share is 0, sorted; they are not selected.
     """
 
     def __init__(self, pool: PromptPool, shares: Mapping[str, float]):
@@ -39,7 +42,9 @@ class Quota:
         total = sum(self.shares.values())
         if not self.shares or not all(0 <= share <= 1 for share in self.shares.values()) or total > 1 + 1e-9:
             raise ConfigError(f"quota shares must lie in [0, 1] and sum to at most 1, got {self.shares}")
-        self._carried: Floats = np.zeros(len(self.shares) + 1)
+        # The last part is the rest; a sum that misses 1 by float noise leaves none.
+        self._parts: Floats = np.array([*self.shares.values(), 1.0 - total if total < 1 - 1e-9 else 0.0])
+        self._carried: Floats = np.zeros(len(self._parts))
         self.refresh()
         if total < 1 - 1e-9 and not len(self._members[-1]):
             raise ConfigError(f"the quota sums to {total:g}, and no other category is there for the rest")
@@ -50,24 +55,21 @@ class Quota:
         named = [self.pool.members(codes[name]).astype(np.int64) for name in self.shares]
         rest = np.setdiff1d(np.arange(len(self.pool), dtype=np.int64), np.concatenate(named))
         self._members = [*named, rest]
+        closed = [rows for rows, share in zip(self._members, self._parts, strict=True) if share == 0]
+        self.closed: Rows = np.sort(np.concatenate([np.empty(0, np.int64), *closed]))
 
     def places(self, n: int, busy: Rows) -> list[tuple[Rows, int]]:
-        """Members and number of places of each part for a selection of n; `busy` rows (sorted) are not available.
+        """Members and number of places of each part for a selection of n.
 
-        Raises:
-            PoolError: fewer than n prompts are available in all parts that have a share.
+        Args:
+            n: at most the prompts that are neither `busy` nor `closed`.
+            busy: rows that are not available.
         """
-        shares = np.array([*self.shares.values(), max(1.0 - sum(self.shares.values()), 0.0)])
         free = np.array([len(members) - int(np.isin(members, busy).sum()) for members in self._members])
-        exact = n * shares + self._carried
+        exact = n * self._parts + self._carried
         counts = np.minimum(np.maximum(np.floor(exact + 1e-9), 0), free).astype(np.int64)
         while (missing := n - int(counts.sum())) > 0:
-            room = np.flatnonzero((counts < free) & (shares > 0))
-            if not len(room):
-                raise PoolError(
-                    f"asked for {n} prompts, but only {int(free[shares > 0].sum())} are available in the categories of the"
-                    " quota: observe or forget those in flight, or change the quota"
-                )
+            room = np.flatnonzero((counts < free) & (self._parts > 0))
             order = room[np.argsort(-(exact - counts)[room], kind="stable")]
             counts[order[:missing]] += 1
         while int(counts.sum()) > n:
