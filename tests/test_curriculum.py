@@ -446,9 +446,22 @@ def test_stale_prompts_are_named():
     old = curriculum.select(2)
     curriculum.advance(2)
     new = curriculum.select(3)
-    assert curriculum.stale(2).tolist() == old.rows.tolist()
-    assert sorted(curriculum.stale(0)) == sorted([*old.rows, *new.rows])
-    assert curriculum.stale(3).tolist() == []
+    assert curriculum.stale(2).rows.tolist() == old.rows.tolist()
+    assert sorted(curriculum.stale(0).ids) == sorted([*old.ids, *new.ids])
+    assert len(curriculum.stale(3)) == 0
+
+
+def test_what_is_stale_is_given_up_whatever_the_ids_are():
+    curriculum = Curriculum(PromptPool(range(7, -1, -1)), "uniform", rollouts=1)
+    curriculum.advance(0)
+    old = curriculum.select(2)
+    curriculum.advance(3)
+    new = curriculum.select(6)
+    curriculum.forget(curriculum.stale(4))
+    assert len(curriculum.in_flight) == 8
+    curriculum.forget(curriculum.stale(3))
+    assert sorted(curriculum.in_flight) == sorted(new.rows)
+    assert curriculum.expects(old.ids).all(), "a late result is still evidence"
 
 
 def test_a_filter_without_refill_asks_for_nothing():

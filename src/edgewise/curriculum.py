@@ -382,9 +382,9 @@ class Curriculum:
         return self._flight.find(self._rows(prompts)) >= 0
 
     @_locked
-    def stale(self, steps: int) -> Rows:
-        """Rows in flight that were selected at least `steps` policy steps ago."""
-        return self._flight.stale(self._steps - whole_number("steps", steps, 0, ConfigError))
+    def stale(self, steps: int) -> Batch:
+        """The prompts in flight that were selected at least `steps` policy steps ago, as a batch, to be given up or observed."""
+        return self.batch(rows=self._flight.stale(self._steps - whole_number("steps", steps, 0, ConfigError)))
 
     @_locked
     def batch(self, ids: npt.ArrayLike | None = None, *, rows: npt.ArrayLike | None = None) -> Batch:

@@ -231,7 +231,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         if self._kept:
             self._rollout, self._kept = self._rollout + 1, 0
         self._in_flight.advance(self._rollout)
-        overdue = self._in_flight.curriculum.stale(self._patience + 1)
+        overdue = self._in_flight.curriculum.stale(self._patience + 1).rows
         self._in_flight.forget(np.setdiff1d(overdue, self._buffered()))
 
     def _buffered(self) -> Rows:

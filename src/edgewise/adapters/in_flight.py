@@ -107,7 +107,7 @@ class InFlight:
             self.curriculum.advance(0 if self._step is None else max(step - self._step, 0))
             self._step = step
             if self.patience is not None:
-                self.forget(self.curriculum.stale(self.patience + 1))
+                self.forget(self.curriculum.stale(self.patience + 1).rows)
 
     def observe(
         self, rows: Rows, rewards: Floats, correct: Floats | None = None, lengths: Counts | None = None

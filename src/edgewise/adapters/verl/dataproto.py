@@ -102,9 +102,9 @@ class DataProtoSelection(Selection):
         """Observe a step; what was selected with it or before, and did not come with it, is lost."""
         age = 0
         known = rows[np.isin(rows, self.curriculum.in_flight)]
-        while len(known) and np.isin(known, self.curriculum.stale(age + 1)).all():
+        while len(known) and np.isin(known, self.curriculum.stale(age + 1).rows).all():
             age += 1
-        overdue = np.setdiff1d(self.curriculum.stale(age), rows) if len(known) else known
+        overdue = np.setdiff1d(self.curriculum.stale(age).rows, rows) if len(known) else known
         self.observe(rows, **rollouts)
         self.forget(overdue)
 
