@@ -610,6 +610,36 @@ def test_a_pool_of_one_prompt_works(selector):
     assert curriculum.metrics()["mean_success_rate"] == 1.0
 
 
+@pytest.mark.parametrize("selector", ["edge", "mopps", "dps", "sec", "uniform"])
+@pytest.mark.parametrize("by", ["another curriculum", "the pool"])
+def test_a_curriculum_follows_a_pool_that_has_grown_without_it(selector, by):
+    pool = PromptPool(range(10), ["m", "n"] * 5)
+    curriculum, other = Curriculum(pool, selector, rollouts=2, quota={"m": 0.5}), Curriculum(pool, "uniform")
+    told = Curriculum(PromptPool(range(10), ["m", "n"] * 5), selector, rollouts=2, quota={"m": 0.5})
+    for each in (curriculum, told):
+        each.observe(each.select(4), np.tile([1.0, 0.0], (4, 1)))
+    (other.grow if by == "another curriculum" else pool.extend)(range(10, 30), ["a", "z"] * 10)
+    told.grow(range(10, 30), ["a", "z"] * 10)
+    batches = [each.select(8) for each in (curriculum, told)]
+    assert batches[0].ids.tolist() == batches[1].ids.tolist()
+    assert (pool.category_index(batches[0].rows) == pool.category_names.index("m") + 1).sum() == 4
+    for each, batch in zip((curriculum, told), batches, strict=True):
+        each.observe(batch, np.tile([1.0, 0.0], (8, 1)))
+    assert np.array_equal(curriculum.predict(), told.predict())
+    assert snapshot(curriculum) == snapshot(told)
+
+
+def test_a_selector_alone_refuses_a_pool_that_has_grown_until_it_has():
+    pool = PromptPool(range(4))
+    selector = ew.make_selector("mopps", pool)
+    pool.extend(range(4, 8))
+    for call in (lambda: selector.select(2), lambda: selector.observe([5], [1], 2)):
+        with pytest.raises(PoolError, match=r"8 prompts, the selector 4: call its grow\(\)"):
+            call()
+    selector.grow()
+    assert len(selector.select(8)) == 8
+
+
 def test_forgetting_all():
     curriculum = make(10)
     curriculum.select(4)

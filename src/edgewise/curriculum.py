@@ -48,11 +48,13 @@ class Listener(Protocol):
 
 
 def _locked(method: F) -> F:
-    """One thread at a time."""
+    """One thread at a time, and with all prompts of the pool, which may have grown by another curriculum or by `extend`."""
 
     @functools.wraps(method)
     def call(self: Curriculum, *args: Any, **kwargs: Any) -> Any:
         with self._lock:
+            if len(self.pool) != self._size:
+                self._follow()
             return method(self, *args, **kwargs)
 
     return cast(F, call)
@@ -140,6 +142,7 @@ class Curriculum:
         # A rule without predictions of its own is accompanied by a belief that only predicts.
         self._monitor = None if selector.predicts else monitor_belief(pool)
         self._flight, self._step, self._totals = FlightTable(), PolicyStep(), Totals(len(pool.category_names))
+        self._size, self._categories = len(pool), pool.category_names
         self._silent = 0
         self._predictions = PredictionMonitor()
         self._steps, self._manual, self._unaged = 0, False, False
@@ -176,7 +179,6 @@ class Curriculum:
         """Groups that the present policy step still has to select; 0 without a gate that refills."""
         return self._step.shortfall
 
-    @_locked
     def select(self, n: int) -> Batch:
         """The next n prompts, none of them in flight.
 
@@ -188,6 +190,7 @@ class Curriculum:
         """
         return self._select(n, None)
 
+    @_locked
     def _select(self, n: int, begins: bool | None) -> Batch:
         self._require_owner()
         n = self._whole(n)
@@ -261,9 +264,7 @@ class Curriculum:
             np.int64(8)
         """
         n, multiple = self._whole(n), whole_number("multiple", multiple, 1, ConfigError)
-        with self._lock:
-            batch = self._select(-(-n // multiple) * multiple, None if self._manual else True)
-        yield batch
+        yield self._select(-(-n // multiple) * multiple, None if self._manual else True)
         while self._step.shortfall:
             with self._lock:
                 free = len(self.pool) - len(self._taken())
@@ -456,15 +457,19 @@ class Curriculum:
     ) -> Rows:
         """Add prompts to the pool during a run; returns their rows."""
         self._require_owner()
-        before = list(self.pool.category_names)
         rows = self.pool.extend(ids, categories, features, priors)
+        self._follow()
+        return rows
+
+    def _follow(self) -> None:
+        """Make room for what the pool has been extended by."""
         self.selector.grow()
         if self._monitor is not None:
             self._monitor.grow()
         if self.quota is not None:
             self.quota.refresh()
-        self._totals.match(self.pool.match_categories(before))
-        return rows
+        self._totals.match(self.pool.match_categories(self._categories))
+        self._size, self._categories = len(self.pool), self.pool.category_names
 
     @_locked
     def metrics(self) -> dict[str, float]:

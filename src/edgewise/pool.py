@@ -203,6 +203,8 @@ class PromptPool:
     ) -> Rows:
         """Append prompts during a run; returns their rows. Rows of earlier prompts do not change, category codes may.
 
+        Curricula over the pool follow by themselves; a selector or belief used alone needs a call of its `grow`.
+
         Raises:
             PoolError: an id that the pool holds, or arguments that the pool was made without (or the reverse). Nothing
                 has been changed then.

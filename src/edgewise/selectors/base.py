@@ -63,6 +63,7 @@ class Selector(Part, ABC):
         super().__init__(pool)
         self.rng = np.random.default_rng(seed)
         self._observed = False
+        self._grown_to = len(pool)
 
     def __repr__(self) -> str:
         parts = "".join(f", {name}={type(part).__name__}" for name, part in self._parts.items())
@@ -105,8 +106,10 @@ class Selector(Part, ABC):
             int64 (n,), distinct.
 
         Raises:
-            PoolError: fewer than n prompts are available, or a row is outside the pool. Nothing has been changed then.
+            PoolError: fewer than n prompts are available, a row is outside the pool, or the pool has grown and the selector
+                has not. Nothing has been changed then.
         """
+        self._require_grown()
         n = whole_number("the number of prompts to select", n, 0, PoolError)
         given = None if candidates is None else self.pool.check_rows(candidates)
         excluded = np.empty(0, np.int64)
@@ -138,6 +141,7 @@ class Selector(Part, ABC):
         Raises:
             RewardError, PoolError: nothing has been changed then.
         """
+        self._require_grown()
         rows = self.pool.check_rows(rows)
         s, k = _counts("successes", successes, len(rows)), _counts("trials", trials, len(rows))
         ages = None if age is None else _counts("age", age, len(rows))
@@ -158,6 +162,10 @@ class Selector(Part, ABC):
     def advance(self, steps: int = 1) -> None:
         super().advance(steps)
         self._observed = False
+
+    def grow(self) -> None:
+        super().grow()
+        self._grown_to = len(self.pool)
 
     def predict(self, rows: npt.ArrayLike | None = None) -> Floats:
         """Predicted success rates now, (n,) in [0, 1]; of the whole pool if `rows` is None; NaN unless `predicts`."""
@@ -214,6 +222,12 @@ class Selector(Part, ABC):
             why = "is excluded (in flight, say)" if candidates.is_pool else "is not among the candidates"
             raise PoolError(f"{name}.choose returned row {refused[0]} (prompt {self._id(refused[0])}), which {why}")
         return rows
+
+    def _require_grown(self) -> None:
+        if len(self.pool) != self._grown_to:
+            raise PoolError(
+                f"the pool has {len(self.pool)} prompts, the selector {self._grown_to}: call its grow() after extend"
+            )
 
     def _id(self, row: Any) -> str:
         return repr(self.pool.ids[row].item())
