@@ -284,6 +284,28 @@ def test_rounds_select_the_shortfall_or_a_whole_batch():
     assert [len(batch) for batch in make().rounds(5)] == [5]
 
 
+def test_rounds_of_whole_multiples_ask_for_no_more_groups_than_are_wanted():
+    curriculum = make(gates="informative")
+    outcomes = iter([*["mixed"] * 9, *["wrong"] * 7, *["mixed"] * 8])
+    sizes = []
+    for batch in curriculum.rounds(10, multiple=8):
+        sizes.append(len(batch))
+        feedback = curriculum.observe(batch, groups(*(next(outcomes) for _ in batch.ids)))
+    assert (sizes, feedback.surplus) == ([16, 8], 7)
+    assert len(next(curriculum.rounds(10, multiple=8))) == 16
+    assert len(next(make().rounds(5, multiple=4))) == 8
+
+
+def test_groups_that_come_a_step_late_are_no_surplus_of_all_steps():
+    curriculum, surplus = make(200, "uniform", gates="informative"), []
+    batch = curriculum.select(4)
+    for _ in range(6):
+        curriculum.advance()
+        surplus.append(curriculum.observe(batch, groups(*["mixed"] * 4)).surplus)
+        batch = curriculum.select(4)
+    assert surplus == [4] * 6
+
+
 def test_rounds_that_find_too_few_prompts_take_those_there_are():
     curriculum, sizes = make(6, gates=Informative(max_rounds=3)), []
     for batch in curriculum.rounds(6):

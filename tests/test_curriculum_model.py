@@ -63,6 +63,7 @@ class Model:
             self.begin(n)
         elif not refill:
             self.wanted, self.rounds, self.closed = self.wanted + n, max(self.rounds, 1), False
+            self.surplus = max(self.surplus - n, 0)
         if begins or refill:
             self.rounds += 1
         chosen = [i for i in self.ids if i not in busy][:n]

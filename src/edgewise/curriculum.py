@@ -191,7 +191,8 @@ class Curriculum:
         return self._select(n, None)
 
     @_locked
-    def _select(self, n: int, begins: bool | None) -> Batch:
+    def _select(self, n: int, begins: bool | None, wanted: int | None = None) -> Batch:
+        """The next n prompts; the step asks for `wanted` groups, n if None. `begins` a step, or not; None: as `select` says."""
         self._require_owner()
         n = self._whole(n)
         step = self._step
@@ -207,9 +208,9 @@ class Curriculum:
         avoided = busy if begins else np.union1d(busy, step.tried())
         if begins:
             self._tick(1)
-            self._step = step = step.following(n)
+            self._step = step = step.following(n if wanted is None else wanted)
         elif not refill:
-            step.join(n)
+            step.join(n if wanted is None else wanted)
         extra = int(self.rng.binomial(n, self.random_share)) if self.random_share and n else 0
         drawn = np.empty(0, np.int64)
         if extra:
@@ -264,7 +265,7 @@ class Curriculum:
             np.int64(8)
         """
         n, multiple = self._whole(n), whole_number("multiple", multiple, 1, ConfigError)
-        yield self._select(-(-n // multiple) * multiple, None if self._manual else True)
+        yield self._select(-(-n // multiple) * multiple, None if self._manual else True, wanted=n)
         while self._step.shortfall:
             with self._lock:
                 free = len(self.pool) - len(self._taken())
@@ -455,7 +456,10 @@ class Curriculum:
         features: npt.ArrayLike | None = None,
         priors: npt.ArrayLike | None = None,
     ) -> Rows:
-        """Add prompts to the pool during a run; returns their rows."""
+        """Add prompts to the pool during a run; returns their rows.
+
+        Their `priors` count as known when the run began: what has faded of such evidence by now (`edge`, `dps`) has faded of theirs.
+        """
         self._require_owner()
         rows = self.pool.extend(ids, categories, features, priors)
         self._follow()

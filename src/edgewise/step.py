@@ -29,8 +29,9 @@ class PolicyStep:
         return PolicyStep(wanted, self.surplus)
 
     def join(self, n: int) -> None:
-        """n more groups are wanted."""
+        """n more groups are wanted, of which the surplus is a part."""
         self.wanted += n
+        self.surplus = max(self.surplus - n, 0)
         self.rounds = max(self.rounds, 1)
         self.closed = False
 
