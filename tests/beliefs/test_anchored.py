@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgewise.beliefs import AnchoredBelief
-from edgewise.errors import ConfigError
+from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool
 
 
@@ -75,6 +75,22 @@ def test_a_policy_beyond_the_anchors_is_clipped() -> None:
     assert (alpha >= 1).all()
     assert (beta >= 1).all()
     assert belief.mean(np.array([3]))[0] > 0.9
+
+
+def test_a_belief_goes_back_to_before_its_first_step() -> None:
+    belief = AnchoredBelief(PromptPool(range(2)), [0.1, 0.3], [0.5, 0.7])
+    before, every = belief.state_dict(), np.arange(2)
+    belief.observe(every, np.array([8, 2]), np.array([8, 8]))
+    belief.advance()
+    assert belief.ability is not None
+    after, means = belief.state_dict(), belief.mean(every)
+    belief.load_state_dict(before)
+    assert belief.ability is None
+    np.testing.assert_array_equal(belief.mean(every), 0.5)
+    belief.load_state_dict(after)
+    np.testing.assert_array_equal(belief.mean(every), means)
+    with pytest.raises(CheckpointError, match="ability"):
+        belief.load_state_dict({**after, "ability": float("nan")})
 
 
 def test_anchors_that_agree_tell_nothing_of_the_place() -> None:

@@ -101,6 +101,19 @@ def test_lazy_equals_stepwise(decay: float, transitions: Any) -> None:
     np.testing.assert_allclose(unread.states(every), eager.predicted.T, atol=1e-6)
 
 
+def test_a_known_rate_counts_more_with_its_strength_and_never_rules_a_partial_group_out() -> None:
+    partial = []
+    for strength in (0.0, 0.5, 1.0, 2.0, 4.0):
+        pool = PromptPool(range(3), priors=[0.5, 0.95, np.nan], prior_strength=strength)
+        even, easy, unknown = MarkovBelief(pool).partial(np.arange(3))
+        assert unknown == pytest.approx(1 / 3)
+        partial.append([even, easy])
+    np.testing.assert_allclose(partial[0], 1 / 3)
+    np.testing.assert_allclose(partial[2], [(1 / 2 + 1 / 3) / 2, (0.095 + 1 / 3) / 2])
+    np.testing.assert_allclose(partial[3:], [[1 / 2, 0.095], [7 / 8, 1 - 0.95**4 - 0.05**4]])
+    assert (np.diff(np.array(partial)[:, 0]) > 0).all()
+
+
 def test_a_group_in_pieces_is_one_group() -> None:
     whole, pieces = one(), one()
     observe(whole, [0, 1], [4, 0])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgewise.arrays import Counts, Floats, Rows
 from edgewise.beliefs.base import Belief, beliefs
 from edgewise.beliefs.priors import KnownRates, numbers_by_row
+from edgewise.checkpoint import require_numbers
 from edgewise.distributions import Beta
 from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
@@ -54,7 +55,7 @@ class AnchoredBelief(Belief):
         2.25
     """
 
-    saved = ("ability", "_steps", "_abilities")
+    saved = ("_steps", "_abilities")
     by_row: ClassVar[Mapping[str, float]] = {"weak": np.nan, "strong": np.nan}
 
     def __init__(
@@ -124,9 +125,13 @@ class AnchoredBelief(Belief):
         self._steps *= self.retention ** (steps - 1)
         self._abilities *= self.retention ** (steps - 1)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "ability": self.ability}
+
     def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
         super().restore(state, remap)
         self.ability = None if state["ability"] is None else float(state["ability"])
+        require_numbers("ability", 0.0 if self.ability is None else self.ability)
 
     def metrics(self) -> dict[str, float]:
         own = {"seen": float(len(self.seen))} | ({} if self.ability is None else {"ability": self.ability})

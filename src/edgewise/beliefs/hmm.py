@@ -45,7 +45,8 @@ class MarkovBelief(Belief):
     squaring. The result is stored, which moves later answers by rounding only.
 
     As success rates the states stand for 0, uniform on [0, 1], and 1: mean = P(right) + P(partial) / 2. A rate p known
-    before the run (`pool.priors`) with strength n gives (1 - p)^n to all wrong and p^n to all right at step 0. A late
+    before the run (`pool.priors`) with strength n gives (1 - p)^n to all wrong and p^n to all right at step 0; below n = 2, the
+    fewest rollouts that can differ, the share n / 2 of what n = 2 gives, and the rest to all states alike. A late
     result counts in full: it shows the state of the step in which it arrives.
 
     Args:
@@ -142,9 +143,10 @@ class MarkovBelief(Belief):
         if self.pool.priors is not None:
             rates = self.pool.priors[rows]
             known = ~np.isnan(rates)
-            wrong, right = (1.0 - rates[known]) ** self.pool.prior_strength, rates[known] ** self.pool.prior_strength
+            size, share = max(self.pool.prior_strength, 2.0), min(self.pool.prior_strength / 2.0, 1.0)
+            wrong, right = (1.0 - rates[known]) ** size, rates[known] ** size
             start = np.stack([wrong, np.maximum(1.0 - wrong - right, 0.0), right])
-            result[:, known] = moved @ (start / start.sum(0))
+            result[:, known] = moved @ (share * (start / start.sum(0)) + (1.0 - share) / 3.0)
         return result
 
     def _fold(self, slots: np.ndarray) -> None:
