@@ -102,6 +102,19 @@ def test_e2h_goes_from_easy_to_hard(schedule: Any) -> None:
     assert selector.metrics()["p_2"] == seen[0][0]
 
 
+@pytest.mark.parametrize("kind", [SECSelector, DUMPSelector])
+def test_what_a_category_is_worth_is_the_same_to_the_last_bit_after_a_restart(kind: Any) -> None:
+    pool, rng = pool_of(300, 200), np.random.default_rng(0)
+    selector, again = kind(pool), kind(pool)
+    for _ in range(8):
+        rows = rng.permutation(500)[:150]
+        selector.observe(rows, rng.integers(0, 8, 150), 7)
+        again.load_state_dict(selector.state_dict())
+        for each in (selector, again):
+            each.advance()
+        assert (again.probabilities() == selector.probabilities()).all()
+
+
 def test_e2h_cosine_by_hand() -> None:
     # E2H-C (arXiv 2506.06632, published code): K = 3, S = 6; half-way all levels are alike.
     selector = E2HSelector(pool_of(2, 2, 2), steps=3, levels=["a", "b", "c"])

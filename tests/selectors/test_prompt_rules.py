@@ -51,6 +51,18 @@ def test_adarft_orders_levels_by_number_and_breaks_ties_at_random() -> None:
     assert len({row for rows in picks for row in rows.tolist()}) == 10
 
 
+def test_adarft_knows_the_difficulty_of_prompts_that_come_later_with_a_prior() -> None:
+    pool = ew.PromptPool(range(3), priors=[0.2, 0.4, np.nan])
+    selector = AdaRFTSelector(pool)
+    pool.extend([3, 4], priors=[1.0, np.nan])
+    selector.grow()
+    assert selector.select(1).tolist() == [3]
+    assert selector.known.values[:4].tolist() == pytest.approx([80, 60, np.nan, 0], nan_ok=True)
+    assert np.isnan(selector.known.values[4])
+    given = AdaRFTSelector(ew.PromptPool(range(2), priors=[0.1, 0.2]), difficulty=[7, 8])
+    assert given.known.values.tolist() == [7, 8]
+
+
 def test_adarft_takes_prompts_of_unknown_difficulty_last() -> None:
     selector = AdaRFTSelector(ew.PromptPool(range(4)), difficulty=[np.nan, 100, np.nan, 80])
     assert set(selector.select(2).tolist()) == {1, 3}

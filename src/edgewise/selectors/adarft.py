@@ -62,8 +62,6 @@ class AdaRFTSelector(Selector):
         seed: int = 0,
     ):
         super().__init__(pool, seed=seed)
-        if difficulty is None and levels is None and pool.priors is not None:
-            difficulty = bounds[0] + (bounds[1] - bounds[0]) * (1.0 - pool.priors)
         self.known = self.add("known", OfflineDifficulty(pool, difficulty, levels, bounds))
         low, high = self.known.low, self.known.high
         self.step = float(step) if step is not None else (high - low) / 2

@@ -65,7 +65,8 @@ class OfflineDifficulty(Part):
 
     Args:
         pool: the prompts.
-        difficulty: by row, (pool,), within `bounds` or NaN; None: levels, spread evenly over the bounds.
+        difficulty: by row, (pool,), within `bounds` or NaN; None: 1 minus the pool's priors, scaled to the bounds, or, without
+            priors or where `levels` are given, levels, spread evenly over the bounds.
         levels: category names, easiest first; not needed if all are numbers.
         bounds: difficulty of the easiest and of the hardest possible prompt.
 
@@ -87,15 +88,21 @@ class OfflineDifficulty(Part):
         self.low, self.high = float(bounds[0]), float(bounds[1])
         if not -np.inf < self.low < self.high < np.inf:
             raise ConfigError(f"bounds must be (easiest, hardest) with easiest < hardest, got {bounds}")
-        if difficulty is None and not pool.has_categories:
+        self._by_prior = difficulty is None and levels is None and pool.priors is not None
+        if difficulty is None and not self._by_prior and not pool.has_categories:
             raise ConfigError(
                 "the difficulty of prompts is unknown: give difficulty=[...] by row, or a pool with categories"
             )
         self.given = None if difficulty is None else numbers_by_row("difficulty", difficulty, pool, self.low, self.high)
-        self._levels = Levels(pool, levels) if difficulty is None else None
+        self._levels = Levels(pool, levels) if difficulty is None and not self._by_prior else None
         self._set_values()
 
     def _set_values(self) -> None:
+        if self._by_prior:
+            assert self.pool.priors is not None
+            scaled = self.low + (self.high - self.low) * (1.0 - self.pool.priors)
+            self.values = np.minimum(np.maximum(scaled, self.low), self.high)
+            return
         if self._levels is None:
             assert self.given is not None
             self.values = self.given
@@ -111,7 +118,7 @@ class OfflineDifficulty(Part):
         return 1.0 - (self.values - self.low) / (self.high - self.low)
 
     def grow(self) -> None:
-        """New prompts have the difficulty of their level; a difficulty that was given by row is unknown for them."""
+        """New prompts have the difficulty of their prior or level; a difficulty that was given by row is unknown for them."""
         super().grow()
         self._set_values()
 

@@ -58,8 +58,9 @@ class LastGroups(Part):
         self.table["step"][slots] = self.now
 
     def current(self) -> Slots:
-        """Slots of the prompts that the present step has observed."""
-        return np.flatnonzero(self.table["step"] == self.now).astype(np.int32)
+        """Slots of the prompts that the present step has observed, in the order of rows: sums are then the same after a restart."""
+        slots = np.flatnonzero(self.table["step"] == self.now).astype(np.int32)
+        return slots[np.argsort(self.table.rows[slots])]
 
     def rates(self, slots: Slots | None = None) -> Floats:
         """Success rate of the last group, of all seen prompts or at `slots`."""

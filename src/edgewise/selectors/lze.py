@@ -22,9 +22,9 @@ class LZESelector(Selector):
     spread of the energies explores (the paper's energy score; alpha = 0.3 and all constants from the authors' code).
 
     The paper scores groups after their rollout. Before it, the last group stands in for the next one: prompts never seen
-    come first, and a share `replay` of each batch (0.1, as in the paper's pruner with replay) tests prompts without energy
-    again, which would otherwise stay at p = 0 or 1 for ever. Where too few prompts have energy, others fill the batch
-    (metric `fallback_picks`).
+    come first, and a share `replay` of each batch (0.1, as in the paper's pruner with replay; rounded down, so nothing of a
+    batch below ten) tests prompts without energy again, which would otherwise stay at p = 0 or 1 for ever. Where too few
+    prompts have energy, others fill the batch (metric `fallback_picks`).
 
     Args:
         pool: the prompts.
