@@ -14,6 +14,7 @@ from edgewise.lab.evaluation.likelihood import gold_log_likelihood, solution_lik
 from edgewise.lab.model.generate import sequence_logprobs
 from edgewise.lab.model.policy import Policy, PromptFormat, encode_answers
 from edgewise.lab.rl.trainer import PoolConfig, Trainer, train
+from edgewise.lab.run.corpus import Corpus
 
 
 def plain(policy: Policy, prompt: list[int], completion: list[int]) -> float:
@@ -63,31 +64,39 @@ def test_answers_go_on_where_the_prompt_stops(tmp_path: Path) -> None:
     pretrained.make(tmp_path, "llama")
     tokenizer = load_pretrained(tmp_path)[1]
 
-    def text(prompt: str, form: PromptFormat) -> str:
-        return tokenizer.core.decode(encode_answers([prompt], ["12"], form, tokenizer)[0], skip_special_tokens=False)
+    def text(prompt: str, form: PromptFormat, answer: str = "12") -> str:
+        return tokenizer.core.decode(encode_answers([prompt], [answer], form, tokenizer)[0], skip_special_tokens=False)
 
     assert text("Answer:", PromptFormat()) == " 12<|im_end|>"
     assert text("Answer:\n", PromptFormat()) == "12<|im_end|>"
+    assert text("Answer:", PromptFormat(), "\n12") == "\n12<|im_end|>"
     assert text("Answer:", PromptFormat(stop=("\n", "Q"))) == " 12\n"
     assert text("What is 7 + 5?", PromptFormat(chat=True)) == "12<|im_end|>"
 
 
-def test_a_solution_begins_no_text_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [PromptFormat(), PromptFormat(stop=("\n",)), PromptFormat(chat=True)])
+def test_a_solution_is_the_same_completion_as_a_feature_and_in_training(tmp_path: Path, form: PromptFormat) -> None:
     pretrained = pytest.importorskip("tests.lab.model.pretrained", reason="needs transformers")
     from tokenizers.processors import TemplateProcessing
 
     pretrained.make(tmp_path, "llama")
-    policy = Policy.load(tmp_path, {"name": "school", "options": {}})
+    policy = Policy.load(tmp_path, {"name": "school", "options": {}}, form)
+    core = policy.tokenizer.core
     problems = policy.task.problems(2, 0, family="addition", level=(1, 1))
-    solutions = policy.tokenizer.encode([problem.solution for problem in problems])
-    begin = policy.tokenizer.core.token_to_id("<|im_start|>")
-    policy.tokenizer.core.post_processor = TemplateProcessing(
-        single="<|im_start|> $A", special_tokens=[("<|im_start|>", begin)]
-    )
+    # A solution begins no text of its own.
+    begin = core.token_to_id("<|im_start|>")
+    core.post_processor = TemplateProcessing(single="<|im_start|> $A", special_tokens=[("<|im_start|>", begin)])
     prompts = policy.encode(problems)
     assert prompts[0][0] == begin
-    wanted = [-plain(policy, *pair) for pair in zip(prompts, solutions, strict=True)]
-    assert solution_likelihood(policy, problems).nats == pytest.approx(wanted, rel=1e-4)
+    before, end = "" if form.chat else " ", form.stop[0] if form.stop else "<|im_end|>"
+    own = [core.encode(before + p.solution + end, add_special_tokens=False).ids for p in problems]
+    wanted = [plain(policy, *pair) for pair in zip(prompts, own, strict=True)]
+    assert gold_log_likelihood(policy, problems, "solution") == pytest.approx(wanted, rel=1e-4)
+    assert -solution_likelihood(policy, problems).nats == pytest.approx(wanted, rel=1e-4)
+    shown = Corpus(policy.task, policy.tokenizer, {}, 400, form=form)[0].tokens.tolist()
+    text = core.decode(shown, skip_special_tokens=False)
+    assert f"{policy.task.end}{end}" in text
+    assert ("Answer: " in text) is not form.chat
 
 
 @pytest.mark.parametrize("features", ["text", "answer", "solution"])

@@ -50,9 +50,8 @@ def likelihood(model: Decoder, prompts: Sequence[list[int]], completions: Sequen
 
 
 def solution_likelihood(policy: Policy, problems: Sequence[Problem]) -> Likelihood:
-    """The likelihood of `problem.solution` for every problem."""
-    solutions = policy.tokenizer.encode([problem.solution for problem in problems], special=False)
-    return likelihood(policy.model, policy.encode(problems), solutions)
+    """The likelihood of `problem.solution`, and of what ends a completion, for every problem."""
+    return likelihood(policy.model, policy.encode(problems), policy.encode_solutions(problems))
 
 
 def gold_log_likelihood(policy: Policy, problems: Sequence[Problem], of: Gold) -> npt.NDArray[np.float64]:
@@ -61,8 +60,8 @@ def gold_log_likelihood(policy: Policy, problems: Sequence[Problem], of: Gold) -
     Args:
         policy: the policy before training.
         problems: with gold completions.
-        of: "answer": the answer alone and what ends a completion, for models that answer at once; "solution": the worked
-            solution.
+        of: the text before what ends a completion. "answer": the answer alone, for models that answer at once; "solution": the
+            worked solution.
 
     Raises:
         ConfigError: a problem has no such completion.

@@ -165,6 +165,15 @@ class Policy:
             self.tokenizer,
         )
 
+    def encode_solutions(self, problems: Sequence[Problem]) -> list[list[int]]:
+        """Token ids of the worked solutions as completions."""
+        return encode_solutions(
+            [problem.prompt for problem in problems],
+            [problem.solution for problem in problems],
+            self.prompts,
+            self.tokenizer,
+        )
+
     def render(self, problem: Problem) -> str:
         """The text that the model reads for a problem."""
         return rendered(problem.prompt, self.prompts, self.tokenizer)
@@ -206,11 +215,23 @@ def encode_answers(
     """Token ids of answers as completions of prompts: a space where the text goes on, then a stop string or the end token."""
     stop = form.stop[0] if form.stop else ""
     texts = [
-        ("" if form.chat or str(prompt[-1:]).isspace() else " ") + answer + stop
+        ("" if form.chat or str(prompt[-1:]).isspace() or answer[:1].isspace() else " ") + answer + stop
         for prompt, answer in zip(prompts, answers, strict=True)
     ]
     end = [] if stop else [tokenizer.end]
     return [tokens + end for tokens in tokenizer.encode(texts, special=False)]
+
+
+def encode_solutions(
+    prompts: Sequence[str | Sequence[Mapping[str, Any]]],
+    solutions: Sequence[str],
+    form: PromptFormat,
+    tokenizer: Tokenizer,
+) -> list[list[int]]:
+    """Token ids of worked solutions as completions: like answers, but in a word-level model as the task writes them."""
+    if tokenizer.unknown is not None:
+        return tokenizer.encode(list(solutions), special=False)
+    return encode_answers(prompts, solutions, form, tokenizer)
 
 
 def load_tokenizer(folder: Path, config: dict[str, Any], task_spec: dict[str, Any]) -> Tokenizer:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from edgewise.errors import ConfigError
 from edgewise.lab.model.packed import Pack
-from edgewise.lab.model.policy import PromptFormat, encode_prompts
+from edgewise.lab.model.policy import PromptFormat, encode_prompts, encode_solutions
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.model.vision import Patches, PictureFormat
 from edgewise.lab.run.interrupts import leave_group, withheld
@@ -55,14 +55,14 @@ class Corpus(Dataset[Pack]):
 
     Args:
         task: whose demonstrations are the documents: a prompt and its completion each.
-        tokenizer: with the task's vocabulary, or that of a pretrained model, whose completions get its end token.
+        tokenizer: with the task's vocabulary, or that of a pretrained model, whose completions get what ends them.
         difficulty: arguments of the task's `demonstrations`, mixtures included.
         tokens: of a pack.
         loss: "completion" counts completions, "text" counts prompts too.
         longest: no document may have more tokens.
         seed: of everything.
         pictures: form in which the model reads the pictures of demonstrations; None: it reads none.
-        form: of the prompts of a pretrained model.
+        form: of the prompts of a pretrained model, and of what ends its completions.
     """
 
     def __init__(
@@ -130,10 +130,9 @@ class Corpus(Dataset[Pack]):
         """n documents, a function of the seed and the name."""
         with refused(f"the difficulty settings of task {self.task.name}", self.difficulty):
             pairs = self.task.demonstrations(n, _seed(self.seed, name), **self.difficulty)
-        prompts = encode_prompts([prompt for prompt, _ in pairs], self.form, self.tokenizer)
-        completions = self.tokenizer.encode([completion for _, completion in pairs], special=False)
-        if self.tokenizer.unknown is None:
-            completions = [[*completion, self.tokenizer.end] for completion in completions]
+        asked, written = [prompt for prompt, _ in pairs], [completion for _, completion in pairs]
+        prompts = encode_prompts(asked, self.form, self.tokenizer)
+        completions = encode_solutions(asked, written, self.form, self.tokenizer)
         shown = (getattr(pair, "images", ()) for pair in pairs)
         documents = [self._document(*parts) for parts in zip(prompts, completions, shown, strict=True)]
         longest = max(map(len, documents))
