@@ -217,6 +217,22 @@ def test_surplus_groups_of_a_gate_train_the_next_step(base: Path, tmp_path: Path
     assert any(left for _, left in kept), "some round brought more groups than the step needs"
 
 
+@pytest.mark.parametrize("estimator", ["k2", "k3"])
+def test_prompts_and_padding_have_no_part_in_the_kl_however_unlikely_they_are(estimator: str) -> None:
+    model = small()
+    batch = rolled(model, [1.0, 0.0, 0.0, 1.0], [0, 0, 1, 1])
+    results = []
+    for temperature in (1.0, 1e-3):
+        mine = copy.deepcopy(model)
+        settings = UpdateSettings(1e-3, 4, temperature=temperature)
+        learner = Learner(mine, Algorithm.parse({"like": "grpo", "kl_estimator": estimator}), settings)
+        output = learner.forward.output(mine, batch.tokens, batch.mask, batch.group)
+        assert not output.logprobs[batch.mask == 0].any()
+        own = dataclasses.replace(batch, logprobs=output.logprobs.detach())
+        results.append(learner.update(own)["reference_kl"])
+    assert results == [0, 0]
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_groups_computed_with_their_prompt_once_have_the_loss_and_gradient_of_rows_side_by_side(name: str) -> None:
     model, reference = small(), small()

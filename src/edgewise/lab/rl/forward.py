@@ -22,7 +22,8 @@ from edgewise.lab.rl.shares import totals
 
 @dataclass(frozen=True)
 class Output:
-    """Of each written token: log-probability and value (n, t - 1), 0 elsewhere if computed by groups; entropy on demand."""
+    """Of each written token: log-probability (n, t - 1), 0 elsewhere; value (n, t - 1), 0 elsewhere if computed by groups;
+    entropy on demand."""
 
     logprobs: Tensor
     values: Tensor | None
@@ -58,7 +59,8 @@ class Forward:
                 if critic is None
                 else critic(hidden if critic.body is None else critic.body.hidden(tokens[:, :-1]))
             )
-            return Output(-nats, values, lambda: losses.entropy(scores))
+            # Prompts and padding can be so unlikely that exp(-log p) of a loss overflows, and inf * 0 of its mask is NaN.
+            return Output((-nats).masked_fill(mask == 0, 0.0), values, lambda: losses.entropy(scores))
         pack = _packed(tokens, mask, group)
         states = model.model.norm(hidden_states(model, pack, self.recompute))
         logprobs, entropies = token_logprobs(states, model.head, pack.places, pack.targets, self.temperature)
