@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from tests.small import rl_config
 
+from edgewise.lab.evaluation.rollouts import Rolled
 from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.generate import Rollouts, sequence_logprobs
 from edgewise.lab.rl.algorithms import ALGORITHMS, Algorithm
@@ -215,6 +216,26 @@ def test_surplus_groups_of_a_gate_train_the_next_step(base: Path, tmp_path: Path
     )
     assert all(trained <= 6 for trained, _ in kept)
     assert any(left for _, left in kept), "some round brought more groups than the step needs"
+
+
+@pytest.mark.parametrize("name", ["gspo", "grpo", "rloo"])
+def test_in_bfloat16_a_policy_that_has_not_moved_has_ratios_of_1(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(Rolled, "rewards", lambda self, kind: np.arange(len(self.completions)) % 2.0)
+    lines, gradients = {}, {}
+    for precision in ("float32", "bfloat16"):
+        config = rl_config(base, algorithm=Algorithm.parse(name), precision=precision, max_grad_norm=1e9)
+        trainer = Trainer(config, tmp_path / precision)
+        trainer.out.mkdir()
+        trainer.learner.release = lambda: None
+        lines[precision] = trainer.train_step()
+        gradients[precision] = torch.cat([p.grad.flatten() for p in trainer.policy.model.parameters()])
+    assert lines["float32"]["surprisal"] == lines["bfloat16"]["surprisal"]
+    assert lines["bfloat16"]["clipped"] == 0
+    assert lines["bfloat16"].get("reference_kl", 0) < 1e-5
+    assert torch.cosine_similarity(gradients["float32"], gradients["bfloat16"], dim=0) > 0.98
+    assert not torch.equal(gradients["float32"], gradients["bfloat16"])
 
 
 @pytest.mark.parametrize("estimator", ["k2", "k3"])

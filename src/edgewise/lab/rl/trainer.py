@@ -237,7 +237,7 @@ class Trainer:
             part = RolloutBatch.of(rolled.prompts, rolled.tensors, rewards, group)
             if self.posterior is not None:
                 part = self.posterior.observe(part, batch.rows, batch.rollouts)
-            admitted.append(part.take(torch.from_numpy(feedback.admitted[group])))
+            admitted.append(self.learner.scored(part.take(torch.from_numpy(feedback.admitted[group]))))
             surplus, clock = feedback.surplus, time.perf_counter()
         used, self.surplus = _split(RolloutBatch.cat(admitted), self.config.prompts if surplus else None)
         stats = self.learner.update(used, self.generator)

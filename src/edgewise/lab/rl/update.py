@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -135,7 +136,7 @@ class Learner:
         """Train on one batch and return the statistics of the last pass.
 
         Args:
-            batch: equal in all processes, without values and reference log-probabilities.
+            batch: equal in all processes, `scored`, without values and reference log-probabilities.
             generator: shuffles groups over the mini-batches, equal in all processes; only used if there are several.
 
         Returns:
@@ -162,10 +163,31 @@ class Learner:
             stats["explained_variance"] = _explained(batch.values, targets, batch.mask)
         return stats
 
-    @torch.no_grad()
+    def scored(self, batch: RolloutBatch) -> RolloutBatch:
+        """The batch, just sampled, with log pi_old in the arithmetic of the update; generation is in float32.
+
+        Otherwise the ratio of a policy that has not moved would be that of the two arithmetics, and not 1.
+        """
+        if not self.settings.bfloat16:
+            return batch
+        return self._computed(batch, {"logprobs": lambda *part: self.forward.output(self.policy, *part).logprobs})
+
     def prepared(self, batch: RolloutBatch) -> RolloutBatch:
-        """The batch with V_old and log pi_ref, as far as the algorithm uses them; processes share the work."""
-        if self.reference is None and self.critic is None:
+        """The batch with V_old and log pi_ref, as far as the algorithm uses them."""
+        columns: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {}
+        reference, critic = self.reference, self.critic
+        if reference is not None:
+            columns["ref_logprobs"] = lambda *part: self.forward.output(reference, *part).logprobs
+        if critic is not None:
+            columns["values"] = lambda *part: self.forward.values(self.policy, critic, *part)
+        return self._computed(batch, columns)
+
+    @torch.no_grad()
+    def _computed(
+        self, batch: RolloutBatch, columns: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]]
+    ) -> RolloutBatch:
+        """The batch with these columns, each a function of tokens, mask and group; processes share the work."""
+        if not columns or not len(batch):
             return batch
         every_part = self._parts(batch, torch.arange(len(batch), device=batch.tokens.device), 4)
         owner = np.empty(len(batch), np.int64)
@@ -174,23 +196,19 @@ class Learner:
                 owner[rows.cpu().numpy()] = rank
         mine = owner == self.here.rank
         place = torch.from_numpy(np.cumsum(mine) - 1).to(batch.tokens.device)
-        own = torch.zeros(int(mine.sum()), 2, batch.mask.shape[1], device=batch.tokens.device)
-        for rows in every_part[self.here.rank]:
-            width = int(shares.totals(batch.mask[rows]).max()) - 1
-            tokens, mask = batch.tokens[rows, : width + 1], batch.mask[rows, :width]
-            if self.reference is not None:
-                own[place[rows], 0, :width] = self.forward.output(
-                    self.reference, tokens, mask, batch.group[rows]
-                ).logprobs
-            if self.critic is not None:
-                values = self.forward.values(self.policy, self.critic, tokens, mask, batch.group[rows])
-                own[place[rows], 1, :width] = values
+        own = torch.zeros(int(mine.sum()), len(columns), batch.mask.shape[1], device=batch.tokens.device)
+        with self._arithmetic():
+            for rows in every_part[self.here.rank]:
+                width = int(shares.totals(batch.mask[rows]).max()) - 1
+                part = batch.tokens[rows, : width + 1], batch.mask[rows, :width], batch.group[rows]
+                for column, compute in enumerate(columns.values()):
+                    own[place[rows], column, :width] = compute(*part).float()
         every = self.here.gather(own, owner) * batch.mask[:, None]
-        return replace(
-            batch,
-            ref_logprobs=every[:, 0] if self.reference is not None else None,
-            values=every[:, 1] if self.critic is not None else None,
-        )
+        return replace(batch, **dict(zip(columns, every.unbind(1), strict=True)))
+
+    def _arithmetic(self) -> torch.autocast:
+        """Context of every forward pass."""
+        return torch.autocast(next(self.policy.parameters()).device.type, torch.bfloat16, self.settings.bfloat16)
 
     def _chunks(
         self, batch: RolloutBatch, advantages: Tensor, targets: Tensor | None, rows: Tensor
@@ -238,7 +256,7 @@ class Learner:
             optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {"loss": 0.0, "clipped": 0.0, **self._extras()}
         for chunk in chunks:
-            with torch.autocast(chunk.tokens.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            with self._arithmetic():
                 loss, parts = self._loss(chunk, tokens, divisor)
             # What the forward pass freed goes back before the backward pass, where a step takes the most memory.
             release_memory(self.policy)
