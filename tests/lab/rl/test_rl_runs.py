@@ -158,6 +158,17 @@ def test_evaluation_counts_each_problem_once(base: Path) -> None:
     assert result.pass_at(8)["all"] >= result.pass_at(1)["all"] == pytest.approx(result.accuracy())
 
 
+def test_predictions_are_judged_at_the_temperature_of_the_rollouts(base: Path, tmp_path: Path) -> None:
+    trainer = Trainer(rl_config(base, temperature=1e-3), tmp_path / "run")
+    trainer.out.mkdir()
+    trainer.monitor.evaluate(0, trainer.curriculum)
+    assert trainer.monitor.held_out.temperature == 1
+    # So cold that the rollouts of a prompt are all the same.
+    probe = json.loads((trainer.out / "evals.jsonl").read_text())["probe"]
+    assert all(successes in (0, trials) for successes, trials in zip(probe["successes"], probe["trials"], strict=True))
+    assert trainer.monitor.calibration.temperature == trainer.roller.temperature == 1e-3
+
+
 def test_settings_are_checked_by_name_and_type() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'selector'"):
         from_dict(RLConfig, {"selctor": "edge"})

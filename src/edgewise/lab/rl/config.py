@@ -41,7 +41,11 @@ class PoolConfig:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """Held-out problems, and a fixed sample of the pool on which predictions are judged (its results are never observed)."""
+    """Held-out problems, and a fixed sample of the pool on which predictions are judged (its results are never observed).
+
+    Held-out problems are rolled out at temperature 1 in every run; the sample of the pool at the run's temperature, since
+    predictions are of the rollouts that the run makes.
+    """
 
     problems: Count = 300
     samples: Count = 2

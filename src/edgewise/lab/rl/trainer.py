@@ -100,8 +100,8 @@ class Trainer:
         self.roller = self._roller(self.problems, config.temperature)
         chosen = np.random.default_rng([evaluation.seed, 3]).permutation(len(self.pool))
         rows = np.sort(chosen[: evaluation.probe])
-        calibration = self._roller([self.problems[row] for row in rows]) if len(rows) else None
-        self.monitor = Monitor(out, evaluation, self.problems, self._roller(held_out), calibration, rows)
+        calibration = self._roller([self.problems[row] for row in rows], config.temperature) if len(rows) else None
+        self.monitor = Monitor(out, evaluation, self.problems, self._roller(held_out, 1.0), calibration, rows)
         self._check_memory()
         self.learner = Learner(
             self.policy.model,
@@ -125,7 +125,7 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.surplus: RolloutBatch | None = None
 
-    def _roller(self, problems: list[Problem], temperature: float = 1.0) -> Roller:
+    def _roller(self, problems: list[Problem], temperature: float) -> Roller:
         return Roller(self.policy, problems, self.config.max_new_tokens, temperature, self.here)
 
     def _described(self, pool: PromptPool) -> PromptPool:
