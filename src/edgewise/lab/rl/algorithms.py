@@ -83,6 +83,7 @@ class Algorithm:
     kl: NotNegative = 0.0
     """Weight of KL(pi || pi_ref) in the loss; the reference is the base."""
     kl_estimator: losses.KLEstimator = "k3"
+    """"k2" or "k3" (`losses.kl`); "k1" has no gradient as a loss, `kl_in_reward` is it in the reward."""
     kl_in_reward: NotNegative = 0.0
     """Weight of log pi_old - log pi_ref in the reward."""
     entropy: float = 0.0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 RatioLevel = Literal["token", "sequence", "completion"]
-KLEstimator = Literal["k1", "k2", "k3"]
+KLEstimator = Literal["k2", "k3"]
 
 
 def importance_ratio(new: Tensor, old: Tensor, mask: Tensor, level: RatioLevel = "token") -> Tensor:
@@ -44,14 +44,13 @@ def weighted_surrogate(ratio: Tensor, advantage: Tensor, new: Tensor, low: float
 
 
 def kl(new: Tensor, ref: Tensor, estimator: KLEstimator = "k3") -> Tensor:
-    """Estimates of KL(pi || pi_ref) from samples of pi (Schulman 2020), with d = log pi_ref - log pi.
+    """Estimates of KL(pi || pi_ref) from samples of pi (Schulman 2020), with d = log pi_ref - log pi, as losses.
 
-    k1: -d, unbiased; k2: d^2 / 2, low variance, and its gradient is that of the KL; k3: e^d - d - 1, unbiased and >= 0
-    (GRPO, arXiv 2402.03300, eq. 4).
+    k2: d^2 / 2, biased, low variance; its expected gradient is that of KL(pi || pi_ref). k3: e^d - d - 1, unbiased and >= 0
+    (GRPO, arXiv 2402.03300, eq. 4); its expected gradient is that of KL(pi_ref || pi). Schulman's k1, -d, is unbiased too, but
+    the expected gradient of such a loss is 0 (arXiv 2510.01555, 2512.21852): it belongs into the reward.
     """
     d = ref - new
-    if estimator == "k1":
-        return -d
     return d**2 / 2 if estimator == "k2" else d.exp() - d - 1
 
 
