@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from edgewise.experiments.claims import page as pages
 from edgewise.experiments.claims.measures import Measures
 from edgewise.experiments.claims.plan import plan
 from edgewise.experiments.claims.run import measured, results, run
-from edgewise.experiments.claims.verdict import NOT_RUN, judged
+from edgewise.experiments.claims.verdict import NOT_RUN, cell, judged
 from edgewise.experiments.comparison import ComparisonConfig
 from edgewise.experiments.provenance import stamped
 from edgewise.experiments.study.config import Paper
-from edgewise.experiments.summary import Summary
+from edgewise.experiments.summary import Ratio, Spread, Summary
 from edgewise.lab.rl.config import PoolConfig
 from edgewise.lab.rl.priors import PriorsConfig
 from edgewise.method import Method
@@ -33,11 +34,12 @@ EVERY = [(name, scale) for name in names() for scale in scales(name)]
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name: str, scale: str) -> None:
     study = load(name, scale)
-    more = ["critics", "gsm8k", "likelihood", "likelihood-school", "pools", "real"]
+    more = ["critics", "gsm8k", "likelihood", "likelihood-school", "pools", "real", "real-large"]
     assert names() == ["C1", "C2", "C2-single", "C3", "C4", "C5", "C6", *more]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
     special = {("real", "smollm2"): 5, ("real", "gpu"): 16, ("critics", "laptop"): 12, ("likelihood", "laptop"): 12}
     special |= {("likelihood-school", "smollm2"): 5, ("likelihood-school", "gpu"): 16}
+    special |= {("real-large", "smollm2"): 10, ("real-large", "gpu"): 16}
     assert seeds == {special.get((name, scale), 5 if scale == "laptop" or (name == "C1" and scale == "smollm2") else 3)}
     for rule in study.rules:
         for part in study.parts_of(rule):
@@ -91,6 +93,31 @@ def test_a_rule_is_judged_by_paired_intervals_in_every_part(
     found = judged(study, every)
     assert (found["rules"][0]["found"], found["verdict"]) == (rule, verdict)
     assert judged(study, {"a": every["a"]})["verdict"] == NOT_RUN
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "bound", "found", "estimate"),
+    [
+        # Nothing was measured where no run reached the target.
+        ([inf] * 5, [inf] * 5, {"below": 1}, "undecided", 1.0),
+        ([inf] * 5, [inf] * 5, {"at_most": 1}, "undecided", 1.0),
+        ([1, 1, inf, inf, inf], [2, 2, inf, inf, inf], {"at_most": 1}, "undecided", 1.0),
+        ([1, 1, 1, inf, inf], [2, 2, 2, inf, inf], {"at_most": 1}, "holds", 0.5),
+        ([1] * 5, [inf] * 5, {"below": 1}, "holds", 0.0),
+        ([inf] * 5, [1] * 5, {"below": 1}, "fails", "inf"),
+        # Three times half and three times double: no difference.
+        ([1, 4] * 3, [2] * 6, {"below": 1}, "undecided", 1.0),
+        ([1, nan, 1, 1, 1], [2] * 5, {"below": 1}, "undecided", None),
+    ],
+)
+def test_a_rule_on_waiting_times_takes_the_summary_s_ratio_and_needs_runs_that_reached_the_target(
+    own: list[float], others: list[float], bound: dict[str, float], found: str, estimate: float | str | None
+) -> None:
+    waits = (Spread.over(row, "rollouts_to_target") for row in (own, others))
+    summary = Summary(ratios={"rollouts_vs_ds": {"edge": Ratio.between("edge", "ds", "rollouts", *waits)}})
+    measured = {"a": Measures(summary, {}, {}, tuple(range(len(own))))}
+    entry = cell(Rule("fewer", "edge", "rollouts_vs_ds", **bound), "a", measured)
+    assert (entry["found"], entry["estimate"]) == (found, estimate)
 
 
 def test_a_rule_across_parts_pairs_the_seeds() -> None:

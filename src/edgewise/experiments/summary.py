@@ -27,7 +27,7 @@ from edgewise.experiments.folders import (
     read_run,
     strings,
 )
-from edgewise.statistics import mean_interval, median_interval, median_ratio, spearman
+from edgewise.statistics import Interval, mean_interval, median_interval, median_ratio, spearman
 
 SHARES = ("effective_ratio", "final_accuracy", "selection_share")
 """Measures that lie in [0, 1]."""
@@ -138,6 +138,16 @@ class Ratio:
     @property
     def has_interval(self) -> bool:
         return not (math.isnan(self.low) or math.isnan(self.high))
+
+    @property
+    def interval(self) -> Interval:
+        """The median with its limits."""
+        return Interval(self.median, self.low, self.high, self.coverage)
+
+    @property
+    def waits_known(self) -> bool:
+        """Whether one of the two reached the target in more than half of the seeds; otherwise neither wait has a median."""
+        return 2 * max(self.reached, self.other_reached) > self.seeds
 
     @property
     def evidence(self) -> Literal["gain", "loss", "unclear", "few", "unknown"]:

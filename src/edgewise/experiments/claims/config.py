@@ -40,7 +40,8 @@ class Rule(Bound):
     """`measure` of `method`, [minus that of another,] is `at_least`, `above`, `at_most` or `below` a threshold in every part.
 
     A rule holds where the whole interval over seeds lies on the claimed side in each of its parts, fails where it lies on the
-    other side in one of them, and is undecided otherwise.
+    other side in one of them, and is undecided otherwise, as a ratio is where each of its two methods missed
+    the target in half of the seeds or more.
     """
 
     say: str

@@ -31,8 +31,8 @@ Published claims about prompt selection, as experiments whose rules were written
 
 A rule holds where the whole interval over seeds lies on the claimed side, in every part it is judged in; it fails where the interval lies
 on the other side in one of them. Differences are paired by seed (mean, Student's t, 95%), ratios are medians with the sign test's
-interval, which needs five seeds. "reproduced": every rule holds; "not reproduced": one fails; "not decided": the intervals are too wide. Published figures
-are those that articles about the paper quote.
+interval, which needs five seeds; a ratio decides nothing where each of its two methods missed the target in half of the seeds or more. "reproduced":
+every rule holds; "not reproduced": one fails; "not decided": the intervals are too wide. Published figures are those that articles about the paper quote.
 
 `accuracy_at_rollouts`, `accuracy_at_tokens`, `accuracy_at_seconds`: accuracy when as much was spent as the most frugal method of the comparison spends in all;
 `final_accuracy`: after equal steps; `mean_accuracy`: mean over the evaluations after the first.

@@ -11,7 +11,7 @@ import numpy as np
 from edgewise.experiments.claims.config import FACTORS, ClaimStudy, Rule
 from edgewise.experiments.claims.measures import Measures
 from edgewise.experiments.study.claims import FAILS, HOLDS, NOT_REPRODUCED, REPRODUCED, UNDECIDED
-from edgewise.statistics import Interval, mean_interval, median_interval
+from edgewise.statistics import Interval, mean_interval
 
 NOT_DECIDED, NOT_RUN = "not decided", "not yet run"
 
@@ -43,9 +43,17 @@ def judged(study: ClaimStudy, measured: Mapping[str, Measures]) -> dict[str, Any
 def cell(rule: Rule, part: str, measured: Mapping[str, Measures]) -> dict[str, Any]:
     """A rule's numbers in one part: estimate and interval (null where there is none), values by seed, and what it finds."""
     values = paired(rule, part, measured)
-    found = interval(rule, values)
+    found, known = Interval(), False
+    if rule.measure not in FACTORS:
+        found, known = mean_interval(values), True
+    elif values and not any(map(math.isnan, values)):
+        ratio = measured[part].summary.ratio(rule.measure, rule.method)
+        found, known = ratio.interval, ratio.waits_known
     sides = [rule.holds(end) for end in (found.low, found.high)]
-    word = UNDECIDED if math.isnan(found.low) else HOLDS if all(sides) else UNDECIDED if any(sides) else FAILS
+    if math.isnan(found.low) or not known or any(sides) != all(sides):
+        word = UNDECIDED
+    else:
+        word = HOLDS if all(sides) else FAILS
     numbers = {"estimate": found.estimate, "low": found.low, "high": found.high}
     return {
         **{key: plain(value) for key, value in numbers.items()},
@@ -62,11 +70,6 @@ def paired(rule: Rule, part: str, measured: Mapping[str, Measures]) -> tuple[flo
     if rule.minus:
         own = own - np.array(measured[rule.minus_part or part].of(rule.minus, rule.measure))
     return tuple(own.tolist())
-
-
-def interval(rule: Rule, values: tuple[float, ...]) -> Interval:
-    """Mean with Student's t, or median with the sign test; ratios can be infinite."""
-    return median_interval(values) if rule.measure in FACTORS else mean_interval(values)
 
 
 def plain(value: float) -> float | str | None:
