@@ -203,7 +203,15 @@ def test_no_model_is_named(tmp_path: Path) -> None:
 # GGUF
 
 
-def write_gguf(path: Path, theirs: Any, folder: Path, family: str, quantised: bool = False) -> None:
+def write_gguf(
+    path: Path,
+    theirs: Any,
+    folder: Path,
+    family: str,
+    quantised: bool = False,
+    pieces: str | None = None,
+    begins: bool | None = None,
+) -> None:
     """The model as llama.cpp's converter writes it: rows of q and k interleaved for Llama."""
     gguf = pytest.importorskip("gguf")
     core = json.loads((folder / "tokenizer.json").read_text())
@@ -219,13 +227,15 @@ def write_gguf(path: Path, theirs: Any, folder: Path, family: str, quantised: bo
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm" if family == "llama" else "qwen2")
+    writer.add_tokenizer_pre(pieces or ("smollm" if family == "llama" else "qwen2"))
     writer.add_token_list(sorted(words, key=words.__getitem__))
     special = {token["id"] for token in core["added_tokens"]}
     writer.add_token_types([3 if index in special else 1 for index in range(len(words))])
     writer.add_token_merges([" ".join(pair) for pair in core["model"]["merges"]])
     writer.add_eos_token_id(2)
     writer.add_bos_token_id(1)
+    if begins is not None:
+        writer.add_add_bos_token(begins)
     writer.add_chat_template("{{ messages[0].content }}{{ eos_token }}")
     names = {
         "q_proj": "attn_q",
@@ -276,6 +286,20 @@ def test_a_gguf_file_gives_the_model_it_was_made_of(tmp_path: Path, family: str)
     assert (tokenizer.ends, tokenizer.bos) == ((2,), 1)
     assert tokenizer.chat is not None
     assert tokenizer.chat.render([{"content": "x"}]) == "x<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "begins", "found"),
+    [("llama-bpe", None, True), ("llama-bpe", False, False), ("smollm", None, False), ("smollm", True, True)],
+)
+def test_a_text_of_llama_3_begins_with_its_token_unless_the_gguf_file_says_no(
+    tmp_path: Path, pieces: str, begins: bool | None, found: bool
+) -> None:
+    theirs = make(tmp_path / "source", "llama")
+    write_gguf(tmp_path / "tiny.gguf", theirs, tmp_path / "source", "llama", pieces=pieces, begins=begins)
+    tokenizer = load_pretrained(tmp_path / "tiny.gguf")[1]
+    own = tokenizer.encode(TEXTS[:1], special=False)[0]
+    assert tokenizer.encode(TEXTS[:1]) == [[tokenizer.bos, *own] if found else own]
 
 
 def test_quantised_tensors_of_a_gguf_file_are_read(tmp_path: Path) -> None:

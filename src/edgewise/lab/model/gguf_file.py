@@ -193,7 +193,8 @@ def _tokenizer(facts: dict[str, Any], table: Any) -> Tokenizer:
         for name, key in named.items()
         if f"tokenizer.ggml.{key}_token_id" in facts
     }
-    if facts.get("tokenizer.ggml.add_bos_token") and "bos_token" in settings:
+    # llama.cpp begins a text of Llama 3 with its token where the file says nothing, and converters leave the key out.
+    if facts.get("tokenizer.ggml.add_bos_token", pieces == "llama-bpe") and "bos_token" in settings:
         bos = settings["bos_token"]
         core.post_processor = processors.Sequence(
             [
