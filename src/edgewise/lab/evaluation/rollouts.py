@@ -57,6 +57,7 @@ class Roller:
     ):
         self.policy, self.problems, self.here = policy, problems, here
         self.max_new_tokens, self.temperature = max_new_tokens, temperature
+        self.ending = policy.ending
         self.encoded = policy.encode(problems, without_pictures=without_pictures)
         longest = max(map(len, self.encoded))
         if longest + max_new_tokens > policy.model.config.max_position_embeddings:
@@ -78,7 +79,7 @@ class Roller:
             self.policy.model,
             mine or prompts[:1],  # Fewer groups than processes: it rolls one out for nothing.
             self.max_new_tokens,
-            self.policy.ending,
+            self.ending,
             self.policy.tokenizer.pad,
             self.here.fork(generator),
             self.temperature,

@@ -25,12 +25,20 @@ class Ending:
     def __init__(self, ends: Sequence[int], strings: Sequence[str] = (), tokenizer: Tokenizer | None = None):
         """Args:
         ends: ids of end tokens.
-        strings: stop strings, not empty.
+        strings: stop strings, not empty; one that is a special token is an end token.
         tokenizer: needed for stop strings.
         """
-        self.ends, self.strings = tuple(ends), tuple(strings)
-        if not all(isinstance(text, str) and text for text in self.strings):
+        if not all(isinstance(text, str) and text for text in strings):
             raise ConfigError(f"stop strings must be texts that are not empty, got {list(strings)}")
+        special = {} if tokenizer is None else tokenizer.special_tokens()
+        self.ends = (*ends, *(special[text] for text in strings if text in special))
+        self.strings = tuple(text for text in strings if text not in special)
+        for text in self.strings:
+            # The text of a completion is without special tokens: the string would never be found.
+            if inside := [token for token in special if token in text]:
+                raise ConfigError(
+                    f"the stop string {text!r} holds the special token {inside[0]!r}; name that token alone"
+                )
         if not self.ends and not self.strings:
             raise ConfigError("a completion needs an end token or a stop string")
         self._ends = torch.tensor(self.ends, dtype=torch.int64)
@@ -42,7 +50,9 @@ class Ending:
             # character is decoded as U+FFFD.
             last = {text[-1] for text in self.strings}
             split = any(ord(character) > 127 for character in last)
-            texts = tokenizer.core.decode_batch([[index] for index in range(len(tokenizer))], skip_special_tokens=False)
+            # Twice, for a token's text is that behind other tokens: some decoders strip the space that begins a text.
+            twice = [[index, index] for index in range(len(tokenizer))]
+            texts = tokenizer.core.decode_batch(twice, skip_special_tokens=False)
             may = [not last.isdisjoint(text) or (split and "\ufffd" in text) for text in texts]
             self._may = torch.tensor(may)
 

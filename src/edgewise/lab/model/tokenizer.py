@@ -187,6 +187,13 @@ class Tokenizer:
         rows = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
         return self.core.decode_batch(rows, skip_special_tokens=self.unknown is None)
 
+    def special_tokens(self) -> dict[str, int]:
+        """Ids of the tokens that texts are decoded without, by their text."""
+        if self.unknown is not None:
+            return {}
+        added = self.core.get_added_tokens_decoder()
+        return {token.content: index for index, token in added.items() if token.special}
+
     def _special(self) -> dict[str, str]:
         """Texts of the special tokens by name, as chat templates use them."""
         named = ((name, _content(value)) for name, value in self.settings.items() if name.endswith("_token"))
