@@ -97,6 +97,34 @@ def test_a_data_set_in_files_is_exported_whole(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("form", ["trl", "verl"])
+def test_a_data_set_with_named_columns_is_rewarded(tmp_path: Path, form: Any) -> None:
+    rows = [{"text": f"What is {a} + {a}?", "gold": str(2 * a), "hard": str(a % 3)} for a in range(40)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = {
+        "train": str(tmp_path / "rows.jsonl"),
+        "problem": "text",
+        "answer": "gold",
+        "level": "hard",
+        "grader": "plain",
+    }
+    settings = Export("math", options, {}, format=form)
+    files = export(settings, tmp_path / "out")
+    if form == "trl":
+        packed = read(files["train"])[0]["problem"]
+    else:
+        packed = (
+            pytest.importorskip("pyarrow.parquet").read_table(files["train"]).to_pylist()[0]["extra_info"]["problem"]
+        )
+    fields = json.loads(packed)
+    # Files of earlier versions carry every option but the paths.
+    earlier = json.dumps(fields | {"options": {name: options[name] for name in options if name != "train"}})
+    for text in (packed, earlier):
+        completion = f"\\boxed{{{fields['answer']}}}"
+        assert verification_reward([completion, "\\boxed{no}"], [text] * 2) == [1.0, 0.0]
+        assert compute_score("edgewise/math", completion, fields["answer"], {"problem": text})["score"] == 1.0
+
+
 def test_bad_settings_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="say how many with train"):
         export(Export("school", {}, {}), tmp_path / "out")

@@ -15,13 +15,14 @@ from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import Problem, Task, make_task
 from edgewise.tasks.base import Split, check_disjoint
+from edgewise.tasks.math.records import COLUMNS
 
 Format = Literal["verl", "trl", "jsonl"]
 FORMATS: tuple[str, ...] = get_args(Format)
 IMAGE = "<image>"
 """Placeholder of a picture in a prompt."""
-DATA_OPTIONS = ("train", "eval")
-"""Options of the task math that name its data set."""
+DATA_OPTIONS = ("train", "eval", *COLUMNS, "category", "unparsed", "conflicts")
+"""Options of the task math that concern its data set."""
 SIDES: dict[str, Split] = {"train": "train", "test": "eval"}
 
 
@@ -145,9 +146,13 @@ def problem_fields(problem: Problem) -> dict[str, Any]:
 def packed(problem: Problem, settings: Export) -> str:
     """A problem and its task in one JSON text, which `rewards.unpacked` reads."""
     fields = problem_fields(problem)
-    # Verification needs no data set, and its path means nothing on the machine that trains.
-    options = {name: value for name, value in settings.options.items() if name not in DATA_OPTIONS}
+    options = verifying_options(settings.task, settings.options)
     return json.dumps({"task": settings.task, "options": options, **fields}, default=_plain)
+
+
+def verifying_options(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a task that its verification needs: no data set, whose path means nothing on the machine that trains."""
+    return {name: value for name, value in options.items() if task != "math" or name not in DATA_OPTIONS}
 
 
 def _problems(task: Task, settings: Export, side: str) -> list[Problem]:

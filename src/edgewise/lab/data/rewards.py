@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from edgewise.errors import ConfigError
+from edgewise.lab.data.export import verifying_options
 from edgewise.tasks import Problem, Task, Verdict, make_task
 
 
@@ -63,4 +64,5 @@ def unpacked(text: str) -> tuple[Task, Problem]:
 def _task(name: str, options: str) -> Task:
     # Its comparison of answers is needed here, not its problems.
     rows = {"train": [{"problem": "1 + 1", "answer": "2"}]} if name == "math" else {}
-    return make_task(name, **rows, **json.loads(options))
+    # Files of earlier versions name columns of the data set, which the placeholder does not have.
+    return make_task(name, **rows, **verifying_options(name, json.loads(options)))
