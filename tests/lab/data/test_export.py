@@ -125,6 +125,25 @@ def test_a_data_set_with_named_columns_is_rewarded(tmp_path: Path, form: Any) ->
         assert compute_score("edgewise/math", completion, fields["answer"], {"problem": text})["score"] == 1.0
 
 
+@pytest.mark.parametrize("form", ["jsonl", "trl"])
+def test_the_instruction_is_behind_every_prompt(tmp_path: Path, form: Any) -> None:
+    files = export(Export("countdown", {}, {}, 3, 3, format=form, instruction=" Be brief."), tmp_path / "out")
+    assert all(row["prompt"].endswith(" Be brief.") for path in files.values() for row in read(path))
+    assert json.loads((tmp_path / "out" / "about.json").read_text())["instruction"] == " Be brief."
+
+
+@pytest.mark.parametrize("form", ["jsonl", "verl"])
+def test_a_text_that_no_file_can_hold_is_shown(tmp_path: Path, form: Any) -> None:
+    rows = "".join(json.dumps({"problem": f"Smile {a} \ud83d", "answer": "1"}) + "\n" for a in range(20))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    with pytest.raises(TaskError, match=r"no character of a file: .*Smile [0-9]+ \\ud83d"):
+        export(
+            Export("math", {"train": str(tmp_path / "rows.jsonl"), "grader": "plain"}, {}, format=form),
+            tmp_path / "out",
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_settings_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="say how many with train"):
         export(Export("school", {}, {}), tmp_path / "out")
@@ -132,6 +151,8 @@ def test_bad_settings_leave_nothing(tmp_path: Path) -> None:
         Export("school", {}, {}, format="csv")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         Export("school", {}, {}, train=0)
+    with pytest.raises(ConfigError, match=r"read from files have no difficulty settings, got \{'op': 3\}"):
+        Export("geometry", {}, {"op": 3}, files=(tmp_path,))
     with pytest.raises(TaskError, match="wanted"):
         export(Export("opgraph", {}, {"op": [1, 1]}, 10_000, 10), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -92,9 +92,13 @@ def test_levels_and_subjects_are_difficulty() -> None:
     task = plain(ROWS)
     assert {p.meta["level"] for p in task.problems(10, 0, level=(2, 3))} == {"2", "3"}
     assert {p.category for p in task.problems(5, 0, level=["5"], subject="sums")} == {"5"}
+    assert task.problems(5, 0, level=3) == task.problems(5, 0, level="3") == task.problems(5, 0, level=(3, 3))
+    assert task.problems(5, 0, level=None, subject=None) == task.problems(5, 0)
     assert {p.meta["subject"] for p in task.problems(10, 0, subject=["evens"])} == {"evens"}
     with pytest.raises(ConfigError, match="unknown subject 'topology'; the data set has evens, sums"):
         task.problems(1, 0, subject="topology")
+    with pytest.raises(ConfigError, match="unknown subject '7'"):
+        task.problems(1, 0, subject=7)
     with pytest.raises(ConfigError, match="unknown difficulty setting 'levels'"):
         task.problems(1, 0, levels=3)
     assert {p.category for p in plain(ROWS, category="level and subject").problems(60, 0)} >= {"evens 1", "sums 2"}

@@ -62,6 +62,10 @@ class Export:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ConfigError(f"{name} must be a number of problems of at least 1, got {count}")
+        if self.files and self.difficulty:
+            raise ConfigError(
+                f"problems that are read from files have no difficulty settings, got {dict(self.difficulty)}"
+            )
 
 
 def export(settings: Export, out: Path) -> dict[str, Path]:
@@ -72,7 +76,7 @@ def export(settings: Export, out: Path) -> dict[str, Path]:
 
     Raises:
         ConfigError: the folder exists or cannot be written, or a package is missing. Nothing is left.
-        TaskError: there are not that many problems.
+        TaskError: there are not that many problems, or a text that no file can hold.
     """
     if out.exists():
         raise ConfigError(f"{out} exists; choose another folder or delete it")
@@ -92,11 +96,15 @@ def export(settings: Export, out: Path) -> dict[str, Path]:
             "options": dict(settings.options),
             "difficulty": dict(settings.difficulty),
             "seed": settings.seed,
+            "instruction": settings.instruction,
             "format": settings.format,
             "problems": {side: len(problems) for side, problems in sides.items()},
         }
         write_json(temporary / "about.json", about)
         temporary.rename(out)
+    except UnicodeEncodeError as error:
+        around = str(error.object)[max(error.start - 40, 0) : error.end + 40]
+        raise TaskError(f"half of a surrogate pair is no character of a file: {around!r}; mend that problem") from error
     except OSError as error:
         raise ConfigError(f"cannot write to {out}: {error.strerror or error}; choose another folder") from error
     finally:
@@ -106,7 +114,8 @@ def export(settings: Export, out: Path) -> dict[str, Path]:
 
 def plain_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
     """Every field of the problem but its pictures, its id and its task."""
-    return {"id": problem.id, "task": settings.task, **problem_fields(problem)}
+    fields = problem_fields(problem)
+    return {"id": problem.id, "task": settings.task, **fields, "prompt": problem.prompt + settings.instruction}
 
 
 def trl_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:

@@ -71,8 +71,8 @@ class Math(Task):
         seconds, memory: limits of one comparison by math-verify, in seconds and bytes.
 
     Difficulty (of `problems`):
-        level: (first, last) of numeric levels, or a list of level names.
-        subject: a subject, or a list of them.
+        level: a level, (first, last) of numeric levels, or a list of level names; all if None.
+        subject: a subject, or a list of them; all if None.
 
     Raises:
         TaskError: a data set that cannot be read, is empty, lacks a column, or has conflicting answers.
@@ -263,9 +263,11 @@ class Math(Task):
     def _select(self, split: Split, **difficulty: Any) -> Sequence[Problem]:
         check_difficulty(difficulty, SETTINGS)
         chosen = self._sides[split]
-        if "subject" in difficulty:
-            chosen = self._by_name(chosen, "subject", difficulty["subject"])
-        level = difficulty.get("level")
+        subject, level = difficulty.get("subject"), difficulty.get("level")
+        if subject is not None:
+            chosen = self._by_name(chosen, "subject", subject)
+        if isinstance(level, int | float):
+            level = (level, level)
         if level is not None:
             numbers = isinstance(level, Sequence) and len(level) == 2 and all(isinstance(x, int | float) for x in level)
             if numbers and not isinstance(level, str):
@@ -276,8 +278,9 @@ class Math(Task):
         return chosen
 
     @staticmethod
-    def _by_name(chosen: Sequence[Problem], role: str, given: str | Iterable[str]) -> list[Problem]:
-        wanted = {given} if isinstance(given, str) else {str(value) for value in given}
+    def _by_name(chosen: Sequence[Problem], role: str, given: Any) -> list[Problem]:
+        several = isinstance(given, Iterable) and not isinstance(given, str)
+        wanted = set(map(str, given)) if several else {str(given)}
         known = Counter(item.meta[role] for item in chosen)
         for value in wanted:
             if value not in known:
