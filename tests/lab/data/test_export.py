@@ -144,6 +144,19 @@ def test_a_text_that_no_file_can_hold_is_shown(tmp_path: Path, form: Any) -> Non
     assert not (tmp_path / "out").exists()
 
 
+def test_no_test_prompt_is_a_training_prompt(tmp_path: Path) -> None:
+    difficulty = {"family": ["division"]}
+    task = make_task("school")
+    drawn = {problem.prompt for problem in task.problems(400, 0, **difficulty)}
+    # Two levels of a family share a few questions, which are problems of two keys.
+    assert any(problem.prompt in drawn for problem in task.problems(100, 0, split="eval", **difficulty))
+    files = export(Export("school", {}, difficulty, 400, 100), tmp_path / "out")
+    train, test = ({row["prompt"] for row in read(path)} for path in files.values())
+    assert train == drawn
+    assert len(test) == 100
+    assert not train & test
+
+
 def test_bad_settings_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="say how many with train"):
         export(Export("school", {}, {}), tmp_path / "out")

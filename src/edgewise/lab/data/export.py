@@ -6,7 +6,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -81,7 +81,8 @@ def export(settings: Export, out: Path) -> dict[str, Path]:
     if out.exists():
         raise ConfigError(f"{out} exists; choose another folder or delete it")
     task = make_task(settings.task, **settings.options)
-    sides = {side: _problems(task, settings, side) for side in SIDES}
+    train = _problems(task, settings, "train")
+    sides = {"train": train, "test": _problems(task, settings, "test", known={_wording(problem) for problem in train})}
     check_disjoint(sides["train"], sides["test"])
     make = {"verl": verl_row, "trl": trl_row, "jsonl": plain_row}[settings.format]
     temporary = out.parent / f".{out.name}.{os.getpid()}.tmp"
@@ -164,7 +165,12 @@ def verifying_options(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if task != "math" or name not in DATA_OPTIONS}
 
 
-def _problems(task: Task, settings: Export, side: str) -> list[Problem]:
+def _wording(problem: Problem) -> tuple[str, str]:
+    return problem.prompt, problem.image_digest
+
+
+def _problems(task: Task, settings: Export, side: str, known: Set[tuple[str, str]] = frozenset()) -> list[Problem]:
+    """The problems of one side, without those whose wording is known: a wording may belong to problems of two keys."""
     wanted = getattr(settings, side)
     split = SIDES[side]
     if settings.files:
@@ -174,7 +180,13 @@ def _problems(task: Task, settings: Export, side: str) -> list[Problem]:
         if count is None:
             raise ConfigError(f"task {settings.task} makes any number of problems: say how many with {side}")
         wanted = count(split, **settings.difficulty)
-    problems = task.problems(wanted, settings.seed, split=split, **settings.difficulty)
+    drawn = wanted
+    while True:
+        problems = task.problems(drawn, settings.seed, split=split, **settings.difficulty)
+        problems = [problem for problem in problems if _wording(problem) not in known]
+        if getattr(settings, side) is None or len(problems) == wanted:
+            break
+        drawn += wanted - len(problems)
     if len({problem.id for problem in problems}) < len(problems):
         raise TaskError(f"task {settings.task} gave two problems of one id on the {split} side")
     return problems

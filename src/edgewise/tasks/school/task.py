@@ -63,8 +63,8 @@ class School(TextWorld):
         level: (first, last), 1..4, each as frequent; or shares: {"1-2": 0.8, 4: 0.2}. Level 1 of addition has one-digit numbers,
             level 4 of shopping takes four steps.
 
-    The category is the family; `meta["op"]` is the level, `meta["steps"]` the number of steps. Numbers and operations are the
-    identity of a problem, not its wording, names and things. Some cells are small (152 quotients of division at level 1):
+    The category is the family; `meta["op"]` is the level, `meta["steps"]` the number of steps. Level, numbers and operations are
+    the identity of a problem, not its wording, names and things. Some cells are small (152 quotients of division at level 1):
     asking for more is a `TaskError` that names the cell.
 
     Example:
