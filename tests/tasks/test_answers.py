@@ -67,6 +67,10 @@ def test_final_answers(text: str, answer: str | None) -> None:
         ("3 kilometers per hour", 3, "km / h"),
         ("1.5e-3", Fraction(3, 2000), ""),
         ("40 percent", 40, "%"),
+        ("5 million", 5 * 10**6, ""),
+        ("$2.5 thousand", 2500, "dollar"),
+        ("5cm", 5, "cm"),
+        ("5 \\text{ K}", 5, "k"),
     ],
 )
 def test_quantities(text: str, value: float, unit: str) -> None:
@@ -75,7 +79,7 @@ def test_quantities(text: str, value: float, unit: str) -> None:
     assert (found.value, found.unit) == (value, unit)
 
 
-@pytest.mark.parametrize("text", ["", "3x", "3/0", "12,34", "٣", "３", "x", "3 or 4", "3, 4", "1010_2", "3^2", "1/2/3", "--3", "3..4", "1e9999", "0x10", "1_000", "4 3/2", "\\frac{1}{0}", "nan", "inf"])  # fmt: skip
+@pytest.mark.parametrize("text", ["", "3x", "3/0", "12,34", "٣", "３", "x", "3 or 4", "3, 4", "1010_2", "3^2", "1/2/3", "--3", "3..4", "1e9999", "0x10", "1_000", "4 3/2", "\\frac{1}{0}", "nan", "inf", "3R^2", "2s", "6ab", "24 pi", "2 dozen"])  # fmt: skip
 def test_what_is_no_quantity(text: str) -> None:
     assert read_quantity(text) is None
 

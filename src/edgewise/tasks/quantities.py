@@ -46,6 +46,7 @@ COMMANDS = {
     "\u2013": "-",
     "\u00d7": "\\times ",
     "\u00a0": " ",
+    "\u2003": " ",
     "\u202f": "",
     "\u2009": "",
     "\u00b2": "^2",
@@ -60,9 +61,13 @@ COMMANDS = {
 COMMAND = re.compile("|".join(sorted((re.escape(key) + (r"(?![A-Za-z])" if key[-1].isalpha() and key[0] == "\\" else "") for key in COMMANDS), key=len, reverse=True)))  # fmt: skip
 DOLLAR = "\ue000"
 """Stands for a dollar sign of money while those around formulas are removed."""
+LABEL = "\u2003"
+"""Stands before and behind what was in `\\text`: a white space, so that it separates words as one does."""
 PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?")
 POINT = re.compile(r"(?<=[0-9])\.(?=\s*[/)}])")
-TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+TEXT = r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}"
+UNIT_FRACTION = re.compile(rf"\\frac\s*\{{\s*{TEXT}\s*\}}\s*\{{\s*{TEXT}\s*(\^\s*[23])?\s*\}}")
+FONT = re.compile(r"\\(?:mathbf|operatorname)\s*\{([^{}]*)\}")
 WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 
 INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,100})"
@@ -82,9 +87,53 @@ NUMBER = re.compile(
     rf"(?P<sign>[-+]?)\s*(?:(?P<whole>[0-9]{{1,100}})(?:\s+|(?=\\))(?:{_fraction('a')})|(?:{_fraction('b')})|(?P<decimal>{DECIMAL}){POWER}?)"
 )
 NAME = re.compile(
-    r"^(?:\\angle\s*)?(?:[A-Za-z]{1,12}(?: [A-Za-z]{1,12}){0,3}|\\[a-z]+)(?:_\{?[A-Za-z0-9]+\}?)?(?:\([A-Za-z]\))?\s*=\s*(?!=)"
+    r"^(?:\\angle\s*)?(?:[A-Za-z]{1,12}(?:\s[A-Za-z]{1,12}){0,3}|\\[a-z]+)(?:_\{?[A-Za-z0-9]+\}?)?(?:\([A-Za-z]\))?\s*=\s*(?!=)"
 )
-UNIT = re.compile(r"^[A-Za-z%$\u20ac\u00a3 ./^{}0-9'-]*$")
+UNIT = re.compile(rf"^[A-Za-z%$\u20ac\u00a3 {LABEL}./^{{}}0-9'-]*$")
+FIRST = re.compile(r"[^A-Za-z]*([A-Za-z]+)")
+NO_LABEL = re.compile(
+    r"^(?:squared|cubed|is|are)\b|\b(?:wrong|false|incorrect|not|or|plus|minus|dozens?|half|halves|thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?"
+    r"|pi|sin|cos|tan|log|exp|sqrt|mod|theta|factorial|infinity)\b"
+)
+"""Words behind a number that make another number of it."""
+SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)s?(?![A-Za-z])", re.IGNORECASE)
+SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+ORDINALS = ("st", "nd", "rd", "th")
+ABBREVIATIONS = frozenset(
+    [
+        "J",
+        "N",
+        "V",
+        "W",
+        "K",
+        "C",
+        "A",
+        "T",
+        "eV",
+        "Hz",
+        "Pa",
+        "nm",
+        "ms",
+        "AU",
+        "pc",
+        "ly",
+        "kJ",
+        "kW",
+        "kV",
+        "mA",
+        "mV",
+        "mW",
+        "MW",
+        "kN",
+        "MJ",
+        "dB",
+        "am",
+        "pm",
+    ]
+)
+"""Short units that are labels without `\\text` too, those of one letter before a slash."""
+SHORT = frozenset(["as", "at", "by", "if", "in", "is", "of", "on", "so", "to"])
+"""Words of a sentence that goes on behind its number."""
 SYMBOLS = {"$": "dollars", "\u20ac": "euros", "\u00a3": "pounds sterling"}
 
 
@@ -110,6 +159,7 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **_table("euros", "1: euro, eur"),
     **_table("sterling", "1: pound sterling, gbp"),
     **_table("angle", "1: degree, deg"),
+    **_table("unit", "1: unit"),
 }
 CANONICAL: dict[tuple[str, Fraction], str] = {}
 for _name, _kind in UNITS.items():
@@ -135,7 +185,8 @@ class Quantity:
 def clean(text: str) -> str:
     r"""An answer without what does not change its meaning: dollar signs, spacing commands, `\left`, bold, a full stop."""
     text = COMMAND.sub(lambda found: COMMANDS[found[0]], text.strip())
-    text = TEXT.sub(r" \1 ", PHANTOM.sub("", text))
+    text = FONT.sub(r" \1 ", UNIT_FRACTION.sub(r"\\text{\1/\2}\3", PHANTOM.sub("", text)))
+    text = re.sub(TEXT, rf"{LABEL}\1{LABEL}", text)
     text = POINT.sub("", text)
     for _ in range(4):
         before = text
@@ -146,7 +197,7 @@ def clean(text: str) -> str:
                 text = inside
         if text == before:
             break
-    return " ".join(text.replace(DOLLAR, "$").split())
+    return LABEL.join(" ".join(part.split()) for part in text.replace(DOLLAR, "$").split(LABEL)).strip()
 
 
 def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
@@ -176,7 +227,11 @@ def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
     value, decimals = _value(found)
     if value is None:
         return None
-    unit = _unit(f"{symbol} {rest}" if symbol else rest)
+    while scale := SCALE.match(rest):
+        value, rest = value * SCALES[scale[1].lower()], rest[scale.end() :]
+    unit = _unit(rest)
+    if unit is not None and symbol:
+        unit = _unit(f" {symbol} {rest}")
     return None if unit is None else Quantity(value, unit, decimals)
 
 
@@ -207,7 +262,12 @@ def _unit(text: str) -> str | None:
     """Canonical spelling of what follows a number; None if it is no unit or label."""
     if not UNIT.match(text):
         return None
-    text = text.strip()
+    # A letter or two are a variable or a product, `3x`, unless `\text`, a space or their unit makes them a label.
+    if not all(_is_label(part, bool(row % 2), not row) for row, part in enumerate(text.split(LABEL))):
+        return None
+    text = " ".join(text.split())
+    if NO_LABEL.search(text.lower()):
+        return None
     if text.startswith("%"):
         return None if text[1:].strip() else "%"
     if not text:
@@ -215,10 +275,7 @@ def _unit(text: str) -> str | None:
     if text in ("percent", "per cent", "percentage points"):
         return "%"
     text = text.replace("{", "").replace("}", "").replace(" per ", "/")
-    # A single letter is a variable, `3x`, unless a space or a unit symbol makes it a unit.
     if not text[:1].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*[23]\b", "", text)):
-        return None
-    if len(text) == 1 and text not in UNITS:
         return None
     words = []
     power = 0
@@ -231,6 +288,24 @@ def _unit(text: str) -> str | None:
     unit = " ".join(words)
     unit = re.sub(r"\s*\^\s*([23])", r"^\1", unit)
     return f"{unit}^{power}" if power else unit
+
+
+def _is_label(text: str, inside: bool, first: bool) -> bool:
+    r"""Whether letters behind a number, inside of `\text` or not, begin with a unit or another word."""
+    found = FIRST.match(text)
+    if not found:
+        return True
+    word, rest = found[1], text[found.end() :]
+    known = word in UNITS or (len(word) > 1 and (_singular(word.lower()) in UNITS or word.lower() in SPELLED))
+    if inside:
+        return known or len(word) > 1 or word.isupper()
+    if first and text[0].isalpha():  # they touch the number
+        return (known and len(word) > 1) or text in ORDINALS
+    if known or rest.lstrip().startswith("^"):
+        return known
+    if word in ABBREVIATIONS:
+        return len(word) > 1 or rest.startswith("/")
+    return len(word) > 2 or (word in SHORT and bool(re.match(r"\s+[A-Za-z]", rest)))
 
 
 def _singular(word: str) -> str:

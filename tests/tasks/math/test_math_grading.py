@@ -72,6 +72,46 @@ def test_every_reference_answer_is_accepted_and_its_neighbours_are_not(task: Mat
         assert len(other.wrong) <= 1, other.wrong  # 1,-2 and -2,1 are the same list
 
 
+VARIABLES = ("xy", "ab^2", "m", " ab", " abc^2", " pi", "\\mathrm{e}", "\\text{ }xy", "\\text{ cm}xy", " sin x")
+NO_UNITS = (" thousand", " \\text{ is wrong}", " \\text{ or more}", " and a half", " squared", " dozen")
+UNITS = (
+    "\\text{ K}",
+    "\\ \\mathrm{C}",
+    " eV",
+    " J/kg",
+    " m/s^2",
+    " \\frac{\\text{m}}{\\text{s}}",
+    "\\text{ cm}^2",
+    " units^2",
+    "cm",
+)
+LABELS = (" sheets of paper", " as required", "\\text{ inches squared}", "\\text{ red apples}", "\\text{th}", " p.m.")
+
+
+@pytest.mark.parametrize("letters", VARIABLES + NO_UNITS)
+def test_letters_that_make_another_value_are_no_unit(task: Math, letters: str) -> None:
+    for gold in ("24", "\\frac{3}{4}", "2\\sqrt{3}"):
+        assert not task.verify(by_hand(gold), f"\\boxed{{{gold}{letters}}}").correct
+        if "\\text" not in letters:
+            assert not task.verify(by_hand(f"{gold}{letters}"), f"\\boxed{{{gold}}}").correct
+
+
+@pytest.mark.parametrize("unit", UNITS + LABELS)
+def test_a_unit_that_the_gold_answer_lacks_is_no_error(task: Math, unit: str) -> None:
+    assert task.verify(by_hand("24"), f"\\boxed{{24{unit}}}").correct
+    assert task.verify(by_hand(f"24{unit}"), "\\boxed{24}").correct
+    assert not task.verify(by_hand("25"), f"\\boxed{{24{unit}}}").correct
+
+
+def test_labels_behind_expressions_are_compared(task: Math) -> None:
+    for unit in ("\\text{ apples}", " square units", "\\text{ m/s}", "\\text{ cubic furlongs}"):
+        assert task.verify(by_hand("12\\pi"), f"\\boxed{{12\\pi {unit}}}").correct
+    assert not task.verify(by_hand("12\\pi\\text{ cm}"), "\\boxed{12\\pi\\text{ apples}}").correct
+    for gold, other in (("\\frac{x}{2}t", "\\frac{x}{2}"), ("5 + 3t", "5 + 3"), ("n^2 \\text{ is even}", "n^2")):
+        assert not task.verify(by_hand(gold), f"\\boxed{{{other}}}").correct
+        assert not task.verify(by_hand(other), f"\\boxed{{{gold}}}").correct
+
+
 def test_plain_answers_need_no_worker() -> None:
     def never(gold: str, answer: str) -> bool:
         raise AssertionError(f"the worker was asked about {gold} and {answer}")

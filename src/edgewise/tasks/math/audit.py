@@ -80,7 +80,7 @@ def audit_answers(task: Math, answers: Sequence[str], seed: int = 0) -> list[Rat
             near = gold[:place] + str((int(gold[place]) + int(rng.integers(1, 10))) % 10) + gold[place + 1 :]
             changed.add(task.verify(problem, FORMS[form].format(near)).correct, f"{gold}  and  {near}")
         answer = answers[int(rng.integers(len(answers)))]
-        if clean(answer).replace(" ", "") != clean(gold).replace(" ", ""):
+        if "".join(clean(answer).split()) != "".join(clean(gold).split()):
             other.add(task.verify(problem, FORMS[form].format(answer)).correct, f"{gold}  and  {answer}")
     return [itself, spaced, changed, other]
 

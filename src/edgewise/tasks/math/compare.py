@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from edgewise.tasks.answers import LONGEST_ANSWER
-from edgewise.tasks.quantities import NAME, Quantity, clean, equal, known_unit, read_quantity
+from edgewise.tasks.quantities import LABEL, NAME, Quantity, clean, equal, known_unit, read_quantity
 
 Compare = Callable[[str, str], bool | None]
 """Equality of two expressions; None where it could not be decided."""
@@ -33,14 +33,15 @@ EXPLOSIVE = re.compile(
 )
 CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
 BASED = re.compile(r"^(-?[0-9A-Za-z.]{1,60})_\{?([0-9]{1,2})\}?$")
-WORDS = re.compile(r"^[A-Za-z][A-Za-z '&.-]*$")
+WORDS = re.compile(r"^[A-Za-z][A-Za-z\s'&.-]*$")
 LETTER = re.compile(r"^\(?([A-Za-z])\)?[.)]?$")
 MARKUP = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{")
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
 THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 SHORT_FRACTION = re.compile(r"\\frac\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(\\[A-Za-z]+|[0-9A-Za-z])")
-TRAILING = re.compile(r"^(.*\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
+TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
+TOUCHING = re.compile(r"(?<=[0-9}])(?=[A-Za-z])")
 SET = "\\{\\}"
 RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt")
 MEMBER = re.compile(r"^[A-Za-z]\s*\\in\s*")
@@ -91,6 +92,11 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
     if _bare(a) == _bare(b):
         return True
     one, two = read_quantity(a, cleaned=True), read_quantity(b, cleaned=True)
+    # Letters that touch a number, `5m`, are its unit where the other side has one.
+    if one and one.unit and not two:
+        two = read_quantity(TOUCHING.sub(" ", b), cleaned=True)
+    elif two and two.unit and not one:
+        one = read_quantity(TOUCHING.sub(" ", a), cleaned=True)
     name, other = NAME.match(a), NAME.match(b)
     if name and other and _bare(name[0]) != _bare(other[0]):
         if one and two:
@@ -142,10 +148,13 @@ def _spelled_out(text: str) -> str:
 
 
 def _unit(text: str) -> tuple[str, str] | None:
-    """An expression and its known unit; None without one."""
+    r"""An expression and the known unit behind it, or any label in `\text`; None without one."""
+    head, label, rest = text.partition(LABEL)
     found = TRAILING.match(text)
-    quantity = read_quantity(f"1 {found[2]}", cleaned=True) if found else None
-    return (found[1], quantity.unit) if found and quantity and known_unit(quantity.unit) else None
+    quantity = read_quantity(f"1{label}{rest}" if label else f"1 {found[2]}" if found else "", cleaned=True)
+    if quantity is None or quantity.value != 1 or _closes_early(rest) or not (label or known_unit(quantity.unit)):
+        return None
+    return head if label or not found else found[1], quantity.unit
 
 
 def _chained(text: str) -> str:

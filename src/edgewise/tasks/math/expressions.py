@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 
@@ -14,10 +15,15 @@ def prepare() -> None:
 
 def compute(request: dict[str, Any]) -> dict[str, Any]:
     """Verdict on {"gold", "answer"}, or whether {"parse"} is an expression."""
-    from math_verify import parse, verify
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+
+    latex = LatexExtractionConfig()
+    # What it drops as a unit, `t` and `ab` among them, is a variable here.
+    latex = replace(latex, normalization_config=replace(latex.normalization_config, units=False))
 
     def read(text: str) -> Any:
-        return parse(f"${text}$", fallback_mode="no_fallback", parsing_timeout=None)
+        text = f"${' '.join(text.split())}$"
+        return parse(text, [latex, ExprExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)
 
     if "parse" in request:
         return {"parsed": bool(read(request["parse"]))}
