@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from edgewise.tasks.quantities import read_quantity
+
 READ = 100_000
 """Characters at the end of a completion that are read."""
 LONGEST_ANSWER = 1000
@@ -19,13 +21,16 @@ FILLER = re.compile(r"^(?:\s|\*|_|:|=|is\b|was\b|therefore\b|thus\b|would be\b|s
 SENTENCE_END = re.compile(r"(?<!\\)[.!?](?:\s|$)")
 MATH = re.compile(r"^\$((?:[^$\\]|\\.)+)\$")
 WORDS = ("answer", "Answer", "ANSWER")
+MARKER = re.compile(r"\\f?boxed|<answer>|####")
+WORDY = re.compile(r"\W*[A-Za-z]{3}")
 
 
 def final_answer(text: str) -> str | None:
     r"""The answer that a completion ends with, without its marker; None if it has none.
 
-    Where markers of several kinds are present, the one that comes last counts. Without a marker, the answer is what follows
-    the last "answer is" or "Answer:", or else the last line if it is short and its only one.
+    Where markers of several kinds are present, the one that comes last counts; empty ones do not, and `####` before words is a
+    heading unless these are the last line. Without a marker, the answer is what follows the last "answer is" or "Answer:", or
+    else the last heading, or the last line if it is short and its only one.
 
     Example:
         >>> final_answer(r"So $x = 2$, hence \boxed{\frac{1}{2}}."), final_answer("We get 6.\n#### 6")
@@ -34,11 +39,12 @@ def final_answer(text: str) -> str | None:
         ('42', None)
     """
     tail = text[-READ:]
-    found = max(filter(None, (_boxed(tail), _tagged(tail), _hashes(tail))), default=None)
-    answer = found[1] if found else _phrase(tail)
+    hashes, heading = _hashes(tail)
+    found = max(filter(None, (_boxed(tail), _tagged(tail), hashes)), default=None)
+    answer = found[1] if found else _phrase(tail) or heading
     if answer is None:
         lines = tail.strip().splitlines()
-        if len(text) > READ or len(lines) != 1 or len(lines[0]) > LONGEST_LINE:
+        if len(text) > READ or len(lines) != 1 or len(lines[0]) > LONGEST_LINE or MARKER.search(lines[0]):
             return None
         answer = lines[0]
     answer = answer.strip()
@@ -59,7 +65,7 @@ def _boxed(text: str) -> Marked | None:
             return None
         start = place + (6 if text.startswith("\\boxed", place) else 5)
         content = _braced(text, start)
-        if content is not None:
+        if content and content.strip():
             return place, content, False
         end = place
     return None
@@ -68,8 +74,9 @@ def _boxed(text: str) -> Marked | None:
 def _braced(text: str, start: int) -> str | None:
     """The content of the braces that open at `start`, or the word there; None if they do not close soon enough."""
     piece = text[start : start + LONGEST_ANSWER + 2]
-    stripped = piece.lstrip(" ")
+    stripped = piece.lstrip()
     if not stripped.startswith("{"):
+        stripped = piece.lstrip(" ")
         word = re.match(r"[^\s${}\\.,;]{1,40}", stripped)
         return word[0] if word and (stripped != piece or stripped[0].isdigit()) else None
     depth = 0
@@ -89,28 +96,51 @@ def _braced(text: str, start: int) -> str | None:
 
 
 def _tagged(text: str) -> Marked | None:
-    close = text.rfind(CLOSE)
-    place = text.rfind(OPEN, 0, close) if close >= 0 else -1
-    return (place, text[place + len(OPEN) : close], True) if place >= 0 else None
+    close = len(text)
+    for _ in range(ATTEMPTS):
+        close = text.rfind(CLOSE, 0, close)
+        place = text.rfind(OPEN, 0, close) if close >= 0 else -1
+        if place < 0:
+            return None
+        content = text[place + len(OPEN) : close]
+        if content.strip():
+            return place, content, True
+    return None
 
 
-def _hashes(text: str) -> Marked | None:
-    place = text.rfind("####")
-    if place < 0:
-        return None
-    line = text[place:].lstrip("#").lstrip(" \t").split("\n", 1)[0]
-    return place, line, True
+def _hashes(text: str) -> tuple[Marked | None, str | None]:
+    """The last `####` before an answer, and the words behind the last one that is a heading, `#### Step 2`."""
+    heading = None
+    end = len(text)
+    for _ in range(ATTEMPTS):
+        place = text.rfind("####", 0, end)
+        if place < 0:
+            break
+        line, _, behind = text[place:].lstrip("#").lstrip(" \t").partition("\n")
+        if line.strip():
+            if not WORDY.match(line) or read_quantity(line) or not behind.strip():
+                return (place, line, True), heading
+            heading = heading or line
+        end = len(text[:place].rstrip("#"))
+    return None, heading
 
 
 def _phrase(text: str) -> str | None:
-    place = max(map(text.rfind, WORDS))
-    if place < 0:
-        return None
-    rest = text[place + len(WORDS[0]) : place + LONGEST_ANSWER]
-    filler = FILLER.match(rest)
-    if filler is None or not re.search(r"is|be|was|:|=", filler[0], re.IGNORECASE):
-        return None
-    line = rest[filler.end() :].split("\n", 1)[0]
+    end = len(text)
+    for _ in range(ATTEMPTS):
+        end = max(text.rfind(word, 0, end) for word in WORDS)
+        if end < 0:
+            return None
+        rest = text[end + len(WORDS[0]) : end + LONGEST_ANSWER]
+        filler = FILLER.match(rest)
+        if filler is not None and re.search(r"is|be|was|:|=", filler[0], re.IGNORECASE):
+            return _sentence(rest[filler.end() :])
+    return None
+
+
+def _sentence(text: str) -> str:
+    """The formula or the sentence that a text begins with."""
+    line = text.split("\n", 1)[0]
     formula = MATH.match(line)
     if formula:
         return formula[1]

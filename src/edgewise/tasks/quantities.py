@@ -46,7 +46,6 @@ COMMANDS = {
     "\u2013": "-",
     "\u00d7": "\\times ",
     "\u00a0": " ",
-    "\u2003": " ",
     "\u202f": "",
     "\u2009": "",
     "\u00b2": "^2",
@@ -184,7 +183,7 @@ class Quantity:
 
 def clean(text: str) -> str:
     r"""An answer without what does not change its meaning: dollar signs, spacing commands, `\left`, bold, a full stop."""
-    text = COMMAND.sub(lambda found: COMMANDS[found[0]], text.strip())
+    text = COMMAND.sub(lambda found: COMMANDS[found[0]], text.replace(LABEL, " ").strip())
     text = FONT.sub(r" \1 ", UNIT_FRACTION.sub(r"\\text{\1/\2}\3", PHANTOM.sub("", text)))
     text = re.sub(TEXT, rf"{LABEL}\1{LABEL}", text)
     text = POINT.sub("", text)
