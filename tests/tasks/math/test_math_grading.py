@@ -112,6 +112,38 @@ def test_labels_behind_expressions_are_compared(task: Math) -> None:
         assert not task.verify(by_hand(other), f"\\boxed{{{gold}}}").correct
 
 
+@pytest.mark.parametrize(
+    ("gold", "wrong", "right"),
+    [
+        ("(1, 2)", "y = 1, x = 2", "y = 2, x = 1"),
+        ("(1, 2)", "(y, x) = (1, 2)", "(x, y) = (1, 2)"),
+        ("\\mathrm{e}^{-2t}", "e^{2t}", "\\frac{1}{e^{2t}}"),
+        ("\\mathbf{i} - 2\\mathbf{j}", "\\mathbf{i} + 2\\mathbf{j}", "-2\\mathbf{j} + \\mathbf{i}"),
+        ("\\text{(-1, 2)}", "(1, 2)", "(-1, 2)"),
+        ("\\text{right-angled}", "\\text{angled}", "right angled"),
+        ("mgh", "-mgh", "m g h"),
+        ("31/2", "3 1/2", "15 1/2"),
+        ("12000", "12 00 0", "12 000"),
+        ("3", "\\neq 3", "= 3"),
+        ("3", "3 >", "x = 3"),
+    ],
+)
+def test_order_signs_blanks_and_relations_are_no_markup(task: Math, gold: str, wrong: str, right: str) -> None:
+    assert not task.verify(by_hand(gold), f"\\boxed{{{wrong}}}").correct
+    assert task.verify(by_hand(gold), f"\\boxed{{{right}}}").correct
+
+
+@pytest.mark.parametrize(("gold", "answer"), [("(a, b, c)", "(x!, y!, z!)"), ("a, b, c", "x!, y!, z!")])
+def test_a_comparison_ends_with_its_first_part_beyond_the_limits(gold: str, answer: str) -> None:
+    tried: list[str] = []
+
+    def beyond(gold: str, answer: str) -> None:
+        tried.append(answer)
+
+    assert compare(gold, answer, beyond).reason == "grading limit"
+    assert tried == ["x!"]
+
+
 def test_plain_answers_need_no_worker() -> None:
     def never(gold: str, answer: str) -> bool:
         raise AssertionError(f"the worker was asked about {gold} and {answer}")

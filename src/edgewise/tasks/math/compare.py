@@ -35,7 +35,13 @@ CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
 BASED = re.compile(r"^(-?[0-9A-Za-z.]{1,60})_\{?([0-9]{1,2})\}?$")
 WORDS = re.compile(r"^[A-Za-z][A-Za-z\s'&.-]*$")
 LETTER = re.compile(r"^\(?([A-Za-z])\)?[.)]?$")
-MARKUP = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{")
+MARKUP = re.compile(r"[\s$]*(?:\\(?:text|textbf|textit|textrm|mbox)\s*\{[^{}]*\}[\s$.]*)+")
+SIGNS = re.compile(r"[=^_+<>*/]|(?<![A-Za-z])-")
+"""What makes mathematics of words; a hyphen does not."""
+UNEQUAL = r"(?:\\(?:neq?|geq?|leq?|[gl]t|not)(?![A-Za-z])|[<>\u2260])"
+ONE_SIDED = re.compile(rf"^{UNEQUAL}|{UNEQUAL}$")
+BLANKS = re.compile(r"\s+(?![0-9])|(?<![0-9])\s+|\s(?=[0-9]{3}(?![0-9/]))")
+"""Blanks without a meaning: not that of `3 1/2`, but those around anything else and of `10 000`."""
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
 THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
@@ -44,6 +50,7 @@ TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\
 TOUCHING = re.compile(r"(?<=[0-9}])(?=[A-Za-z])")
 SET = "\\{\\}"
 RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt")
+NAMED = re.compile(r"([A-Za-z])\s*=")
 MEMBER = re.compile(r"^[A-Za-z]\s*\\in\s*")
 
 
@@ -69,7 +76,7 @@ def compare(gold: str, answer: str, expressions: Compare) -> Comparison:
         return RIGHT
     if not readable(b):
         return UNREADABLE
-    result = _equal(a, b, expressions, 0, is_text=bool(MARKUP.match(gold.strip().lstrip("$"))))
+    result = _equal(a, b, expressions, 0, is_text=bool(MARKUP.fullmatch(gold)))
     return LIMIT if result is None else RIGHT if result else WRONG
 
 
@@ -85,12 +92,14 @@ def readable(answer: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    return "".join(text.split())
+    return BLANKS.sub("", text)
 
 
 def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = False) -> bool | None:
     if _bare(a) == _bare(b):
         return True
+    if bool(ONE_SIDED.search(a)) != bool(ONE_SIDED.search(b)):
+        return False
     one, two = read_quantity(a, cleaned=True), read_quantity(b, cleaned=True)
     # Letters that touch a number, `5m`, are its unit where the other side has one.
     if one and one.unit and not two:
@@ -104,7 +113,7 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         if "(" in name[0] + other[0]:  # f(x) = and y = name the same function
             a, b = NAME.sub("", a), NAME.sub("", b)
     elif (name and "=" not in b) or (other and "=" not in a):
-        a, b = NAME.sub("", a), NAME.sub("", b)
+        a, b = _unnamed(a), _unnamed(b)
         if _bare(a) == _bare(b):
             return True
     if one and two:
@@ -130,6 +139,11 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
     if one and not any(character in b for character in "\\^_{}()+-*/=") and WORDS.match(b):
         return False  # a number is no word
     return _expressions(a, b, expressions)
+
+
+def _unnamed(text: str) -> str:
+    """A text without the name before it, unless its parts have names, `y = 1, x = 2`."""
+    return text if any("=" in part for part in (_list(text) or [])[1:]) else NAME.sub("", text)
 
 
 def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
@@ -183,6 +197,8 @@ def _text(a: str, b: str, is_text: bool) -> bool | None:
         label = re.match(r"^\(?([A-Za-z])[).:]\s", b)
         return bool(label) and letter[1].lower() == label[1].lower() if label else False
     words, others = _words(a), _words(b)
+    if SIGNS.findall(a) != SIGNS.findall(b):
+        return None
     if not words or (not is_text and len(max(words, key=len)) < 3):
         return None
     return words == others
@@ -209,11 +225,12 @@ def _based(a: str, b: str) -> bool | None:
 
 def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | None] | None:
     """Equality of lists, tuples, sets, intervals and unions, part by part; None if it cannot be decided by the parts."""
-    a, b = (COORDINATES.sub("", MEMBER.sub("", text)) for text in (a, b))
+    a, b = (_value(MEMBER.sub("", text)) for text in (a, b))
     left, right = split(a, "\\cup"), split(b, "\\cup")
     if len(left) > 1 and len(right) > 1:
+        pieces = _unordered(left, right, expressions, depth)
         # Unions of other pieces may still be the same set.
-        return (_unordered(left, right, expressions, depth) or expressions(a, b),)
+        return (expressions(a, b) if pieces is False else pieces,)
     one, two = _bracketed(a), _bracketed(b)
     if one and two:
         if len(one[1]) == 1 == len(two[1]) and one[0] == two[0] == "()":
@@ -236,11 +253,30 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
     return None
 
 
+def _value(text: str) -> str:
+    """The tuple of `(x, y) = (1, 2)`, or the text; names in another order than the alphabet's stay."""
+    found = COORDINATES.match(text)
+    letters = re.findall("[a-z]", found[0]) if found else []
+    return text[found.end() :] if found and letters == sorted(letters) else text
+
+
 def _ordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: int) -> bool | None:
     if len(a) != len(b):
         return False
-    results = [_equal(x, y, expressions, depth + 1) for x, y in zip(a, b, strict=True)]
-    return False if False in results else None if None in results else True
+    a, b = _in_order(a), _in_order(b)
+    for x, y in zip(a, b, strict=True):
+        result = _equal(x, y, expressions, depth + 1)
+        if (
+            not result
+        ):  # the limit of seconds is one of the whole comparison: parts behind an undecided one are not tried
+            return result
+    return True
+
+
+def _in_order(parts: Sequence[str]) -> Sequence[str]:
+    """Parts such as `y = 1` and `x = 2` in the order of their names; others as they are."""
+    names = [found[1] for found in map(NAMED.match, parts) if found]
+    return sorted(parts, key=lambda part: part[0]) if len(set(names)) == len(parts) else parts
 
 
 def _unordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: int) -> bool | None:
@@ -248,16 +284,16 @@ def _unordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: 
     if len(a) != len(b):
         return False
     left = list(b)
-    undecided = False
     for x in a:
         for y in left:
             result = _equal(x, y, expressions, depth + 1)
-            undecided |= result is None
+            if result is None:
+                return None
             if result:
                 left.remove(y)
                 break
         else:
-            return None if undecided else False
+            return False
     return True
 
 
