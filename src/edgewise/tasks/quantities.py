@@ -71,6 +71,9 @@ WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**
 
 INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,100})"
 DECIMAL = rf"(?:{INTEGER}(?:\.[0-9]{{0,100}})?|\.[0-9]{{1,100}})"
+RECURRING = (
+    r"(?P<before>[0-9]{0,50})\.(?P<fixed>[0-9]{0,50})\\(?:overline|bar)\s*\{?\s*(?P<recurring>[0-9]{1,50})\s*\}?"
+)
 POWER = (
     r"(?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*(?P<power>[-+]?[0-9]{1,3})\s*\}?|[eE](?P<exponent>[-+]?[0-9]{1,3}))"
 )
@@ -83,7 +86,7 @@ def _fraction(mark: str) -> str:
 
 
 NUMBER = re.compile(
-    rf"(?P<sign>[-+]?)\s*(?:(?P<whole>[0-9]{{1,100}})(?:\s+|(?=\\))(?:{_fraction('a')})|(?:{_fraction('b')})|(?P<decimal>{DECIMAL}){POWER}?)"
+    rf"(?P<sign>[-+]?)\s*(?:(?P<whole>[0-9]{{1,100}})(?:\s+|(?=\\))(?:{_fraction('a')})|(?:{_fraction('b')})|{RECURRING}|(?P<decimal>{DECIMAL}){POWER}?)"
 )
 NAME = re.compile(
     r"^(?:\\angle\s*)?(?:[A-Za-z]{1,12}(?:\s[A-Za-z]{1,12}){0,3}|\\[a-z]+)(?:_\{?[A-Za-z0-9]+\}?)?(?:\([A-Za-z]\))?\s*=\s*(?!=)"
@@ -243,6 +246,10 @@ def _value(found: re.Match[str]) -> tuple[Fraction | None, int]:
         decimals = len(digits.partition(".")[2])
         value = Fraction(digits.rstrip(".") or "0") * Fraction(10) ** power
         return sign * value, max(decimals - power, 0)
+    if "recurring" in groups:
+        fixed, recurring = groups["fixed"], groups["recurring"]
+        tail = Fraction(int(recurring), 10 ** len(recurring) - 1)
+        return sign * (int(groups["before"] + fixed or "0") + tail) / 10 ** len(fixed), -1
     minus = -1 if groups.get("minusa") or groups.get("minusb") else 1
     top, bottom = (
         next(int(groups[name].replace(",", "")) for name in names if name in groups)

@@ -19,6 +19,7 @@ from edgewise.tasks.geometry.verify import verify
         ("x = 3", 3), ("m \\angle A = 3", 3), ("3 cm", 3), ("3 degrees", 3), ("3°", 3), ("3^\\circ", 3), ("3^{\\circ}", 3), ("12 cm^2", 12),
         ("7/2", 3.5), ("\\frac{7}{2}", 3.5), ("\\frac { 2 \\sqrt { 2 } } { 5 }", 2 * math.sqrt(2) / 5), ("5 \\sqrt { 3 }", 5 * math.sqrt(3)),
         ("5√3", 5 * math.sqrt(3)), ("12 \\pi", 12 * math.pi), ("2(3+4)", 14), ("2 * 3 + 4", 10), ("\\text{3}", 3), ("**3**", 3),
+        ("80 \\text{ cm}^2", 80), ("80\\,\\mathrm{degrees}", 80), ("80 square units", 80), ("80 \\text{ x}", None),
         ("\\sqrt{2} + 1", math.sqrt(2) + 1), ("3 - 5", -2),
         ("", None), ("three", None), ("3 4", None), ("3 or 4", None), ("3x", None), ("x", None), ("1/0", None), ("\\sqrt{-1}", None),
         ("(3", None), ("3)", None), ("2 +", None), ("3 hundred", None), ("__import__('os')", None), ("9**9**9", None), ("1e9", None),
@@ -33,6 +34,7 @@ def test_the_last_answer_counts() -> None:
     assert read_answer("<answer> 3 </answer> or <answer> 4 </answer>") == 4
     assert read_answer("so \\boxed{\\frac{7}{2}} holds") == 3.5
     assert read_answer("The answer is 12.") == 12
+    assert read_answer("**Answer:** 12") == read_answer("**Answer**: 12") == read_answer("The answer is **12**.") == 12
     assert read_answer("3 + 4 = 7") is None
     assert read_answer("<answer> 3 </answer") is None
 

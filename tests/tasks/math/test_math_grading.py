@@ -133,6 +133,42 @@ def test_order_signs_blanks_and_relations_are_no_markup(task: Math, gold: str, w
     assert task.verify(by_hand(gold), f"\\boxed{{{right}}}").correct
 
 
+ASKED = ("m + n", "f(2)", "f(f(2)) + g(3)", "|AB|", "[ABC]", "\\gcd(a, b)", "x^2 + y^2", "a_1 + a_{10}", "xyz")
+NOT_ASKED = ("2x", "x + 3", "x^2", "-x", "|x|", "x(2)", "2f(2)", "\\frac{1}{x}", "\\sqrt{x}")
+
+
+def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_not(task: Math) -> None:
+    problem = by_hand("204")
+    assert [left for left in ASKED if not task.verify(problem, f"\\boxed{{{left} = 204}}").correct] == []
+    assert [left for left in ASKED if task.verify(problem, f"\\boxed{{{left} = 205}}").correct] == []
+    assert [left for left in NOT_ASKED if task.verify(problem, f"\\boxed{{{left} = 204}}").correct] == []
+
+
+@pytest.mark.parametrize(
+    ("gold", "right", "wrong"),
+    [
+        ("(-\\infty,2)\\cup(3,\\infty)", "x < 2 \\text{ or } x > 3", "x < 2 \\text{ or } x \\ge 3"),
+        (
+            "(-\\infty,2)\\cup(3,\\infty)",
+            "(-\\infty,2) \\text{ or } (3,\\infty)",
+            "(-\\infty,2) \\text{ and } (3,\\infty)",
+        ),
+        ("\\frac{-1+\\sqrt5}{2}, \\frac{-1-\\sqrt5}{2}", "\\frac{-1 \\pm \\sqrt5}{2}", "\\frac{1 \\pm \\sqrt5}{2}"),
+        ("0, \\pm 2", "2, 0, -2", "2, 0"),
+        ("\\{2, -2\\}", "\\pm 2", "\\pm 3"),
+        ("(2, -2)", "(2.0, -2)", "\\pm 2"),
+        ("\\frac13", "0.\\overline{3}", "0.3"),
+        ("0.1\\overline{6}", "\\frac16", "0.16"),
+        ("\\mbox{four}", "4", "5"),
+        ("101_2", "(101)_2", "(101)_3"),
+    ],
+)
+def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> None:
+    assert task.verify(by_hand(gold), f"\\boxed{{{right}}}").correct
+    assert task.verify(by_hand(right), f"\\boxed{{{gold}}}").correct
+    assert not task.verify(by_hand(gold), f"\\boxed{{{wrong}}}").correct
+
+
 @pytest.mark.parametrize(("gold", "answer"), [("(a, b, c)", "(x!, y!, z!)"), ("a, b, c", "x!, y!, z!")])
 def test_a_comparison_ends_with_its_first_part_beyond_the_limits(gold: str, answer: str) -> None:
     tried: list[str] = []

@@ -11,13 +11,14 @@ import re
 LONGEST = 200
 DEPTH = 8
 ANSWER = re.compile(r"<answer>([^<]{0,400})</answer>")
-LAST = re.compile(r"(?:[Aa]nswer(?: is)?|ANSWER) ?:? ?([^\n]{1,200})")
+LAST = re.compile(r"(?:[Aa]nswer(?: is)?|ANSWER)(?: ?(?::\*\*|\*\* ?:|:))? ?([^\n]{1,200})")
 WRAPPED = re.compile(
     r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\boxed\{(.*)\}|\\text\{(.*)\}|\{(.*)\}"
 )
 NAMED = re.compile(r"(?:\\?angle |m ?\\angle )?[A-Za-z]{1,3} *= *")
+TEXT = re.compile(r"\\(?:text|mathrm|mbox) ?\{([^{}]*)\}|\\[ ,;!]")
 UNIT = re.compile(
-    r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|degrees?|cm|mm|m|km|in|ft|units?)(?:\^?2|²| squared)?\.?$"
+    r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? )?(?:degrees?|cm|mm|m|km|in|ft|units?))(?: ?\^? ?2|²| squared)?\.?$"
 )
 TOKEN = re.compile(
     r" *([0-9]{1,12}(?:,[0-9]{3})*(?:\.[0-9]{0,12})?|\.[0-9]{1,12}|\\d?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
@@ -42,6 +43,7 @@ def number(text: str) -> float | None:
     text = text.strip()
     if len(text) > LONGEST:
         return None
+    text = " ".join(TEXT.sub(lambda found: f" {found[1] or ''} ", text).split())
     for _ in range(4):
         before = text
         text = NAMED.sub("", UNIT.sub("", text.removesuffix(".")), count=1).strip()

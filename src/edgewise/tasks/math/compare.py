@@ -32,8 +32,14 @@ EXPLOSIVE = re.compile(
     r"|(?:[-+*/^_=]\s*){8}"  # chains of signs
 )
 CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
-BASED = re.compile(r"^(-?[0-9A-Za-z.]{1,60})_\{?([0-9]{1,2})\}?$")
+BASED = re.compile(r"^\(?(-?[0-9A-Za-z.]{1,60})\)?_\{?([0-9]{1,2})\}?$")
 WORDS = re.compile(r"^[A-Za-z][A-Za-z\s'&.-]*$")
+NUMERALS = {
+    word: str(number)
+    for number, word in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+}
 LETTER = re.compile(r"^\(?([A-Za-z])\)?[.)]?$")
 MARKUP = re.compile(r"[\s$]*(?:\\(?:text|textbf|textit|textrm|mbox)\s*\{[^{}]*\}[\s$.]*)+")
 SIGNS = re.compile(r"[=^_+<>*/]|(?<![A-Za-z])-")
@@ -42,6 +48,12 @@ UNEQUAL = r"(?:\\(?:neq?|geq?|leq?|[gl]t|not)(?![A-Za-z])|[<>\u2260])"
 ONE_SIDED = re.compile(rf"^{UNEQUAL}|{UNEQUAL}$")
 BLANKS = re.compile(r"\s+(?![0-9])|(?<![0-9])\s+|\s(?=[0-9]{3}(?![0-9/]))")
 """Blanks without a meaning: not that of `3 1/2`, but those around anything else and of `10 000`."""
+APPLIED = r"(?:(?:[fghpqFGHPQNST]|\\?(?:gcd|lcm|min|max|deg|det))\s*\([^()=]*(?:\([^()=]*\)[^()=]*)*\)|\|\s*[A-Z]{2,3}\s*\||\[\s*[A-Z]{3,6}\s*\])"
+FACTOR = rf"(?:{APPLIED}|[A-Za-z](?:_\{{?[A-Za-z0-9]+\}}?)?(?:\^\{{?[0-9]\}}?)?)"
+TERM = rf"{FACTOR}(?:\s*(?:\\cdot\s*)?{FACTOR})*"
+ASKED = re.compile(rf"^({TERM}(?:\s*[-+]\s*{TERM})*)\s*=\s*(?=[^=]*$)")
+"""What a problem may ask for, `m + n` or `f(2)`: no free number, which would leave an unknown of another value."""
+OR = re.compile(r"\s*,?\s+or\s+")
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
 THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
@@ -100,6 +112,9 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         return True
     if bool(ONE_SIDED.search(a)) != bool(ONE_SIDED.search(b)):
         return False
+    a, b = (NUMERALS.get(text.lower(), text) for text in (a, b))
+    if "=" in a + b and not ("=" in a and "=" in b):
+        a, b = _asked(a), _asked(b)
     one, two = read_quantity(a, cleaned=True), read_quantity(b, cleaned=True)
     # Letters that touch a number, `5m`, are its unit where the other side has one.
     if one and one.unit and not two:
@@ -139,6 +154,15 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
     if one and not any(character in b for character in "\\^_{}()+-*/=") and WORDS.match(b):
         return False  # a number is no word
     return _expressions(a, b, expressions)
+
+
+def _asked(text: str) -> str:
+    """The number of `m + n = 204`, or the text; `x^2 = 9` and `-x = 3` are no answers for x."""
+    found = ASKED.match(text)
+    if not found or not (re.search(APPLIED, found[1]) or len(set(re.findall(r"[A-Za-z](?:_\{?\w+)?", found[1]))) > 1):
+        return text
+    value = text[found.end() :]
+    return value if read_quantity(value, cleaned=True) else text
 
 
 def _unnamed(text: str) -> str:
@@ -226,7 +250,7 @@ def _based(a: str, b: str) -> bool | None:
 def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | None] | None:
     """Equality of lists, tuples, sets, intervals and unions, part by part; None if it cannot be decided by the parts."""
     a, b = (_value(MEMBER.sub("", text)) for text in (a, b))
-    left, right = split(a, "\\cup"), split(b, "\\cup")
+    left, right = _pieces(a, b), _pieces(b, a)
     if len(left) > 1 and len(right) > 1:
         pieces = _unordered(left, right, expressions, depth)
         # Unions of other pieces may still be the same set.
@@ -239,8 +263,12 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
             return (False,)
         return (TOGETHER[one[0] == SET](one[1], two[1], expressions, depth),)
     listed, other = (None if found else _list(text) for text, found in ((a, one), (b, two)))
+    if (listed or (one and one[0] == SET)) and not (other or two):
+        other = _both(b)
+    if (other or (two and two[0] == SET)) and not (listed or one):
+        listed = _both(a)
     if listed and other:
-        return (_unordered(listed, other, expressions, depth),)
+        return (_unordered(_signs(listed), _signs(other), expressions, depth),)
     if one and other and len(one[1]) > 1:
         return (one[0] in (SET, "()") and TOGETHER[one[0] == SET](one[1], other, expressions, depth),)
     if two and listed:
@@ -251,6 +279,24 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
     if bool(listed) != bool(other) and not (one or two) and "\\pm" not in a + b:
         return (False,)
     return None
+
+
+def _pieces(text: str, other: str) -> list[str]:
+    r"""The pieces of a union; those between `or` too where the other side has `\cup`."""
+    alternatives = OR.split(text)
+    if "\\cup" in other and all(RELATION.search(part) or _bracketed(part) for part in alternatives):
+        text = " \\cup ".join(alternatives)
+    return split(text, "\\cup")
+
+
+def _both(text: str) -> list[str] | None:
+    r"""The two values of a text with one `\pm`; None for any other."""
+    return [text.replace("\\pm", sign) for sign in "+-"] if text.count("\\pm") == 1 and "\\mp" not in text else None
+
+
+def _signs(parts: Sequence[str]) -> list[str]:
+    r"""The parts of a list, with both values of one with `\pm`."""
+    return [value for part in parts for value in _both(part) or [part]]
 
 
 def _value(text: str) -> str:
