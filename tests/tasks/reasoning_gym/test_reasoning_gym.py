@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +161,25 @@ def test_hostile_completions_are_wrong(task: ReasoningGym, name: str) -> None:
 def test_a_problem_without_its_metadata_is_refused(task: ReasoningGym) -> None:
     with pytest.raises(TaskError, match="by its `meta`"):
         task.verify(Problem("?", "", "3", "chain_sum"), "<answer>4</answer>")
+
+
+OTHER_FORMS: dict[str, Callable[[str], str]] = {
+    "coin_flip": lambda gold: str(Fraction(gold)),
+    "complex_arithmetic": lambda gold: gold.replace(" ", ""),
+    "game_of_life_halting": str.lower,
+    "puzzle24": lambda gold: f"({gold})",
+}
+"""Right answers that are not equal to the gold ones as texts, of data sets whose own graders give full scores to wrong ones."""
+
+
+@pytest.mark.parametrize("name", OTHER_FORMS)
+def test_no_answer_is_right_for_all_problems(name: str) -> None:
+    task = ReasoningGym(name)
+    problems = task.problems(8, 0)
+    for answer in ("0", "1", "yes", "banana", "[]", "nan", "True", "6 + 6 + 6 + 6"):
+        right = {problem.answer for problem in problems if task.verify(problem, f"<answer>{answer}</answer>").correct}
+        assert right <= {answer}
+    assert all(task.verify(p, f"<answer>{OTHER_FORMS[name](p.answer)}</answer>").correct for p in problems)
 
 
 def test_several_data_sets_make_problems() -> None:

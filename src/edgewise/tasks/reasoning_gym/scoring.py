@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Callable
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -44,6 +46,20 @@ NAMES = frozenset(
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 LARGE_POWER = re.compile(r"(?:\*\*|\^)\s*\(?\s*-?\s*[0-9(]{3,}|(?:\*\*|\^)\s*\(?\s*[0-9A-Za-z.]+\s*\)?\s*(?:\*\*|\^)")
 ATTRIBUTE = re.compile(r"\.\s*[A-Za-z_]|[A-Za-z_)]\s*\.")
+
+
+RIGHT: dict[str, Callable[[str, dict[str, Any]], bool]] = {
+    "coin_flip": lambda answer, entry: (
+        abs(Fraction(answer.replace(",", "")) - Fraction(entry["answer"].replace(",", ""))) <= 1e-4
+    ),
+    "complex_arithmetic": lambda answer, entry: "nan" not in answer.lower(),
+    "game_of_life_halting": lambda answer, entry: answer.strip().lower() == str(entry["answer"]).lower(),
+    "puzzle24": lambda answer, entry: (
+        sorted(map(int, re.findall(r"[0-9]+", answer))) == sorted(entry["metadata"]["numbers"])
+    ),
+}
+"""What a full score needs besides, where a grader of the package gives it to one answer for all problems: `0`, `nan`, any text
+or four numbers of another puzzle."""
 
 
 def prepare() -> None:
@@ -94,4 +110,8 @@ def compute(request: dict[str, Any]) -> dict[str, Any]:
     """Score in [0, 1] of {"answer"} for the entry {"dataset", "config", "seed", "size", "index"}."""
     place = (request[key] for key in ("dataset", "config", "seed", "size", "index"))
     dataset, entry = entry_of(*place)
-    return {"score": float(dataset.score_answer(request["answer"], entry))}
+    score = float(dataset.score_answer(request["answer"], entry))
+    right = RIGHT.get(request["dataset"])
+    if score >= 1 and right is not None and not right(request["answer"], entry):
+        score = 0.0
+    return {"score": score}
