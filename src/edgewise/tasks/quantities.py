@@ -311,7 +311,7 @@ def _is_label(text: str, inside: bool, first: bool) -> bool:
         return known
     if word in ABBREVIATIONS:
         return len(word) > 1 or rest.startswith("/")
-    return len(word) > 2 or (word in SHORT and bool(re.match(r"\s+[A-Za-z]", rest)))
+    return len(word) > 2 or word in SHORT
 
 
 def _singular(word: str) -> str:
