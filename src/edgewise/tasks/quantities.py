@@ -101,38 +101,7 @@ NO_LABEL = re.compile(
 SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)s?(?![A-Za-z])", re.IGNORECASE)
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 ORDINALS = ("st", "nd", "rd", "th")
-ABBREVIATIONS = frozenset(
-    [
-        "J",
-        "N",
-        "V",
-        "W",
-        "K",
-        "C",
-        "A",
-        "T",
-        "eV",
-        "Hz",
-        "Pa",
-        "nm",
-        "ms",
-        "AU",
-        "pc",
-        "ly",
-        "kJ",
-        "kW",
-        "kV",
-        "mA",
-        "mV",
-        "mW",
-        "MW",
-        "kN",
-        "MJ",
-        "dB",
-        "am",
-        "pm",
-    ]
-)
+ABBREVIATIONS = frozenset(["J", "N", "V", "W", "K", "C", "A", "T", "eV", "Hz", "Pa", "nm", "ms", "AU", "pc", "ly", "kJ", "kW", "kV", "mA", "mV", "mW", "MW", "kN", "MJ", "dB", "am", "pm"])  # fmt: skip
 """Short units that are labels without `\\text` too, those of one letter before a slash."""
 SHORT = frozenset(["as", "at", "by", "if", "in", "is", "of", "on", "so", "to"])
 """Words of a sentence that goes on behind its number."""

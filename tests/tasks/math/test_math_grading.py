@@ -160,6 +160,7 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("\\frac13", "0.\\overline{3}", "0.3"),
         ("0.1\\overline{6}", "\\frac16", "0.16"),
         ("\\mbox{four}", "4", "5"),
+        ("\\mbox{four}", "x = \\text{four}", "x = \\text{five}"),
         ("101_2", "(101)_2", "(101)_3"),
     ],
 )

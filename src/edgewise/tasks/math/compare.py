@@ -112,7 +112,7 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         return True
     if bool(ONE_SIDED.search(a)) != bool(ONE_SIDED.search(b)):
         return False
-    a, b = (NUMERALS.get(text.lower(), text) for text in (a, b))
+    a, b = (NUMERALS.get(NAME.sub("", text).lower(), text) for text in (a, b))
     if "=" in a + b and not ("=" in a and "=" in b):
         a, b = _asked(a), _asked(b)
     one, two = read_quantity(a, cleaned=True), read_quantity(b, cleaned=True)
