@@ -15,7 +15,7 @@ pytest.importorskip("trl")
 pytest.importorskip("pyarrow")
 from tests.adapters.known_rates import spy
 
-from edgewise.replay.logs import digest, read_log
+from edgewise.replay.logs import read_log
 from edgewise.replay.logs.savings import estimate_savings
 from edgewise.watch.view import view
 
@@ -27,11 +27,10 @@ def test_predictions_and_the_random_share_are_in_the_log(make, dataset, tmp_path
     curriculum = spy(dataset, random_share=0.5)
     make({**LOGGED, "max_steps": 12}, curriculum=curriculum).train()
     log = read_log(tmp_path / "run")
-    prompt_of = dict(zip(dataset["name"], dataset["prompt"], strict=True))
     found = dict(zip(zip(log.steps.tolist(), log.ids[log.rows].tolist(), strict=True), range(len(log)), strict=True))
     assert len(found) == len(log) == 12 * 4
     for step, batch in enumerate(curriculum.batches, start=1):
-        places = [found[step, digest(prompt_of[name])] for name in batch.ids.tolist()]
+        places = [found[step, name] for name in batch.ids.tolist()]
         assert log.predicted[places] == pytest.approx(batch.predicted, abs=1e-6)
         assert log.random[places].tolist() == batch.random.tolist()
     assert log.uniform is False

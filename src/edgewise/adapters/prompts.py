@@ -15,8 +15,8 @@ from edgewise.errors import ConfigError
 from edgewise.pool import PromptPool
 
 log = logging.getLogger("edgewise")
-MARKS = ("edgewise_method", "edgewise_predicted", "edgewise_random")
-"""Columns of what selection did in a trainer's own log of completions."""
+MARKS = ("edgewise_id", "edgewise_method", "edgewise_predicted", "edgewise_random")
+"""Columns of the prompt and of what selection did in a trainer's own log of completions."""
 
 
 def make_pool(

@@ -221,7 +221,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
-            self._mark(None, slice(0, len(inputs)))
+            self._mark(None, None, slice(0, len(inputs)))
             return super()._generate_and_score_completions(inputs)
         size = len(inputs) * self.accelerator.num_processes // self.num_generations
         if len(self._unfinished):
@@ -266,27 +266,31 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
     def _roll_out(self, rows: Rows, batch: Batch | None) -> dict[str, Any]:
         """TRL's own generation and scoring of this process's share of the groups of `rows`, selected in `batch` if just now."""
         share = self._share(len(rows) * self.num_generations)
-        self._mark(batch, share)
+        self._mark(rows, batch, share)
         mine = np.repeat(self._dataset_rows[rows], self.num_generations)[share]
         distinct, which = np.unique(mine, return_inverse=True)
         examples = self._dataset.__getitems__(distinct.tolist())
         # A copy for each rollout: TRL writes into them.
         return super()._generate_and_score_completions([dict(examples[i]) for i in which])
 
-    def _mark(self, batch: Batch | None, share: slice) -> None:
-        """Add what selection did to TRL's log of the completions about to be generated; None where nothing was selected.
+    def _mark(self, rows: Rows | None, batch: Batch | None, share: slice) -> None:
+        """Add the prompts and what selection did to TRL's log of the completions about to be generated; None where nothing was.
 
         TRL fills each column by itself, so that one which is left out of a generation would no longer fit its rows.
         """
         if not self.args.log_completions:
             return
-        n, method, predicted, random = share.stop - share.start, None, None, None
+        n = share.stop - share.start
+
+        def each(values: np.ndarray) -> list[Any]:
+            return np.repeat(values, self.num_generations)[share].tolist()
+
+        marks: list[list[Any]] = [[None] * n] * len(MARKS)
+        if rows is not None:
+            marks[0] = each(self.curriculum.pool.ids[rows])
         if batch is not None:
-            method = self.curriculum.method
-            predicted, random = (
-                np.repeat(x, self.num_generations)[share].tolist() for x in (batch.predicted, batch.random)
-            )
-        for name, values in zip(MARKS, ([method] * n, predicted or [None] * n, random or [None] * n), strict=True):
+            marks[1:] = [self.curriculum.method] * n, each(batch.predicted), each(batch.random)
+        for name, values in zip(MARKS, marks, strict=True):
             self._log_completion_extra(name, values)
 
     def _share(self, rollouts: int) -> slice:

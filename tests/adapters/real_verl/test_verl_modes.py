@@ -284,7 +284,7 @@ def test_predictions_and_the_random_share_are_in_verls_own_log_of_rollouts(queue
     assert len(records) == 6 * BATCH * GROUP
     assert {record["edgewise_method"] for record in records} == {"edge"}
     # The ids of the curriculum, which the rendered prompt does not give.
-    prompts = {record["prompt_id"]: record["input"] for record in records}
+    prompts = {record["edgewise_id"]: record["input"] for record in records}
     assert prompts.keys() <= {str(name) for name in made.train_dataloader.selection.pool.ids.tolist()}
     assert len(set(prompts.values())) == len(prompts)
     by_uid: dict[str, set[tuple[float, bool]]] = {}

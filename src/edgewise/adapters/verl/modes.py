@@ -97,8 +97,8 @@ class SelectedPrompts:
         self.marks = {uid: mark for uid, mark in self.marks.items() if uid in self.groups}
         method = self.selection.curriculum.method
         ids, predicted, random = (list(column) for column in zip(*found, strict=True))
-        values = ([method if p is not None else None for p in predicted], predicted, random)
-        return {**dict(zip(MARKS, values, strict=True)), "prompt_id": ids}
+        values = (ids, [method if p is not None else None for p in predicted], predicted, random)
+        return dict(zip(MARKS, values, strict=True))
 
     def take(self, uids: set[str]) -> Rows:
         """Rows of groups that are over; those of them that were fetched here."""

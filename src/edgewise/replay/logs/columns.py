@@ -10,7 +10,7 @@ from edgewise.errors import ConfigError, unknown_name
 KNOWN: dict[str, tuple[str, ...]] = {
     "step": ("step", "global_step", "training_step", "train_step", "iteration", "rollout_id"),
     "prompt": ("prompt", "input", "question", "query", "problem", "messages", "instruction"),
-    "id": ("prompt_id", "problem_id", "question_id", "example_id", "task_id"),
+    "id": ("edgewise_id", "prompt_id", "problem_id", "question_id", "example_id", "task_id"),
     "reward": ("reward", "rewards", "score", "scores", "total_reward"),
     "correct": ("correct", "is_correct"),
     "completion": ("completion", "output", "response", "generation", "answer_text"),
