@@ -312,9 +312,8 @@ def _ordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: in
     a, b = _in_order(a), _in_order(b)
     for x, y in zip(a, b, strict=True):
         result = _equal(x, y, expressions, depth + 1)
-        if (
-            not result
-        ):  # the limit of seconds is one of the whole comparison: parts behind an undecided one are not tried
+        # An undecided part has used up the time of the whole comparison.
+        if not result:
             return result
     return True
 
