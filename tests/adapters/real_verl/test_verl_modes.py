@@ -284,21 +284,20 @@ def test_predictions_and_the_random_share_are_in_verls_own_log_of_rollouts(queue
     assert len(records) == 6 * BATCH * GROUP
     assert {record["edgewise_method"] for record in records} == {"edge"}
     # The ids of the curriculum, which the rendered prompt does not give.
-    prompts = {record["edgewise_id"]: record["input"] for record in records}
-    assert prompts.keys() <= {str(name) for name in made.train_dataloader.selection.pool.ids.tolist()}
-    assert len(set(prompts.values())) == len(prompts)
-    by_uid: dict[str, set[tuple[float, bool]]] = {}
+    names = {record["edgewise_id"] for record in records}
+    assert names <= {str(name) for name in made.train_dataloader.selection.pool.ids.tolist()}
+    by_uid: dict[str, set[tuple[str, float, bool]]] = {}
     for record in records:
         by_uid.setdefault(record["uid"].split("_")[0], set()).add(
-            (record["edgewise_predicted"], record["edgewise_random"])
+            (record["edgewise_id"], record["edgewise_predicted"], record["edgewise_random"])
         )
-    # One prediction a group, and both kinds of prompts.
+    # One prompt and one prediction a group, and both kinds of prompts.
     assert len(by_uid) == 6 * BATCH
     assert all(len(found) == 1 for found in by_uid.values())
-    assert {random for ((_, random),) in by_uid.values()} == {True, False}
+    assert {random for ((_, _, random),) in by_uid.values()} == {True, False}
     assert set(made.train_dataloader.marks) == set(made.train_dataloader.groups)
     log = read_log(folder)
     assert log.uniform is False
     assert not np.isnan(log.predicted).any()
-    assert set(log.ids.tolist()) == prompts.keys()
+    assert set(log.ids.tolist()) == names
     assert estimate_savings(log, ()).sampling == "random share"
