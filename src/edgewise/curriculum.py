@@ -175,6 +175,20 @@ class Curriculum:
             return self._flight.rows
 
     @property
+    @_locked
+    def available(self) -> int:
+        """Number of prompts that can be selected now: neither in flight nor of a category whose share is 0.
+
+        Example:
+            >>> from edgewise import Curriculum, PromptPool
+            >>> curriculum = Curriculum(PromptPool(range(5), list("aabbb")), rollouts=4, quota={"b": 1.0})
+            >>> batch = curriculum.select(1)
+            >>> curriculum.available
+            2
+        """
+        return len(self.pool) - len(self._taken())
+
+    @property
     def shortfall(self) -> int:
         """Groups that the present policy step still has to select; 0 without a gate that refills."""
         return self._step.shortfall
@@ -268,7 +282,7 @@ class Curriculum:
         yield self._select(-(-n // multiple) * multiple, None if self._manual else True, wanted=n)
         while self._step.shortfall:
             with self._lock:
-                free = len(self.pool) - len(self._taken())
+                free = self.available
                 wanted = n if self.gates.refill == "batch" else self._step.shortfall
                 batch = self._select(min(-(-wanted // multiple), free // multiple) * multiple, False)
             yield batch

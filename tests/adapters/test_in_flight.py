@@ -176,6 +176,16 @@ def test_a_small_pool_is_not_selected_ahead_beyond_its_end():
         here.select(1, 0)
 
 
+def test_no_more_is_selected_ahead_than_a_quota_leaves():
+    pool = PromptPool(range(30), ["algebra"] * 5 + ["sets"] * 25)
+    quota = {"algebra": 1.0}
+    here = InFlight(pool, lambda pool: Curriculum(pool, rollouts=K, quota=quota), K, ahead=8)
+    assert here.curriculum.available == 5
+    assert sorted(int(here.select(1, 0)[0]) for _ in range(5)) == list(range(5))
+    with pytest.raises(PoolError, match="in categories with a share are in flight"):
+        here.select(1, 0)
+
+
 @pytest.mark.parametrize(
     ("curriculum", "message"),
     [

@@ -190,6 +190,19 @@ def test_oversampling_begins_as_many_groups_as_are_expected_to_fill_a_rollout(sl
     assert max(requests[True]) <= PROMPTS
 
 
+def test_oversampling_begins_no_more_groups_than_a_quota_leaves(slime, make_args):
+    def level_0(source, pool):
+        gate = gates.Informative(max_rounds=1)
+        return Curriculum(pool, "uniform", rollouts=K, gates=gate, quota={"0": 1.0})
+
+    source = source_of(slime, curriculum=level_0, category_key="level", oversample=True)(make_args())
+    for group in source.get_samples(8):
+        for sample in group:
+            sample.reward = 0.0
+        assert not source.observe(group)
+    assert len(source.get_samples(8)) == PROMPTS // 5
+
+
 @pytest.mark.parametrize("partial", [False, True])
 def test_exact_resume(slime, make_args, partial):
     cls = source_of(slime)

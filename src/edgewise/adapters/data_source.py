@@ -153,8 +153,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         if not guess.groups:
             return asked
         waiting, buffered = len(curriculum.in_flight), len(self.buffer)
-        available = len(curriculum.pool) - waiting + buffered
-        return min(max(guess.prompts - (waiting - buffered), 1), available)
+        return min(max(guess.prompts - (waiting - buffered), 1), curriculum.available + buffered)
 
     def add_samples(self, samples: list[list[Any]]) -> None:
         with self._guard:

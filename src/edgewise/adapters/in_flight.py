@@ -87,8 +87,8 @@ class InFlight:
             self.advance(step)
             if n > len(self._waiting):
                 self._settle()
-                wanted, free = n - len(self._waiting), len(self.pool) - len(self.curriculum.in_flight)
-                fresh = self.curriculum.select(max(wanted, min(self.ahead, free))).rows
+                wanted = n - len(self._waiting)
+                fresh = self.curriculum.select(max(wanted, min(self.ahead, self.curriculum.available))).rows
                 self._waiting = np.concatenate([self._waiting, fresh])
             rows, self._waiting = self._waiting[:n], self._waiting[n:]
             return rows
