@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgewise.adapters import check_config, companions, installed
+from edgewise.adapters.prompts import digest
 from edgewise.cli import main
 from edgewise.errors import ConfigError
 
@@ -43,6 +44,19 @@ def test_repeated_ids_in_the_training_files(tmp_path: Path):
     assert "row 2 of a.parquet and row 0 of b.parquet have the same id 2" in warning
     assert check_config([f"data.train_files={files}", "+data.edgewise.ids=prompt"]) == []
     assert check_config([f"data.train_files={tmp_path / 'a.parquet'}"]) == []
+
+
+def test_prompts_of_messages_differ_by_their_hash(tmp_path: Path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    rows = [{"prompt": [{"role": "user", "content": text}], "extra_info": {"index": 0}} for text in "aba"]
+    given = [f"data.train_files={tmp_path / 'a.parquet'}", "+data.edgewise.ids=prompt"]
+    parquet.write_table(pa.Table.from_pylist(rows[:2]), tmp_path / "a.parquet")
+    assert check_config(given) == []
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    (warning,) = check_config(given)
+    assert f"have the same id '{digest(rows[0]['prompt'])}': drop repetitions" in warning
 
 
 def test_training_files_that_cannot_be_read_are_named(tmp_path: Path):

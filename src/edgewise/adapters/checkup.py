@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.acquisition import p_informative
+from edgewise.adapters.prompts import digest
 from edgewise.arrays import whole_number
 from edgewise.errors import ConfigError
 
@@ -99,7 +100,10 @@ def _ids(values: Mapping[str, Any]) -> list[str]:
             ids = [(info or {}).get("index") for info in table.column("extra_info").to_pylist()]
             hint = "number the rows anew, or set +data.edgewise.ids=prompt"
         elif wanted in table.column_names:
-            ids, hint = table.column(wanted).to_pylist(), "name a column of unique ids"
+            values = table.column(wanted).to_pylist()
+            # Messages have no id but the hash that the adapters take.
+            ids = [digest(value) if isinstance(value, (list, dict)) else value for value in values]
+            hint = "drop repetitions, or name a column of unique ids"
         else:
             continue
         for row, value in enumerate(ids):
