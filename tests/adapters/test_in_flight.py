@@ -233,3 +233,12 @@ def test_a_success_function_may_leave_rollouts_open(given_values):
     read = Success(lambda rewards: given_values).read(np.zeros(n), np.array(["a"] * n))
     expected = [np.nan if value is None else float(value) for value in given_values]
     np.testing.assert_array_equal(read, expected)
+
+
+def test_a_success_function_may_return_values_of_tensors():
+    torch = pytest.importorskip("torch")
+    ids, right = np.array(["a", "a"]), torch.tensor([True, False])
+    for given_values in (right, list(right), [right[:1], right[1:]], list(right.numpy())):
+        assert Success(lambda _, given=given_values: given).read(np.zeros(2), ids).tolist() == [1, 0]
+    with pytest.raises(RewardError, match="2 bools"):
+        Success(lambda _: [right, right]).read(np.zeros(2), ids)

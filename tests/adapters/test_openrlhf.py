@@ -234,6 +234,22 @@ def test_success_is_the_users(openrlhf):
         after(success=lambda response: response["reward"])
 
 
+@pytest.mark.parametrize("rule", [lambda response: response["extra_logs"]["correct"] == 1, "correct"])
+def test_success_reads_the_tensors_of_a_reward_function(openrlhf, rule):
+    import torch
+
+    def generate(prompt, label, n):
+        right = torch.arange(n) == 0
+        responses = [response_of(prompt, label, 2.0, torch.tensor([2.0])) for _ in right]
+        return [
+            {**response, "extra_logs": {"correct": right[i : i + 1].float()}} for i, response in enumerate(responses)
+        ]
+
+    trainer = trainer_of(openrlhf, generate, success=rule)
+    trainer.samples_generator.generate_samples()
+    assert trainer.prompts_dataloader.metrics()["success_rate"] == 1 / K
+
+
 def test_what_does_not_fit_is_named_at_once(openrlhf):
     with pytest.raises(ConfigError, match="a reward model's rewards come after generation"):
         trainer_of(openrlhf, engine(), strategy_of(remote_url=None))

@@ -173,7 +173,7 @@ class CurriculumLoader:
             self._success,
             [_turns(response) for response in responses],
             evaluate=lambda rule: [rule(response) for response in responses],
-            score=lambda name: [response["extra_logs"].get(name) for response in responses],
+            score=lambda name: [response.get("extra_logs", {}).get(name) for response in responses],
         )
 
 

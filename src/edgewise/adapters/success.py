@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import NOISE, Flags
+from edgewise.arrays import NOISE, Flags, as_array
 from edgewise.errors import ConfigError, RewardError
 
 Floats = npt.NDArray[np.float64]
@@ -128,8 +128,9 @@ class Success:
 
 def _bools(given: Any, n: int) -> Floats:
     """Bools, with None or NaN for unknown, as 1, 0 and NaN, (n,). A float array of 0, 1 and NaN is the same."""
-    values = given if isinstance(given, np.ndarray) else np.array([*given], object) if np.iterable(given) else given
-    array = np.asarray(values)
+    given = as_array(given) if hasattr(given, "detach") else given
+    listed = np.iterable(given) and not isinstance(given, np.ndarray)
+    array = np.array([_plain(value) for value in given], object) if listed else np.asarray(given)
     if array.shape == (n,):
         if array.dtype == np.bool_:
             return array.astype(np.float64)
@@ -141,6 +142,12 @@ def _bools(given: Any, n: int) -> Floats:
         f"success must return {n} bools, one a rollout, or None where correctness is unknown; got {array.dtype} of shape"
         f" {array.shape}"
     )
+
+
+def _plain(value: Any) -> Any:
+    """The one value of a tensor or an array, such as what a comparison with a tensor returns; others as they are."""
+    array = as_array(value) if hasattr(value, "item") else None
+    return value if array is None or array.size != 1 else array.item()
 
 
 def _is_verdict(value: Any) -> bool:
