@@ -335,7 +335,11 @@ def test_a_run_resumes_with_what_was_in_flight(make_loop, tmp_path):
     saved, waiting = loop.in_flight.metrics(), loop.in_flight.curriculum.in_flight.tolist()
     files = _StateFiles(tmp_path / "edgewise.npz")
     (tmp_path / "checkpoint-4").mkdir()
-    files.on_save(SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(global_step=4), None)
+    # Every process of the trainer has the callback.
+    for is_first in (False, True):
+        state = SimpleNamespace(global_step=4, is_world_process_zero=is_first)
+        files.on_save(SimpleNamespace(output_dir=str(tmp_path)), state, None)
+        assert (tmp_path / "checkpoint-4" / "edgewise.npz").exists() == is_first
     (tmp_path / "edgewise.npz").write_bytes(b"newer")
     files.resume(tmp_path / "checkpoint-4")
     again = make_loop()

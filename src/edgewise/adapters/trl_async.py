@@ -12,11 +12,9 @@ refills by itself. The curriculum lives in the child process; its state is a fil
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +28,7 @@ from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import make_pool
 from edgewise.adapters.success import Rule, Success
-from edgewise.checkpoint import load_state, save_state
+from edgewise.checkpoint import load_state, save_state, write_atomic
 from edgewise.errors import ConfigError, EdgewiseError
 
 require("trl")
@@ -200,20 +198,17 @@ class _StateFiles(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if self.path.exists() and folder.is_dir():
-            part = folder / f".{STATE}"
-            shutil.copyfile(self.path, part)
-            os.replace(part, folder / STATE)
+        # Every process of the trainer calls this; the rollouts are those of the first.
+        if state.is_world_process_zero and self.path.exists() and folder.is_dir():
+            write_atomic(folder / STATE, self.path.read_bytes())
 
     def resume(self, checkpoint: str | os.PathLike[str]) -> None:
         """Take the state from a checkpoint; call it before `train`. Without one there, the run begins with a new curriculum."""
         saved = Path(checkpoint) / STATE
         if not saved.exists():
             raise ConfigError(f"{checkpoint} holds no {STATE}: it was saved without a curriculum")
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(saved, self.path)
+        write_atomic(self.path, saved.read_bytes())
 
 
 __all__ = ["CurriculumLoop", "CurriculumWorker"]
