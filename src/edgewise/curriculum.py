@@ -416,6 +416,33 @@ class Curriculum:
         return Batch(chosen, self.pool.ids[chosen], entry["rollouts"], entry["predicted"], entry["random"], serial)
 
     @_locked
+    def begin_again(self, prompts: Batch | npt.ArrayLike) -> None:
+        """Roll out prompts in flight anew, as if they were selected now: their rollouts died with a process.
+
+        Their number of rollouts is that of today, which may differ from that of a state that was loaded.
+
+        Args:
+            prompts: a batch or a part of one; or ids, or rows where the pool's ids are text.
+
+        Raises:
+            RewardError: prompts that are not in flight.
+
+        Example:
+            >>> from edgewise import Curriculum, PromptPool
+            >>> first = Curriculum(PromptPool(range(5)), rollouts=4)
+            >>> batch = first.select(2)
+            >>> again = Curriculum(PromptPool(range(5)), rollouts=8)
+            >>> _ = again.load_state_dict(first.state_dict())
+            >>> again.begin_again(again.batch())
+            >>> again.batch().rollouts.tolist()
+            [8, 8]
+        """
+        self._require_owner()
+        positions = self._located(prompts, None)[1]
+        counts = self.allocation.rollouts(self._flight.entries(positions)["predicted"])
+        self._flight.renew(positions, counts, self._steps)
+
+    @_locked
     def predict(self, rows: npt.ArrayLike | None = None) -> Floats:
         """Predicted success rate now, (n,) in [0, 1]; of the whole pool if `rows` is None.
 

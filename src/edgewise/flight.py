@@ -108,6 +108,10 @@ class FlightTable:
             self.remove(oldest)
         return rows
 
+    def renew(self, positions: Counts, rollouts: Counts, step: int) -> None:
+        """Entries at `positions` are rolled out from policy step `step` on, so many times, (n,)."""
+        self._table["rollouts"][positions], self._table["step"][positions] = rollouts, step
+
     def waiting(self, step: int) -> int:
         """Number of prompts in flight that were selected in policy step `step` or later."""
         return int((self._live["step"] >= step).sum()) if len(self._table) else 0

@@ -176,6 +176,23 @@ def test_a_small_pool_is_not_selected_ahead_beyond_its_end():
         here.select(1, 0)
 
 
+def test_what_is_rolled_out_anew_after_a_resume_is_as_if_selected_then():
+    first = made(patience=4)
+    rows = first.select(3, 0)
+    first.select(1, 4)
+    # With other numbers of rollouts, such as twice as many.
+    again = InFlight(first.pool, "mopps", 2 * K, patience=4)
+    again.load_state_dict(first.state_dict(), waiting=rows[2:])
+    assert again.select(2, 4).tolist() == rows[:2].tolist()
+    again.advance(6)
+    again.observe(np.repeat(rows[:2], 2 * K), np.ones(4 * K))
+    numbers = again.metrics()
+    assert (numbers["rollouts"], numbers["staleness"]) == (4 * K, 2)
+    # What did not die is as old as it was.
+    assert numbers["forgotten"] == 1
+    assert rows[2] not in again.curriculum.in_flight
+
+
 def test_no_more_is_selected_ahead_than_a_quota_leaves():
     pool = PromptPool(range(30), ["algebra"] * 5 + ["sets"] * 25)
     quota = {"algebra": 1.0}

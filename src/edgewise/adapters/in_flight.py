@@ -280,6 +280,7 @@ class InFlight:
             rows = self.curriculum.in_flight
             self._finished, self._held = [], set()
             self._waiting = rows if waiting is None else rows[~np.isin(rows, waiting)]
+            self.curriculum.begin_again(self.curriculum.batch(rows=self._waiting))
 
 
 def total_lengths(parts: list[list[int | None]]) -> Counts | None:
