@@ -253,6 +253,17 @@ def test_an_unfinished_run_has_a_page_and_no_summary(make_folder: Make) -> None:
     assert not (folder / "summary.json").exists()
 
 
+def test_a_page_does_not_finish_a_run_in_its_last_evaluation(make_folder: Make) -> None:
+    comparison = make_folder(("uniform", "edge"), seeds=1)
+    folder = comparison / "edge" / "seed_0"
+    (folder / "summary.json").unlink()
+    evals = (folder / "evals.jsonl").read_text().splitlines(keepends=True)
+    (folder / "evals.jsonl").write_text("".join(evals[:-1]))
+    assert "The run is unfinished: it stops at step 60." in Page(write(folder).read_text("utf-8")).text
+    assert not (folder / "summary.json").exists()
+    assert "Edge, seed 0 is unfinished: it stops at step 60." in Page(write(comparison).read_text("utf-8")).text
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(make_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder(("uniform",), seeds=1)
 

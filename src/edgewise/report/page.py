@@ -9,7 +9,7 @@ from typing import Any
 
 from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import ConfigError
-from edgewise.experiments.folders import read_config, writing
+from edgewise.experiments.folders import writing
 from edgewise.experiments.summary import summarise
 from edgewise.report import curves, heatmaps, pools
 from edgewise.report.load import Comparison, is_run, load_comparison, title
@@ -40,9 +40,9 @@ def write(folder: str | Path) -> Path:
         if is_run(folder):
             comparison = load_comparison(folder)
             run = next(run for runs in comparison.runs.values() for run in runs)
-            steps = read_config(folder).get("steps")
-            if run.metrics and run.metrics[-1].step == steps:
-                write_json(folder / "summary.json", {"steps": steps, **run.summary, **comparison.summary.to_json()})
+            # The trainer's file says that a run is finished: behind its last step come an evaluation and a checkpoint.
+            if run.metrics and run.metrics[-1].step == run.summary.get("steps"):
+                write_json(folder / "summary.json", {**run.summary, **comparison.summary.to_json()})
         elif (folder / "results").is_dir() and (folder / "index.md").exists():
             from edgewise.experiments.study.run import rebuild  # needs torch, as the studies do
 
