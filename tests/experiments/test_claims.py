@@ -200,6 +200,18 @@ def test_a_run_that_another_claim_has_finished_is_not_made_again(base: Path, tmp
     assert "finished" in events
 
 
+def test_a_damaged_run_of_another_claim_is_made_again(base: Path, tmp_path: Path) -> None:
+    part = ComparisonConfig(methods=("uniform",), seeds=(0, 1), run=rl_config(base, steps=2), placebo=False)
+    rule = Rule("some", "uniform", "effective_ratio", at_least=0.5)
+    run(study_of((rule,), {"a": part}), tmp_path / "first", 1)
+    evals = tmp_path / "first/a/uniform/seed_0/evals.jsonl"
+    evals.write_text(evals.read_text().splitlines()[0] + "\n")
+    events: list[str] = []
+    study = study_of((rule,), {"b": part})
+    run(study, tmp_path / "second", 1, lambda _, event: events.append(f"{event.run} {event.what}"))
+    assert {event for event in events if not event.endswith("step")} == {"uniform/seed_0 finished", "uniform/seed_1 kept"}
+
+
 def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Path) -> None:
     assert (DOCS / "claims.md").read_text() == pages.page(DOCS)
     assert pages.page(tmp_path).count("### C1, laptop: not yet run") == 1

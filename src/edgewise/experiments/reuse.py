@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgewise.checkpoint import no_empty_folder
 from edgewise.errors import ConfigError, EdgewiseError
+from edgewise.experiments.folders import read_run
 from edgewise.experiments.runs import finished
 from edgewise.lab.rl.config import RLConfig
 from edgewise.lab.run.config import from_dict, read_yaml
@@ -19,7 +20,7 @@ DEPTH = 4
 
 
 def reuse(runs: Mapping[str, RLConfig], out: Path, among: Path) -> list[str]:
-    """Copy to `out` what is missing there and was finished below `among` with equal settings, weights and program.
+    """Copy to `out` what is missing there and stands finished and whole below `among`, with equal settings, weights and program.
 
     Checkpoints stay where they are. Returns the names of the runs that were copied.
     """
@@ -30,7 +31,8 @@ def reuse(runs: Mapping[str, RLConfig], out: Path, among: Path) -> list[str]:
     known = {folder: config for folder in _finished(among) if (config := _config(folder)) is not None}
     for name, config in missing.items():
         equal = (folder for folder, own in known.items() if own == config and same_origin(folder, config.base))
-        source = next(equal, None)
+        # A damaged run would be refused here, and copied again each time that its copy is deleted.
+        source = next(filter(_whole, equal), None)
         if source is None:
             continue
         target = out / name
@@ -53,6 +55,14 @@ def reuse(runs: Mapping[str, RLConfig], out: Path, among: Path) -> list[str]:
 def _finished(among: Path) -> list[Path]:
     found = [path for depth in range(1, DEPTH) for path in among.glob("*/" * depth + "seed_*")]
     return sorted(folder for folder in found if finished(folder))
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        read_run(folder).check_complete()
+    except EdgewiseError:
+        return False
+    return True
 
 
 def _config(folder: Path) -> RLConfig | None:
