@@ -12,6 +12,7 @@ import pytest
 from edgewise.errors import EdgewiseError
 from edgewise.report import build_report
 from edgewise.report.load import load_comparison, natural
+from edgewise.report.pools import states
 
 Make = Callable[..., Path]
 
@@ -96,6 +97,17 @@ def test_line_separators_inside_a_completion_are_not_line_ends(make_folder: Make
     sample = {"step": 1, "completion": "a\u2028b\x85c", "correct": True}
     (folder / "edge/seed_0/samples.jsonl").write_text(json.dumps(sample, ensure_ascii=False) + "\n", encoding="utf-8")
     assert load_comparison(folder).runs["edge"][0].samples == [sample]
+
+
+def test_a_seed_that_stopped_early_is_not_averaged_into_the_pool_at_other_steps(make_folder: Make) -> None:
+    folder = make_folder(("edge",), seeds=2)
+    for seed, steps in ((0, 90), (1, 120)):
+        lines = ({"step": step, "ids": [step], "successes": [step % 3], "trials": [2]} for step in range(1, steps + 1))
+        (folder / f"edge/seed_{seed}/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = states(load_comparison(folder), "edge")
+    (folder / "edge/seed_0").rename(folder / "seed_0")
+    assert found == states(load_comparison(folder), "edge")
+    assert found is not None and found["step"][-1] == 120
 
 
 def test_natural_order() -> None:

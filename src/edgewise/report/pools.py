@@ -17,11 +17,9 @@ def states(comparison: Comparison, method: str) -> Figure | None:
     found = [counted for run in comparison.runs.get(method, []) if (counted := _counted(run)) is not None]
     if not found:
         return None
-    longest = max(len(steps) for steps, _ in found)
-    # Seeds that stopped earlier have other steps.
-    same = [counts for steps, counts in found if len(steps) == longest]
-    steps = next(steps for steps, _ in found if len(steps) == longest)
-    mean = np.mean(same, axis=0)
+    steps = max((steps for steps, _ in found), key=lambda steps: steps[-1:].tolist())
+    # Seeds that stopped earlier have other steps, though perhaps as many.
+    mean = np.mean([counts for own, counts in found if np.array_equal(own, steps)], axis=0)
     return {"step": steps.tolist(), "counts": {name: jsonable(mean[:, i]) for i, name in enumerate(STATES)}}
 
 
