@@ -107,7 +107,8 @@ def test_a_seed_that_stopped_early_is_not_averaged_into_the_pool_at_other_steps(
     found = states(load_comparison(folder), "edge")
     (folder / "edge/seed_0").rename(folder / "seed_0")
     assert found == states(load_comparison(folder), "edge")
-    assert found is not None and found["step"][-1] == 120
+    assert found is not None
+    assert found["step"][-1] == 120
 
 
 def test_natural_order() -> None:
