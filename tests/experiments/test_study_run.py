@@ -272,6 +272,18 @@ def test_the_monitor_counts_units_and_estimates_the_time_left(study: Study, tmp_
     assert monitor.seconds_left() == 0
 
 
+def test_the_time_left_is_that_of_the_stages_that_are_not_finished(
+    study: Study, finished: tuple[Path, dict[str, Any], list[Event]], tmp_path: Path
+) -> None:
+    from rich.console import Console
+
+    shutil.copytree(finished[0] / "stages", tmp_path / "stages")
+    unit = next(unit for unit in units(study) if len(unit.stages) > 1)
+    (tmp_path / "stages" / unit.stages[-1].name / "done.json").unlink()
+    monitor = Monitor(study, tmp_path / "stages", Console(quiet=True))
+    assert list(monitor.left) == [unit.stages[-1].name]
+
+
 def test_seeds_and_tolerance_can_be_changed_from_the_command(study: Study) -> None:
     changed = configured(study, 2, 5, 0.5)
     assert changed.seeds == (5, 6)

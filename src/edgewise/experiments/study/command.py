@@ -19,9 +19,10 @@ from edgewise.errors import ConfigError
 from edgewise.experiments.monitor import clock
 from edgewise.experiments.study import tables
 from edgewise.experiments.study.config import Budgets, Study, load_study
-from edgewise.experiments.study.plan import unfinished, units
+from edgewise.experiments.study.plan import units
 from edgewise.experiments.study.power import plan, require_hours
 from edgewise.experiments.study.run import copy_to_docs, run_study, stages_of
+from edgewise.experiments.study.stages import is_done
 from edgewise.experiments.workers import Event, Interrupted
 
 
@@ -92,9 +93,8 @@ class Monitor:
     def __init__(self, study: Study, root: Path, console: Console):
         self.console = console
         every = units(study)
-        waiting = unfinished(every, root)
-        self.stages = {stage.name: stage for unit in every for stage in unit.stages}
-        self.left = {stage.name: stage for unit in waiting for stage in unit.stages}
+        # Of a unit that was stopped, some stages are finished.
+        self.left = {stage.name: stage for unit in every for stage in unit.stages if not is_done(stage, root)}
         self.of_unit = {unit.name: unit.stages for unit in every}
         self.total, self.finished = len(every), 0
         self.lines: dict[str, dict[str, Any]] = {}
