@@ -209,7 +209,10 @@ def test_a_damaged_run_of_another_claim_is_made_again(base: Path, tmp_path: Path
     events: list[str] = []
     study = study_of((rule,), {"b": part})
     run(study, tmp_path / "second", 1, lambda _, event: events.append(f"{event.run} {event.what}"))
-    assert {event for event in events if not event.endswith("step")} == {"uniform/seed_0 finished", "uniform/seed_1 kept"}
+    assert {event for event in events if not event.endswith("step")} == {
+        "uniform/seed_0 finished",
+        "uniform/seed_1 kept",
+    }
 
 
 def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Path) -> None:
