@@ -404,3 +404,26 @@ def test_a_log_of_numbers_alone_says_so(tmp_path: Path) -> None:
     log = read_log(path)
     with pytest.raises(ConfigError, match="holds no groups"):
         count_waste(log)
+
+
+def test_runs_of_several_comparisons_are_paired_within_their_own(tmp_path: Path) -> None:
+    for place, methods in {"easy": ("uniform", "edge"), "hard": ("uniform", "mopps")}.items():
+        for method in methods:
+            write_run(tmp_path / place / method / "seed_0", method, steps=8, seed=len(place + method))
+    watcher = Watcher(open_logs([tmp_path]))
+    watcher.update()
+    assert [view["name"] for view in watcher.views] == [
+        "easy/edge/seed_0",
+        "easy/uniform/seed_0",
+        "hard/mopps/seed_0",
+        "hard/uniform/seed_0",
+    ]
+    found = paired(watcher.views)
+    assert found is not None
+    assert {row["method"]: row["seeds"] for row in found["rows"]} == {"easy/edge": 1, "hard/mopps": 1}
+    for row, place in zip(found["rows"], ("easy", "hard"), strict=True):
+        own = Watcher(open_logs([tmp_path / place]))
+        own.update()
+        alone = paired(own.views)
+        assert alone is not None
+        assert row["success"] == alone["rows"][0]["success"]

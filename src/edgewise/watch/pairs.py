@@ -23,29 +23,30 @@ def method_and_seed(name: str) -> tuple[str, str] | None:
 def paired(views: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """Differences of each method from the baseline over the seeds that both have.
 
-    The baseline is `uniform`, or the first method. Runs are compared up to the last step that both have, by the groups with a
+    Each comparison is paired by itself: runs named `PLACE/METHOD/seed_N` with those of the same place. The baseline is `uniform`, or the first method. Runs are compared up to the last step that both have, by the groups with a
     gradient and by the success rate of the second half.
 
     Returns:
         Baseline and rows: method, seeds, and of each measure the mean difference with a 95% Student interval (from three
         seeds on); None where no two methods share a seed.
     """
-    runs: dict[str, dict[str, dict[str, Any]]] = {}
+    runs: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for view in views:
         parts = method_and_seed(view["name"])
         if parts is not None and view["groups"]:
-            runs.setdefault(parts[0].rsplit("/", 1)[-1], {})[parts[1]] = view
-    if len(runs) < 2:
-        return None
-    base = "uniform" if "uniform" in runs else next(iter(runs))
+            place, _, method = parts[0].rpartition("/")
+            runs.setdefault((place, method), {})[parts[1]] = view
+    methods = [method for _, method in runs]
+    base = "uniform" if "uniform" in methods else next(iter(methods), "")
     rows = []
-    for method, own in runs.items():
-        seeds = [seed for seed in own if seed in runs[base]]
+    for (place, method), own in runs.items():
+        others = runs.get((place, base), {})
+        seeds = [seed for seed in own if seed in others]
         if method == base or not seeds:
             continue
-        row: dict[str, Any] = {"method": method, "seeds": len(seeds)}
+        row: dict[str, Any] = {"method": f"{place}/{method}" if place else method, "seeds": len(seeds)}
         for measure in ("effective", "success"):
-            row[measure] = _difference([_later(own[seed], runs[base][seed], measure) for seed in seeds])
+            row[measure] = _difference([_later(own[seed], others[seed], measure) for seed in seeds])
         rows.append(row)
     return {"baseline": base, "rows": rows} if rows else None
 

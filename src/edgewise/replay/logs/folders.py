@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -72,10 +73,12 @@ def open_logs(
         readers += found
     if not readers:
         raise ConfigError(f"name the logs of at least one run: {EXPECTED}")
-    names = [reader.name for reader in readers]
-    for reader in readers:
-        if names.count(reader.name) > 1 and isinstance(getattr(reader, "path", None), Path):
-            reader.name = str(reader.path)  # type: ignore[attr-defined]
+    if len({reader.name for reader in readers}) < len(readers):
+        # All of them: a run whose name is its own already belongs to one of several comparisons, too.
+        places = [_place(reader) for reader in readers]
+        shared = os.path.commonpath([place.parent for place in places])
+        for reader, place in zip(readers, places, strict=True):
+            reader.name = place.relative_to(shared).as_posix()
     return readers
 
 
@@ -261,6 +264,14 @@ def _name(folder: Path) -> str:
     if re.fullmatch(r"seed_\d+", resolved.name):
         return f"{resolved.parent.name}/{resolved.name}"
     return resolved.name
+
+
+def _place(reader: LogReader) -> Path:
+    """The file, without its ending, or the folder that a run is named after."""
+    files = getattr(reader, "files", None)
+    path = Path(files()[0] if callable(files) else getattr(reader, "path", reader.name)).resolve()
+    last = reader.name.rpartition("/")[2]
+    return next((place for place in (path.with_suffix(""), *path.parents) if place.name == last), path)
 
 
 def _shape(stem: str) -> str:
