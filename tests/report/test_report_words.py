@@ -75,6 +75,21 @@ def test_a_median_without_a_finite_ratio_is_put_into_words(of: Of, median: float
     assert "100%" not in found
 
 
+@pytest.mark.parametrize(
+    ("reached", "claimed", "summed"),
+    [
+        (0, "Edge compared with uniform: the target is reached in no seed by either.", "reached in no seed by either"),
+        (2, "Edge reaches the target in as many steps as uniform: 1.00× as fast.", "as many steps as uniform"),
+    ],
+)
+def test_a_tie_of_few_seeds_claims_no_difference_and_no_target_that_was_missed(
+    reached: int, claimed: str, summed: str
+) -> None:
+    tie = Ratio("edge", "uniform", "steps", 1.0, values=(1.0, 1.0), reached=reached, other_reached=reached)
+    assert sentence(tie).startswith(claimed)
+    assert short(tie) == f"{summed} (2 seeds only)"
+
+
 def test_missing_baselines_leave_their_ratios_out() -> None:
     found = comparison(edge=ratio("steps", 1.2, 1.5, 1.9))
     assert [r.other for r in found.ratios("edge")] == ["uniform"]

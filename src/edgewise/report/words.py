@@ -65,11 +65,20 @@ def short(ratio: Ratio) -> str:
 def change(ratio: Ratio) -> str:
     """The median as steps or rollouts saved."""
     other = title(ratio.other).lower()
+    if not _reached(ratio):
+        return "reached in no seed by either"
     if ratio.median == 0 or math.isinf(ratio.median):
         better = (ratio.median > 0) == (ratio.of == "steps")
         return f"reached in most seeds that {other} misses" if better else f"missed in most seeds that {other} reaches"
+    if ratio.median == 1:
+        return f"as many {ratio.of} as {other}"
     # Twice as fast is half the steps.
     return f"{percent_change(1 / ratio.median if ratio.of == 'steps' else ratio.median)} {ratio.of} than {other}"
+
+
+def _reached(ratio: Ratio) -> bool:
+    """Whether one of the two methods reached the target in some seed; otherwise every seed is a tie of nothing."""
+    return ratio.reached + ratio.other_reached > 0
 
 
 def interval(ratio: Ratio) -> str:
@@ -77,7 +86,7 @@ def interval(ratio: Ratio) -> str:
 
 
 def _claim(ratio: Ratio) -> str:
-    if ratio.median == 0 or math.isinf(ratio.median):
+    if not _reached(ratio) or ratio.median == 0 or math.isinf(ratio.median):
         return f"compared with {title(ratio.other).lower()}: the target is {change(ratio)}"
     way, pace = ("in", "as fast") if ratio.of == "steps" else ("with", "as many")
     return f"reaches the target {way} {change(ratio)}: {times(ratio.median)} {pace}"
