@@ -15,7 +15,7 @@ LAST = re.compile(r"(?:[Aa]nswer(?: is)?|ANSWER)(?: ?(?::\*\*|\*\* ?:|:))? ?([^\
 WRAPPED = re.compile(
     r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\boxed\{(.*)\}|\\text\{(.*)\}|\{(.*)\}"
 )
-NAMED = re.compile(r"(?:\\?angle |m ?\\angle )?[A-Za-z]{1,3} *= *")
+NAMED = re.compile(r"^(?:\\?angle |m ?\\angle )?[A-Za-z]{1,3} *= *")
 TEXT = re.compile(r"\\(?:text|mathrm|mbox) ?\{([^{}]*)\}|\\[ ,;!]")
 UNIT = re.compile(
     r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? )?(?:degrees?|cm|mm|m|km|in|ft|units?))(?: ?\^? ?2|²| squared)?\.?$"
@@ -46,7 +46,7 @@ def number(text: str) -> float | None:
     text = " ".join(TEXT.sub(lambda found: f" {found[1] or ''} ", text).split())
     for _ in range(4):
         before = text
-        text = NAMED.sub("", UNIT.sub("", text.removesuffix(".")), count=1).strip()
+        text = NAMED.sub("", UNIT.sub("", text.removesuffix("."))).strip()
         wrapped = WRAPPED.fullmatch(text)
         if wrapped is not None:
             text = next(part for part in wrapped.groups() if part is not None).strip()
