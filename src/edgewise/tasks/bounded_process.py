@@ -85,12 +85,16 @@ class Child:
         """The answer, or None if the child did not give one in time or died; it is then gone."""
         try:
             os.write(self.requests, line)
-            ready, _, _ = select.select([self.answers], [], [], WALL * self.seconds)
-            answer = os.read(self.answers, 1 << 16) if ready else b""
-        except OSError:
             answer = b""
-        if answer.endswith(b"\n"):
-            return answer
+            while select.select([self.answers], [], [], WALL * self.seconds)[0]:
+                part = os.read(self.answers, 1 << 16)
+                answer += part
+                if answer.endswith(b"\n"):
+                    return answer
+                if not part:
+                    break
+        except OSError:
+            pass
         self.end()
         return None
 

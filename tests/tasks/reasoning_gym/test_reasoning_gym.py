@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -74,6 +76,29 @@ def test_problems_are_deterministic_and_a_longer_list_begins_with_the_shorter(ta
     assert task.problems(60, 3)[:20] == task.problems(20, 3) != task.problems(20, 4)
     train, evaluation = task.problems(200, 0), task.problems(50, 0, split="eval")
     assert not {p.id for p in train} & {p.id for p in evaluation}
+
+
+def test_data_sets_that_draw_from_sets_make_the_same_problems_in_every_process() -> None:
+    task = ReasoningGym(["polynomial_multiplication", "isomorphic_strings", "ransom_note"])
+    problems = task.problems(20, 0)
+    code = (
+        "from edgewise.tasks.reasoning_gym import ReasoningGym;"
+        f"print(*(p.id for p in ReasoningGym({list(task.datasets)}).problems(20, 0)))"
+    )
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        ids = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert ids.stdout.split() == [problem.id for problem in problems]
+    # The grader has the same entry: another spelling of the gold answer is right.
+    products = [problem for problem in problems if problem.category == "polynomial_multiplication"]
+    assert products
+    assert all(task.verify(problem, f"<answer>({problem.answer})</answer>").correct for problem in products)
+
+
+def test_an_entry_that_cannot_be_made_is_named(task: ReasoningGym, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task._maker, "ask", lambda request: {"error": "limit"})
+    with pytest.raises(TaskError, match=r"data set chain_sum of reasoning-gym made no entry 0 of seed \d+ \(limit\)"):
+        task.problems(1, 0)
 
 
 def test_shares_and_settings_of_data_sets() -> None:

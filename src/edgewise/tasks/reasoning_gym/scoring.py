@@ -1,4 +1,4 @@
-"""Scores of reasoning-gym's own graders; run by `bounded_process` in a process of its own.
+"""Entries of reasoning-gym and the scores of its own graders; run by `bounded_process` in a process of its own.
 
 Some graders pass the answer to `eval` or to sympy's `parse_expr`. Here these names are literal parsing and a parser that accepts
 numbers, signs and a few function names only, so that no model text is executed.
@@ -95,22 +95,31 @@ def check_expression(text: str) -> None:
         raise ValueError("not an expression")
 
 
-@lru_cache(maxsize=256)
-def entry_of(name: str, config: str, seed: int, size: int, index: int) -> tuple[Any, dict[str, Any]]:
-    """(data set, entry) that the task generated."""
+@lru_cache(maxsize=16)
+def dataset_of(name: str, config: str, seed: int, size: int) -> Any:
+    """The data set of a block of entries."""
     import json
 
     import reasoning_gym
 
-    dataset = reasoning_gym.create_dataset(name, seed=seed, size=size, **json.loads(config))
-    return dataset, dataset[index]
+    return reasoning_gym.create_dataset(name, seed=seed, size=size, **json.loads(config))
+
+
+@lru_cache(maxsize=256)
+def entry_of(name: str, config: str, seed: int, size: int, index: int) -> dict[str, Any]:
+    """An entry, the same whenever it is made: some data sets draw from sets of texts, whose order this process fixes."""
+    entry: dict[str, Any] = dataset_of(name, config, seed, size)[index]
+    return entry
 
 
 def compute(request: dict[str, Any]) -> dict[str, Any]:
-    """Score in [0, 1] of {"answer"} for the entry {"dataset", "config", "seed", "size", "index"}."""
-    place = (request[key] for key in ("dataset", "config", "seed", "size", "index"))
-    dataset, entry = entry_of(*place)
-    score = float(dataset.score_answer(request["answer"], entry))
+    """The entry {"dataset", "config", "seed", "size", "index"}; with {"answer"} that answer's score in [0, 1]."""
+    *block, index = (request[key] for key in ("dataset", "config", "seed", "size", "index"))
+    entry = entry_of(*block, index)
+    if "answer" not in request:
+        gold = entry["answer"]
+        return {"question": str(entry["question"]), "answer": None if gold is None else str(gold)}
+    score = float(dataset_of(*block).score_answer(request["answer"], entry))
     right = RIGHT.get(request["dataset"])
     if score >= 1 and right is not None and not right(request["answer"], entry):
         score = 0.0

@@ -78,6 +78,8 @@ class ReasoningGym(Task):
             raise ConfigError(f"the prompt must contain {{problem}} where the question goes, got {prompt!r}")
         self.threshold, self.prompt = float(threshold), prompt
         self._worker = shared_worker(SCORING, "reasoning_gym", "reasoning-gym", seconds, memory)
+        # Entries are made in such a process too: there the order of sets, which some data sets draw from, is always the same.
+        self._maker = shared_worker(SCORING, "reasoning_gym", "reasoning-gym", SECONDS, MEMORY)
         self._score = lru_cache(maxsize=CACHED)(self._score_now)
         self.datasets, self.config = datasets, {} if config is None else config
         self._cells(self.datasets, self.config)
@@ -159,12 +161,15 @@ class ReasoningGym(Task):
         for block in itertools.count():
             # The package adds the index to the seed, and some of its data sets pass the sum to numpy, which takes 32 bits.
             block_seed = _hash(seed, name, block) % (2**32 - BLOCK)
-            dataset = _make(name, config, block_seed)
             for index in range(BLOCK):
-                entry = dataset[index]
-                question, gold = str(entry["question"]), entry["answer"]
-                answer = "" if gold is None else str(gold).strip()
                 meta = dict(zip(PLACE, (name, json.dumps(config, sort_keys=True), block_seed, index), strict=True))
+                entry = self._maker.ask({**meta, "size": BLOCK})
+                if "error" in entry:
+                    raise TaskError(
+                        f"data set {name} of reasoning-gym made no entry {index} of seed {block_seed} ({entry['error']});"
+                        " leave it out, or change its settings"
+                    )
+                question, answer = entry["question"], (entry["answer"] or "").strip()
                 yield Problem(
                     self.prompt.replace("{problem}", question),
                     f"{OPEN}{answer}{CLOSE}" if answer else "",
