@@ -20,6 +20,8 @@ from edgewise.tasks.geometry.verify import verify
         ("7/2", 3.5), ("\\frac{7}{2}", 3.5), ("\\frac { 2 \\sqrt { 2 } } { 5 }", 2 * math.sqrt(2) / 5), ("5 \\sqrt { 3 }", 5 * math.sqrt(3)),
         ("5√3", 5 * math.sqrt(3)), ("12 \\pi", 12 * math.pi), ("2(3+4)", 14), ("2 * 3 + 4", 10), ("\\text{3}", 3), ("**3**", 3),
         ("80 \\text{ cm}^2", 80), ("80\\,\\mathrm{degrees}", 80), ("80 square units", 80), ("80 \\text{ x}", None),
+        ("\\frac72", 3.5), ("\\dfrac 7 2", 3.5), ("\\tfrac{7}{2}", 3.5), ("\\frac123", None), ("3\\frac12", 3.5), ("-3 \\frac { 1 } { 2 }", -3.5),
+        ("3 \\frac{\\sqrt{2}}{2}", 1.5 * math.sqrt(2)), ("2.5\\frac12", 1.25), ("2\\frac12 \\sqrt{3}", 2.5 * math.sqrt(3)),
         ("\\sqrt{2} + 1", math.sqrt(2) + 1), ("3 - 5", -2),
         ("", None), ("three", None), ("3 4", None), ("3 or 4", None), ("3x", None), ("x", None), ("2x = 60", None), ("57 + x = 3", None), ("1/0", None), ("\\sqrt{-1}", None),
         ("(3", None), ("3)", None), ("2 +", None), ("3 hundred", None), ("__import__('os')", None), ("9**9**9", None), ("1e9", None),

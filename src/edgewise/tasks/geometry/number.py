@@ -17,11 +17,15 @@ WRAPPED = re.compile(
 )
 NAMED = re.compile(r"^(?:\\?angle |m ?\\angle )?[A-Za-z]{1,3} *= *")
 TEXT = re.compile(r"\\(?:text|mathrm|mbox) ?\{([^{}]*)\}|\\[ ,;!]")
+DIGITS = re.compile(r"\\[dt]?frac ?([0-9]) ?([0-9])")
+"""A fraction of single digits without braces: LaTeX reads `\\frac12` as 1/2."""
+MIXED = re.compile(r"(?<![0-9.,])([0-9]{1,12}) ?(\\[dt]?frac ?\{ ?[0-9]{1,12} ?\} ?\{ ?[0-9]{1,12} ?\})")
+"""A mixed number, `3\\frac{1}{2}`: a sum, where other factors side by side are a product."""
 UNIT = re.compile(
     r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? )?(?:degrees?|cm|mm|m|km|in|ft|units?))(?: ?\^? ?2|²| squared)?\.?$"
 )
 TOKEN = re.compile(
-    r" *([0-9]{1,12}(?:,[0-9]{3})*(?:\.[0-9]{0,12})?|\.[0-9]{1,12}|\\d?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
+    r" *([0-9]{1,12}(?:,[0-9]{3})*(?:\.[0-9]{0,12})?|\.[0-9]{1,12}|\\[dt]?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
 )
 
 
@@ -44,6 +48,7 @@ def number(text: str) -> float | None:
     if len(text) > LONGEST:
         return None
     text = " ".join(TEXT.sub(lambda found: f" {found[1] or ''} ", text).split())
+    text = MIXED.sub(r"(\1 + \2)", DIGITS.sub(r"\\frac{\1}{\2}", text))
     for _ in range(4):
         before = text
         text = NAMED.sub("", UNIT.sub("", text.removesuffix("."))).strip()
@@ -107,7 +112,7 @@ def _factor(tokens: list[str], at: int, depth: int) -> tuple[float, int]:
     if token in ("\\sqrt", "√", "sqrt"):
         value, at = _factor(tokens, at + 1, depth + 1)
         return math.sqrt(value), at
-    if token in ("\\frac", "\\dfrac"):
+    if token.endswith("frac"):
         above, at = _factor(tokens, at + 1, depth + 1)
         below, at = _factor(tokens, at, depth + 1)
         return above / below, at
