@@ -77,7 +77,7 @@ def chain(draw: Draw, level: int) -> Draft:
 
 @family("order of operations")
 def order_of_operations(draw: Draw, level: int) -> Draft:
-    """A product among sums: level + 1 operations, two of them products from level 3."""
+    """A product among sums, 2 and 3 operations; from level 3 two products, 5 and 6 operations."""
     work = Work()
     products = [(draw.whole(2, 12), draw.whole(2, 12)) for _ in range(1 if level < 3 else 2)]
     terms: list[tuple[str, int]] = []
@@ -159,7 +159,7 @@ def missing_number(draw: Draw, level: int) -> Draft:
 
 @family("sequence")
 def sequence(draw: Draw, level: int) -> Draft:
-    """The next number: equal steps, falling steps, growing steps, doubling and a step."""
+    """The next number: equal steps of one digit and of two, growing steps, doubling and a step."""
     first = draw.digits(min(level + 1, 3))
     step = draw.whole(2, 9) if level == 1 else draw.whole(11, 99)
     work = Work()

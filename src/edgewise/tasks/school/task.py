@@ -60,12 +60,12 @@ class School(TextWorld):
 
     Difficulty (of `problems` and `demonstrations`):
         family: a family, a list of them (each as frequent), or shares: {"addition": 0.9, "ages": 0.1}; all if None.
-        level: (first, last), 1..4, each as frequent; or shares: {"1-2": 0.8, 4: 0.2}. Level 1 of addition has one-digit numbers,
+        level: (first, last), 1..4, each as frequent; or shares: {"1-2": 0.8, 4: 0.2}. Level 1 of addition adds one digit,
             level 4 of shopping takes four steps.
 
     The category is the family; `meta["op"]` is the level, `meta["steps"]` the number of steps. Level, numbers and operations are
-    the identity of a problem, not its wording, names and things. Some cells are small (152 quotients of division at level 1):
-    asking for more is a `TaskError` that names the cell.
+    the identity of a problem, not its wording, names and things. Some cells are small (160 pairs of quotient and
+    divisor of division at level 1): asking for more is a `TaskError` that names the cell.
 
     Example:
         >>> task = School()
