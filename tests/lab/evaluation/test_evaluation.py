@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,12 @@ def test_slices_agree_with_the_counts_of_each_problem(config: ExamConfig, tmp_pa
     assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads(json.dumps(result))
     assert len(result["texts"]) == 5
     assert all(text["gold"].endswith(".") and text["completion"] for text in result["texts"])
+
+
+def test_no_more_rollouts_are_kept_as_text_than_wanted(config: ExamConfig) -> None:
+    few = replace(config, problems=9, samples=1, k=(1,))
+    assert [text["row"] for text in examine(few)["texts"]] == [0, 2, 4, 6, 8]
+    assert examine(replace(few, readable=0))["texts"] == []
 
 
 def test_a_stopped_evaluation_goes_on_to_the_same_result(config: ExamConfig, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class ExamConfig:
     level: Level = 0.95
     """Coverage of intervals over problems."""
     readable: Size = 12
-    """Rollouts kept as text."""
+    """Rollouts kept as text, at most."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     """"cpu", "cuda" or "auto": the GPU if there is one. Small models are faster on a CPU."""
 
@@ -242,7 +242,7 @@ def _line(rows: npt.NDArray[np.int64], rolled: Rolled, config: ExamConfig) -> di
     """A chunk as JSON values: counts of its rows, and the texts of the few that are read."""
     shape = (len(rows), config.samples)
     verdicts = [rolled.verdicts[begin : begin + config.samples] for begin in range(0, len(rolled.verdicts), shape[1])]
-    every = max(config.problems // max(config.readable, 1), 1)
+    every = -(-config.problems // max(config.readable, 1))
     texts = [
         {
             "row": int(row),
