@@ -427,3 +427,10 @@ def test_runs_of_several_comparisons_are_paired_within_their_own(tmp_path: Path)
         alone = paired(own.views)
         assert alone is not None
         assert row["success"] == alone["rows"][0]["success"]
+
+
+def test_single_rollouts_of_a_run_folder_are_not_without_a_gradient(tmp_path: Path) -> None:
+    lines = [{"step": t, "ids": list(range(8)), "successes": [t % 2] * 8, "trials": [1] * 8} for t in range(1, 41)]
+    log = read_log(write_lines(tmp_path / "metrics.jsonl", lines))
+    assert len(log) == 320
+    assert not log.silent.any()

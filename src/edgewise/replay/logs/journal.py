@@ -11,7 +11,7 @@ import numpy as np
 
 from edgewise.replay.logs.identity import PromptIndex
 from edgewise.replay.logs.jsonl import JsonLines
-from edgewise.replay.logs.log import LARGEST, RunLog, constant
+from edgewise.replay.logs.log import LARGEST, RunLog, constant, grouped
 from edgewise.replay.logs.run_folder import is_uniform, pool_size, uniform_sample
 
 COLUMNS: dict[str, tuple[type, Any]] = {
@@ -169,7 +169,7 @@ class JournalReader:
             rows=rows,
             successes=successes,
             trials=trials,
-            silent=(successes == 0) | (successes == trials),
+            silent=((successes == 0) | (successes == trials)) & grouped(trials),
             lengths=held["lengths"],
             truncated=held["truncated"],
             predicted=held["predicted"],

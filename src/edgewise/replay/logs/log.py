@@ -26,6 +26,11 @@ def constant(value: Any, n: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.broadcast_to(np.asarray(value, kind), (n,))
 
 
+def grouped(trials: Counts) -> bool:
+    """Whether most groups have several rollouts; a rollout alone has no other that its reward could be equal to."""
+    return bool(len(trials)) and float(np.median(trials)) > 1
+
+
 @dataclass(frozen=True, eq=False)
 class RunLog:
     """Groups of one run, sorted by step; every column has shape (groups,) and is read-only. Types are as narrow as the log allows.

@@ -15,7 +15,7 @@ from edgewise.replay.logs.columns import Columns, choose_columns
 from edgewise.replay.logs.groups import FILE_BITS, GroupTable, joined
 from edgewise.replay.logs.identity import PromptIndex, digest
 from edgewise.replay.logs.jsonl import JsonLines, lines_from
-from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant
+from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant, grouped
 from edgewise.replay.logs.order import Order
 from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows, reading
 from edgewise.replay.logs.rule import Rule
@@ -276,8 +276,9 @@ class RolloutReader:
         self._unscored += n - int(scored.sum())
         prompts, ids, categories = column("prompt"), column("id"), column("category")
         named = np.zeros(n, bool)
-        for values_ in (prompts, ids):
-            named |= np.array([value is not None for value in values_]) if values_ is not None else False
+        for names in (prompts, ids):
+            if names is not None:
+                named |= np.array([name is not None for name in names])
         self._unnamed += int((scored & ~named).sum())
         scored &= named
         if not scored.any():
@@ -350,9 +351,9 @@ class RolloutReader:
         if self._groups is None:
             held = self._table.columns()
             held, notes = (held, []) if self._order is None else self._order.resolved(held, self._paths)
-            if not self._grouped(held):
+            if not grouped(held["trials"]):
                 prompts = joined(held, ("step", "row"))
-                if self._grouped(prompts):
+                if grouped(prompts["trials"]):
                     held = prompts
                     notes = [
                         *notes,
@@ -360,11 +361,6 @@ class RolloutReader:
                     ]
             self._groups = held, notes
         return self._groups
-
-    @staticmethod
-    def _grouped(table: dict[str, np.ndarray]) -> bool:
-        """Whether most groups have more than one rollout."""
-        return bool(len(table["trials"])) and float(np.median(table["trials"])) > 1
 
     def _made(self) -> RunLog:
         table, order_notes = self._resolved()
@@ -379,8 +375,7 @@ class RolloutReader:
             raise ConfigError(f"{self.name} holds no rollout with a step and a reward{lost}")
         logged = table["advantage"] >= 0
         flat = table["high"] - table["low"] <= 1e-6 * np.maximum(1.0, np.abs(table["high"]))
-        # A rollout alone has no group to be equal to.
-        silent = np.where(logged, table["advantage"] <= 1e-6, flat & self._grouped(table))
+        silent = np.where(logged, table["advantage"] <= 1e-6, flat & grouped(table["trials"]))
         prompt_codes = self._prompts.codes
         rows = table["row"]
         units = {self._units.get(path) for path in self._number}
@@ -416,7 +411,7 @@ class RolloutReader:
             notes.append(f"{len(self._waiting)} parquet file(s) are not whole yet and left out ({names}).")
         if self._unscored:
             notes.append(f"{self._unscored} rollouts have no reward or no step and are left out.")
-        if len(table["step"]) and not self._grouped(table):
+        if len(table["step"]) and not grouped(table["trials"]):
             notes.append(
                 "Groups have one rollout each, so that equal rewards say nothing about the gradient; if the run has groups,"
                 " name the prompt or its id with --columns."

@@ -38,7 +38,7 @@ import numpy as np
 
 from edgewise.errors import ConfigError
 from edgewise.method import Method
-from edgewise.replay.logs.log import Floats, RunLog
+from edgewise.replay.logs.log import Floats, RunLog, grouped
 from edgewise.replay.logs.shadow import Groups, follow, merged
 from edgewise.statistics import LEVEL, Interval
 
@@ -143,7 +143,7 @@ def count_waste(log: RunLog) -> Waste:
     if not len(log):
         why = f": {log.notes[0]}" if log.notes else ""
         raise ConfigError(f"{log.name} holds no groups of rollouts, so nothing can be counted{why}")
-    if np.median(log.trials) <= 1:
+    if not grouped(log.trials):
         raise ConfigError(
             f"{log.name} has one rollout in a group, which no other can be equal to, so that nothing can be counted; if the run"
             " has groups, name the prompt or its id with --columns"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.errors import ConfigError
-from edgewise.replay.logs.log import RunLog
+from edgewise.replay.logs.log import RunLog, grouped
 from edgewise.replay.trace import Trace
 
 
@@ -55,7 +55,7 @@ def log_of_trace(trace: Trace, name: str = "trace") -> RunLog:
         rows=trace.rows,
         successes=trace.successes,
         trials=trace.trials,
-        silent=(trace.successes == 0) | (trace.successes == trace.trials),
+        silent=((trace.successes == 0) | (trace.successes == trace.trials)) & grouped(trace.trials),
         lengths=np.full(n, -1, np.int64),
         truncated=np.full(n, -1, np.int64),
         predicted=np.full(n, np.nan),
