@@ -637,18 +637,18 @@ def test_a_pool_of_one_prompt_works(selector):
 def test_a_curriculum_follows_a_pool_that_has_grown_without_it(selector, by):
     pool = PromptPool(range(10), ["m", "n"] * 5)
     curriculum, other = Curriculum(pool, selector, rollouts=2, quota={"m": 0.5}), Curriculum(pool, "uniform")
-    told = Curriculum(PromptPool(range(10), ["m", "n"] * 5), selector, rollouts=2, quota={"m": 0.5})
-    for each in (curriculum, told):
+    direct = Curriculum(PromptPool(range(10), ["m", "n"] * 5), selector, rollouts=2, quota={"m": 0.5})
+    for each in (curriculum, direct):
         each.observe(each.select(4), np.tile([1.0, 0.0], (4, 1)))
     (other.grow if by == "another curriculum" else pool.extend)(range(10, 30), ["a", "z"] * 10)
-    told.grow(range(10, 30), ["a", "z"] * 10)
-    batches = [each.select(8) for each in (curriculum, told)]
+    direct.grow(range(10, 30), ["a", "z"] * 10)
+    batches = [each.select(8) for each in (curriculum, direct)]
     assert batches[0].ids.tolist() == batches[1].ids.tolist()
     assert (pool.category_index(batches[0].rows) == pool.category_names.index("m") + 1).sum() == 4
-    for each, batch in zip((curriculum, told), batches, strict=True):
+    for each, batch in zip((curriculum, direct), batches, strict=True):
         each.observe(batch, np.tile([1.0, 0.0], (8, 1)))
-    assert np.array_equal(curriculum.predict(), told.predict())
-    assert snapshot(curriculum) == snapshot(told)
+    assert np.array_equal(curriculum.predict(), direct.predict())
+    assert snapshot(curriculum) == snapshot(direct)
 
 
 def test_a_selector_alone_refuses_a_pool_that_has_grown_until_it_has():

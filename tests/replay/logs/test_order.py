@@ -42,10 +42,10 @@ def test_files_of_several_ranks_are_shares_of_one_run(by: str, tmp_path: Path) -
 def test_lines_in_descending_and_in_any_order_lose_nothing(tmp_path: Path) -> None:
     falling = sorted(ROLLOUTS, key=lambda r: -r["step"])
     shuffled = [ROLLOUTS[i] for i in np.random.default_rng(0).permutation(len(ROLLOUTS))]
-    for name, order, told in (("falling", falling, False), ("shuffled", shuffled, True)):
+    for name, order, noted in (("falling", falling, False), ("shuffled", shuffled, True)):
         log = read_log(write_lines(tmp_path / f"{name}.jsonl", lines(order)))
         assert counts(log) == WHOLE
-        assert said(log, "not in the order of their steps") == told
+        assert said(log, "not in the order of their steps") == noted
         assert not said(log, "left out")
 
 
