@@ -100,9 +100,9 @@ def _ids(values: Mapping[str, Any]) -> list[str]:
             ids = [(info or {}).get("index") for info in table.column("extra_info").to_pylist()]
             hint = "number the rows anew, or set +data.edgewise.ids=prompt"
         elif wanted in table.column_names:
-            values = table.column(wanted).to_pylist()
             # Messages have no id but the hash that the adapters take.
-            ids = [digest(value) if isinstance(value, (list, dict)) else value for value in values]
+            column = table.column(wanted).to_pylist()
+            ids = [digest(value) if isinstance(value, (list, dict)) else value for value in column]
             hint = "drop repetitions, or name a column of unique ids"
         else:
             continue

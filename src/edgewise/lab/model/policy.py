@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -158,21 +158,15 @@ class Policy:
 
     def encode_answers(self, problems: Sequence[Problem]) -> list[list[int]]:
         """Token ids of completions that are the gold answer and nothing else: answer, then what ends a completion."""
-        return encode_answers(
-            [problem.prompt for problem in problems],
-            [problem.answer for problem in problems],
-            self.prompts,
-            self.tokenizer,
-        )
+        return encode_answers(*self._gold(problems, "answer"), self.prompts, self.tokenizer)
 
     def encode_solutions(self, problems: Sequence[Problem]) -> list[list[int]]:
         """Token ids of the worked solutions as completions."""
-        return encode_solutions(
-            [problem.prompt for problem in problems],
-            [problem.solution for problem in problems],
-            self.prompts,
-            self.tokenizer,
-        )
+        return encode_solutions(*self._gold(problems, "solution"), self.prompts, self.tokenizer)
+
+    @staticmethod
+    def _gold(problems: Sequence[Problem], name: Literal["answer", "solution"]) -> tuple[list[str], list[str]]:
+        return [problem.prompt for problem in problems], [getattr(problem, name) for problem in problems]
 
     def render(self, problem: Problem) -> str:
         """The text that the model reads for a problem."""
