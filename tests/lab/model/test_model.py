@@ -11,6 +11,7 @@ from edgewise.errors import CheckpointError, ConfigError
 from edgewise.lab.model import Decoder, ModelConfig
 from edgewise.lab.model.checkpoints import shipped
 from edgewise.lab.model.decode import GraphStepper, Stepper
+from edgewise.lab.model.decoder import Cache
 from edgewise.lab.model.generate import PREFILL, generate, sequence_logprobs
 from edgewise.lab.model.policy import Policy
 
@@ -92,6 +93,30 @@ def test_cached_generation_reports_the_logprobs_of_the_plain_forward_pass(
         assert (rolled.tokens[i, length:] == PAD).all()
         assert (rolled.logprobs[i, length:] == 0).all()
     assert len(rolled.lengths.unique()) > 4
+
+
+@pytest.mark.parametrize("stepper", [Stepper, GraphStepper])
+def test_under_autocast_keys_and_values_take_half_the_memory_and_logprobs_stay_near(
+    model: Decoder, stepper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = []
+
+    def make(model: Decoder, cache: Cache, new: int) -> Stepper:
+        kinds.append(cache.store.dtype)
+        return stepper(model, cache)
+
+    monkeypatch.setattr("edgewise.lab.model.generate.make_stepper", make)
+    prompts = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14], [4, 4]] * 8
+    with torch.autocast("cpu", torch.bfloat16):
+        rolled = generate(model, prompts, 12, END, PAD, torch.Generator().manual_seed(1))
+    assert kinds == [torch.bfloat16]
+    off = []
+    for i, prompt in enumerate(prompts):
+        completion = rolled.tokens[i, : rolled.lengths[i]].tolist()
+        plain = sequence_logprobs(model, torch.tensor([prompt + completion]))[0, len(prompt) - 1 :]
+        off.append((rolled.logprobs[i, : rolled.lengths[i]] - plain.detach()).abs())
+    assert 0 < float(torch.cat(off).max()) < 0.1
+    assert float(torch.cat(off).mean()) < 0.01
 
 
 def test_greedy_generation_matches_transformers(model: Decoder) -> None:

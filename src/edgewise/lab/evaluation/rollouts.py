@@ -42,7 +42,7 @@ class Roller:
     """Rolls out problems of a set with a policy; prompts are encoded once.
 
     Processes that call it alike share the rollouts out, and each gets those of all. Verifying is repeated in each: it takes
-    a fraction of a millisecond a text, and verdicts are no tensors.
+    a fraction of a millisecond a text, and verdicts are no tensors. With `bfloat16` the policy samples under autocast.
     """
 
     def __init__(
@@ -54,8 +54,9 @@ class Roller:
         here: World = ALONE,
         *,
         without_pictures: bool = False,
+        bfloat16: bool = False,
     ):
-        self.policy, self.problems, self.here = policy, problems, here
+        self.policy, self.problems, self.here, self.bfloat16 = policy, problems, here, bfloat16
         self.max_new_tokens, self.temperature = max_new_tokens, temperature
         self.ending = policy.ending
         self.encoded = policy.encode(problems, without_pictures=without_pictures)
@@ -75,15 +76,16 @@ class Roller:
         # Whole groups, which share a prefill; every size-th, for a batch may be ordered by length or by worth.
         owner = np.repeat(np.arange(len(rows)) % self.here.size, counts)
         mine = [prompt for prompt, rank in zip(prompts, owner.tolist(), strict=True) if rank == self.here.rank]
-        own = generate(
-            self.policy.model,
-            mine or prompts[:1],  # Fewer groups than processes: it rolls one out for nothing.
-            self.max_new_tokens,
-            self.ending,
-            self.policy.tokenizer.pad,
-            self.here.fork(generator),
-            self.temperature,
-        )
+        with torch.autocast(self.policy.model.head.device.type, torch.bfloat16, self.bfloat16):
+            own = generate(
+                self.policy.model,
+                mine or prompts[:1],  # Fewer groups than processes: it rolls one out for nothing.
+                self.max_new_tokens,
+                self.ending,
+                self.policy.tokenizer.pad,
+                self.here.fork(generator),
+                self.temperature,
+            )
         parts = (part[: len(mine)] for part in (own.tokens, own.lengths, own.logprobs))
         tensors = Rollouts(*(self.here.gather(part, owner) for part in parts))
         if not bool(torch.isfinite(tensors.logprobs).all()):

@@ -23,11 +23,16 @@ JOINED = 512
 
 
 class Cache:
-    """Keys and values of every layer, allocated once for the longest sequence: (layers, 2, rows, kv heads, time, head)."""
+    """Keys and values of every layer, allocated once for the longest sequence: (layers, 2, rows, kv heads, time, head).
+
+    In the precision of the weights `like`, or that of autocast: each step reads all of it.
+    """
 
     def __init__(self, config: ModelConfig, rows: int, length: int, like: Tensor):
         shape = (config.num_hidden_layers, 2, rows, config.num_key_value_heads, length, config.head_dim)
-        self.store = like.new_zeros(shape)
+        kind = like.device.type
+        precision = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
+        self.store = like.new_zeros(shape, dtype=precision)
         # Which columns hold real tokens of each row; left padding is False: (rows, time).
         self.valid = torch.ones(rows, length, dtype=torch.bool, device=like.device)
 

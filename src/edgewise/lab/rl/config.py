@@ -116,7 +116,7 @@ class RLConfig:
     lora: LoraSettings | None = None
     """{rank, alpha, targets}: train low-rank adapters alone, which checkpoints hold merged; null: all weights."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the update; weights and moments are float32 in any case."""
+    """Arithmetic of rollouts and update; weights and moments are float32 in any case."""
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     """"cpu", "cuda" or "auto": the GPU if there is one. Small models are faster on a CPU."""
     seed: Seed = 0
@@ -165,6 +165,10 @@ class RLConfig:
         parts = {"selector": method.selector, "selector_options": {**method.options, **self.selector_options}}
         for name, value in {**parts, **(gated if method.gated else {})}.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def bfloat16(self) -> bool:
+        return self.precision == "bfloat16"
 
     def make_gate(self) -> Gate | None:
         """Which finished groups train the policy; None: all."""

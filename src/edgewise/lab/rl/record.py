@@ -39,7 +39,7 @@ class RecordConfig:
     run: RLConfig = field(default_factory=RLConfig)
     bases: tuple[str, ...] = ()
     """Checkpoints that are evaluated in this order instead of those of a run; nothing is trained then, and of `run` only task, form of
-    the prompts, pool, temperature, length and device are used."""
+    the prompts, pool, temperature, length, precision and device are used."""
     apart: Count = 1
     """Policy steps that stand between two of `bases` in the trace, and so in its replay."""
     checkpoints: Count = 15
@@ -100,7 +100,7 @@ def _record_bases(config: RecordConfig, out: Path, progress: Progress | None) ->
         policy.model.to(here.device)
         problems, pool = make_problems(policy.task, run.pool)
         path = folder / f"successes_{step:06d}.txt"
-        roller = Roller(policy, problems, run.max_new_tokens, run.temperature, here)
+        roller = Roller(policy, problems, run.max_new_tokens, run.temperature, here, bfloat16=run.bfloat16)
         _measure(config, roller, step, path, lambda part, step=step, base=base: tell(step, f"{base}, {part}"))  # type: ignore[misc]
         found.append(path)
         tell(step + 1, base)

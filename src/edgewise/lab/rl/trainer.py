@@ -116,7 +116,7 @@ class Trainer:
                 grouped=True if config.micro_batch_tokens is not None or config.recompute else None,
                 micro_tokens=config.micro_batch_tokens or MICRO_TOKENS,
                 recompute=config.recompute,
-                bfloat16=config.precision == "bfloat16",
+                bfloat16=config.bfloat16,
             ),
             self.here,
         )
@@ -126,7 +126,9 @@ class Trainer:
         self.surplus: RolloutBatch | None = None
 
     def _roller(self, problems: list[Problem], temperature: float) -> Roller:
-        return Roller(self.policy, problems, self.config.max_new_tokens, temperature, self.here)
+        return Roller(
+            self.policy, problems, self.config.max_new_tokens, temperature, self.here, bfloat16=self.config.bfloat16
+        )
 
     def _described(self, pool: PromptPool) -> PromptPool:
         """The pool with the success rates and features that the configuration asks for."""
@@ -148,8 +150,11 @@ class Trainer:
         if priors.base:
             policy = load_policy(priors.base, self.config.task, self.config.prompts_format)
             policy.model.to(self.here.device)
-        roller = Roller(policy, self.problems, self.config.max_new_tokens, self.config.temperature, self.here)
-        return measured_rates(roller, priors.samples, self.config.pool.seed)
+        config = self.config
+        roller = Roller(
+            policy, self.problems, config.max_new_tokens, config.temperature, self.here, bfloat16=config.bfloat16
+        )
+        return measured_rates(roller, priors.samples, config.pool.seed)
 
     def _features(self) -> npt.NDArray[np.floating] | None:
         """Numbers that describe the prompts, (prompts, d)."""

@@ -164,9 +164,9 @@ class Learner:
         return stats
 
     def scored(self, batch: RolloutBatch) -> RolloutBatch:
-        """The batch, just sampled, with log pi_old in the arithmetic of the update; generation is in float32.
+        """The batch, just sampled, with log pi_old as the update computes it: sampling, a token at a time, rounds otherwise.
 
-        Otherwise the ratio of a policy that has not moved would be that of the two arithmetics, and not 1.
+        In float32 that is nothing; in bfloat16 the ratio of a policy that has not moved would be away from 1.
         """
         if not self.settings.bfloat16:
             return batch
