@@ -1,5 +1,6 @@
 """Studies as data: what arms share, what they cost, what is refused before anything runs."""
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,36 @@ def test_changed_seeds_make_another_study() -> None:
     study = load_study("E1")
     other = dataclasses.replace(study, seeds=(7,))
     assert {unit.name for unit in units(other)}.isdisjoint({unit.name for unit in units(study)})
+
+
+@pytest.mark.parametrize("junk", [3, "x", True, [1], [[1]], {"a": 1}], ids=str)
+@pytest.mark.parametrize(
+    "at",
+    [
+        ("scales", "laptop"),
+        ("stages",),
+        ("stages", "rl"),
+        ("stages", "rl", "pool"),
+        ("arms",),
+        ("arms", "long"),
+        ("arms", "short", 1, "rl"),
+        ("evaluation",),
+        ("regions",),
+        ("claims",),
+    ],
+    ids=str,
+)
+def test_a_part_of_another_form_is_refused_in_words(tmp_path: Path, at: tuple[str | int, ...], junk: Any) -> None:
+    values = copy.deepcopy(TOY)
+    inner: Any = values
+    for key in at[:-1]:
+        inner = inner[key]
+    inner[at[-1]] = junk
+
+    def use() -> None:
+        study = load_study(write(tmp_path, **values))
+        for arm in study.arms:
+            study.costs(arm)
+
+    with pytest.raises(ConfigError):
+        use()

@@ -194,17 +194,19 @@ def load_study(name: str, scale: str = "laptop", changes: Mapping[str, Any] | No
         raise ConfigError(f"{path} must have `scales`, such as laptop, each with its settings")
     if scale not in own:
         raise unknown_name(f"scale of {name}", scale, own)
+    layers = {layer: _settings(settings, f"{path}: scales.{layer}") for layer, settings in own.items()}
     # A variant of a scale says which: {like: laptop, ...}.
-    like = (own[scale] or {}).pop("like", scale)
-    if like not in own:
-        raise unknown_name(f"scale of {name} that {scale} is like", like, own)
-    parts = [_defaults(like), common, *(own[layer] or {} for layer in dict.fromkeys((like, scale)))]
+    like = layers[scale].pop("like", scale)
+    if like not in layers:
+        raise unknown_name(f"scale of {name} that {scale} is like", like, layers)
+    parts = [_defaults(like), common, *(layers[layer] for layer in dict.fromkeys((like, scale)))]
     stages: dict[str, Any] = {}
+    evaluation: dict[str, Any] = {}
     for part in parts:
-        for kind, settings in part.pop("stages", {}).items():
-            stages[kind] = merged(stages.get(kind, {}), settings)
-    values = {key: value for part in parts for key, value in part.items()}
-    values["evaluation"] = {key: value for part in parts for key, value in part.get("evaluation", {}).items()}
+        for kind, settings in _settings(part.pop("stages", None), f"{path}: stages").items():
+            stages[kind] = merged(stages.get(kind, {}), _settings(settings, f"{path}: stages.{kind}"))
+        evaluation.update(_settings(part.pop("evaluation", None), f"{path}: evaluation"))
+    values = {key: value for part in parts for key, value in part.items()} | {"evaluation": evaluation}
     given = {"name": path.stem, "scale": scale, **values, "stages": stages, **(changes or {})}
     return study_of(given)
 
@@ -223,7 +225,7 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     both = {**settings, **changes}
     for name in NESTED:
         if name in settings and name in changes:
-            both[name] = {**settings[name], **changes[name]}
+            both[name] = _settings(settings[name], name) | _settings(changes[name], name)
     return both
 
 
@@ -243,6 +245,8 @@ def _defaults(scale: str) -> dict[str, Any]:
 def _each(kind: type, given: Any, where: str) -> Any:
     if isinstance(given, dict):
         return {name: from_dict(kind, value, f"{where}.{name}") for name, value in given.items()}
+    if not isinstance(given, (list, tuple)):
+        raise ConfigError(f"{where} must be a mapping or a list, got {given!r}")
     return tuple(from_dict(kind, value, f"{where}[{index}]") for index, value in enumerate(given))
 
 
@@ -250,14 +254,22 @@ def _item(arm: str, item: Any) -> tuple[str, dict[str, Any]]:
     kind, changes = next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else (item, {})
     if kind not in CHAINED:
         raise unknown_name(f"stage in the arm {arm}", kind, CHAINED)
-    return kind, changes or {}
+    return kind, _settings(changes, f"the arm {arm}: {kind}")
+
+
+def _settings(given: Any, where: str) -> dict[str, Any]:
+    """Settings, none where nothing is given."""
+    if given is not None and not isinstance(given, dict):
+        raise ConfigError(f"{where} must be a mapping of settings, got {given!r}")
+    return given or {}
 
 
 def _seeded(kind: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
     if kind != "rl":
         return {**settings, "seed": seed}
     parts = {"pool": {"seed": 1000 + seed}, "evaluation": {"seed": 2000 + seed}}
-    return {**settings, "seed": seed, **{name: {**settings.get(name, {}), **own} for name, own in parts.items()}}
+    nested = {name: _settings(settings.get(name), name) | own for name, own in parts.items()}
+    return {**settings, "seed": seed, **nested}
 
 
 def arms_and_seeds(study: Study) -> Iterator[tuple[str, int]]:
