@@ -62,6 +62,10 @@ def test_exact_resume_through_json(trinity):
     assert resumed.metrics() == whole.metrics()
 
 
+def test_patience_without_a_value_is_the_default(trinity):
+    assert made(trinity, patience=None).in_flight.patience == made(trinity).in_flight.patience == 16
+
+
 def test_a_task_whose_reward_never_came_is_forgotten(trinity):
     selector = made(trinity, patience=2)
     lost = selector.get_indices(4)

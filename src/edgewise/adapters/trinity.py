@@ -33,6 +33,7 @@ require("trinity-rft")
 from trinity.buffer.selector.selector import BaseSelector  # noqa: E402
 
 log = logging.getLogger("edgewise")
+PATIENCE = 16
 POOL = ("id_column", "category_column", "priors", "prior_strength", "features")
 """Options of `make_pool`."""
 OPTIONS = ("rollouts", "curriculum", *POOL, "patience")
@@ -45,7 +46,7 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
         data_source: Trinity's reader of the taskset, with `dataset`.
         config: Trinity's `DataSelectorConfig`: `seed`, and in `kwargs` `rollouts` (`algorithm.repeat_times`), `curriculum` (a
             method in a word), `id_column` (None: a hash of the whole row), `category_column`, `priors`, `prior_strength` and
-            `features` (see `make_pool`), and `patience` (steps after which a task without a reward is forgotten, 16).
+            `features` (see `make_pool`), and `patience` (steps after which a task without a reward is forgotten; None: 16).
 
     Raises:
         ConfigError: options or a dataset that do not fit.
@@ -67,7 +68,7 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
             options.get("curriculum", "edge"),
             self.rollouts,
             seed=int(config.seed),
-            patience=int(options.get("patience", 16)),
+            patience=PATIENCE if options.get("patience") is None else int(options["patience"]),
         )
         if self.in_flight.curriculum.gates.parts:
             raise ConfigError("Trinity filters groups in its pipelines: give a curriculum without gates")

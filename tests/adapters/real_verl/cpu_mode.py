@@ -70,7 +70,9 @@ class Rollouts:
                             "rm_scores": rewards,
                             "old_log_probs": torch.zeros(TOKENS),
                             "num_turns": 2,
-                            "extra_fields": {"reward_extra_info": {"acc": bool(correct)}},
+                            "extra_fields": {
+                                "reward_extra_info": {"acc": bool(correct), "found": ["x"] * (1 + bool(correct))}
+                            },
                         }
                     )
                     tags.append({"status": "success", "seq_len": 2 * TOKENS, "response_len": TOKENS, **version})

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import transfer_queue as tq
 from verl.trainer.ppo.v1 import (
     PPOTrainerColocateAsync,
@@ -249,4 +250,12 @@ def _uid(key: str) -> str:
 def _info(extra_fields: Any) -> dict[str, Any]:
     """Entries that the reward function returned beside the score, by name, one a rollout; None where there is none."""
     infos = [getattr(fields, "data", fields).get("reward_extra_info") or {} for fields in extra_fields]
-    return {name: np.array([info.get(name) for info in infos]) for name in {name for info in infos for name in info}}
+    names = {name for info in infos for name in info}
+    return {name: _column([info.get(name) for info in infos]) for name in names}
+
+
+def _column(values: list[Any]) -> npt.NDArray[Any]:
+    try:
+        return np.array(values)
+    except ValueError:  # lists of several lengths: not what `success` reads, but no reason to stop
+        return np.fromiter(values, object, len(values))
