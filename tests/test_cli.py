@@ -42,6 +42,7 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         ),
         (("demo", "--methods", "uniform,moops"), "Did you mean 'mopps'"),
         (("experiment", "critic"), "Did you mean 'critics'"),
+        (("experiment", "C1", "--hours", "nan"), "hours must be above 0"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(

@@ -328,7 +328,7 @@ def experiment(
 
     Args:
         name: E1 to E8, or the YAML file of a study; C1 to C6, C2-single, critics, gsm8k, likelihood,
-            likelihood-school, pools and real: claims about selection.
+            likelihood-school, pools, real and real-large: claims about selection.
         scale: laptop, workstation or paper, of a study, or one of its own, such as text of E1; laptop, smollm2 or gpu, of a claim.
         seeds: how many; default: as the study says.
         first_seed: the first of them.
@@ -341,6 +341,8 @@ def experiment(
         plan: print how many seeds each claim needs, from the variance of the finished ones, and the hours that they take here.
         hours: refuse a study, or with `plan` the seeds that it needs, that would take longer on this machine.
     """
+    if hours is not None and not hours > 0:
+        raise ConfigError(f"hours must be above 0, got {hours:g}")
     _need("torch", "safetensors", "tokenizers", "scipy", "rich", "yaml")
     from edgewise.experiments import claims
 

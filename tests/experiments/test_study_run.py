@@ -22,6 +22,7 @@ from tests.experiments.toy_study import TOY
 from tests.experiments.toy_study import write as write_toy
 
 import edgewise.lab.run.config as config_module
+from edgewise.checkpoint import write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.experiments.study import load_study, run_study
 from edgewise.experiments.study.cluster import resources
@@ -30,7 +31,7 @@ from edgewise.experiments.study.command import run as run_command
 from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.plan import run_unit, units
 from edgewise.experiments.study.power import plan, require_hours, seeds_needed
-from edgewise.experiments.study.run import copy_to_docs
+from edgewise.experiments.study.run import copy_to_docs, rebuild
 from edgewise.experiments.study.stages import checkpoint_of, record_of, run_stage
 from edgewise.experiments.workers import Event, Interrupted
 from edgewise.lab.model.checkpoints import read_tensors
@@ -234,6 +235,9 @@ def test_a_page_holds_everything_and_keeps_remarks(
     assert f"| [toy](toy.md) | A toy | laptop | {summary['verdict']} |" in index
     with pytest.raises(ConfigError, match="no finished study"):
         copy_to_docs(study, tmp_path / "nothing", tmp_path)
+    write_json(tmp_path / "results" / "other.json", {"study": 3, "summary": {}})
+    with pytest.raises(ConfigError, match=r"other\.json does not hold the results of a study"):
+        rebuild(tmp_path)
 
 
 def test_intervals_over_seeds_are_students(tmp_path: Path) -> None:

@@ -130,8 +130,11 @@ def test_missing_and_unfinished_runs_are_unknown(folder: Path) -> None:
     assert Summary.from_json(json.loads(json.dumps(summary.to_json()))).to_json() == summary.to_json()
 
 
-def test_a_folder_without_a_comparison_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("steps: 3\n")
+@pytest.mark.parametrize(
+    "text", ["steps: 3\n", "{methods: 3, seeds: [0], run: {}}", "{methods: [edge], seeds: [0], run: 3}"]
+)
+def test_a_folder_without_a_comparison_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ConfigError, match="does not hold a comparison"):
         summarise(tmp_path)
 

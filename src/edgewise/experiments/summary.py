@@ -256,7 +256,8 @@ def summarise(folder: Path, seeds: Sequence[int] | None = None) -> Summary:
         CheckpointError: a finished run is damaged; the message names the file.
     """
     config = read_config(folder)
-    if "methods" not in config or "seeds" not in config or "run" not in config:
+    forms = {"methods": list, "seeds": list, "run": dict}
+    if not all(isinstance(config.get(name), form) for name, form in forms.items()):
         raise ConfigError(f"{folder} does not hold a comparison: its config.yaml lists no methods and seeds")
     seeds = config["seeds"] if seeds is None else seeds
     methods = arms(config["methods"], config.get("placebo", False))

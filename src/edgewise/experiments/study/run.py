@@ -135,6 +135,8 @@ def rebuild(docs: Path, only: str = "") -> Path:
     summaries = {}
     for path in sorted((docs / RESULTS).glob("*.json")):
         kept = read_json(path)
+        if not all(isinstance(kept.get(part), dict) for part in ("study", "summary")):
+            raise ConfigError(f"{path} does not hold the results of a study")
         study = study_of(kept["study"])
         effects += tables.effect_rows(study, kept["summary"], f"{path.stem}.md")
         summaries[path.stem] = kept["summary"]
