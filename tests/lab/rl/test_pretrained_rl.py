@@ -167,6 +167,10 @@ def test_a_step_that_does_not_fit_is_refused_with_a_setting_that_does(imported: 
         check_memory(model, size, torch.device("cpu"), 1000)
     smaller = StepSize(rows=64, longest=200, micro_tokens=8192, recompute=True)
     assert sum(step_bytes(model, smaller).values()) < needed
+    # Of a batch whose keys and values outweigh the update, sampling in bfloat16 spares half of them.
+    long, half = (StepSize(rows=512, longest=400, micro_tokens=64, bfloat16=bfloat16) for bfloat16 in (False, True))
+    keys = 2 * model.num_hidden_layers * model.num_key_value_heads * model.head_dim * 512 * 400
+    assert step_bytes(model, long)["step"] - step_bytes(model, half)["step"] == 2 * keys
 
 
 def test_the_configuration_that_is_shipped_is_valid() -> None:

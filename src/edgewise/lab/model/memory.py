@@ -19,7 +19,7 @@ PROCESS = 350 << 20
 """Python, torch and their libraries."""
 LARGE = 20_000_000
 """Parameters from which memory that was freed is given back to the system after every step."""
-ADAM, FLOAT = 2, 4
+ADAM, FLOAT, HALF = 2, 4, 2
 KEPT_PER_LAYER = 4
 """Activations of a layer that the backward pass reads, in units of hidden_size, besides those of attention and MLP."""
 
@@ -35,6 +35,7 @@ class StepSize:
         copies: copies of the model besides the policy: a reference, a critic with its own network.
         recompute: activation checkpointing.
         trained: parameters that are trained; None: all of them.
+        bfloat16: whether rollouts are sampled in bfloat16, keys and values included.
     """
 
     rows: int
@@ -43,6 +44,7 @@ class StepSize:
     copies: int = 0
     recompute: bool = False
     trained: int | None = None
+    bfloat16: bool = False
 
 
 def parameters_count(config: ModelConfig) -> int:
@@ -52,16 +54,15 @@ def parameters_count(config: ModelConfig) -> int:
 
 
 def step_bytes(config: ModelConfig, size: StepSize) -> dict[str, int]:
-    """Bytes of each part of a step in float32: what stays, and the larger of sampling and update.
+    """Bytes of each part of a step, the update's in float32: what stays, and the larger of sampling and update.
 
     The estimate is meant to be within a third of the peak; it holds for plain AdamW.
     """
     weights = FLOAT * parameters_count(config)
     trained = weights if size.trained is None else FLOAT * size.trained
     heads = (config.num_attention_heads + 2 * config.num_key_value_heads) * config.head_dim
-    cache = (
-        2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * size.rows * size.longest * FLOAT
-    )
+    kept_keys = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * size.rows * size.longest
+    cache = kept_keys * (HALF if size.bfloat16 else FLOAT)
     # Scores, their exponentials and the cumulated probabilities in float64.
     sampling = cache + 4 * size.rows * config.vocab_size * FLOAT
     layer = KEPT_PER_LAYER * config.hidden_size + 2 * heads + 4 * config.intermediate_size

@@ -181,6 +181,7 @@ class Trainer:
             + 4 * int(algorithm.critic is not None and algorithm.critic.network == "own"),
             config.recompute,
             None if config.lora is None else sum(p.numel() for p in self.policy.model.parameters() if p.requires_grad),
+            config.bfloat16,
         )
         check_memory(self.policy.model.config, size, self.here.device)
 
