@@ -46,17 +46,18 @@ def test_repeated_ids_in_the_training_files(tmp_path: Path):
     assert check_config([f"data.train_files={tmp_path / 'a.parquet'}"]) == []
 
 
-def test_prompts_of_messages_differ_by_their_hash(tmp_path: Path):
+@pytest.mark.parametrize(("column", "named"), [("prompt", []), ("question", ["data.prompt_key=question"])])
+def test_prompts_of_messages_differ_by_their_hash(tmp_path: Path, column: str, named: list[str]):
     parquet = pytest.importorskip("pyarrow.parquet")
     import pyarrow as pa
 
-    rows = [{"prompt": [{"role": "user", "content": text}], "extra_info": {"index": 0}} for text in "aba"]
-    given = [f"data.train_files={tmp_path / 'a.parquet'}", "+data.edgewise.ids=prompt"]
+    rows = [{column: [{"role": "user", "content": text}], "extra_info": {"index": 0}} for text in "aba"]
+    given = [f"data.train_files={tmp_path / 'a.parquet'}", "+data.edgewise.ids=prompt", *named]
     parquet.write_table(pa.Table.from_pylist(rows[:2]), tmp_path / "a.parquet")
     assert check_config(given) == []
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     (warning,) = check_config(given)
-    assert f"have the same id '{digest(rows[0]['prompt'])}': drop repetitions" in warning
+    assert f"have the same id '{digest(rows[0][column])}': drop repetitions" in warning
 
 
 def test_training_files_that_cannot_be_read_are_named(tmp_path: Path):

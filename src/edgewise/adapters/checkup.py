@@ -89,6 +89,8 @@ def _ids(values: Mapping[str, Any]) -> list[str]:
     from edgewise.replay.logs.parquet import open_parquet, reading
 
     wanted = str(_find(values, IDS)[1] or "index")
+    if wanted == "prompt":
+        wanted = str(values.get("data.prompt_key") or wanted)
     seen: dict[Any, str] = {}
     for path in paths:
         file = open_parquet(path.expanduser())
