@@ -229,8 +229,10 @@ def test_in_bfloat16_a_policy_that_has_not_moved_has_ratios_of_1(
         trainer = Trainer(config, tmp_path / precision)
         trainer.out.mkdir()
         trainer.learner.release = lambda: None
+        trainer.roller.bfloat16 = False  # the same rollouts
         lines[precision] = trainer.train_step()
         gradients[precision] = torch.cat([p.grad.flatten() for p in trainer.policy.model.parameters()])
+    assert lines["float32"]["surprisal"] == lines["bfloat16"]["surprisal"]
     assert lines["bfloat16"]["clipped"] == 0
     assert lines["bfloat16"].get("reference_kl", 0) < 1e-5
     assert torch.cosine_similarity(gradients["float32"], gradients["bfloat16"], dim=0) > 0.98

@@ -125,9 +125,11 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.surplus: RolloutBatch | None = None
 
-    def _roller(self, problems: list[Problem], temperature: float) -> Roller:
+    def _roller(self, problems: list[Problem], temperature: float, policy: Policy | None = None) -> Roller:
+        """Rollouts of the run's length and arithmetic, by another policy than its own if one is given."""
+        config = self.config
         return Roller(
-            self.policy, problems, self.config.max_new_tokens, temperature, self.here, bfloat16=self.config.bfloat16
+            policy or self.policy, problems, config.max_new_tokens, temperature, self.here, bfloat16=config.bfloat16
         )
 
     def _described(self, pool: PromptPool) -> PromptPool:
@@ -150,11 +152,8 @@ class Trainer:
         if priors.base:
             policy = load_policy(priors.base, self.config.task, self.config.prompts_format)
             policy.model.to(self.here.device)
-        config = self.config
-        roller = Roller(
-            policy, self.problems, config.max_new_tokens, config.temperature, self.here, bfloat16=config.bfloat16
-        )
-        return measured_rates(roller, priors.samples, config.pool.seed)
+        roller = self._roller(self.problems, self.config.temperature, policy)
+        return measured_rates(roller, priors.samples, self.config.pool.seed)
 
     def _features(self) -> npt.NDArray[np.floating] | None:
         """Numbers that describe the prompts, (prompts, d)."""
