@@ -26,20 +26,24 @@ from edgewise.experiments.summary import Ratio, Spread, Summary
 from edgewise.lab.rl.config import PoolConfig
 from edgewise.lab.rl.priors import PriorsConfig
 from edgewise.method import Method
+from edgewise.tasks import make_task
+from edgewise.tasks.base import Split
 
 DOCS = Path(__file__).parents[2] / "docs"
+SIDES: tuple[Split, ...] = ("train", "eval")
 EVERY = [(name, scale) for name in names() for scale in scales(name)]
 
 
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name: str, scale: str) -> None:
     study = load(name, scale)
-    more = ["critics", "gsm8k", "likelihood", "likelihood-school", "pools", "real", "real-large"]
+    more = ["critics", "gsm8k", "likelihood", "likelihood-school", "pools", "published", "real", "real-large"]
     assert names() == ["C1", "C2", "C2-single", "C3", "C4", "C5", "C6", *more]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
     special = {("real", "smollm2"): 5, ("real", "gpu"): 16, ("critics", "laptop"): 12, ("likelihood", "laptop"): 12}
     special |= {("likelihood-school", "smollm2"): 5, ("likelihood-school", "gpu"): 16}
     special |= {("real-large", "smollm2"): 8, ("real-large", "gpu"): 16}
+    special |= {("published", "gpu"): 8}
     assert seeds == {special.get((name, scale), 5 if scale == "laptop" or (name == "C1" and scale == "smollm2") else 3)}
     for rule in study.rules:
         for part in study.parts_of(rule):
@@ -49,6 +53,18 @@ def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name:
     assert "core hours left" in plan(study, {})[-1]
     with pytest.raises(ConfigError, match="the limit is 0"):
         plan(study, {}, 0)
+
+
+@pytest.mark.parametrize(("name", "scale"), EVERY)
+def test_every_claim_s_pools_have_problems_on_both_sides_of_the_split(name: str, scale: str) -> None:
+    pools = {
+        (task.name, str(part.comparison.run.pool.difficulty)): part.comparison.run.pool.difficulty
+        for part in load(name, scale).parts.values()
+        if (task := part.comparison.run.task) is not None and not task.options
+    }
+    for (task, _), difficulty in pools.items():
+        for split in SIDES:
+            assert len(make_task(task).problems(30, 0, split=split, **difficulty)) == 30
 
 
 def test_c2_compares_the_algorithms_of_the_claim_in_the_demos_setting() -> None:
