@@ -36,6 +36,7 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("rl", "{tmp}/wrong.yaml", "{tmp}/x"), "Did you mean 'selector'"),
         (("eval", "opgraph", "--k", "100"), "every k must lie between 1 and samples"),
         (("replay", "nothing.npz"), "nothing.npz"),
+        (("watch", "{tmp}", "--web", "--port", "65536"), "--port must be a whole number in [0, 65536), got 65536"),
         (
             ("replay", "simulator", "--selectors", "mopps:threshold=[0.7,0.3],edge"),
             "a band needs low <= high, got [0.7, 0.3]",
@@ -93,6 +94,24 @@ def test_output_that_is_not_read_loses_no_file_and_needs_no_traceback(unbuffered
         os.close(writing)
     assert (result.returncode, result.stderr) == (141, "")
     assert json.loads((tmp_path / "out.json").read_text())["rollouts"] == 320
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_in_an_encoding_that_lacks_its_characters_needs_no_traceback(encoding: str, tmp_path: Path) -> None:
+    # Of a pipe on Windows, or of a terminal without UTF-8.
+    log = tmp_path / "log.jsonl"
+    log.write_text(
+        "".join(json.dumps({"step": t // 16, "prompt": f"q{t % 7}", "reward": t % 2}) + "\n" for t in range(320))
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "edgewise.cli", "watch", str(log), "--once"],
+        capture_output=True,
+        env={**ENVIRONMENT, "PYTHONIOENCODING": encoding},
+        timeout=240,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"320 rollouts" in result.stdout
 
 
 def test_the_process_itself_exits_with_2() -> None:

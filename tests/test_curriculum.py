@@ -692,6 +692,13 @@ def rewards_of_numbers(batch):
     return np.random.default_rng(0).random((len(batch), 4)) < 0.5
 
 
+def test_a_quota_names_categories_as_a_pool_does():
+    # What pandas' value_counts gives for a column of numbers with gaps.
+    pool = PromptPool(range(30), [1.0, 2.0, None] * 10)
+    curriculum = Curriculum(pool, "uniform", quota={1.0: 0.75, np.int64(2): 0.25})
+    assert np.bincount(pool.category_index(curriculum.select(12).rows)).tolist() == [0, 9, 3]
+
+
 def test_a_quota_that_its_category_cannot_serve_goes_to_the_others():
     pool = PromptPool(range(20), ["a"] * 4 + ["b"] * 16)
     curriculum = Curriculum(pool, "uniform", quota={"a": 0.5, "b": 0.5})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ def main() -> None:
     """Entry point: errors of ours become one sentence and exit code 2."""
     # Read by OpenMP when torch is loaded: idle threads sleep, which on a shared machine is several times faster.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names of files, completions and frames may hold characters that the output's encoding lacks: cp1252 of a pipe on Windows.
+        sys.stdout.reconfigure(errors="replace")
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     with handling(_interrupt):

@@ -315,7 +315,7 @@ def _report_long_ids(ids: np.ndarray) -> None:
         )
 
 
-def _label(value: Any) -> str | None:
+def label_of(value: Any) -> str | None:
     """The spelling of a label, the same in every process and for every dtype that can hold it.
 
     Whole floats are spelt as ints, so that a column that pandas turned into floats keeps its labels; bytes are text.
@@ -349,9 +349,9 @@ def _encode(categories: Any, n: int, names: list[str]) -> tuple[npt.NDArray[np.i
     if isinstance(categories, np.ndarray) and categories.ndim == 1 and categories.dtype.kind in "Uiuf":
         unique, inverse = np.unique(categories, return_inverse=True)
         # Not as Python floats: 0.1 in float32 is to be spelt 0.1.
-        found = unique.tolist() if unique.dtype.kind == "U" else [_label(value) for value in unique]
+        found = unique.tolist() if unique.dtype.kind == "U" else [label_of(value) for value in unique]
     else:
-        labels = [_label(value) for value in categories]
+        labels = [label_of(value) for value in categories]
         place: dict[str | None, int] = {}
         inverse = np.array([place.setdefault(label, len(place)) for label in labels], np.int64)
         found = list(place)

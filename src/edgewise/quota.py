@@ -9,7 +9,7 @@ import numpy as np
 
 from edgewise.arrays import Floats, Rows
 from edgewise.errors import ConfigError
-from edgewise.pool import PromptPool
+from edgewise.pool import PromptPool, label_of
 
 
 class Quota:
@@ -27,7 +27,7 @@ class Quota:
 
     def __init__(self, pool: PromptPool, shares: Mapping[str, float]):
         try:
-            self.pool, self.shares = pool, {str(name): float(share) for name, share in shares.items()}
+            self.pool, self.shares = pool, {str(label_of(name)): float(share) for name, share in shares.items()}
         except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(
                 f'a quota is a dict of shares by category, such as {{"math": 0.5}}, got {shares!r}'

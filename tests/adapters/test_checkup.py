@@ -32,6 +32,11 @@ def test_dataloader_workers_unless_the_trainer_mode_needs_none():
     assert check_config(["data.dataloader_num_workers=8", "trainer.v1.trainer_mode=edgewise_colocate_async"]) == []
 
 
+def test_an_override_that_deletes_a_setting_is_one():
+    assert check_config(["data.dataloader_num_workers=8", "~data.dataloader_num_workers"]) == []
+    assert check_config(["~data.dataloader_num_workers=8"]) == []
+
+
 def test_repeated_ids_in_the_training_files(tmp_path: Path):
     parquet = pytest.importorskip("pyarrow.parquet")
     import pyarrow as pa
@@ -43,6 +48,14 @@ def test_repeated_ids_in_the_training_files(tmp_path: Path):
     (warning,) = check_config([f"data.train_files={files}"])
     assert "row 2 of a.parquet and row 0 of b.parquet have the same id 2" in warning
     assert check_config([f"data.train_files={files}", "+data.edgewise.ids=prompt"]) == []
+    assert check_config([f"data.train_files={tmp_path / 'a.parquet'}"]) == []
+
+
+def test_extra_info_that_is_text_holds_no_ids(tmp_path: Path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    parquet.write_table(pa.Table.from_pylist([{"prompt": "a", "extra_info": "{}"}] * 2), tmp_path / "a.parquet")
     assert check_config([f"data.train_files={tmp_path / 'a.parquet'}"]) == []
 
 

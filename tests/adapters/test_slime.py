@@ -272,6 +272,21 @@ def test_success_is_the_users(slime, make_args):
         roll(wrong, args, 1)
 
 
+@pytest.mark.parametrize("key", [None, "score"])
+def test_rewards_that_are_dicts_without_the_entry_named_say_so(slime, make_args, key):
+    # slime#1470: unsupported operand type(s) for +: 'int' and 'dict'.
+    args = make_args(reward_key=key)
+    source = source_of(slime, success="right")(args)
+    group = source.get_samples(1)[0]
+    for sample in group:
+        sample.reward = {"total": 1.0, "right": True}
+    with pytest.raises(
+        RewardError, match=r"prompt 'p\d+' has the reward \{'total': 1.0, .*which is no number.*--reward-key"
+    ):
+        slime.observe(args, group)
+    assert source.metrics()["rollouts"] == 0
+
+
 def test_rollouts_that_failed_and_those_that_fan_out(slime, make_args):
     args = make_args()
     source = source_of(slime)(args)

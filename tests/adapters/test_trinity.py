@@ -76,6 +76,14 @@ def test_a_task_whose_reward_never_came_is_forgotten(trinity):
     assert selector.metrics()["late_groups"] == 4
 
 
+def test_a_task_some_of_whose_runs_failed_is_evidence_of_the_others(trinity):
+    selector = made(trinity)
+    selector.feedback(selector.get_indices(3), [2 / 3, np.float32(1 / 3), 0.25])
+    assert selector.metrics()["rollouts"] == 3 + 3 + 4
+    assert selector.metrics()["success_rate"] == 4 / 10
+    assert selector.metrics()["in_flight"] == 0
+
+
 def test_a_reward_for_a_task_that_is_not_in_the_dataset_any_more(trinity, caplog):
     selector = made(trinity)
     indices = selector.get_indices(2)
@@ -92,7 +100,7 @@ def test_what_does_not_fit_is_named(trinity):
     with pytest.raises(ConfigError, match="without gates"):
         made(trinity, curriculum="edge+ds:max_rounds=1")
     selector = made(trinity)
-    with pytest.raises(RewardError, match=r"has the mean reward 0\.3, which 4 rewards of 0 or 1 cannot have"):
+    with pytest.raises(RewardError, match=r"has the mean reward 0\.3, which up to 4 rewards of 0 or 1 cannot have"):
         selector.feedback(selector.get_indices(1), [0.3])
     selector.load_state_dict({"current_index": 0})  # a fresh start
     with pytest.raises(CheckpointError, match="saved without a curriculum"):

@@ -246,6 +246,30 @@ def test_an_attached_recorder_goes_back_with_the_curriculum(tmp_path):
         Recorder(a_pool(12)).attach(loaded)
 
 
+def test_a_trace_outlives_a_dataset_that_shrank(tmp_path, caplog):
+    path = tmp_path / "trace.npz"
+    curriculum = ew.Curriculum(ew.PromptPool(range(12)), "uniform", rollouts=3)
+    recorder = Recorder(curriculum.pool, path).attach(curriculum)
+    play(curriculum, 6)
+    recorder.save()
+    before = Trace.load(path)
+    smaller = ew.Curriculum(ew.PromptPool([11, 3, 5, 7, 8, 2]), "uniform", rollouts=3)
+    recorder = Recorder(smaller.pool, path).attach(smaller)
+    smaller.load_state_dict(curriculum.state_dict())
+    kept = np.isin(before.pool.ids[before.rows], smaller.pool.ids)
+    assert 0 < kept.sum() < len(before)
+    assert f"{(~kept).sum()} entries of {path}" in caplog.text
+    play(smaller, 1)
+    recorder.save()
+    after = Trace.load(path)
+    assert len(after) == kept.sum() + 4
+    old = after.steps[after.index] <= 6
+    for name in ("successes", "trials"):
+        assert sorted(zip(after.pool.ids[after.rows[old]], getattr(after, name)[old], strict=True)) == sorted(
+            zip(before.pool.ids[before.rows[kept]], getattr(before, name)[kept], strict=True)
+        )
+
+
 def test_a_new_run_does_not_go_on_with_an_old_trace(tmp_path):
     for _ in range(2):
         pool = a_pool(12)

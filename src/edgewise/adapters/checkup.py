@@ -99,7 +99,8 @@ def _ids(values: Mapping[str, Any]) -> list[str]:
         with file, reading(path):
             table = file.read()
         if "extra_info" in table.column_names and wanted == "index":
-            ids = [(info or {}).get("index") for info in table.column("extra_info").to_pylist()]
+            infos = table.column("extra_info").to_pylist()
+            ids = [info.get("index") if isinstance(info, dict) else None for info in infos]
             hint = "number the rows anew, or set +data.edgewise.ids=prompt"
         elif wanted in table.column_names:
             # Messages have no id but the hash that the adapters take.
@@ -142,9 +143,10 @@ def _read(given: Sequence[str]) -> dict[str, Any]:
     values = {}
     for item in given:
         name, equals, value = item.partition("=")
-        if not equals:
+        deleted = item.startswith("~")
+        if not equals and not deleted:
             raise ConfigError(f"'{item}' is no override: write name=value, or give one YAML file")
-        values[name.lstrip("+~")] = parse(value, item) if value else None
+        values[name.lstrip("+~")] = parse(value, item) if value and not deleted else None
     return values
 
 

@@ -17,7 +17,7 @@ from edgewise.adapters.prompts import digest, hashes, unique_pool
 from edgewise.adapters.success import Rule, Success
 from edgewise.arrays import Rows
 from edgewise.checkpoint import load_state, save_state
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, RewardError
 
 _Base: Any = object
 if TYPE_CHECKING:
@@ -259,12 +259,21 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         last = [samples[-1] for samples in scored]
         return self._in_flight.observe_group(
             row,
-            [float(np.mean([sample.get_reward_value(self.args) for sample in samples])) for samples in scored],
+            [float(np.mean([self._reward(sample) for sample in samples])) for samples in scored],
             self._success,
             [[getattr(sample, "response_length", None) for sample in samples] for samples in scored],
             evaluate=lambda rule: [rule(sample) for sample in last],
             score=lambda name: [sample.reward.get(name) for sample in last],
         )
+
+    def _reward(self, sample: Any) -> float:
+        try:
+            return float(sample.get_reward_value(self.args))
+        except (TypeError, ValueError, KeyError) as error:
+            raise RewardError(
+                f"prompt {self._id(sample)!r} has the reward {sample.reward!r:.100}, which is no number"
+                f" (--reward-key is {self.args.reward_key!r}): name the entry that is one with --reward-key"
+            ) from error
 
     def _metadata(self, key: str, option: str) -> list[Any]:
         for row, sample in enumerate(self._prompts):

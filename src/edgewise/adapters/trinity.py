@@ -25,6 +25,7 @@ import numpy as np
 from edgewise.adapters.in_flight import InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import make_pool
+from edgewise.arrays import NOISE
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, ConfigError, RewardError, unknown_name
 
@@ -88,18 +89,21 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
         if not present.all():
             log.warning("%d tasks are not in the dataset any more: they change no belief", (~present).sum())
             rows, means = rows[present], means[present]
-        correct = np.rint(means * self.rollouts)
-        bad = np.flatnonzero(
-            ~(np.abs(correct - means * self.rollouts) < 1e-3) | (correct < 0) | (correct > self.rollouts)
-        )
+        # Runs that failed are left out of the mean: the largest group that can have it is taken.
+        sizes = np.arange(self.rollouts, 0, -1)
+        correct = np.rint(means[:, None] * sizes)
+        fits = (np.abs(correct / sizes - means[:, None]) <= NOISE) & (correct >= 0) & (correct <= sizes)
+        bad = np.flatnonzero(~fits.any(axis=1))
         if bad.size:
             raise RewardError(
-                f"task {rows[bad[0]]} has the mean reward {means[bad[0]]}, which {self.rollouts} rewards of 0 or 1 cannot have:"
-                " use rewards of 0 and 1, and rollouts = algorithm.repeat_times"
+                f"task {rows[bad[0]]} has the mean reward {means[bad[0]]}, which up to {self.rollouts} rewards of 0 or 1 cannot"
+                " have: use rewards of 0 and 1, and rollouts = algorithm.repeat_times"
             )
-        rewards = (np.arange(self.rollouts) < correct[:, None]).astype(np.float64)
         if len(rows):
-            self.in_flight.observe(np.repeat(rows, self.rollouts), rewards.ravel())
+            group = np.arange(len(rows)), fits.argmax(axis=1)
+            trials, right = sizes[group[1]], correct[group]
+            rewards = [np.arange(n) < k for n, k in zip(trials.tolist(), right.tolist(), strict=True)]
+            self.in_flight.observe(np.repeat(rows, trials), np.concatenate(rewards).astype(np.float64))
 
     def metrics(self) -> dict[str, float]:
         return self.in_flight.metrics()

@@ -51,7 +51,8 @@ class Recorder:
         """Record all that this curriculum observes from now on, in any trainer; returns the recorder.
 
         Steps are the curriculum's policy steps. When the curriculum goes back to a checkpoint, in a resumed run for instance,
-        so does the trace: entries of later steps are dropped, and those of `path` before it are kept.
+        so does the trace: entries of later steps are dropped, and those of `path` before it are kept, but for prompts that are
+        gone from the pool.
         """
         if curriculum.pool is not self.pool:
             raise ConfigError("the recorder was made for another pool: Recorder(curriculum.pool, path)")
@@ -65,7 +66,14 @@ class Recorder:
 
     def restored(self, step: int) -> None:
         if not self._parts and self.path is not None and Path(self.path).exists():
-            self._parts.append(self._entries(Trace.load(self.path)))
+            old = Trace.load(self.path)
+            part = self._entries(old, self.pool.find(old.pool.ids))
+            gone = part[1] < 0
+            if gone.any():
+                log.warning(
+                    "%d entries of %s are of prompts that the pool does not have: left out", gone.sum(), self.path
+                )
+            self._parts.append(part[:, ~gone])
         kept = [part[:, part[0] <= step] for part in self._parts]
         self._parts = [part for part in kept if part.shape[1]]
         self._saved_at = step if self._parts else None
@@ -152,7 +160,7 @@ class Recorder:
         """
         old = Trace.load(path)
         recorder = cls(pool, path, every, old.about)
-        part = recorder._entries(old)
+        part = recorder._entries(old, pool.rows(old.pool.ids))
         if before is not None:
             part = part[:, part[0] < before]
         if part.shape[1]:
@@ -160,7 +168,7 @@ class Recorder:
             recorder._saved_at = int(part[0].max())
         return recorder
 
-    def _entries(self, trace: Trace) -> np.ndarray:
-        """Step, row in this pool, successes and trials of every entry, (4, n)."""
-        rows = self.pool.rows(trace.pool.ids)[trace.rows]
-        return np.stack([trace.steps[trace.index], rows, trace.successes, trace.trials])
+    @staticmethod
+    def _entries(trace: Trace, rows: Rows) -> np.ndarray:
+        """Step, row, successes and trials of every entry, (4, n); `rows` are those of the trace's prompts in another pool."""
+        return np.stack([trace.steps[trace.index], rows[trace.rows], trace.successes, trace.trials])

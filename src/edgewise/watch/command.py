@@ -12,6 +12,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
+from edgewise.arrays import whole_number
 from edgewise.checkpoint import require_place, write_atomic, writing_to
 from edgewise.errors import ConfigError
 from edgewise.replay.logs import open_logs
@@ -62,6 +63,7 @@ def main(
         raise ConfigError(f"--every takes seconds above 0, got {every}")
     if sum([once, json, html is not None, web, prompt is not None]) > 1:
         raise ConfigError("choose one of --once, --json, --html, --web and --prompt")
+    port = whole_number("--port", port, 0, ConfigError, below=2**16)
     if html is not None:
         _require_outside(html, paths)
     readers = open_logs(paths, columns=columns, success=success, scale=scale)

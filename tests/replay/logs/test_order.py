@@ -84,3 +84,18 @@ def test_groups_whose_rollouts_come_late_stay_whole(tmp_path: Path) -> None:
     log = read_log(write_lines(tmp_path / "log.jsonl", lines([r for _, r in late])))
     assert counts(log) == WHOLE
     assert log.notes == []
+
+
+@pytest.mark.parametrize("steps", [12, 30])
+@pytest.mark.parametrize("begin", [1, 5])
+def test_single_groups_that_come_many_steps_late_do_not_replace_the_steps_between(
+    begin: int, steps: int, tmp_path: Path
+) -> None:
+    # An agent that took as long as so many updates.
+    slow = [i for i, r in enumerate(ROLLOUTS) if r["step"] == begin][:4]
+    late = sorted(
+        enumerate(ROLLOUTS), key=lambda pair: (pair[1]["step"] + steps * (pair[0] in slow), pair[0] not in slow)
+    )
+    log = read_log(write_lines(tmp_path / "log.jsonl", lines([r for _, r in late])))
+    assert counts(log) == WHOLE
+    assert log.notes == []

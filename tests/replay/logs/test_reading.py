@@ -150,6 +150,26 @@ def test_polling_reads_what_has_come_since(tmp_path: Path) -> None:
     assert reader.log.notes == []
 
 
+def test_a_file_that_was_written_anew_is_read_anew_however_long_it_is(tmp_path: Path) -> None:
+    first, second = (
+        [{"step": r["step"], "prompt_id": r["prompt"], "reward": float(r["correct"])} for r in outcomes(seed=seed)]
+        for seed in (0, 1)
+    )
+    path = write_lines(tmp_path / "log.jsonl", first[:40])
+    reader = open_log(path)
+    reader.poll()
+    with path.open("a") as file:
+        file.write("no JSON\n")
+    reader.poll()
+    # As a run that begins again does, or one that is cut back to its checkpoint, while nothing looks at the log.
+    write_lines(path, second)
+    assert reader.poll()
+    fresh = read_log(path)
+    assert reader.log.notes == fresh.notes == []
+    for name in ("steps", "successes", "trials"):
+        assert getattr(reader.log, name).tolist() == getattr(fresh, name).tolist()
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 2000), st.integers(0, 3))
 def test_a_file_cut_anywhere_gives_the_whole_lines_before_the_cut(cut: int, seed: int) -> None:
@@ -468,6 +488,13 @@ def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]
         (lambda i, line: line | {"prompt": None} if i < 4 else line, 4, "4 rollouts have neither a prompt nor an id"),
         (lambda i, line: line | {"prompt_id": "x" * 300 + line["prompt"]}, 0, None),
         (lambda i, line: line | {"prompt_id": int(line["prompt"][9:]) if i % 2 else line["prompt"][9:]}, 0, None),
+        (lambda i, line: line | {"prompt_id": [int, float][i % 2](line["prompt"][9:])}, 0, None),
+        (lambda i, line: line | {"prompt_id": math.nan}, 0, None),
+        (
+            lambda i, line: line | {"prompt": math.nan} if i < 4 else line,
+            4,
+            "4 rollouts have neither a prompt nor an id",
+        ),
         (lambda i, line: line | {"reward": str(line["reward"]) if i else "n/a"}, 1, "1 rollouts have no reward"),
         (lambda i, line: line | {"uid": f"record {i}"}, 0, "groups are the rollouts of a prompt in a step"),
         (
@@ -483,7 +510,17 @@ def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]
             None,
         ),
     ],
-    ids=["no prompt", "long id", "number and text", "text reward", "uid of records", "messages"],
+    ids=[
+        "no prompt",
+        "long id",
+        "number and text",
+        "number and float",
+        "id NaN",
+        "prompt NaN",
+        "text reward",
+        "uid of records",
+        "messages",
+    ],
 )
 def test_odd_values_leave_the_other_groups_as_they_are(
     change: Any, left_out: int, note: str | None, tmp_path: Path
@@ -499,6 +536,20 @@ def test_odd_values_leave_the_other_groups_as_they_are(
         [n for n in log.notes if note in n] if note else []
     )
     assert not note or any(note in n for n in log.notes)
+
+
+def test_numbers_as_ids_stay_the_same_where_pandas_makes_them_floats(tmp_path: Path) -> None:
+    import pandas
+
+    # TRL logs evaluation beside training, whose rollouts have no id: the column of that file holds floats.
+    lines = _changed(outcomes(), lambda i, line: line | {"edgewise_id": int(line["prompt"][9:])})
+    half = len(lines) // 2
+    evaluated = {**lines[half], "edgewise_id": None, "prompt": "another question"}
+    pandas.DataFrame(lines[:half]).to_parquet(tmp_path / "part_0.parquet")
+    pandas.DataFrame([*lines[half:], evaluated]).to_parquet(tmp_path / "part_1.parquet")
+    log = read_log(tmp_path)
+    assert set(log.ids.tolist()) == {str(line["edgewise_id"]) for line in lines} | {digest("another question")}
+    assert len(log) == len(expected(outcomes())) + 1
 
 
 def test_lengths_in_tokens_and_in_characters_are_not_added(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.replay.logs.values import is_missing
+
 
 def digest(prompt: Any) -> str:
     """16 hex digits of a prompt's content: text, or messages without the keys that hold nothing.
@@ -115,7 +117,7 @@ class PromptIndex:
 
     def code(self, category: Any) -> int:
         """Code of a category, from 1 on; 0 for none."""
-        if category is None or category != category:
+        if is_missing(category):
             return 0
         text = str(int(category)) if isinstance(category, float) and category.is_integer() else str(category)
         return self._names.setdefault(text[:200], len(self._names) + 1)

@@ -13,6 +13,8 @@ from edgewise.errors import ConfigError
 BLOCK = 4 * 2**20
 LONGEST = 64 * 2**20
 """Bytes of the longest line that is read."""
+END = 1000
+"""Bytes before the place where a read ended, by which the next one sees that it is the same file."""
 
 
 class JsonLines:
@@ -24,7 +26,7 @@ class JsonLines:
     Attributes:
         bad: lines that are no JSON object. first_bad: number of the first of them, from 1.
         partial: the file ends within a line.
-        restarted: the file has become shorter since it was last read.
+        restarted: the file was written anew since it was last read.
     """
 
     def __init__(self, path: Path):
@@ -32,6 +34,8 @@ class JsonLines:
         self.offset = self.line = self.bad = self.first_bad = 0
         self.partial = self.restarted = False
         self._stamp: tuple[int, int] = (-1, -1)
+        # What was read last, and where it begins.
+        self._end = (0, b"")
 
     def read(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """(offset in bytes, object) of each complete line since the last read.
@@ -44,14 +48,23 @@ class JsonLines:
             stamp = (status.st_size, status.st_mtime_ns)
             if stamp == self._stamp:
                 return
-            if status.st_size < self.offset:
-                self.offset = self.line = 0
-                self.restarted = True
             with self.path.open("rb") as file:
+                if status.st_size < self.offset or not self._goes_on(file):
+                    self.offset = self.line = self.bad = self.first_bad = 0
+                    self.restarted = True
                 yield from self._lines(file)
+                place = max(self.offset - END, 0)
+                file.seek(place)
+                self._end = place, file.read(self.offset - place)
             self._stamp = stamp
         except OSError as error:
             raise ConfigError(f"cannot read {self.path}: {error.strerror}") from error
+
+    def _goes_on(self, file: Any) -> bool:
+        """Whether the file still holds what was read last; one that was written anew may be as long by now."""
+        place, text = self._end
+        file.seek(place)
+        return bool(file.read(len(text)) == text)
 
     def _lines(self, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         file.seek(self.offset)

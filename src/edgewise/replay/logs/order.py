@@ -12,6 +12,8 @@ from edgewise.replay.logs.groups import FILE_BITS, KEYS, joined
 
 LATE = 8
 """Steps by which asynchronous trainers may log a rollout late; a larger fall of the step begins another section."""
+FEW = 0.25
+"""Share of a step's groups below which later ones of it are late, not rolled out again."""
 DISORDER = 0.25
 """Share of the lines at which the step falls from which their order means nothing."""
 SECTIONS = 1000
@@ -31,6 +33,7 @@ class Order:
     - Other prompts, from the middle of the earlier steps on: the run was resumed, and it replaces them as well.
     - Other prompts, from the first step on: in the same file the next pass, whose steps are counted on; in another file a
       share of the same run, as one that every rank writes.
+    - In the same file a few groups of most of the earlier steps at most: they finished late.
 
     A group that two parts of a section hold, with more rollouts than groups have, is the later part's.
 
@@ -113,9 +116,9 @@ class Order:
                 continue
             start, end = step[later].min(), step[later].max()
             common = earlier & (step >= start) & (step <= end)
-            if not common.any():
-                continue
             same = bool((files[common] == file).any())
+            if not common.any() or (same and _are_late(step[later], step[common])):
+                continue
             first = step[earlier & np.isin(files, files[common])].min()
             repeats = _repeats(held, later, common)
             if start <= first + LATE and not same and (not repeats or SHARED.search(paths[file].stem)):
@@ -149,6 +152,13 @@ def _repeats(held: Columns, later: np.ndarray, common: np.ndarray) -> bool:
     # Steps may be any whole number, so that they are counted before they are joined with rows.
     code = np.unique(held["step"], return_inverse=True)[1] * widest + held["row"]
     return bool(np.isin(code[mine], code[common]).mean() > 0.5)
+
+
+def _are_late(later: np.ndarray, earlier: np.ndarray) -> bool:
+    """Whether a section has but a few groups of most of the steps that it shares with earlier ones: a resumed run has all."""
+    steps, before = np.unique(earlier, return_counts=True)
+    place = np.searchsorted(steps, later[np.isin(later, steps)])
+    return bool((np.bincount(place, minlength=len(steps)) < FEW * before).mean() > 0.5)
 
 
 def _newest(held: Columns) -> np.ndarray:

@@ -24,6 +24,7 @@ from edgewise.replay.logs.values import (
     WIDEST,
     floats,
     group_key,
+    is_missing,
     length_of,
     number_of,
     question_of,
@@ -252,11 +253,13 @@ class RolloutReader:
     def _identifier(self, record: Mapping[str, Any], columns: Columns) -> Any:
         """Id of the prompt of a record; None where it has neither an id nor a prompt."""
         value = record.get(columns["id"]) if columns["id"] else None
-        if value is None:
+        if is_missing(value):
             prompt = record.get(columns["prompt"] or "")
-            if prompt is None:
+            if is_missing(prompt):
                 return None
             return digest(question_of(prompt) if columns["prompt"] == "messages" else prompt)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # pandas turns a column of whole numbers into floats where one is missing
         if isinstance(value, (bool, int, np.integer)) and abs(int(value)) < LARGEST:
             return int(value)
         return digest(value) if isinstance(value, (dict, list)) or len(str(value)) > LONGEST_ID else str(value)
@@ -278,7 +281,7 @@ class RolloutReader:
         named = np.zeros(n, bool)
         for names in (prompts, ids):
             if names is not None:
-                named |= np.array([name is not None for name in names])
+                named |= np.array([not is_missing(name) for name in names])
         self._unnamed += int((scored & ~named).sum())
         scored &= named
         if not scored.any():

@@ -14,6 +14,11 @@ WIDEST = 1e30
 """Rewards and advantages are kept within this, which single precision holds."""
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a record has nothing there: None, or NaN, which pandas puts in its place."""
+    return value is None or value != value
+
+
 def number_of(value: Any) -> float | None:
     if isinstance(value, str):
         try:
@@ -57,7 +62,7 @@ def text_of(value: Any) -> str:
         return value
     if isinstance(value, (list, tuple)) and all(isinstance(part, dict) for part in value):
         return "\n\n".join(f"[{part.get('role', '')}] {part.get('content', '')}" for part in value)
-    return "" if value is None else str(value)
+    return "" if is_missing(value) else str(value)
 
 
 def question_of(messages: Any) -> Any:
