@@ -135,8 +135,7 @@ class LogisticBelief(Belief):
         own, own_variance = self._residuals(rows)
         mean, variance = mean + own, variance + own_variance
         slots = self.seen.slots(rows)
-        observed = np.flatnonzero(slots >= 0)
-        observed = observed[self.seen["trials"][slots[observed]] > 0]
+        observed = np.flatnonzero(self.seen.at("trials", slots) > 0)
         if len(observed):
             s, k = self.seen["successes"][slots[observed]], self.seen["trials"][slots[observed]]
             mean[observed], variance[observed] = logit_posterior(mean[observed], variance[observed], s, k)
@@ -144,13 +143,9 @@ class LogisticBelief(Belief):
 
     def last_outcome(self, rows: Rows) -> Rows:
         """`Outcome` of each prompt's last step, the present one included, int64 (n,)."""
-        result = np.zeros(len(rows), np.int64)
-        slots = self.seen.slots(rows)
-        known = slots >= 0
-        mine = slots[known]
-        trials = self.seen["trials"][mine]
-        result[known] = np.where(trials > 0, outcomes(self.seen["successes"][mine], trials), self.seen["last"][mine])
-        return result
+        seen, slots = self.seen, self.seen.slots(rows)
+        trials = seen.at("trials", slots)
+        return np.where(trials > 0, outcomes(seen.at("successes", slots), trials), seen.at("last", slots))
 
     def current_groups(self) -> StepGroups:
         """Groups of the step that has not ended, and what was predicted before them."""
@@ -312,21 +307,16 @@ class LogisticBelief(Belief):
 
     def _residuals(self, rows: Rows) -> tuple[Floats, Floats]:
         """Mean and variance of each residual without the present step's groups."""
-        code = self.pool.category_index(rows)
-        precision = (1.0 / self.tau() ** 2)[code]
-        weighted = np.zeros(len(rows))
+        slots = self.seen.slots(rows)
+        fade = self.retention ** (self.now - self.seen.at("step", slots)).astype(np.float64)
+        weighted, evidence = self.seen.at("h", slots) * fade, self.seen.at("a", slots) * fade
+        precision = (1.0 / self.tau() ** 2)[self.pool.category_index(rows)]
         if self.pool.priors is not None:
             location, known = self._known_logits(rows)
             known = known * self.retention**self.now
             start = np.zeros(len(self._mean)) if self._start is None else self._start
-            weighted, precision = known * (location - self._located(rows, start)), precision + known
-        slots = self.seen.slots(rows)
-        seen = slots >= 0
-        mine = slots[seen]
-        if len(mine):
-            fade = self.retention ** (self.now - self.seen["step"][mine]).astype(np.float64)
-            weighted[seen] += self.seen["h"][mine] * fade
-            precision[seen] += self.seen["a"][mine] * fade
+            weighted, precision = known * (location - self._located(rows, start)) + weighted, precision + known
+        precision = precision + evidence
         return weighted / precision, 1.0 / precision
 
     def _learn(self, sites: _Sites, anew: bool = False) -> None:
