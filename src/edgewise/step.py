@@ -37,7 +37,7 @@ class PolicyStep:
 
     def observed(self, rows: Rows, admitted: Flags) -> None:
         self._tried.append(rows)
-        self.admitted += int(admitted.sum())
+        self.admitted += int(np.count_nonzero(admitted))
 
     def tried(self) -> Rows:
         """Distinct rows of the step that were observed, sorted."""
@@ -112,14 +112,14 @@ class Totals:
         news = {
             "rollouts": int(groups.trials.sum()),
             "groups": len(groups),
-            "informative": int(informative.sum()),
+            "informative": int(np.count_nonzero(informative)),
             "successes": int(groups.successes.sum()),
             "age": int(ages.sum()),
         }
         for name, value in news.items():
             current[name] += value
             setattr(self, name, getattr(self, name) + value)
-        self.late += int(late.sum())
+        self.late += int(np.count_nonzero(late))
         alike = groups.alike
         self.wasted_rollouts += int(groups.trials @ alike)
         if groups.lengths is not None:
