@@ -330,16 +330,17 @@ class LogisticBelief(Belief):
         site = np.maximum(1.0 / left - 1.0 / width, 0.0)
         score = (after - centre) / left
         marginal = 1.0 + site * own_variance
+        shared, gradient = site / marginal, score / marginal
         if not anew:
-            changed = self._changed(rows, base_variance, site / marginal, score / marginal)
+            changed = self._changed(rows, base_variance, shared, gradient)
             if len(changed):
                 self._forget_offsets(changed)
                 self._current = None
                 self._learn(self._sites(), anew=True)
                 return
         if self.speed is not None:
-            self._learn_speed(rows, site / marginal, score / marginal, base_variance)
-        self._update(rows, site / marginal, score / marginal)
+            self._learn_speed(rows, shared, gradient, base_variance)
+        self._update(rows, shared, gradient)
         first = seen["a"][slots] == 0
         if self.pool.priors is not None:
             first &= np.isnan(self.pool.priors[rows])
@@ -418,5 +419,4 @@ class LogisticBelief(Belief):
         weight = 1.0 / (1.0 + prior * (1.0 / usual - 1.0)) ** 2
         excess = weight * (((part * moved) ** 2 - share * prior) / usual**2 + prior)
         # How prompts differ changes more slowly than how good the policy is.
-        new = np.stack([np.bincount(code, excess, size), np.bincount(code, weight, size)])
-        self.visits = 0.99 * self.visits + new
+        self.visits = 0.99 * self.visits + np.array([np.bincount(code, excess, size), np.bincount(code, weight, size)])
