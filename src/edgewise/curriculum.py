@@ -703,7 +703,7 @@ class Curriculum:
             counts = whole_numbers("rollouts", rollouts, len(rows), RewardError)
         if counts is None:
             counts = handed
-        bad = np.flatnonzero((counts < 1) | (counts > handed))
+        bad = ((counts < 1) | (counts > handed)).nonzero()[0]
         if bad.size:
             raise RewardError(
                 f"prompt {self.pool.ids[rows[bad[0]]].item()!r} reports {counts[bad[0]]} rollouts,"

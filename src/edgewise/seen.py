@@ -85,7 +85,7 @@ class SeenTable(Part):
 
     def at(self, column: str, slots: npt.NDArray[np.int32]) -> np.ndarray:
         """Values of a column at `slots`, (n,), 0 for rows that have not been seen."""
-        return self._columns[column][slots]
+        return self._columns[column].take(slots)
 
     def insert(self, rows: Rows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
         """Slots of distinct `rows`, and which of them are new; new slots hold zeros."""
@@ -274,6 +274,6 @@ def without(rows: np.ndarray, exclude: Rows) -> np.ndarray:
     """Sorted `rows` without those of sorted `exclude`."""
     if not len(exclude):
         return rows
-    place = np.searchsorted(rows, exclude.astype(rows.dtype))
+    place = rows.searchsorted(exclude.astype(rows.dtype))
     place = place[place < len(rows)]
     return np.delete(rows, place[np.isin(rows[place], exclude)])

@@ -135,7 +135,7 @@ class LogisticBelief(Belief):
         own, own_variance = self._residuals(rows)
         mean, variance = mean + own, variance + own_variance
         slots = self.seen.slots(rows)
-        observed = np.flatnonzero(self.seen.at("trials", slots) > 0)
+        observed = (self.seen.at("trials", slots) > 0).nonzero()[0]
         if len(observed):
             s, k = self.seen["successes"][slots[observed]], self.seen["trials"][slots[observed]]
             mean[observed], variance[observed] = logit_posterior(mean[observed], variance[observed], s, k)
@@ -300,7 +300,7 @@ class LogisticBelief(Belief):
         """The present step's groups; kept until the next observation, since both calibration and learning begin with them."""
         if self._current is None:
             slots = self.seen.open()
-            slots = slots[np.argsort(self.seen.rows[slots])]
+            slots = slots[self.seen.rows[slots].argsort()]
             rows = self.seen.rows[slots].astype(np.int64)
             self._current = _Sites(slots, rows, *self._shared(rows), *self._residuals(rows))
         return self._current
@@ -364,7 +364,7 @@ class LogisticBelief(Belief):
             return np.empty(0, np.int64)
         code, size = self.pool.category_index(rows), self.visits.shape[1]
         total = np.bincount(code, precision, size)
-        observed = np.flatnonzero(total > 0)
+        observed = total.nonzero()[0]
         noise = 1.0 / total[observed]
         moved = np.bincount(code, score, size)[observed] * noise
         weights = self.fixed + observed

@@ -85,7 +85,7 @@ class Proportional(Draw):
     ) -> Rows:
         bounded = np.isfinite(acquisition.highest) and len(unseen.seen) > PLAIN
         waits: Waits = ShortWaits(unseen, rng) if bounded else AllWaits(unseen, rng)
-        classes = np.flatnonzero(unseen.sizes)
+        classes = unseen.sizes.nonzero()[0]
         log_weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
         sizes = unseen.sizes[classes]
         if len(classes) * n <= MANY or log_weight.min() < FAINT:
@@ -94,7 +94,7 @@ class Proportional(Draw):
             index, others = first_arrivals(n, log_weight, sizes, rng, None if room is None else room[classes])
         fresh = classes[index]
         near, chosen = self._shortest(n, waits, others, fresh, room, belief, acquisition)
-        seen = int(np.searchsorted(chosen, len(near)))
+        seen = chosen.searchsorted(len(near))
         return np.concatenate([near[chosen[:seen]], unseen.sample(fresh[chosen[seen:] - len(near)], rng)])
 
     def _shortest(
@@ -142,13 +142,13 @@ def _first(n: int, times: Floats, codes: Rows, room: Counts | None) -> Rows:
     # Mostly a few of the shortest will do, and they need not be found among all in order.
     few = 4 * n
     while 0 < few < len(times):
-        inside = np.flatnonzero(times <= np.partition(times, few - 1)[few - 1])
-        order = inside[np.argsort(times[inside], kind="stable")]
+        inside = (times <= np.partition(times, few - 1)[few - 1]).nonzero()[0]
+        order = inside[times[inside].argsort(kind="stable")]
         fitting = order[within(codes[order], room, n)]
         if len(fitting) == n:
             return np.sort(fitting)
         few *= 8
-    order = np.argsort(times, kind="stable")
+    order = times.argsort(kind="stable")
     return np.sort(order[within(codes[order], room, n)])
 
 
@@ -164,9 +164,9 @@ def order_statistics(n: int, log_weight: Floats, sizes: Counts, rng: np.random.G
     """
     ranks, size = np.arange(min(n, int(sizes.max(initial=0)))), sizes[:, None]
     gaps = rng.exponential(size=(len(sizes), len(ranks))) / np.maximum(size - ranks, 1)
-    shortest = np.log(np.cumsum(gaps, axis=1)) - log_weight[:, None]
+    shortest = np.log(gaps.cumsum(axis=1)) - log_weight[:, None]
     exists = ranks < size
-    return np.repeat(np.arange(len(sizes)), exists.sum(1)), shortest[exists]
+    return np.arange(len(sizes)).repeat(exists.sum(1)), shortest[exists]
 
 
 def first_arrivals(
