@@ -124,7 +124,7 @@ class Totals:
         self.wasted_rollouts += int(groups.trials @ alike)
         if groups.lengths is not None:
             self.tokens += int(groups.lengths.sum())
-            self.wasted_tokens += int(groups.lengths[np.repeat(alike, groups.trials)].sum())
+            self.wasted_tokens += int(groups.lengths[alike.repeat(groups.trials)].sum())
         self._add_dry(groups, codes)
 
     def _add_dry(self, groups: Groups, codes: Rows) -> None:

@@ -144,15 +144,18 @@ class LogisticBelief(Belief):
     def last_outcome(self, rows: Rows) -> Rows:
         """`Outcome` of each prompt's last step, the present one included, int64 (n,)."""
         seen, slots = self.seen, self.seen.slots(rows)
-        trials = seen.at("trials", slots)
-        return np.where(trials > 0, outcomes(seen.at("successes", slots), trials), seen.at("last", slots))
+        result, trials = seen.at("last", slots).astype(np.int64), seen.at("trials", slots)
+        present = trials.nonzero()[0]
+        if len(present):
+            result[present] = outcomes(seen.at("successes", slots[present]), trials[present])
+        return result
 
     def current_groups(self) -> StepGroups:
         """Groups of the step that has not ended, and what was predicted before them."""
         sites, seen = self._sites(), self.seen
         before = LogitNormal(sites.base + sites.residual, sites.base_variance + sites.residual_variance)
-        s, k = seen["successes"][sites.slots].astype(np.float64), seen["trials"][sites.slots].astype(np.float64)
-        return StepGroups(sites.rows, s, k, before, seen["last"][sites.slots].astype(np.int64))
+        s, k, last = (seen.at(name, sites.slots) for name in ("successes", "trials", "last"))
+        return StepGroups(sites.rows, s.astype(np.float64), k.astype(np.float64), before, last.astype(np.int64))
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
         self._current = None
@@ -324,7 +327,7 @@ class LogisticBelief(Belief):
         seen = self.seen
         slots, rows, base, base_variance, own, own_variance = sites
         centre, width = base + own, base_variance + own_variance
-        s, k = seen["successes"][slots], seen["trials"][slots]
+        s, k = seen.at("successes", slots), seen.at("trials", slots)
         after, left = logit_posterior(centre, width, s, k)
         # The site N(z, 1 / site) of each logit; score = site (z - centre).
         site = np.maximum(1.0 / left - 1.0 / width, 0.0)
@@ -341,15 +344,16 @@ class LogisticBelief(Belief):
         if self.speed is not None:
             self._learn_speed(rows, shared, gradient, base_variance)
         self._update(rows, shared, gradient)
-        first = seen["a"][slots] == 0
+        evidence = seen.at("a", slots)
+        first = evidence == 0
         if self.pool.priors is not None:
             first &= np.isnan(self.pool.priors[rows])
         self._learn_tau(rows[first], own_variance[first], width[first], (after - centre)[first], left[first])
         # Given the weights, the residual's site is what they leave unexplained; at their new mean this is exact.
         score += site * (base - self._shared(rows)[0])
-        fade = self.retention ** (self.now - seen["step"][slots]).astype(np.float64)
-        seen["h"][slots] = seen["h"][slots] * fade + score + site * own
-        seen["a"][slots] = seen["a"][slots] * fade + site
+        fade = self.retention ** (self.now - seen.at("step", slots)).astype(np.float64)
+        seen["h"][slots] = seen.at("h", slots) * fade + score + site * own
+        seen["a"][slots] = evidence * fade + site
         seen["step"][slots] = self.now
         seen["last"][slots] = outcomes(s, k)
 
@@ -388,8 +392,9 @@ class LogisticBelief(Belief):
 
     def _condition(self, information: Floats, gradient: Floats) -> None:
         """Weights after evidence with this precision matrix and score, (d, d) and (d,)."""
-        identity = np.eye(len(self._mean))
-        covariance = np.linalg.solve(identity + self._covariance @ information, self._covariance)
+        system = self._covariance @ information
+        system.flat[:: len(system) + 1] += 1.0
+        covariance = np.linalg.solve(system, self._covariance)
         self._covariance = 0.5 * (covariance + covariance.T)
         self._mean = self._mean + self._covariance @ gradient
 
