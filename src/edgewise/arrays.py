@@ -85,7 +85,7 @@ def whole_numbers(name: str, values: Any, n: int, error: type[EdgewiseError]) ->
         array = array.astype(np.int64)
     if array.dtype.kind not in "iub" or (array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63):
         raise error(f"{name} must be whole numbers, got {array.dtype} {array.tolist()!r:.60}")
-    return np.broadcast_to(array.astype(np.int64), (n,))
+    return array.astype(np.int64) if array.ndim else np.full(n, array, np.int64)
 
 
 def distinct(values: Rows) -> Rows:

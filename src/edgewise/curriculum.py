@@ -316,8 +316,7 @@ class Curriculum:
                 flight. Nothing has been changed then.
         """
         self._require_owner()
-        rows, positions, counts, exact = self._located(prompts, rollouts)
-        entries = self._flight.entries(positions)
+        rows, positions, entries, counts, exact = self._located(prompts, rollouts)
         given = read_rewards(
             rewards,
             counts,
@@ -438,8 +437,8 @@ class Curriculum:
             [8, 8]
         """
         self._require_owner()
-        positions = self._located(prompts, None)[1]
-        counts = self.allocation.rollouts(self._flight.entries(positions)["predicted"])
+        _, positions, entries, _, _ = self._located(prompts, None)
+        counts = self.allocation.rollouts(entries["predicted"])
         self._flight.renew(positions, counts, self._steps)
 
     @_locked
@@ -687,8 +686,8 @@ class Curriculum:
 
     def _located(
         self, prompts: Batch | npt.ArrayLike, rollouts: npt.ArrayLike | None
-    ) -> tuple[Rows, Counts, Counts, bool]:
-        """Rows, their positions in the flight table, expected rollouts, and whether exactly as many have to come."""
+    ) -> tuple[Rows, Counts, np.ndarray, Counts, bool]:
+        """Rows, positions and entries in the flight table, expected rollouts, and whether exactly as many have to come."""
         if isinstance(prompts, Batch):
             rows, counts = self.pool.check_rows(prompts.rows), np.asarray(prompts.rollouts, np.int64)
             positions = self._flight.find(rows, prompts.serial if prompts.serial >= 0 else None)
@@ -697,19 +696,20 @@ class Curriculum:
             positions = self._flight.find(rows)
             counts = None
         self._require_found(rows, positions, "in flight")
-        handed = self._flight.entries(positions)["rollouts"]
+        entries = self._flight.entries(positions)
+        handed = entries["rollouts"]
         exact = rollouts is not None or counts is not None
         if rollouts is not None:
             counts = whole_numbers("rollouts", rollouts, len(rows), RewardError)
         if counts is None:
             counts = handed
-        bad = np.flatnonzero((counts < 1) | (counts > handed))
+        bad = ((counts < 1) | (counts > handed)).nonzero()[0]
         if bad.size:
             raise RewardError(
                 f"prompt {self.pool.ids[rows[bad[0]]].item()!r} reports {counts[bad[0]]} rollouts,"
                 f" {handed[bad[0]]} were selected"
             )
-        return rows, positions, counts, exact
+        return rows, positions, entries, counts, exact
 
     def _require_found(self, rows: Rows, positions: Counts, what: str) -> None:
         if (positions < 0).any():

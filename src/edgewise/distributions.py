@@ -249,17 +249,19 @@ def logit_posterior(
     low, high = mean - variance * (k - s), mean + variance * s
     # Initial guess: Gaussian approximation of the likelihood.
     observed = (s + 0.5) / (k + 1.0)
-    precision = k * observed * (1.0 - observed)
-    mode = (mean / variance + precision * np.log(observed / (1.0 - observed))) / (1.0 / variance + precision)
+    precision, prior = k * observed * (1.0 - observed), 1.0 / variance
+    mode = (mean / variance + precision * np.log(observed / (1.0 - observed))) / (prior + precision)
     mode = np.minimum(np.maximum(mode, low), high)
     rate = sigmoid(mode)
     for turn in range(60):
-        slope = s - k * rate + (mean - mode) / variance
-        curvature = k * rate * (1.0 - rate) + 1.0 / variance
+        expected = k * rate
+        slope = s - expected + (mean - mode) / variance
+        curvature = expected * (1.0 - rate) + prior
         far = slope**2 >= 1e-2 * curvature
         if not far.any():
             break
-        low, high = np.where(slope > 0, mode, low), np.where(slope > 0, high, mode)
+        above = slope > 0
+        low, high = np.where(above, mode, low), np.where(above, high, mode)
         # Every third turn halves the bracket: on a sigmoid's two flat ends Newton's steps can oscillate.
         closer = 0.5 * (low + high)
         if turn % 3 != 2:
@@ -267,7 +269,7 @@ def logit_posterior(
             closer = np.where((newton > low) & (newton < high), newton, closer)
         mode = np.where(far, closer, mode)
         rate = sigmoid(mode)
-    scale = 1.0 / np.sqrt(1.0 / variance + k * rate * (1.0 - rate))
+    scale = 1.0 / np.sqrt(prior + k * rate * (1.0 - rate))
     # Nowhere is the posterior flatter than the prior, so 8 prior deviations hold all of it.
     angle = np.arcsinh(8.0 * np.sqrt(variance) / scale)[:, None] * _GRID
     offset = scale[:, None] * np.sinh(angle)

@@ -72,13 +72,13 @@ class FlightTable:
                 newest of these first.
         """
         table = self._table
-        mine = np.arange(len(table)) if serial is None else np.flatnonzero(table["serial"] == serial)
+        mine = np.arange(len(table)) if serial is None else (table["serial"] == serial).nonzero()[0]
         if not len(mine):
             return np.full(len(rows), -1, np.int64)
         held = table["row"][mine]
         # Entries of one row in the order lost, older to newer, then in flight: the last one is found.
-        order = np.lexsort((~table["lost"][mine], held)) if self._lost else np.argsort(held, kind="stable")
-        place = np.searchsorted(held[order], rows, side="right") - 1
+        order = np.lexsort((~table["lost"][mine], held)) if self._lost else held.argsort(kind="stable")
+        place = held.searchsorted(rows, side="right", sorter=order) - 1
         found = mine[order[np.maximum(place, 0)]]
         return np.where((place >= 0) & (table["row"][found] == rows), found, -1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -49,12 +50,12 @@ class Groups:
         """Position of each group's first rollout, (n,)."""
         return np.cumsum(self.trials) - self.trials
 
-    @property
+    @cached_property
     def informative(self) -> Flags:
         """0 < successes < trials, (n,)."""
         return (self.successes > 0) & (self.successes < self.trials)
 
-    @property
+    @cached_property
     def alike(self) -> Flags:
         """Several rollouts, all right or all wrong, (n,); a single rollout has no other to be like."""
         return (self.trials > 1) & ~self.informative

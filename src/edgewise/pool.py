@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import NOISE, Floats, Rows, as_array, require_sequence
+from edgewise.arrays import NOISE, Counts, Floats, Rows, as_array, require_sequence
 from edgewise.errors import PoolError
 
 log = logging.getLogger("edgewise")
@@ -59,7 +59,7 @@ class PromptPool:
         if not 0 <= prior_strength < np.inf:
             raise PoolError(f"prior_strength must be a finite number of rollouts >= 0, got {prior_strength}")
         self._order: npt.NDArray[np.int32] | None = None
-        self._by_category: tuple[npt.NDArray[np.int32], Rows] | None = None
+        self._by_category: tuple[npt.NDArray[np.int32], Rows, Counts] | None = None
         _require_unique(self._ids)
         self._codes, self._names = _encode(categories, len(self._ids), [])
         self._features = _feature_array(features, len(self._ids))
@@ -149,17 +149,17 @@ class PromptPool:
 
         The first call sorts the pool by category, once.
         """
-        order, starts = self._grouped()
+        order, starts, _ = self._grouped()
         return order[starts[code] : starts[code + 1]]
 
     def category_sizes(self) -> Rows:
         """Number of prompts by category code, (C + 1,)."""
-        return np.diff(self._grouped()[1])
+        return self._grouped()[2]
 
     def random_members(self, codes: Rows, rng: np.random.Generator) -> Rows:
         """A uniform row of each category code, independently, int64 (n,); every code has members."""
-        order, starts = self._grouped()
-        return order[starts[codes] + rng.integers(starts[codes + 1] - starts[codes])].astype(np.int64)
+        order, starts, sizes = self._grouped()
+        return order[starts[codes] + rng.integers(sizes[codes])].astype(np.int64)
 
     def sample(self, n: int, rng: np.random.Generator, exclude: Rows | None = None) -> Rows:
         """n distinct rows, uniformly and in random order, none of `exclude` (sorted, distinct); O(n) work for small n."""
@@ -184,7 +184,8 @@ class PromptPool:
         if given.dtype.kind == "u" and given.size and int(given.max()) >= len(self):
             raise PoolError(f"row {int(given.max())} is outside the pool of {len(self)} prompts")
         result = given.astype(np.int64, copy=False)
-        if result.size and (result.min() < 0 or result.max() >= len(self)):
+        # As unsigned numbers, negative rows are the largest.
+        if result.view(np.uint64).max(initial=0) >= len(self):
             bad = result[(result < 0) | (result >= len(self))][0]
             raise PoolError(f"row {bad} is outside the pool of {len(self)} prompts")
         if distinct and result.size > 1:
@@ -246,15 +247,16 @@ class PromptPool:
             if array is not None:
                 array.setflags(write=False)
 
-    def _grouped(self) -> tuple[npt.NDArray[np.int32], Rows]:
-        """Rows sorted by category code, and where each code begins, (C + 2,)."""
+    def _grouped(self) -> tuple[npt.NDArray[np.int32], Rows, Counts]:
+        """Rows sorted by category code, where each code begins, (C + 2,), and how many rows it has, (C + 1,)."""
         if self._by_category is None:
             if self._codes is None:
                 order, sizes = np.arange(len(self), dtype=np.int32), np.array([len(self)])
             else:
                 order = np.argsort(self._codes, kind="stable").astype(np.int32)
                 sizes = np.bincount(self._codes, minlength=len(self._names) + 1)
-            self._by_category = order, np.concatenate([[0], np.cumsum(sizes)])
+            sizes.setflags(write=False)
+            self._by_category = order, np.concatenate([[0], np.cumsum(sizes)]), sizes
         return self._by_category
 
 

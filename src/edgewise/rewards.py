@@ -63,7 +63,7 @@ def read_rewards(
         raise RewardError(f"rewards must be numbers in [0, 1], got {flat.dtype}")
     values = flat.astype(np.float64)
     fits = (values >= -NOISE) & (values <= 1 + NOISE) if correct is None else np.isfinite(values)
-    bad = np.flatnonzero(~fits)
+    bad = (~fits).nonzero()[0]
     if bad.size:
         owner = np.repeat(ids, trials)[bad[0]]
         raise RewardError(
@@ -73,7 +73,7 @@ def read_rewards(
     if correct is None:
         values = np.minimum(np.maximum(values, 0.0), 1.0)
     right = values >= threshold - NOISE if correct is None else _correct(correct, trials, ids)
-    starts = np.cumsum(trials) - trials
+    starts = trials.cumsum() - trials
     successes = np.add.reduceat(right, starts, dtype=np.int64) if len(trials) else np.empty(0, np.int64)
     return GivenRewards(values, trials, successes, None if lengths is None else _lengths(lengths, trials, ids))
 
@@ -125,7 +125,7 @@ def _lengths(lengths: npt.ArrayLike, trials: Counts, ids: np.ndarray) -> Counts:
         if flat.dtype.kind in "fiu"
         else np.zeros(len(flat), bool)
     )
-    bad = np.flatnonzero(~whole)
+    bad = (~whole).nonzero()[0]
     if bad.size:
         owner = np.repeat(ids, trials)[bad[0]]
         raise RewardError(

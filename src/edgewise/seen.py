@@ -37,7 +37,8 @@ class SeenTable(Part):
         super().__init__(pool)
         self._slot = np.full(len(pool), -1, np.int32)
         self._rows = np.empty(0, np.int32)
-        self._columns: dict[str, np.ndarray] = {name: np.empty(0, dtype) for name, dtype in columns.items()}
+        # Their last element stays 0: the value at slot -1, that of rows not seen.
+        self._columns: dict[str, np.ndarray] = {name: np.zeros(1, dtype) for name, dtype in columns.items()}
         self._count = 0
         # The rows in ascending order, once they were needed, and how many slots they cover.
         self._sorted: npt.NDArray[np.int32] | None = None
@@ -81,6 +82,10 @@ class SeenTable(Part):
     def slots(self, rows: Rows) -> npt.NDArray[np.int32]:
         """Slot of each row, (n,), -1 where a row has not been seen."""
         return self._slot[rows]
+
+    def at(self, column: str, slots: npt.NDArray[np.int32]) -> np.ndarray:
+        """Values of a column at `slots`, (n,), 0 for rows that have not been seen."""
+        return self._columns[column].take(slots)
 
     def insert(self, rows: Rows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
         """Slots of distinct `rows`, and which of them are new; new slots hold zeros."""
@@ -204,7 +209,7 @@ class SeenTable(Part):
             return
         capacity = min(max(size, capacity + capacity // 2, 1024), max(size, len(self._slot)))
         self._rows = _resized(self._rows, capacity, self._count)
-        self._columns = {name: _resized(old, capacity, self._count) for name, old in self._columns.items()}
+        self._columns = {name: _resized(old, capacity + 1, self._count) for name, old in self._columns.items()}
 
 
 class OpenGroups(SeenTable):
@@ -261,7 +266,7 @@ class OpenGroups(SeenTable):
 
 def _resized(old: np.ndarray, capacity: int, used: int) -> np.ndarray:
     new = np.empty(capacity, old.dtype)
-    new[:used] = old[:used]
+    new[:used], new[-1] = old[:used], 0
     return new
 
 
@@ -269,6 +274,6 @@ def without(rows: np.ndarray, exclude: Rows) -> np.ndarray:
     """Sorted `rows` without those of sorted `exclude`."""
     if not len(exclude):
         return rows
-    place = np.searchsorted(rows, exclude.astype(rows.dtype))
+    place = rows.searchsorted(exclude.astype(rows.dtype))
     place = place[place < len(rows)]
     return np.delete(rows, place[np.isin(rows[place], exclude)])

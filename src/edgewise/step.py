@@ -37,7 +37,7 @@ class PolicyStep:
 
     def observed(self, rows: Rows, admitted: Flags) -> None:
         self._tried.append(rows)
-        self.admitted += int(admitted.sum())
+        self.admitted += int(np.count_nonzero(admitted))
 
     def tried(self) -> Rows:
         """Distinct rows of the step that were observed, sorted."""
@@ -112,19 +112,19 @@ class Totals:
         news = {
             "rollouts": int(groups.trials.sum()),
             "groups": len(groups),
-            "informative": int(informative.sum()),
+            "informative": int(np.count_nonzero(informative)),
             "successes": int(groups.successes.sum()),
             "age": int(ages.sum()),
         }
         for name, value in news.items():
             current[name] += value
             setattr(self, name, getattr(self, name) + value)
-        self.late += int(late.sum())
+        self.late += int(np.count_nonzero(late))
         alike = groups.alike
         self.wasted_rollouts += int(groups.trials @ alike)
         if groups.lengths is not None:
             self.tokens += int(groups.lengths.sum())
-            self.wasted_tokens += int(groups.lengths[np.repeat(alike, groups.trials)].sum())
+            self.wasted_tokens += int(groups.lengths[alike.repeat(groups.trials)].sum())
         self._add_dry(groups, codes)
 
     def _add_dry(self, groups: Groups, codes: Rows) -> None:

@@ -92,20 +92,12 @@ class AnchoredBelief(Belief):
         rate, pseudo = self._implicit(rows, self._abilities / self._steps if self._steps > 0 else 0.0)
         weight = pseudo * self._steps
         a, b = weight * rate, weight * (1.0 - rate)
-        slots = self.seen.slots(rows)
-        known = slots >= 0
-        slots = slots[known]
-        if len(slots):
-            fade = self.retention ** (self.now - self.seen["step"][slots]).astype(np.float64)
-            a[known] += self.seen["a"][slots] * fade
-            b[known] += self.seen["b"][slots] * fade
+        seen, slots = self.seen, self.seen.slots(rows)
+        fade = self.retention ** (self.now - seen.at("step", slots)).astype(np.float64)
+        a, b = a + seen.at("a", slots) * fade, b + seen.at("b", slots) * fade
         successes, failures = self.known.counts(rows)
-        a, b = np.maximum(a, 0.0) + successes, np.maximum(b, 0.0) + failures
-        if len(slots):
-            s, k = self.seen["successes"][slots], self.seen["trials"][slots]
-            a[known] += s
-            b[known] += k - s
-        return Beta(1.0 + a, 1.0 + b)
+        s, k = seen.at("successes", slots), seen.at("trials", slots)
+        return Beta(1.0 + (np.maximum(a, 0.0) + successes + s), 1.0 + (np.maximum(b, 0.0) + failures + (k - s)))
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
         """A prompt's own rollouts count at once; what they imply for others counts from the next `advance`."""

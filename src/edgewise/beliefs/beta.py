@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import Counts, Flags, Floats, Rows
+from edgewise.arrays import Counts, Floats, Rows
 from edgewise.beliefs.base import Belief, Exchangeable, beliefs
 from edgewise.beliefs.priors import CategoryPrior, FixedPrior, KnownRates, Prior
 from edgewise.distributions import Beta
@@ -66,15 +66,9 @@ class BetaBelief(Belief):
             alpha, beta = alpha + successes, beta + failures
         if len(self.seen):
             slots = self.seen.slots(rows)
-            seen = slots >= 0
-            known: Flags | slice = slice(None) if seen.all() else seen
-            slots = slots[known]
-            a, b = self.seen["a"][slots], self.seen["b"][slots]
-            if self.retention < 1.0:
-                fade = self._fade(slots)
-                a, b = a * fade, b * fade
-            alpha[known] += a
-            beta[known] += b
+            fade = self._fade(slots)
+            alpha += self.seen.at("a", slots) * fade
+            beta += self.seen.at("b", slots) * fade
         return Beta(alpha, beta)
 
     def exchangeable(self) -> Exchangeable | None:
@@ -113,7 +107,7 @@ class BetaBelief(Belief):
     def _fade(self, slots: np.ndarray) -> Floats:
         if self.retention == 1.0:
             return np.ones(len(slots))
-        return self.retention ** (self.now - self.seen["step"][slots]).astype(np.float64)
+        return self.retention ** (self.now - self.seen.at("step", slots)).astype(np.float64)
 
 
 def monitor_belief(pool: PromptPool) -> BetaBelief:

@@ -73,7 +73,9 @@ class DriftScale(Part):
     def advance(self, steps: int = 1) -> None:
         # Far ahead the evidence is forgotten, and each further step adds the same.
         near = min(steps, FAR)
-        self.applied += sum(map(self.variance, range(near))) + (steps - near) * self.variance(near)
+        self.applied += sum(map(self.variance, range(near)))
+        if steps > near:
+            self.applied += (steps - near) * self.variance(near)
         self.waited += steps
         self.evidence = self.evidence * RETENTION**steps
         super().advance(steps)

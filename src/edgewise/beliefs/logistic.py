@@ -135,8 +135,7 @@ class LogisticBelief(Belief):
         own, own_variance = self._residuals(rows)
         mean, variance = mean + own, variance + own_variance
         slots = self.seen.slots(rows)
-        observed = np.flatnonzero(slots >= 0)
-        observed = observed[self.seen["trials"][slots[observed]] > 0]
+        observed = (self.seen.at("trials", slots) > 0).nonzero()[0]
         if len(observed):
             s, k = self.seen["successes"][slots[observed]], self.seen["trials"][slots[observed]]
             mean[observed], variance[observed] = logit_posterior(mean[observed], variance[observed], s, k)
@@ -144,20 +143,19 @@ class LogisticBelief(Belief):
 
     def last_outcome(self, rows: Rows) -> Rows:
         """`Outcome` of each prompt's last step, the present one included, int64 (n,)."""
-        result = np.zeros(len(rows), np.int64)
-        slots = self.seen.slots(rows)
-        known = slots >= 0
-        mine = slots[known]
-        trials = self.seen["trials"][mine]
-        result[known] = np.where(trials > 0, outcomes(self.seen["successes"][mine], trials), self.seen["last"][mine])
+        seen, slots = self.seen, self.seen.slots(rows)
+        result, trials = seen.at("last", slots).astype(np.int64), seen.at("trials", slots)
+        present = trials.nonzero()[0]
+        if len(present):
+            result[present] = outcomes(seen.at("successes", slots[present]), trials[present])
         return result
 
     def current_groups(self) -> StepGroups:
         """Groups of the step that has not ended, and what was predicted before them."""
         sites, seen = self._sites(), self.seen
         before = LogitNormal(sites.base + sites.residual, sites.base_variance + sites.residual_variance)
-        s, k = seen["successes"][sites.slots].astype(np.float64), seen["trials"][sites.slots].astype(np.float64)
-        return StepGroups(sites.rows, s, k, before, seen["last"][sites.slots].astype(np.int64))
+        s, k, last = (seen.at(name, sites.slots) for name in ("successes", "trials", "last"))
+        return StepGroups(sites.rows, s.astype(np.float64), k.astype(np.float64), before, last.astype(np.int64))
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
         self._current = None
@@ -305,28 +303,23 @@ class LogisticBelief(Belief):
         """The present step's groups; kept until the next observation, since both calibration and learning begin with them."""
         if self._current is None:
             slots = self.seen.open()
-            slots = slots[np.argsort(self.seen.rows[slots])]
+            slots = slots[self.seen.rows[slots].argsort()]
             rows = self.seen.rows[slots].astype(np.int64)
             self._current = _Sites(slots, rows, *self._shared(rows), *self._residuals(rows))
         return self._current
 
     def _residuals(self, rows: Rows) -> tuple[Floats, Floats]:
         """Mean and variance of each residual without the present step's groups."""
-        code = self.pool.category_index(rows)
-        precision = (1.0 / self.tau() ** 2)[code]
-        weighted = np.zeros(len(rows))
+        slots = self.seen.slots(rows)
+        fade = self.retention ** (self.now - self.seen.at("step", slots)).astype(np.float64)
+        weighted, evidence = self.seen.at("h", slots) * fade, self.seen.at("a", slots) * fade
+        precision = (1.0 / self.tau() ** 2)[self.pool.category_index(rows)]
         if self.pool.priors is not None:
             location, known = self._known_logits(rows)
             known = known * self.retention**self.now
             start = np.zeros(len(self._mean)) if self._start is None else self._start
-            weighted, precision = known * (location - self._located(rows, start)), precision + known
-        slots = self.seen.slots(rows)
-        seen = slots >= 0
-        mine = slots[seen]
-        if len(mine):
-            fade = self.retention ** (self.now - self.seen["step"][mine]).astype(np.float64)
-            weighted[seen] += self.seen["h"][mine] * fade
-            precision[seen] += self.seen["a"][mine] * fade
+            weighted, precision = known * (location - self._located(rows, start)) + weighted, precision + known
+        precision = precision + evidence
         return weighted / precision, 1.0 / precision
 
     def _learn(self, sites: _Sites, anew: bool = False) -> None:
@@ -334,31 +327,33 @@ class LogisticBelief(Belief):
         seen = self.seen
         slots, rows, base, base_variance, own, own_variance = sites
         centre, width = base + own, base_variance + own_variance
-        s, k = seen["successes"][slots], seen["trials"][slots]
+        s, k = seen.at("successes", slots), seen.at("trials", slots)
         after, left = logit_posterior(centre, width, s, k)
         # The site N(z, 1 / site) of each logit; score = site (z - centre).
         site = np.maximum(1.0 / left - 1.0 / width, 0.0)
         score = (after - centre) / left
         marginal = 1.0 + site * own_variance
+        shared, gradient = site / marginal, score / marginal
         if not anew:
-            changed = self._changed(rows, base_variance, site / marginal, score / marginal)
+            changed = self._changed(rows, base_variance, shared, gradient)
             if len(changed):
                 self._forget_offsets(changed)
                 self._current = None
                 self._learn(self._sites(), anew=True)
                 return
         if self.speed is not None:
-            self._learn_speed(rows, site / marginal, score / marginal, base_variance)
-        self._update(rows, site / marginal, score / marginal)
-        first = seen["a"][slots] == 0
+            self._learn_speed(rows, shared, gradient, base_variance)
+        self._update(rows, shared, gradient)
+        evidence = seen.at("a", slots)
+        first = evidence == 0
         if self.pool.priors is not None:
             first &= np.isnan(self.pool.priors[rows])
         self._learn_tau(rows[first], own_variance[first], width[first], (after - centre)[first], left[first])
         # Given the weights, the residual's site is what they leave unexplained; at their new mean this is exact.
         score += site * (base - self._shared(rows)[0])
-        fade = self.retention ** (self.now - seen["step"][slots]).astype(np.float64)
-        seen["h"][slots] = seen["h"][slots] * fade + score + site * own
-        seen["a"][slots] = seen["a"][slots] * fade + site
+        fade = self.retention ** (self.now - seen.at("step", slots)).astype(np.float64)
+        seen["h"][slots] = seen.at("h", slots) * fade + score + site * own
+        seen["a"][slots] = evidence * fade + site
         seen["step"][slots] = self.now
         seen["last"][slots] = outcomes(s, k)
 
@@ -373,7 +368,7 @@ class LogisticBelief(Belief):
             return np.empty(0, np.int64)
         code, size = self.pool.category_index(rows), self.visits.shape[1]
         total = np.bincount(code, precision, size)
-        observed = np.flatnonzero(total > 0)
+        observed = total.nonzero()[0]
         noise = 1.0 / total[observed]
         moved = np.bincount(code, score, size)[observed] * noise
         weights = self.fixed + observed
@@ -397,8 +392,9 @@ class LogisticBelief(Belief):
 
     def _condition(self, information: Floats, gradient: Floats) -> None:
         """Weights after evidence with this precision matrix and score, (d, d) and (d,)."""
-        identity = np.eye(len(self._mean))
-        covariance = np.linalg.solve(identity + self._covariance @ information, self._covariance)
+        system = self._covariance @ information
+        system.flat[:: len(system) + 1] += 1.0
+        covariance = np.linalg.solve(system, self._covariance)
         self._covariance = 0.5 * (covariance + covariance.T)
         self._mean = self._mean + self._covariance @ gradient
 
@@ -428,5 +424,4 @@ class LogisticBelief(Belief):
         weight = 1.0 / (1.0 + prior * (1.0 / usual - 1.0)) ** 2
         excess = weight * (((part * moved) ** 2 - share * prior) / usual**2 + prior)
         # How prompts differ changes more slowly than how good the policy is.
-        new = np.stack([np.bincount(code, excess, size), np.bincount(code, weight, size)])
-        self.visits = 0.99 * self.visits + new
+        self.visits = 0.99 * self.visits + np.array([np.bincount(code, excess, size), np.bincount(code, weight, size)])

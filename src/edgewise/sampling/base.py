@@ -71,12 +71,16 @@ def within(codes: Rows, room: Counts | None, n: int) -> Rows:
     """
     if room is None:
         return np.arange(min(n, len(codes)))
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes, minlength=len(room))
-    starts = np.cumsum(sizes) - sizes
-    rank = np.empty(len(codes), np.int64)
-    rank[order] = np.arange(len(codes))
-    return np.flatnonzero(rank - starts[codes] < room[codes])[:n]
+    left: list[int] = room.tolist()
+    found: list[int] = []
+    # A loop, since mostly a few of the first rows will do.
+    for place, code in enumerate(codes.tolist()):
+        if len(found) == n:
+            break
+        if left[code] > 0:
+            left[code] -= 1
+            found.append(place)
+    return np.array(found, np.int64)
 
 
 draws: Registry[Draw] = Registry("draw")

@@ -85,7 +85,7 @@ class Proportional(Draw):
     ) -> Rows:
         bounded = np.isfinite(acquisition.highest) and len(unseen.seen) > PLAIN
         waits: Waits = ShortWaits(unseen, rng) if bounded else AllWaits(unseen, rng)
-        classes = np.flatnonzero(unseen.sizes)
+        classes = unseen.sizes.nonzero()[0]
         log_weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
         sizes = unseen.sizes[classes]
         if len(classes) * n <= MANY or log_weight.min() < FAINT:
@@ -93,12 +93,9 @@ class Proportional(Draw):
         else:
             index, others = first_arrivals(n, log_weight, sizes, rng, None if room is None else room[classes])
         fresh = classes[index]
-        near, log_times = self._shortest(n, waits, others, fresh, room, belief, acquisition)
-        owner = np.concatenate([np.full(len(near), -1), fresh])
-        codes = np.concatenate([self.pool.category_index(near), fresh])
-        chosen = _first(n, np.concatenate([log_times, others]), codes, room)
-        fresh = owner[chosen]
-        return np.concatenate([near[chosen[fresh < 0]], unseen.sample(fresh[fresh >= 0], rng)])
+        near, chosen = self._shortest(n, waits, others, fresh, room, belief, acquisition)
+        seen = chosen.searchsorted(len(near))
+        return np.concatenate([near[chosen[:seen]], unseen.sample(fresh[chosen[seen:] - len(near)], rng)])
 
     def _shortest(
         self,
@@ -109,11 +106,12 @@ class Proportional(Draw):
         room: Counts | None,
         belief: Belief,
         acquisition: Acquisition,
-    ) -> tuple[Rows, Floats]:
-        """Rows whose time wait / weight may be among the n shortest, ascending, and the logarithms of these times.
+    ) -> tuple[Rows, Rows]:
+        """Rows observed whose time wait / weight may be among the n shortest, ascending, and which times these are.
 
-        No weight exceeds that of `Acquisition.highest`, so a row whose wait would be too long even with it cannot be
-        chosen, and its weight need not be computed: the draw is the same as if all weights were.
+        The times are those of the rows, then `others`; their positions are ascending. No weight exceeds that of
+        `Acquisition.highest`, so a row whose wait would be too long even with it cannot be chosen, and its weight need not be
+        computed: the draw is the same as if all weights were.
 
         Args:
             n: number of rows to choose.
@@ -127,13 +125,13 @@ class Proportional(Draw):
         while True:
             near, wait = waits.within(limit)
             times = np.log(wait) - self.log_weight(acquisition.of(belief.distribution(near), near))
+            times = np.concatenate([times, others])
+            chosen = _first(n, times, np.concatenate([self.pool.category_index(near), fresh]), room)
             if n == 0 or len(near) == waits.size:
-                return near, times
-            found = np.concatenate([times, others])
-            first = _first(n, found, np.concatenate([self.pool.category_index(near), fresh]), room)
-            last = largest * np.exp(found[first].max()) if len(first) == n else np.inf
+                return near, chosen
+            last = largest * np.exp(times[chosen].max()) if len(chosen) == n else np.inf
             if last <= limit:
-                return near, times
+                return near, chosen
             limit = min(last, 4.0 * limit)
 
 
@@ -144,13 +142,13 @@ def _first(n: int, times: Floats, codes: Rows, room: Counts | None) -> Rows:
     # Mostly a few of the shortest will do, and they need not be found among all in order.
     few = 4 * n
     while 0 < few < len(times):
-        inside = np.flatnonzero(times <= np.partition(times, few - 1)[few - 1])
-        order = inside[np.argsort(times[inside], kind="stable")]
+        inside = (times <= np.partition(times, few - 1)[few - 1]).nonzero()[0]
+        order = inside[times[inside].argsort(kind="stable")]
         fitting = order[within(codes[order], room, n)]
         if len(fitting) == n:
             return np.sort(fitting)
         few *= 8
-    order = np.argsort(times, kind="stable")
+    order = times.argsort(kind="stable")
     return np.sort(order[within(codes[order], room, n)])
 
 
@@ -166,9 +164,9 @@ def order_statistics(n: int, log_weight: Floats, sizes: Counts, rng: np.random.G
     """
     ranks, size = np.arange(min(n, int(sizes.max(initial=0)))), sizes[:, None]
     gaps = rng.exponential(size=(len(sizes), len(ranks))) / np.maximum(size - ranks, 1)
-    shortest = np.log(np.cumsum(gaps, axis=1)) - log_weight[:, None]
+    shortest = np.log(gaps.cumsum(axis=1)) - log_weight[:, None]
     exists = ranks < size
-    return np.repeat(np.arange(len(sizes)), exists.sum(1)), shortest[exists]
+    return np.arange(len(sizes)).repeat(exists.sum(1)), shortest[exists]
 
 
 def first_arrivals(

@@ -58,7 +58,7 @@ class Unseen:
                 self._exclude,
                 rng,
             )
-            for code in np.flatnonzero(counts).tolist()
+            for code in counts.nonzero()[0].tolist()
         ]
         return np.concatenate([np.empty(0, np.int64), *found]).astype(np.int64)
 

@@ -36,7 +36,7 @@ class AllWaits:
         self.size = len(self._rows)
 
     def within(self, limit: float) -> tuple[Rows, Floats]:
-        inside = np.flatnonzero(self._waits <= limit)
+        inside = (self._waits <= limit).nonzero()[0]
         return self._rows[inside], self._waits[inside]
 
 

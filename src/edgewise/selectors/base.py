@@ -145,7 +145,7 @@ class Selector(Part, ABC):
         rows = self.pool.check_rows(rows)
         s, k = _counts("successes", successes, len(rows)), _counts("trials", trials, len(rows))
         ages = None if age is None else _counts("age", age, len(rows))
-        bad = np.flatnonzero((k < 1) | (s < 0) | (s > k))
+        bad = ((k < 1) | (s < 0) | (s > k)).nonzero()[0]
         if bad.size:
             i = int(bad[0])
             raise RewardError(

@@ -83,7 +83,7 @@ class CalibratedInformative(Part, Acquisition):
     def learn(self, groups: StepGroups) -> None:
         """Take in the groups of the step that ends."""
         # What is expected of a single rollout is p (1 - p), of which its outcome shows nothing.
-        several = np.flatnonzero(groups.trials > 1)
+        several = (groups.trials > 1).nonzero()[0]
         before, successes, trials = groups.before[several], groups.successes[several], groups.trials[several]
         expected = np.empty(len(several))
         for part in blocks(len(expected)):

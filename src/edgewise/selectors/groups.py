@@ -48,13 +48,12 @@ class LastGroups(Part):
 
     def observe(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None = None) -> None:
         slots, new = self.table.insert(rows)
-        later = slots[~new & (self.table["step"][slots] != self.now)]
+        same = self.table.at("step", slots) == self.now
+        later = slots[~(new | same)]
         if self._close is not None and len(later):
             self._close(later)
-        self.table["successes"][later] = 0
-        self.table["trials"][later] = 0
-        self.table["successes"][slots] += successes.astype(np.int32)
-        self.table["trials"][slots] += trials.astype(np.int32)
+        for name, counts in (("successes", successes), ("trials", trials)):
+            self.table[name][slots] = same * self.table.at(name, slots) + counts
         self.table["step"][slots] = self.now
 
     def current(self) -> Slots:

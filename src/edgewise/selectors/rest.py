@@ -103,14 +103,11 @@ class Rest(Part):
 
     def resting(self, rows: Rows) -> Flags:
         """Which of `rows` rest, (n,); those with a group in the present step do."""
-        result = np.zeros(len(rows), np.bool_)
-        if self.share:
-            slots = self.seen.slots(rows)
-            known = slots >= 0
-            mine = slots[known]
-            over = np.array(self.over)[np.clip(self.seen["visits"][mine], 1, VISITS) - 1]
-            result[known] = (self.seen["trials"][mine] > 0) | (self.seen["step"][mine] > over)
-        return result
+        if not self.share:
+            return np.zeros(len(rows), np.bool_)
+        seen, slots = self.seen, self.seen.slots(rows)
+        over = np.array(self.over)[np.minimum(np.maximum(seen.at("visits", slots), 1), VISITS) - 1]
+        return (slots >= 0) & ((seen.at("trials", slots) > 0) | (seen.at("step", slots) > over))
 
     def restore(self, state: Mapping[str, Any], remap: Rows | None) -> None:
         super().restore(state, remap)
