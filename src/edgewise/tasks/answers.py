@@ -17,8 +17,11 @@ LONGEST_LINE = 120
 ATTEMPTS = 8
 """Markers of one kind that are tried, from the last one backwards."""
 OPEN, CLOSE = "<answer>", "</answer>"
+THOUGHT = "</think>"
+"""End of a chain of thought, whose answers are not final."""
 FILLER = re.compile(r"^(?:\s|\*|_|:|=|is\b|was\b|therefore\b|thus\b|would be\b|should be\b|will be\b)+", re.IGNORECASE)
 SENTENCE_END = re.compile(r"(?<!\\)[.!?](?:\s|$)")
+EMPHASIS = re.compile(r"(?<!\^)[*_]+$")
 MATH = re.compile(r"^\$((?:[^$\\]|\\.)+)\$")
 WORDS = ("answer", "Answer", "ANSWER")
 MARKER = re.compile(r"\\f?boxed|<answer>|####")
@@ -30,7 +33,7 @@ def final_answer(text: str) -> str | None:
 
     Where markers of several kinds are present, the one that comes last counts; empty ones do not, and `####` before words is a
     heading unless these are the last line. Without a marker, the answer is what follows the last "answer is" or "Answer:", or
-    else the last heading, or the last line if it is short and its only one.
+    else the last heading, or the last line if it is short and its only one. Behind `</think>` an answer is looked for first.
 
     Example:
         >>> final_answer(r"So $x = 2$, hence \boxed{\frac{1}{2}}."), final_answer("We get 6.\n#### 6")
@@ -39,18 +42,27 @@ def final_answer(text: str) -> str | None:
         ('42', None)
     """
     tail = text[-READ:]
-    hashes, heading = _hashes(tail)
-    found = max(filter(None, (_boxed(tail), _tagged(tail), hashes)), default=None)
-    answer = found[1] if found else _phrase(tail) or heading
+    thought, _, reply = tail.rpartition(THOUGHT)
+    answer = _announced(reply)
     if answer is None:
-        lines = tail.strip().splitlines()
+        answer = _announced(thought)
+    if answer is None:
+        lines = reply.strip().splitlines()
         if len(text) > READ or len(lines) != 1 or len(lines[0]) > LONGEST_LINE or MARKER.search(lines[0]):
             return None
         answer = lines[0]
     answer = answer.strip()
-    if found and found[2] and (inner := _boxed(answer)):
-        answer = inner[1].strip()
     return answer if 0 < len(answer) <= LONGEST_ANSWER else None
+
+
+def _announced(text: str) -> str | None:
+    """The answer behind the last marker, behind "answer is", or the last heading; None without any."""
+    hashes, heading = _hashes(text)
+    found = max(filter(None, (_boxed(text), _tagged(text), hashes)), default=None)
+    if found is None:
+        return _phrase(text) or heading
+    inner = _boxed(found[1]) if found[2] else None
+    return inner[1] if inner else found[1]
 
 
 Marked = tuple[int, str, bool]
@@ -145,4 +157,4 @@ def _sentence(text: str) -> str:
     if formula:
         return formula[1]
     stop = SENTENCE_END.search(line)
-    return line[: stop.start()] if stop else line
+    return EMPHASIS.sub("", (line[: stop.start()] if stop else line).rstrip())

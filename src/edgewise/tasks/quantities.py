@@ -48,35 +48,45 @@ COMMANDS = {
     "\u00a0": " ",
     "\u202f": "",
     "\u2009": "",
-    "\u00b2": "^2",
-    "\u00b3": "^3",
+    "\u00bd": "\\frac12",
+    "\u00bc": "\\frac14",
+    "\u00be": "\\frac34",
+    "\u2153": "\\frac13",
+    "\u2154": "\\frac23",
+    "\u2044": "/",
     "\u03c0": "\\pi ",
     "\u221e": "\\infty ",
     "\u2264": "\\le ",
     "\u2265": "\\ge ",
+    "\u2248": "\\approx ",
     "\u222a": "\\cup ",
     "\u221a": "\\sqrt ",
 }
 COMMAND = re.compile("|".join(sorted((re.escape(key) + (r"(?![A-Za-z])" if key[-1].isalpha() and key[0] == "\\" else "") for key in COMMANDS), key=len, reverse=True)))  # fmt: skip
+RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b"
+LOWERED = "\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089\u208b"
+SCRIPT = re.compile(f"([{RAISED}]+)|[{LOWERED}]+")
+PLAIN = str.maketrans(RAISED + LOWERED, 2 * "0123456789-")
 DOLLAR = "\ue000"
 """Stands for a dollar sign of money while those around formulas are removed."""
 LABEL = "\u2003"
 """Stands before and behind what was in `\\text`: a white space, so that it separates words as one does."""
 PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?")
 POINT = re.compile(r"(?<=[0-9])\.(?=\s*[/)}])")
-TEXT = r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}"
+TEXT = r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{((?:[^{}]|\^\{-?[0-9]\})*)\}"
 UNIT_FRACTION = re.compile(rf"\\frac\s*\{{\s*{TEXT}\s*\}}\s*\{{\s*{TEXT}\s*(\^\s*[23])?\s*\}}")
+ABOUT = re.compile(r"^(?:\\approx(?![A-Za-z])|(?:approximately|about|roughly)\b)\s*", re.IGNORECASE)
+HALF_OF_DAY = re.compile(r"(?<![A-Za-z])([ap])\.\s?(m)\b\.?", re.IGNORECASE)
 FONT = re.compile(r"\\(?:mathbf|operatorname)\s*\{([^{}]*)\}")
 WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 
-INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,100})"
+INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+|[0-9]{1,100})"
+SEPARATORS = re.compile("[, ]")
 DECIMAL = rf"(?:{INTEGER}(?:\.[0-9]{{0,100}})?|\.[0-9]{{1,100}})"
 RECURRING = (
-    r"(?P<before>[0-9]{0,50})\.(?P<fixed>[0-9]{0,50})\\(?:overline|bar)\s*\{?\s*(?P<recurring>[0-9]{1,50})\s*\}?"
+    r"(?P<before>[0-9]{0,50})\.(?P<fixed>[0-9]{0,50})\\(?:overline|bar)\s*\{?\s*(?P<recurring>[0-9]{1,50})(?:\s*\})?"
 )
-POWER = (
-    r"(?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*(?P<power>[-+]?[0-9]{1,3})\s*\}?|[eE](?P<exponent>[-+]?[0-9]{1,3}))"
-)
+POWER = r"(?:\s*(?:\\times|\\cdot|[*xX])\s*10\s*\^\s*\{?\s*(?P<power>[-+]?[0-9]{1,3})(?:\s*\})?|[eE](?P<exponent>[-+]?[0-9]{1,3}))"
 
 
 def _fraction(mark: str) -> str:
@@ -101,7 +111,7 @@ NO_LABEL = re.compile(
 SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)s?(?![A-Za-z])", re.IGNORECASE)
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 ORDINALS = ("st", "nd", "rd", "th")
-ABBREVIATIONS = frozenset(["J", "N", "V", "W", "K", "C", "A", "T", "eV", "Hz", "Pa", "nm", "ms", "AU", "pc", "ly", "kJ", "kW", "kV", "mA", "mV", "mW", "MW", "kN", "MJ", "dB", "am", "pm"])  # fmt: skip
+ABBREVIATIONS = frozenset(["J", "N", "V", "W", "K", "C", "A", "T", "eV", "Hz", "Pa", "nm", "ms", "AU", "pc", "ly", "kJ", "kW", "kV", "mA", "mV", "mW", "MW", "kN", "MJ", "dB", "am", "pm", "AM", "PM"])  # fmt: skip
 """Short units that are labels without `\\text` too, those of one letter before a slash."""
 SHORT = frozenset(["as", "at", "by", "if", "in", "is", "of", "on", "so", "to"])
 """Words of a sentence that goes on behind its number."""
@@ -156,12 +166,13 @@ class Quantity:
 def clean(text: str) -> str:
     r"""An answer without what does not change its meaning: dollar signs, spacing commands, `\left`, bold, a full stop."""
     text = COMMAND.sub(lambda found: COMMANDS[found[0]], text.replace(LABEL, " ").strip())
+    text = SCRIPT.sub(_script, text)
     text = FONT.sub(r" \1 ", UNIT_FRACTION.sub(r"\\text{\1/\2}\3", PHANTOM.sub("", text)))
     text = re.sub(TEXT, rf"{LABEL}\1{LABEL}", text)
-    text = POINT.sub("", text)
+    text = HALF_OF_DAY.sub(r"\1\2", POINT.sub("", text))
     for _ in range(4):
         before = text
-        text = text.strip().rstrip(".,;:").strip()
+        text = ABOUT.sub("", text.strip().rstrip(".,;:").strip())
         for left, right in WRAPPERS:
             inside = text[len(left) : len(text) - len(right)]
             if text.startswith(left) and text.endswith(right) and inside and left not in inside:
@@ -169,6 +180,12 @@ def clean(text: str) -> str:
         if text == before:
             break
     return LABEL.join(" ".join(part.split()) for part in text.replace(DOLLAR, "$").split(LABEL)).strip()
+
+
+def _script(found: re.Match[str]) -> str:
+    """Raised or lowered characters in LaTeX; one has no braces, which do not belong inside of `\\text`."""
+    digits = found[0].translate(PLAIN)
+    return ("^" if found[1] else "_") + (digits if len(digits) == 1 else f"{{{digits}}}")
 
 
 def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
@@ -210,7 +227,7 @@ def _value(found: re.Match[str]) -> tuple[Fraction | None, int]:
     groups = {name: value for name, value in found.groupdict().items() if value is not None}
     sign = -1 if groups["sign"] == "-" else 1
     if "decimal" in groups:
-        digits = groups["decimal"].replace(",", "")
+        digits = SEPARATORS.sub("", groups["decimal"])
         power = int(groups.get("power") or groups.get("exponent") or 0)
         decimals = len(digits.partition(".")[2])
         value = Fraction(digits.rstrip(".") or "0") * Fraction(10) ** power
@@ -221,7 +238,7 @@ def _value(found: re.Match[str]) -> tuple[Fraction | None, int]:
         return sign * (int(groups["before"] + fixed or "0") + tail) / 10 ** len(fixed), -1
     minus = -1 if groups.get("minusa") or groups.get("minusb") else 1
     top, bottom = (
-        next(int(groups[name].replace(",", "")) for name in names if name in groups)
+        next(int(SEPARATORS.sub("", groups[name])) for name in names if name in groups)
         for names in (
             ("topa", "top_a", "overa", "topb", "top_b", "overb"),
             ("bottoma", "bottom_a", "undera", "bottomb", "bottom_b", "underb"),
@@ -250,7 +267,7 @@ def _unit(text: str) -> str | None:
     if text in ("percent", "per cent", "percentage points"):
         return "%"
     text = text.replace("{", "").replace("}", "").replace(" per ", "/")
-    if not text[:1].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*[23]\b", "", text)):
+    if not text[:1].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*-?\s*[1-9]\b", "", text)):
         return None
     words = []
     power = 0

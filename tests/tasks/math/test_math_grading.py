@@ -162,12 +162,40 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("\\mbox{four}", "4", "5"),
         ("\\mbox{four}", "x = \\text{four}", "x = \\text{five}"),
         ("101_2", "(101)_2", "(101)_3"),
+        ("101_2", "101₂", "101₃"),
+        ("x^{10}", "x¹⁰", "x¹"),
+        ("12\\text{ in}^3", "12 \\text{ in³}", "12 in²"),
+        ("1\\frac12", "1½", "½"),
+        ("5\\text{ cm}^3", "5\\ \\mathrm{cm^{3}}", "5\\ \\mathrm{cm^{2}}"),
+        ("9.8", "9.8 \\text{ m s}^{-2}", "9.7 \\text{ m s}^{-2}"),
+        ("3 \\times 10^8\\text{ m}", "3 x 10^5 km", "3 \\times 10^8 km"),
+        ("1,200,000", "1 200 000", "1 200 00"),
+        ("8.24", "\\approx 8.24", "\\approx 8.2"),
+        ("8 \\text{ p.m.}", "8 PM", "8 \\text{ a.m.}"),
+        ("8:05", "08:05 \\text{ a.m.}", "8:50"),
+        ("8:00 \\text{ p.m.}", "8 \\text{ p.m.}", "8:30 \\text{ p.m.}"),
+        ("\\mathbb{R}", "(-\\infty, \\infty)", "(0, \\infty)"),
     ],
 )
 def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> None:
     assert task.verify(by_hand(gold), f"\\boxed{{{right}}}").correct
     assert task.verify(by_hand(right), f"\\boxed{{{gold}}}").correct
     assert not task.verify(by_hand(gold), f"\\boxed{{{wrong}}}").correct
+
+
+@pytest.mark.parametrize("text", ["4\\sqrt(2)", "4-", "4:9:\\ldots", "4 \\oplus", "\\frac{4}{}", "4 = \\frac"])
+def test_a_number_in_a_formula_that_is_not_understood_is_no_answer(task: Math, text: str) -> None:
+    assert not task.verify(by_hand("4"), f"\\boxed{{{text}}}").correct
+    assert not task.verify(by_hand(text), "\\boxed{4}").correct
+
+
+@pytest.mark.parametrize("option", ["(C) 12", "C. 12", "C: 12", "\\textbf{(C)}\\ 12", "\\text{(C) }12.0"])
+def test_an_option_is_known_by_its_letter_or_by_its_value(task: Math, option: str) -> None:
+    for gold in ("C", "(C)", "\\text{(C)}", "12", "\\textbf{(C) }12"):
+        assert task.verify(by_hand(gold), f"\\boxed{{{option}}}").correct
+        assert task.verify(by_hand(option), f"\\boxed{{{gold}}}").correct
+    for gold in ("B", "\\text{(B)}", "13", "\\textbf{(B)}\\ 12", "\\textbf{(C)}\\ 13", "C + 12"):
+        assert not task.verify(by_hand(gold), f"\\boxed{{{option}}}").correct
 
 
 @pytest.mark.parametrize(("gold", "answer"), [("(a, b, c)", "(x!, y!, z!)"), ("a, b, c", "x!, y!, z!")])

@@ -41,6 +41,8 @@ NUMERALS = {
     )
 }
 LETTER = re.compile(r"^\(?([A-Za-z])\)?[.)]?$")
+CHOICE = re.compile(r"^\(?([A-Ja-j])[).:]\s+([^\s+*/^=<>].*)$")
+"""A letter and the option that it stands for."""
 MARKUP = re.compile(r"[\s$]*(?:\\(?:text|textbf|textit|textrm|mbox)\s*\{[^{}]*\}[\s$.]*)+")
 SIGNS = re.compile(r"[=^_+<>*/]|(?<![A-Za-z])-")
 """What makes mathematics of words; a hyphen does not."""
@@ -61,7 +63,7 @@ SHORT_FRACTION = re.compile(r"\\frac\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(\\[A-Za-z]+|
 TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
 TOUCHING = re.compile(r"(?<=[0-9}])(?=[A-Za-z])")
 SET = "\\{\\}"
-RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt")
+RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt|\\mathbb")
 NAMED = re.compile(r"([A-Za-z])\s*=")
 MEMBER = re.compile(r"^[A-Za-z]\s*\\in\s*")
 
@@ -112,6 +114,13 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         return True
     if bool(ONE_SIDED.search(a)) != bool(ONE_SIDED.search(b)):
         return False
+    choices = CHOICE.match(a), CHOICE.match(b)
+    if any(choices):
+        letters = [found or LETTER.match(text) for found, text in zip(choices, (a, b), strict=True)]
+        named = [found[1].lower() for found in letters if found]
+        if len(named) == 2 and (named[0] != named[1] or not all(choices)):
+            return named[0] == named[1]
+        a, b = (found[2] if found else text for found, text in zip(choices, (a, b), strict=True))
     a, b = (NUMERALS.get(NAME.sub("", text).lower(), text) for text in (a, b))
     if "=" in a + b and not ("=" in a and "=" in b):
         a, b = _asked(a), _asked(b)
@@ -205,10 +214,12 @@ def _chained(text: str) -> str:
 
 
 def _same_time(a: str, b: str) -> bool:
-    """Whether two times of day are the same; a missing a.m. or p.m. is no error."""
+    """Whether two times of day are the same; a missing a.m. or p.m. is no error, nor are missing minutes before one."""
     (one, half), (two, other) = (
-        (re.findall("[0-9]+", text), re.findall("[ap](?=[. ]*m)", text.lower())) for text in (a, b)
+        ([int(part) for part in re.findall("[0-9]+", text)], re.findall("[ap](?=[. ]*m)", text.lower()))
+        for text in (a, b)
     )
+    one, two = ([*time, 0] if found and len(time) == 1 else time for time, found in ((one, half), (two, other)))
     return one == two and (half == other or not (half and other))
 
 
@@ -216,10 +227,7 @@ def _text(a: str, b: str, is_text: bool) -> bool | None:
     """Equality of words; None if the gold answer is none."""
     letter, other = LETTER.match(a), LETTER.match(b)
     if letter and (other or is_text):
-        if other:
-            return letter[1] == other[1] or (is_text and letter[1].lower() == other[1].lower())
-        label = re.match(r"^\(?([A-Za-z])[).:]\s", b)
-        return bool(label) and letter[1].lower() == label[1].lower() if label else False
+        return other is not None and (letter[1] == other[1] or (is_text and letter[1].lower() == other[1].lower()))
     words, others = _words(a), _words(b)
     if SIGNS.findall(a) != SIGNS.findall(b):
         return None

@@ -22,8 +22,9 @@ def compute(request: dict[str, Any]) -> dict[str, Any]:
     latex = replace(latex, normalization_config=replace(latex.normalization_config, units=False))
 
     def read(text: str) -> Any:
-        text = f"${' '.join(text.split())}$"
-        return parse(text, [latex, ExprExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)
+        text, ways = f"${' '.join(text.split())}$", [latex, ExprExtractionConfig()]
+        # The first match is the whole text; any later one is a number in a formula that was not understood.
+        return parse(text, ways, fallback_mode="no_fallback", extraction_mode="first_match", parsing_timeout=None)
 
     if "parse" in request:
         return {"parsed": bool(read(request["parse"]))}
