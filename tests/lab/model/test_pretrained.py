@@ -211,6 +211,7 @@ def write_gguf(
     quantised: bool = False,
     pieces: str | None = None,
     begins: bool | None = None,
+    end: int = 2,
 ) -> None:
     """The model as llama.cpp's converter writes it: rows of q and k interleaved for Llama."""
     gguf = pytest.importorskip("gguf")
@@ -232,7 +233,7 @@ def write_gguf(
     special = {token["id"] for token in core["added_tokens"]}
     writer.add_token_types([3 if index in special else 1 for index in range(len(words))])
     writer.add_token_merges([" ".join(pair) for pair in core["model"]["merges"]])
-    writer.add_eos_token_id(2)
+    writer.add_eos_token_id(end)
     writer.add_bos_token_id(1)
     if begins is not None:
         writer.add_add_bos_token(begins)
@@ -300,6 +301,13 @@ def test_a_text_of_llama_3_begins_with_its_token_unless_the_gguf_file_says_no(
     tokenizer = load_pretrained(tmp_path / "tiny.gguf")[1]
     own = tokenizer.encode(TEXTS[:1], special=False)[0]
     assert tokenizer.encode(TEXTS[:1]) == [[tokenizer.bos, *own] if found else own]
+
+
+def test_a_gguf_file_that_names_the_end_of_a_text_alone_ends_with_the_turn_too(tmp_path: Path) -> None:
+    theirs = make(tmp_path / "source", "qwen2")
+    write_gguf(tmp_path / "tiny.gguf", theirs, tmp_path / "source", "qwen2", end=0)
+    tokenizer = load_pretrained(tmp_path / "tiny.gguf")[1]
+    assert tokenizer.ends == (0, 2)
 
 
 def test_quantised_tensors_of_a_gguf_file_are_read(tmp_path: Path) -> None:

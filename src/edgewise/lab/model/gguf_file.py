@@ -38,6 +38,8 @@ WHOLE = {
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
+TURN_ENDS = ("<|eot_id|>", "<|im_end|>")
+"""Ends of a turn of Llama 3, and of Qwen and SmolLM2."""
 ROPE_FACTORS = "rope_freqs.weight"
 LLAMA3 = {
     "rope_type": "llama3",
@@ -209,6 +211,8 @@ def _tokenizer(facts: dict[str, Any], table: Any) -> Tokenizer:
         for key in ("eos", "eot", "eom")
         if f"tokenizer.ggml.{key}_token_id" in facts
     ]
+    # Files of chat models may name the end of a text alone, as early ones of Llama 3 do: answers end with the turn.
+    ends += [words[token] for token in TURN_ENDS if token in words and types[words[token]] == CONTROL]
     if not ends:
         raise ConfigError("the tokenizer in the GGUF file names no end token: completions would never end")
     return Tokenizer(
