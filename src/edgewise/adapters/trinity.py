@@ -100,10 +100,10 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
                 " have: use rewards of 0 and 1, and rollouts = algorithm.repeat_times"
             )
         if len(rows):
-            group = np.arange(len(rows)), fits.argmax(axis=1)
-            trials, right = sizes[group[1]], correct[group]
-            rewards = [np.arange(n) < k for n, k in zip(trials.tolist(), right.tolist(), strict=True)]
-            self.in_flight.observe(np.repeat(rows, trials), np.concatenate(rewards).astype(np.float64))
+            place = fits.argmax(axis=1)[:, None]
+            trials, right = sizes[place], np.take_along_axis(correct, place, axis=1)
+            nth = np.arange(self.rollouts)
+            self.in_flight.observe(np.repeat(rows, trials.ravel()), (nth < right)[nth < trials].astype(np.float64))
 
     def metrics(self) -> dict[str, float]:
         return self.in_flight.metrics()
