@@ -332,7 +332,7 @@ def experiment(
 
     Args:
         name: E1 to E8, or the YAML file of a study; C1 to C6, C2-single, critics, gsm8k, likelihood,
-            likelihood-school, pools, published, real and real-large: claims about selection.
+            likelihood-school, midtrained, pools, published, real and real-large: claims about selection.
         scale: laptop, workstation or paper, of a study, or one of its own, such as text of E1; laptop, smollm2 or gpu, of a claim.
         seeds: how many; default: as the study says.
         first_seed: the first of them.
