@@ -22,14 +22,22 @@ def test_groups_so_small_that_most_are_silent():
     assert check_config(["num_generations=8"], rates=[0.3, 0.6]) == []
     (warning,) = check_config(["actor_rollout_ref.rollout.n=8"], rates=[0.0, 1.0])
     assert "other prompts are needed" in warning
-    (warning,) = check_config(["rollouts=1"])
-    assert "no advantage" in warning
+    for name in ("rollouts", "algorithm.repeat_times", "rollout.n_samples_per_prompt"):
+        (warning,) = check_config([f"{name}=1"])
+        assert f"{name} is 1" in warning
+        assert "no advantage" in warning
 
 
 def test_dataloader_workers_unless_the_trainer_mode_needs_none():
     (warning,) = check_config(["data.dataloader_num_workers=8"])
     assert "set it to 0" in warning
     assert check_config(["data.dataloader_num_workers=8", "trainer.v1.trainer_mode=edgewise_colocate_async"]) == []
+    assert check_config(["dataloader_num_workers=4", "num_generations=8"]) == []  # TRL
+
+
+def test_a_configuration_without_any_setting_that_is_checked_is_not_called_right():
+    (warning,) = check_config(["orchestrator.batch_size=64"])
+    assert warning.startswith("no setting that is checked is in it: neither a group size (actor_rollout_ref.rollout.n,")
 
 
 def test_an_override_that_deletes_a_setting_is_one():

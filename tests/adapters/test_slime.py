@@ -287,6 +287,45 @@ def test_rewards_that_are_dicts_without_the_entry_named_say_so(slime, make_args,
     assert source.metrics()["rollouts"] == 0
 
 
+def test_an_entry_of_a_reward_that_is_no_dict_is_refused_in_words(slime, make_args):
+    args = make_args()
+    (group,) = source_of(slime, success="accuracy")(args).get_samples(1)
+    for sample in group:
+        sample.reward = 1.0
+    with pytest.raises(RewardError, match=r"has the reward 1\.0, which is no dict: success='accuracy' names an entry"):
+        slime.observe(args, group)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("id_key", [None, "id"])
+def test_rollouts_that_write_over_their_prompt_and_metadata_are_still_of_their_prompt(
+    slime, make_args, id_key, partial
+):
+    """As slime's examples search-r1 (`sample.prompt`) and coding_agent_rl (`sample.metadata`) do."""
+    from slime.rollout.sglang_rollout import generate_rollout
+
+    args = make_args(partial_rollout=partial)
+    source, finish, observed = source_of(slime, id_key=id_key)(args), args.finish, []
+
+    def written_over(rollout_id, pending):
+        done, rest = finish(rollout_id, pending)
+        for group in done:
+            for sample in group:
+                sample.prompt, sample.metadata = "a template around it", {"exit_code": 0}
+        return done, rest
+
+    args.finish = written_over
+    listener = SimpleNamespace(
+        restored=None, observed=lambda step, rows, s, k: observed.extend(zip(rows, s / k, strict=True))
+    )
+    source._in_flight.curriculum.listeners.append(listener)
+    for rollout in range(4):
+        generate_rollout(args, rollout, source)
+    assert len(observed) >= 4 * args.rollout_batch_size
+    assert all(rate == RATES[row % 5] for row, rate in observed if RATES[row % 5] != 0.5)
+    assert source.metrics()["unmatched_groups"] == 0
+
+
 def test_rollouts_that_failed_and_those_that_fan_out(slime, make_args):
     args = make_args()
     source = source_of(slime)(args)
@@ -316,7 +355,8 @@ def test_a_result_for_a_prompt_that_is_not_in_the_dataset_any_more(slime, make_a
     source = source_of(slime)(args)
     (group,) = source.get_samples(1)
     for sample in group:
-        sample.reward, sample.metadata = 1.0, {**sample.metadata, "id": "gone"}
+        # As one that an earlier process began.
+        sample.reward, sample.group_index, sample.metadata = 1.0, -1, {**sample.metadata, "id": "gone"}
     assert slime.observe(args, group).keep
     source.add_samples([group])
     assert source.metrics()["unmatched_groups"] == 1

@@ -54,6 +54,11 @@ def test_an_evaluation_between_two_steps_keeps_the_columns_aligned(make, dataset
         assert known.tolist() == selected.tolist() == frame["edgewise_random"].notna().tolist()
         assert known.any()
         assert not frame["prompt"][~known].isin(set(frame["prompt"][known]) - set(dataset["prompt"][:2])).any()
+    log = read_log(tmp_path / "run")
+    for step, batch in enumerate(curriculum.batches, start=1):
+        # The evaluation has pushed out the first half of them.
+        assert log.ids[log.rows[log.steps == step]].tolist() == batch.ids[2:].tolist()
+    assert set(log.trials.tolist()) == {4}
 
 
 def test_a_log_says_whether_its_prompts_were_selected(make, dataset, tmp_path: Path) -> None:

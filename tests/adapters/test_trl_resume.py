@@ -107,6 +107,20 @@ def test_other_batch_settings_inside_a_generation(make, dataset, tmp_path):
         )
 
 
+def test_a_generation_that_was_cut_whose_prompts_have_left_the_dataset_is_selected_anew(make, dataset, tmp_path):
+    settings = {**SAVE, "num_iterations": 3}
+    first = spy(dataset)
+    make({**settings, "max_steps": 2}, curriculum=first).train()
+    left = dataset.filter(lambda row: row["name"] != first.batches[0].ids[1])
+    resumed = spy(left)
+    make(settings, curriculum=resumed, train_dataset=left).train(
+        resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2")
+    )
+    # The rest of the first generation, and the second.
+    assert [len(batch) for batch in resumed.batches] == [4, 4]
+    assert resumed.metrics()["rollouts"] == 3 * 16
+
+
 def test_the_saved_curriculum_can_be_read_alone(make, dataset, tmp_path):
     trainer = make({**SAVE, "max_steps": 2}, category_column="kind")
     trainer.train()

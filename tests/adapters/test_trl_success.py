@@ -73,6 +73,22 @@ def test_a_named_reward_function_decides(make, dataset):
         assert rewards == pytest.approx(0.1 * correct + 1.0)
 
 
+@pytest.mark.parametrize("weight", [0.25, 3.0])
+def test_without_a_rule_the_only_functions_own_reward_counts_whatever_its_weight(make, dataset, weight):
+    curriculum = spy(dataset)
+    make({"reward_weights": [weight], "max_steps": 1}, curriculum=curriculum, reward_funcs=by_place).train()
+    rate_of = dict(zip(dataset["name"], dataset["rate"], strict=True))
+    ((batch, rewards),) = curriculum.observed
+    assert rewards.reshape(-1, 4).mean(axis=1).tolist() == [rate_of[name] for name in batch.ids]
+    assert curriculum.metrics()["mean_success_rate"] == np.mean([rate_of[name] for name in batch.ids])
+
+
+def test_a_name_that_two_reward_functions_share_decides_nothing(make):
+    both = [lambda completions, **_: [1.0] * len(completions), lambda completions, **_: [0.0] * len(completions)]
+    with pytest.raises(ConfigError, match=r"success='<lambda>' names 2 reward functions"):
+        make(reward_funcs=both, success="<lambda>")
+
+
 def test_a_gate_by_reward_sees_the_weighted_reward(make, dataset):
     """All rollouts are correct, their rewards differ: by success no group would be admitted."""
 

@@ -13,7 +13,16 @@ from edgewise.adapters.prompts import digest
 from edgewise.arrays import whole_number
 from edgewise.errors import ConfigError
 
-GROUP = ("actor_rollout_ref.rollout.n", "num_generations", "n_samples_per_prompt", "group_size", "rollouts")
+TRL_GROUP = "num_generations"
+GROUP = (
+    "actor_rollout_ref.rollout.n",
+    TRL_GROUP,
+    "n_samples_per_prompt",
+    "rollout.n_samples_per_prompt",
+    "algorithm.repeat_times",
+    "group_size",
+    "rollouts",
+)
 """Names of the number of rollouts of a prompt, in the trainers' configurations."""
 WORKERS = ("data.dataloader_num_workers", "dataloader_num_workers")
 FILES = ("data.train_files", "train_files", "prompt_data")
@@ -39,6 +48,11 @@ def check_config(given: Sequence[str], rates: Sequence[float] | None = None) -> 
         'data.dataloader_num_workers is 8'
     """
     values = _read(given)
+    if not any(name in values for name in (*GROUP, *WORKERS, *FILES)):
+        return [
+            f"no setting that is checked is in it: neither a group size ({', '.join(GROUP)}), nor dataloader workers, nor"
+            " training files"
+        ]
     return [*_group(values, rates), *_workers(values), *_ids(values)]
 
 
@@ -70,7 +84,8 @@ def _workers(values: Mapping[str, Any]) -> list[str]:
     if name is None or not whole_number(name, count, 0, ConfigError):
         return []
     v1 = str(values.get("trainer.v1.trainer_mode", "")).startswith("edgewise")
-    if v1:
+    # In TRL the rows that workers drew are replaced when it generates.
+    if v1 or TRL_GROUP in values:
         return []
     return [f"{name} is {count}: workers draw prompts ahead of the rewards they should be selected by; set it to 0"]
 

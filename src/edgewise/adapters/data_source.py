@@ -120,6 +120,8 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         size = max(args.rollout_batch_size, getattr(args, "over_sampling_batch_size", None) or 0)
         self._silence = 4 * size + (2 * _concurrency(args) if asynchronous else 0)
         self._served, self._has_results = 0, False
+        # Row of the prompt by the index of its group: rollouts may write over the prompt and the metadata of their samples.
+        self._rows: dict[int, int] = {}
         # Group indices that the filter kept and the log function has not seen yet.
         self._filtered: dict[int, None] = {}
         self._guard = threading.RLock()
@@ -166,8 +168,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
             if admitted:
                 self._kept += 1
                 self._filtered[_first(group).group_index] = None
-                while len(self._filtered) > 8 * self._silence:
-                    self._filtered.pop(next(iter(self._filtered)))
+                self._forget_oldest(self._filtered)
             return admitted
 
     def end_rollout(self, samples: Iterable[Any]) -> dict[str, float]:
@@ -221,6 +222,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
 
     def _restore(self, state: dict[str, Any]) -> None:
         with self._guard:
+            self._rows.clear()
             # What is in the buffer, where that is saved, comes from there.
             self._in_flight.load_state_dict(state["in_flight"], waiting=self._buffered())
             self._rollout, self._kept = int(state["rollout"]), int(state["kept"])
@@ -234,9 +236,11 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         self._in_flight.forget(np.setdiff1d(overdue, self._buffered()))
 
     def _buffered(self) -> Rows:
-        ids = [self._id(_first(group)) for group in self.buffer]
-        rows = self._in_flight.pool.find(np.array(ids)) if ids else np.empty(0, np.int64)
-        return rows[rows >= 0]
+        firsts = [_first(group) for group in self.buffer]
+        rows = [self._rows[first.group_index] for first in firsts if first.group_index in self._rows]
+        ids = [self._id(first) for first in firsts if first.group_index not in self._rows]
+        found = self._in_flight.pool.find(np.array(ids)) if ids else np.empty(0, np.int64)
+        return np.concatenate([np.array(rows, np.int64), found[found >= 0]])
 
     def _id(self, sample: Any) -> Any:
         return digest(sample.prompt) if self.id_key is None else sample.metadata[self.id_key]
@@ -246,34 +250,50 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         for sample in group:
             sample.group_index, sample.index = self.sample_group_index, self.sample_index
             self.sample_index += 1
+        self._rows[self.sample_group_index] = row
+        self._forget_oldest(self._rows)
         self.sample_group_index += 1
         return group
 
+    def _forget_oldest(self, groups: dict[int, Any]) -> None:
+        while len(groups) > 8 * self._silence:
+            del groups[next(iter(groups))]
+
     def _observe(self, group: list[Any]) -> bool:
         self._has_results = True
-        row = self._in_flight.row_of(self._id(_first(group)))
+        first = _first(group)
+        known = self._rows.pop(first.group_index, None)
+        row = self._in_flight.row_of(self._id(first)) if known is None else known
         if row < 0:
             return not self._in_flight.curriculum.gates.parts
         rollouts = [rollout if isinstance(rollout, list) else [rollout] for rollout in group]
-        scored = [samples for samples in rollouts if all(sample.reward is not None for sample in samples)]
+        scored = [samples for samples in rollouts if samples and all(sample.reward is not None for sample in samples)]
         last = [samples[-1] for samples in scored]
         return self._in_flight.observe_group(
             row,
-            [float(np.mean([self._reward(sample) for sample in samples])) for samples in scored],
+            [float(np.mean([self._reward(sample, row) for sample in samples])) for samples in scored],
             self._success,
             [[getattr(sample, "response_length", None) for sample in samples] for samples in scored],
             evaluate=lambda rule: [rule(sample) for sample in last],
-            score=lambda name: [sample.reward.get(name) for sample in last],
+            score=lambda name: [self._entry(sample, name, row) for sample in last],
         )
 
-    def _reward(self, sample: Any) -> float:
+    def _reward(self, sample: Any, row: int) -> float:
         try:
             return float(sample.get_reward_value(self.args))
         except (TypeError, ValueError, KeyError) as error:
             raise RewardError(
-                f"prompt {self._id(sample)!r} has the reward {sample.reward!r:.100}, which is no number"
+                f"prompt {self._in_flight.pool.ids[row].item()!r} has the reward {sample.reward!r:.100}, which is no number"
                 f" (--reward-key is {self.args.reward_key!r}): name the entry that is one with --reward-key"
             ) from error
+
+    def _entry(self, sample: Any, name: str, row: int) -> Any:
+        if not isinstance(sample.reward, dict):
+            raise RewardError(
+                f"prompt {self._in_flight.pool.ids[row].item()!r} has the reward {sample.reward!r:.100}, which is no dict:"
+                f" success='{name}' names an entry of one"
+            )
+        return sample.reward.get(name)
 
     def _metadata(self, key: str, option: str) -> list[Any]:
         for row, sample in enumerate(self._prompts):

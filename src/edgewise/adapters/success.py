@@ -47,11 +47,16 @@ class Success:
 
     @classmethod
     def of_functions(cls, rule: Rule, names: Sequence[str]) -> Success:
-        """Rule over the reward functions of these names; `ConfigError` where there are several and no rule."""
+        """Rule over the reward functions of these names; `ConfigError` where they do not say which one decides."""
         if rule is None and len(names) > 1:
             raise ConfigError(
                 f"{len(names)} reward functions: say when a rollout is correct with success=, as the name of one of them"
                 f" ({', '.join(names)}), a threshold on their weighted sum, or a function of all"
+            )
+        if isinstance(rule, str) and names.count(rule) > 1:
+            raise ConfigError(
+                f"success={rule!r} names {names.count(rule)} reward functions: give them names of their own, such as"
+                " functions made by def"
             )
         return cls(rule, names)
 

@@ -97,7 +97,8 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
         if bad.size:
             raise RewardError(
                 f"task {rows[bad[0]]} has the mean reward {means[bad[0]]}, which up to {self.rollouts} rewards of 0 or 1 cannot"
-                " have: use rewards of 0 and 1, and rollouts = algorithm.repeat_times"
+                " have: use rewards of 0 and 1, rollouts = algorithm.repeat_times, and workflows with one experience a run, as Trinity"
+                " takes the mean over experiences"
             )
         if len(rows):
             place = fits.argmax(axis=1)[:, None]

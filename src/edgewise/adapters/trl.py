@@ -314,8 +314,10 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         rewards, k = self._rewards, self.num_generations
         if len(rewards) != len(batch) * k:
             raise RewardError(f"expected rewards of {len(batch)} groups of {k}, got {len(rewards)} in all")
-        # TRL's own sum, in float32 as it is logged; where nothing was scored it is the sum of nothing.
-        values = np.nansum(rewards * self.reward_weights.double().cpu().numpy(), axis=1)
+        # TRL's own sum, in float32 as it is logged; where nothing was scored it is the sum of nothing. Without a rule it is the
+        # only function's own reward that has to lie in [0, 1].
+        weights = 1.0 if self._success.rule is None else self.reward_weights.double().cpu().numpy()
+        values = np.nansum(rewards * weights, axis=1)
         known, correct = self._success.read_functions(rewards, values, np.repeat(batch.ids, k), self.reward_func_names)
         if correct is not None:
             decided = ~np.isnan(correct)
@@ -422,7 +424,13 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         # TRL counts from 0 again, which would shift the moments at which it generates.
         self._step = int(state["backward_passes"])
         if self._step % (self.args.steps_per_generation * self.num_iterations):
-            self._unfinished = self.curriculum.pool.rows(state["selected"])
+            rows = self.curriculum.pool.find(state["selected"])
+            if (rows >= 0).all():
+                self._unfinished = rows
+            else:
+                log.warning(
+                    "the generation that the checkpoint cut has prompts that left the dataset: others are selected"
+                )
 
     def _save_trace(self) -> None:
         if self._recorder is not None:

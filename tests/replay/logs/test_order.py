@@ -86,6 +86,15 @@ def test_groups_whose_rollouts_come_late_stay_whole(tmp_path: Path) -> None:
     assert log.notes == []
 
 
+@pytest.mark.parametrize("most", [8, 16, 40])
+def test_an_asynchronous_run_whose_groups_all_come_late_loses_none(most: int, tmp_path: Path) -> None:
+    late = np.repeat(np.random.default_rng(most).uniform(0, most, len(ROLLOUTS) // 4), 4)
+    order = np.argsort([r["step"] + steps for r, steps in zip(ROLLOUTS, late, strict=True)], kind="stable")
+    log = read_log(write_lines(tmp_path / "log.jsonl", lines([ROLLOUTS[i] for i in order])))
+    assert counts(log) == WHOLE
+    assert log.notes == []
+
+
 @pytest.mark.parametrize("steps", [12, 30])
 @pytest.mark.parametrize("begin", [1, 5])
 def test_single_groups_that_come_many_steps_late_do_not_replace_the_steps_between(

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from edgewise.errors import ConfigError, unknown_name
 
+MARKED = "edgewise_id"
+"""Column of our adapters for the prompt that was selected."""
 KNOWN: dict[str, tuple[str, ...]] = {
     "step": ("step", "global_step", "training_step", "train_step", "iteration", "rollout_id"),
     "prompt": ("prompt", "input", "question", "query", "problem", "messages", "instruction"),
-    "id": ("edgewise_id", "prompt_id", "problem_id", "question_id", "example_id", "task_id"),
+    "id": (MARKED, "prompt_id", "problem_id", "question_id", "example_id", "task_id"),
     "reward": ("reward", "rewards", "score", "scores", "total_reward"),
     "correct": ("correct", "is_correct"),
     "completion": ("completion", "output", "response", "generation", "answer_text"),

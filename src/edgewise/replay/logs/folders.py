@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from edgewise.errors import ConfigError
 from edgewise.replay.logs.columns import parse_columns
+from edgewise.replay.logs.evaluations import Evaluations
 from edgewise.replay.logs.journal import JournalReader
 from edgewise.replay.logs.jsonl import JsonLines
 from edgewise.replay.logs.log import RunLog
@@ -145,7 +146,8 @@ def _folder(folder: Path, given: Mapping[str, str], rule: Rule) -> LogReader | N
     name = _name(folder)
     inner = folder / "completions" if (folder / "completions").is_dir() else folder
     if _glob(inner, "completions_*.parquet"):
-        return _files("TRL", name, inner, "completions_*.parquet", given, rule)
+        evaluations = Evaluations(inner.parent if inner.name == "completions" else inner)
+        return _files("TRL", name, inner, "completions_*.parquet", given, rule, evaluations=evaluations)
     if (folder / "metrics.jsonl").is_file():
         if _steps(folder / "metrics.jsonl") or not (folder / "trace.npz").is_file():
             return JournalReader(name, folder / "metrics.jsonl")
@@ -193,7 +195,14 @@ def _file(path: Path, given: Mapping[str, str], rule: Rule) -> LogReader:
 
 
 def _files(
-    source: str, name: str, folder: Path, pattern: str, given: Mapping[str, str], rule: Rule, whole: bool = True
+    source: str,
+    name: str,
+    folder: Path,
+    pattern: str,
+    given: Mapping[str, str],
+    rule: Rule,
+    whole: bool = True,
+    evaluations: Evaluations | None = None,
 ) -> RolloutReader:
     notes: list[str] = []
 
@@ -204,7 +213,7 @@ def _files(
         return kept
 
     files()
-    reader = RolloutReader(name, source, files, given, rule, whole=whole, by_step=whole)
+    reader = RolloutReader(name, source, files, given, rule, whole=whole, by_step=whole, evaluations=evaluations)
     reader.folder_notes = notes
     return reader
 

@@ -11,7 +11,9 @@ import numpy as np
 from edgewise.replay.logs.groups import FILE_BITS, KEYS, joined
 
 LATE = 8
-"""Steps by which asynchronous trainers may log a rollout late; a larger fall of the step begins another section."""
+"""Steps by which asynchronous trainers may log a rollout late; a larger fall of the step, if it lasts, begins another section."""
+LASTS = LATE // 2
+"""A fall lasts if the rollouts of so many steps follow before one of them is within as many steps of the highest."""
 FEW = 0.25
 """Share of a step's groups below which later ones of it are late, not rolled out again."""
 DISORDER = 0.25
@@ -26,7 +28,8 @@ Columns = dict[str, np.ndarray]
 class Order:
     """Parts of a log, and what of them counts.
 
-    A part ends where the step falls; a section ends where it falls by more than `LATE`, and with its file. What a later section
+    A part ends where the step falls; a section ends where it falls by more than `LATE` and stays low, and with its file. Where
+    rollouts are late, others near the highest step follow soon; a run that begins again has to get there. What a later section
     means is decided by its prompts and by its steps, once all is known:
 
     - It rolls out the same prompts in the same steps: it replaces the earlier ones from its first step on.
@@ -48,6 +51,10 @@ class Order:
         self._part = -1
         self._previous = self._highest = 0
         self._disordered = False
+        # Rollouts, and steps that were the highest, by which the size of a step is known.
+        self._rollouts, self._steps = 0, 0
+        # A fall of which it is not known whether it lasts: the part that it begins, the rollouts since and their highest step.
+        self._fall: tuple[int, int, int] | None = None
 
     def parts(self, steps: np.ndarray, file: int) -> np.ndarray:
         """Part of each rollout, in the order in which they are read, int32 (n,).
@@ -57,9 +64,11 @@ class Order:
             file: number of the file that they are from.
         """
         if not self._sections or self._sections[-1][1] != file:
+            self._sections, self._fall = self._all_sections(), None
             self._part += 1
             self._sections.append((self._part, file))
             self._previous = self._highest = int(steps[0])
+            self._steps += 1
         falls = np.diff(steps, prepend=self._previous) < 0
         self._previous = int(steps[-1])
         if self._disordered or falls.sum() > max(DISORDER * len(steps), LATE):
@@ -67,22 +76,44 @@ class Order:
             return np.full(len(steps), self._part, np.int32)
         parts = self._part + np.cumsum(falls).astype(np.int32)
         self._part = int(parts[-1])
-        self._sections += [(int(parts[position]), file) for position in self._far(steps)]
+        self._follow(steps, parts, file)
         return parts
 
-    def _far(self, steps: np.ndarray) -> list[int]:
-        """Positions at which the step falls by more than `LATE` below the highest of its section."""
-        found: list[int] = []
+    def _follow(self, steps: np.ndarray, parts: np.ndarray, file: int) -> None:
+        """Find the sections that begin in these rollouts."""
         begin = 0
-        while True:
-            highest = np.maximum.accumulate(np.maximum(steps[begin:], self._highest))
-            back = np.flatnonzero(steps[begin:] < highest - LATE)
-            if not len(back):
-                self._highest = int(highest[-1])
-                return found
-            begin += int(back[0])
-            found.append(begin)
-            self._highest = int(steps[begin])
+        while begin < len(steps):
+            left = steps[begin:]
+            if self._fall is None:
+                highest = np.maximum.accumulate(np.maximum(left, self._highest))
+                far = np.flatnonzero(left < highest - LATE)
+                end = int(far[0]) if len(far) else len(left)
+                self._rollouts += end
+                self._steps += int((np.diff(highest[:end], prepend=self._highest) > 0).sum())
+                if len(far):
+                    self._fall = int(parts[begin + end]), 0, int(left[end])
+                self._highest = int(highest[min(end, len(left) - 1)])
+            else:
+                part, since, low = self._fall
+                near = np.flatnonzero(left >= self._highest - LASTS)
+                end = int(near[0]) if len(near) else len(left)
+                missing = LASTS * self._rollouts // self._steps - since
+                lasts = end >= missing
+                end = max(missing, 1) if lasts else end
+                low = max(low, int(left[:end].max(initial=low)))
+                if lasts:
+                    self._sections.append((part, file))
+                    self._fall, self._highest = None, low
+                elif len(near):
+                    self._fall = None
+                else:
+                    self._fall = part, since + end, low
+                self._rollouts += end
+            begin += end
+
+    def _all_sections(self) -> list[tuple[int, int]]:
+        """With the one that may have begun just now."""
+        return self._sections if self._fall is None else [*self._sections, (self._fall[0], self._sections[-1][1])]
 
     def resolved(self, held: Columns, paths: Sequence[Path]) -> tuple[Columns, list[str]]:
         """The groups that count, without parts, and sentences on what was done.
@@ -94,7 +125,7 @@ class Order:
         notes = ["The lines are not in the order of their steps; they are read in that order."] * self._disordered
         if self._part <= 0 or not len(held["step"]):
             return held, notes
-        if not self._disordered and len(self._sections) <= SECTIONS:
+        if not self._disordered and len(self._all_sections()) <= SECTIONS:
             held, found = self._sectioned(held, paths)
             notes += found
         kept = _newest(held)
@@ -108,9 +139,10 @@ class Order:
         held = {**held, "step": held["step"].copy()}
         step, files = held["step"], held["where"] >> FILE_BITS
         keep = np.ones(len(step), bool)
-        section = np.searchsorted([begin for begin, _ in self._sections], held["part"], side="right") - 1
+        sections = self._all_sections()
+        section = np.searchsorted([begin for begin, _ in sections], held["part"], side="right") - 1
         again, shares = 0, set()
-        for number, (_, file) in enumerate(self._sections[1:], 1):
+        for number, (_, file) in enumerate(sections[1:], 1):
             later, earlier = keep & (section == number), keep & (section < number)
             if not later.any() or not earlier.any():
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from edgewise.errors import ConfigError
-from edgewise.replay.logs.columns import Columns, choose_columns
+from edgewise.replay.logs.columns import MARKED, Columns, choose_columns
+from edgewise.replay.logs.evaluations import Evaluations, step_of
 from edgewise.replay.logs.groups import FILE_BITS, GroupTable, joined
 from edgewise.replay.logs.identity import PromptIndex, digest
 from edgewise.replay.logs.jsonl import JsonLines, lines_from
@@ -50,6 +52,7 @@ class RolloutReader:
         rule: of correctness.
         whole: each file is written once, whole: it is read again when it has changed.
         by_step: each file holds one step (TRL, verl).
+        evaluations: of a run of TRL, whose files hold their rollouts too; None: there are none in the files.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class RolloutReader:
         *,
         whole: bool = False,
         by_step: bool = False,
+        evaluations: Evaluations | None = None,
     ):
         self.name, self.source, self.files, self._given, self._rule, self._whole = (
             name,
@@ -71,6 +75,9 @@ class RolloutReader:
             rule,
             whole,
         )
+        self._evaluations = evaluations
+        # Rollouts of evaluations that were left out, by file.
+        self._evaluated: Counter[Path] = Counter()
         self._table, self._prompts = GroupTable(), PromptIndex()
         self._paths: list[Path] = []
         self._number: dict[Path, int] = {}
@@ -98,6 +105,11 @@ class RolloutReader:
             ConfigError: columns or rewards that do not fit; the file is named.
         """
         changed = False
+        if self._evaluations is not None:
+            fresh = self._evaluations.poll()
+            for path in [path for path in self._read if step_of(path) in fresh]:
+                del self._read[path]
+                self._forget(path)
         files = self.files()
         sizes = [_size(path) for path in files]
         done, total = 0, sum(sizes)
@@ -249,6 +261,7 @@ class RolloutReader:
     def _forget(self, path: Path) -> None:
         """Drop what was read from a file that has been written anew."""
         self._table.forget(self._number[path])
+        self._evaluated.pop(path, None)
 
     def _identifier(self, record: Mapping[str, Any], columns: Columns) -> Any:
         """Id of the prompt of a record; None where it has neither an id nor a prompt."""
@@ -272,12 +285,15 @@ class RolloutReader:
         n = len(places)
         steps = floats(column("step"), n)
         rewards = floats(column("reward"), n)
-        verdicts = column("correct")
+        verdicts, ids = column("correct"), column("id")
+        trained = self._trained(path, ids, columns, n)
+        self._evaluated[path] += n - int(trained.sum())
         scored = (np.abs(steps) < LARGEST) & (
             verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards)
         )
-        self._unscored += n - int(scored.sum())
-        prompts, ids, categories = column("prompt"), column("id"), column("category")
+        self._unscored += int((trained & ~scored).sum())
+        scored &= trained
+        prompts, categories = column("prompt"), column("category")
         named = np.zeros(n, bool)
         for names in (prompts, ids):
             if names is not None:
@@ -336,6 +352,14 @@ class RolloutReader:
         }
         self._table.add(trials=1, **found)
 
+    def _trained(self, path: Path, ids: list[Any] | None, columns: Columns, n: int) -> np.ndarray:
+        """Flags of the rollouts that are not of an evaluation, (n,): our adapter names the prompts of training alone."""
+        if self._evaluations is None:
+            return np.ones(n, bool)
+        if ids is not None and columns["id"] == MARKED:
+            return np.array([not is_missing(name) for name in ids])
+        return np.full(n, step_of(path) not in self._evaluations.steps)
+
     def _lengths(
         self, path: Path, lengths: list[Any] | None, completions: list[Any] | None, keep: np.ndarray
     ) -> np.ndarray:
@@ -352,7 +376,7 @@ class RolloutReader:
     def _resolved(self) -> tuple[dict[str, np.ndarray], list[str]]:
         """The groups that count, and sentences on what was left out for the order of the log."""
         if self._groups is None:
-            held = self._table.columns()
+            held = self._without_cut(self._table.columns())
             held, notes = (held, []) if self._order is None else self._order.resolved(held, self._paths)
             if not grouped(held["trials"]):
                 prompts = joined(held, ("step", "row"))
@@ -365,6 +389,14 @@ class RolloutReader:
             self._groups = held, notes
         return self._groups
 
+    def _without_cut(self, held: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The groups that no evaluation has cut: TRL keeps a fixed number of rollouts, and an evaluation pushes the oldest out."""
+        files = [self._number[path] for path, n in self._evaluated.items() if n]
+        if not files or not len(held["step"]):
+            return held
+        cut = np.isin(held["where"] >> FILE_BITS, files) & (held["trials"] < np.median(held["trials"]))
+        return {name: values[~cut] for name, values in held.items()}
+
     def _made(self) -> RunLog:
         table, order_notes = self._resolved()
         if (
@@ -374,6 +406,11 @@ class RolloutReader:
             and not any(x.partial for x in self._lines.values())
         ):
             lost = f": {self._unscored} records lack one of them" if self._unscored else ""
+            if self._evaluated.total():
+                lost = (
+                    ": all are of evaluations, which TRL writes over those of training; log (logging_steps) at other steps than"
+                    " those that are evaluated too (eval_steps)"
+                )
             lost = lost or "".join(f": {note}" for lines in self._lines.values() for note in lines.notes()[:1])
             raise ConfigError(f"{self.name} holds no rollout with a step and a reward{lost}")
         logged = table["advantage"] >= 0
@@ -381,8 +418,8 @@ class RolloutReader:
         silent = np.where(logged, table["advantage"] <= 1e-6, flat & grouped(table["trials"]))
         prompt_codes = self._prompts.codes
         rows = table["row"]
-        units = {self._units.get(path) for path in self._number}
-        unit = units.pop() if len(units) == 1 else None
+        units = self._units_of(table)
+        unit = next(iter(units)) if len(units) == 1 else None
         return RunLog(
             name=self.name,
             source=self.source,
@@ -405,6 +442,10 @@ class RolloutReader:
             notes=self._notes(table, order_notes),
         )
 
+    def _units_of(self, table: dict[str, np.ndarray]) -> set[Unit | None]:
+        """Units of the lengths in the files of these groups; None for a file without lengths."""
+        return {self._units.get(self._paths[number]) for number in np.unique(table["where"] >> FILE_BITS).tolist()}
+
     def _notes(self, table: dict[str, np.ndarray], order_notes: list[str]) -> list[str]:
         notes = [*self.folder_notes, *self._chosen]
         for lines in self._lines.values():
@@ -412,6 +453,11 @@ class RolloutReader:
         if self._waiting:
             names = ", ".join(sorted(path.name for path in self._waiting)[:3])
             notes.append(f"{len(self._waiting)} parquet file(s) are not whole yet and left out ({names}).")
+        if evaluated := self._evaluated.total():
+            notes.append(
+                f"{evaluated} rollouts of evaluations, and of training in the files that they share, are left out (TRL writes"
+                " them over those of the step)."
+            )
         if self._unscored:
             notes.append(f"{self._unscored} rollouts have no reward or no step and are left out.")
         if len(table["step"]) and not grouped(table["trials"]):
@@ -423,7 +469,7 @@ class RolloutReader:
             notes.append(f"{self._unnamed} rollouts have neither a prompt nor an id and are left out.")
         if self._unmeasured:
             notes.append(f"{self._unmeasured} rollouts have no length and count as 0 tokens.")
-        if len({self._units.get(path) for path in self._number}) > 1:
+        if len(self._units_of(table)) > 1:
             notes.append("Some files count tokens and others do not, so that lengths are left out.")
         if self._repeated:
             notes.append(
