@@ -232,6 +232,10 @@ def test_a_place_for_results_is_tried_before_the_work(tmp_path, monkeypatch):
         require_place(tmp_path / "nowhere" / "results.json")
     with pytest.raises(ConfigError, match="is a folder; name a file"):
         require_place(tmp_path)
+    (tmp_path / "link.json").symlink_to(tmp_path / "there.json")
+    with pytest.raises(ConfigError, match=r"link\.json is what the results are made from"):
+        require_place(tmp_path / "link.json", read=[tmp_path / "there.json"])
+    (tmp_path / "link.json").unlink()
 
     def refuse(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -241,3 +245,24 @@ def test_a_place_for_results_is_tried_before_the_work(tmp_path, monkeypatch):
         with pytest.raises(ConfigError, match=r"cannot write .*results\.json: Read-only file system"):
             require_place(tmp_path / "results.json")
     assert [path.name for path in tmp_path.iterdir()] == ["there.json"]
+
+
+def test_a_link_stays_one_and_a_device_is_written_to(tmp_path):
+    link, pipe = tmp_path / "link.json", tmp_path / "pipe"
+    (tmp_path / "shared").mkdir()
+    link.symlink_to(tmp_path / "shared" / "results.json")
+    for number in (1, 2):
+        require_place(link)
+        write_json(link, {"number": number})
+        assert link.is_symlink()
+        assert read_json(tmp_path / "shared" / "results.json") == {"number": number}
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        require_place(pipe)
+        write_json(pipe, {})
+        assert os.read(reading, 100) == b"{}\n"
+    finally:
+        os.close(reading)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["link.json", "pipe", "results.json", "shared"]

@@ -96,6 +96,30 @@ def test_output_that_is_not_read_loses_no_file_and_needs_no_traceback(unbuffered
     assert json.loads((tmp_path / "out.json").read_text())["rollouts"] == 320
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
+@pytest.mark.parametrize("arguments", [["--version"], ["replay", "--help"]])
+def test_output_to_a_full_disk_is_one_sentence(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "edgewise.cli", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+            timeout=240,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (2, "edgewise: cannot write: No space left on device\n")
+
+
+def test_a_process_without_output_needs_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["edgewise", "--version"])
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    main()
+    sys.stdout.close()
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_output_in_an_encoding_that_lacks_its_characters_needs_no_traceback(encoding: str, tmp_path: Path) -> None:
     # Of a pipe on Windows, or of a terminal without UTF-8.

@@ -55,6 +55,21 @@ def test_ids_come_in_any_container(ids):
     assert pool.rows(pool.ids).tolist() == list(range(len(pool)))
 
 
+def test_columns_of_pyarrow_are_ids_labels_features_and_priors():
+    pyarrow = pytest.importorskip("pyarrow")
+    ids, labels = pyarrow.array(["b", "a", "c"]), pyarrow.array(["x", None, "x"])
+    features, priors = pyarrow.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), pyarrow.array([0.5, None, 1.0])
+    for kind in (lambda column: column, lambda column: pyarrow.chunked_array([column[:1], column[1:]])):
+        pool = PromptPool(kind(ids), kind(labels), kind(features), kind(priors))
+        assert pool.ids.tolist() == ["b", "a", "c"]
+        assert pool.labels == ["x", None, "x"]
+        assert pool.features.tolist() == [[1, 2], [3, 4], [5, 6]]
+        assert np.array_equal(pool.priors, [0.5, np.nan, 1.0], equal_nan=True)
+        assert PromptPool(kind(ids.dictionary_encode())).ids.tolist() == ["b", "a", "c"]
+    with pytest.raises(PoolError):
+        PromptPool(pyarrow.array(["a", None]))
+
+
 def test_unknown_ids_are_named():
     with pytest.raises(PoolError, match="99"):
         PromptPool([3, 1, 2]).rows([1, 99])

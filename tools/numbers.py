@@ -85,9 +85,11 @@ def main(words: list[str]) -> int:
         values = json.loads(Path(words[2]).read_text("utf-8"))
         print(record(ROOT, words[1], values, " ".join(words[4:])))
         return 0
-    found = check(ROOT, fix="--fix" in words)
+    if words not in ([], ["--fix"]):
+        raise SystemExit(__doc__)
+    found = check(ROOT, fix=bool(words))
     print("\n".join(found) if found else "text and results agree")
-    return 1 if found and "--fix" not in words else 0
+    return 1 if found and not words else 0
 
 
 if __name__ == "__main__":

@@ -113,7 +113,9 @@ def laid_out(text: str) -> str:
 
 
 def main(words: list[str]) -> int:
-    fix, differ = "--fix" in words, 0
+    if words not in ([], ["--fix"]):
+        raise SystemExit(__doc__)
+    fix, differ = bool(words), 0
     for page in sorted((ROOT / "docs").rglob("*.md")):
         found = [output for output in outputs(page) if not output.same]
         for output in found:

@@ -36,6 +36,8 @@ def as_array(values: Any) -> np.ndarray:
         if "bfloat16" in str(tensor.dtype):
             tensor = tensor.float()
         return tensor.numpy()
+    if hasattr(values, "to_pylist"):  # of pyarrow
+        return values.to_numpy(zero_copy_only=False)
     if hasattr(values, "to_numpy"):
         return values.to_numpy()
     if hasattr(values, "__array__"):

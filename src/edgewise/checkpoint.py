@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,15 @@ _ARRAY = "__array__"
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write to a temporary name beside `path`, flush to disk, rename: a reader sees the old file or the new one."""
-    target = Path(path)
+    """Write to a temporary name beside the file, flush to disk, rename: a reader sees the old file or the new one.
+
+    A link stays one and its file is replaced; a device or a pipe is written to.
+    """
+    if _is_device(path):
+        with open(path, "wb") as file:
+            file.write(data)
+        return
+    target = Path(os.path.realpath(path))
     # Not tempfile, whose files only their owner can read: a run is a folder that colleagues read.
     temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
     try:
@@ -40,6 +47,11 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
             temporary.unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
+
+
+def _is_device(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a device or a pipe, such as /dev/null: a rename would put a file in its place."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
@@ -85,11 +97,15 @@ def writing_to(path: str | os.PathLike[str]) -> Iterator[None]:
         raise ConfigError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
 
 
-def require_place(*files: str | os.PathLike[str] | None) -> None:
+def require_place(*files: str | os.PathLike[str] | None, read: Iterable[str | os.PathLike[str]] = ()) -> None:
     """Refuse results for a place that cannot be written before the work, not after it; None is no file.
 
+    Args:
+        files: that are going to be written.
+        read: files that the results are made from.
+
     Raises:
-        ConfigError: the folder is not there or may not be written, or a folder has the file's name.
+        ConfigError: the folder is not there or may not be written, a folder has the file's name, or the file is one of `read`.
     """
     for file in files:
         if file is None:
@@ -99,7 +115,11 @@ def require_place(*files: str | os.PathLike[str] | None) -> None:
             raise ConfigError(f"there is no folder {path.parent} for {path.name}; make it first")
         if path.is_dir():
             raise ConfigError(f"{path} is a folder; name a file, such as {path / 'results.json'}")
-        trial = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+        if path.resolve() in [Path(source).resolve() for source in read]:
+            raise ConfigError(f"{path} is what the results are made from: give them another name")
+        if _is_device(path):
+            continue
+        trial = path.resolve().with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
         with writing_to(path):
             trial.touch(exist_ok=False)
             trial.unlink()

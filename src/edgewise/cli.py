@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -19,6 +20,9 @@ def main() -> None:
     """Entry point: errors of ours become one sentence and exit code 2."""
     # Read by OpenMP when torch is loaded: idle threads sleep, which on a shared machine is several times faster.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if sys.stdout is None or sys.stderr is None:  # closed by what started the process
+        nowhere = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         # Names of files, completions and frames may hold characters that the output's encoding lacks: cp1252 of a pipe on Windows.
         sys.stdout.reconfigure(errors="replace")
@@ -30,12 +34,15 @@ def main() -> None:
                 _run([argument for argument in arguments if argument != "--debug"])
             finally:
                 sys.stdout.flush()
-        except BrokenPipeError:
-            if debug:
+        except OSError as error:
+            if debug or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
                 raise
-            # The reader of the output, such as `head`, has ended; what Python flushes at exit goes nowhere.
+            # What Python flushes at exit goes nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(141)
+            if error.errno == errno.EPIPE:  # the reader of the output, such as `head`, has ended
+                sys.exit(141)
+            print(f"edgewise: cannot write: {error.strerror}", file=sys.stderr)
+            sys.exit(2)
         except EdgewiseError as error:
             if debug:
                 raise

@@ -371,7 +371,7 @@ def _feature_array(features: npt.ArrayLike | None, n: int) -> npt.NDArray[np.flo
         require_sequence("features", features, PoolError)
         given = as_array(features)
         if given.dtype.kind == "O":
-            given = given.astype(np.float64)
+            given = np.array(given.tolist(), np.float64)
         if given.dtype.kind not in "fiub":
             given = given.astype(np.float64, casting="same_kind")
         with np.errstate(over="ignore"):

@@ -37,7 +37,17 @@ EVERY = [(name, scale) for name in names() for scale in scales(name)]
 @pytest.mark.parametrize(("name", "scale"), EVERY)
 def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name: str, scale: str) -> None:
     study = load(name, scale)
-    more = ["critics", "gsm8k", "likelihood", "likelihood-school", "midtrained", "pools", "published", "real", "real-large"]
+    more = [
+        "critics",
+        "gsm8k",
+        "likelihood",
+        "likelihood-school",
+        "midtrained",
+        "pools",
+        "published",
+        "real",
+        "real-large",
+    ]
     assert names() == ["C1", "C2", "C2-single", "C3", "C4", "C5", "C6", *more]
     seeds = {len(part.comparison.seeds) for part in study.parts.values()}
     special = {("real", "smollm2"): 5, ("real", "gpu"): 16, ("critics", "laptop"): 12, ("likelihood", "laptop"): 12}

@@ -362,6 +362,15 @@ def test_the_command_prints_text_json_a_prompt_and_writes_nothing_into_the_run(
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("columns", ["0", "wide"])
+def test_a_width_that_is_none_hides_nothing(
+    columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    run(monkeypatch, str(write_run(tmp_path / "run", steps=20)), "--once")
+    assert "Selection works" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -371,7 +380,7 @@ def test_the_command_prints_text_json_a_prompt_and_writes_nothing_into_the_run(
         (("{tmp}/run", "--prompt", "absent"), "no prompt has the id 'absent'"),
         (("{tmp}/run", "--every", "0"), "seconds above 0"),
         (("{tmp}/run", "--html", "{tmp}/missing/page.html"), "make it first"),
-        (("{tmp}/run/metrics.jsonl", "--html", "{tmp}/run/metrics.jsonl"), "is the log itself"),
+        (("{tmp}/run/metrics.jsonl", "--html", "{tmp}/run/metrics.jsonl"), "is what the results are made from"),
         (("{tmp}/run", "--web", "--host", "0.0.0.0"), "guard it with --token"),
         (("{tmp}/run", "--web", "--token", "short"), "at least 16 letters"),
     ],

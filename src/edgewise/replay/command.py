@@ -71,7 +71,7 @@ def main(
     """
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
-    require_place(out)
+    require_place(out, read=[trace])
     place, _, name = trace.partition(":")
     source = regime(name or "default") if place == "simulator" else find_trace(trace)
     pool = source.pool if isinstance(source, Trace) else Policy(source).pool

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
@@ -65,7 +66,7 @@ def main(
         raise ConfigError("choose one of --once, --json, --html, --web and --prompt")
     port = whole_number("--port", port, 0, ConfigError, below=2**16)
     if html is not None:
-        _require_outside(html, paths)
+        require_place(html, read=paths)
     readers = open_logs(paths, columns=columns, success=success, scale=scale)
     watcher = Watcher(readers)
     with _bar() as progress:
@@ -163,21 +164,14 @@ def _serve(watcher: Watcher, host: str, port: int, token: str | None, every: flo
         server.stop()
 
 
-def _require_outside(html: Path, paths: Sequence[Path]) -> None:
-    """Nothing is written into a run: a page in it could be taken for a file of the run."""
-    require_place(html)
-    for path in paths:
-        if path.is_file() and html.resolve() == path.resolve():
-            raise ConfigError(f"{html} is the log itself: give the page another name")
-
-
 def _console() -> Any:
     if importlib.util.find_spec("rich") is None:
         raise ConfigError("the terminal view needs rich: pip install 'edgewise[logs]' (--json works without)")
     from rich.console import Console
 
-    columns = os.environ.get("COLUMNS", "")
-    return Console(width=int(columns) if columns.isdigit() and not sys.stdout.isatty() else None, highlight=False)
+    # Where COLUMNS is 0, as in some containers, rich prints nothing.
+    fixed = "COLUMNS" in os.environ or not sys.stdout.isatty()
+    return Console(width=shutil.get_terminal_size().columns if fixed else None, highlight=False)
 
 
 @contextmanager

@@ -28,11 +28,11 @@ ROLLOUTS = outcomes(steps=40)
 WHOLE = (320, 1280, sum(r["correct"] for r in ROLLOUTS))
 
 
-@pytest.mark.parametrize("by", ["group", "rollout"])
-def test_files_of_several_ranks_are_shares_of_one_run(by: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("by", "name"), [("group", "rank"), ("rollout", "rank"), ("rollout", "")])
+def test_files_of_several_ranks_are_shares_of_one_run(by: str, name: str, tmp_path: Path) -> None:
     for rank in range(4):
         own = [r for i, r in enumerate(ROLLOUTS) if (i // 4 if by == "group" else i) % 4 == rank]
-        write_lines(tmp_path / f"rollouts_rank{rank}.jsonl", lines(own))
+        write_lines(tmp_path / f"rollouts_{name}{rank}.jsonl", lines(own))
     log = read_log(tmp_path)
     assert counts(log) == WHOLE
     assert set(log.trials.tolist()) == {4}

@@ -323,6 +323,10 @@ def test_a_file_that_is_no_log_says_what_it_is(
             b"\x00\xff\n" * 9,
             "noise holds no rollout with a step and a reward: noise.jsonl: 9 lines are no JSON object",
         ),
+        ("array.json", b'[{"step": 1, "prompt": "a", "rew', "1 line is no JSON object"),
+        ("old.jsonl", b'{"step": 1}\r{"step": 2}\r', "1 line is no JSON object"),
+        ("indented.json", b'{\n "step": 1\n}', "3 lines are no JSON object"),
+        ("windows.jsonl", '{"step": 1}\n'.encode("utf-16"), "is UTF-16"),
         ("run.jsonl.gz", b"\x1f\x8b", "is compressed: unpack it first, such as with gunzip -k"),
         ("notes.txt", b"x", "notes.txt is no log: expected TRL's"),
     ):
@@ -443,7 +447,10 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     assert megabytes < 200
 
 
-@pytest.mark.parametrize("arguments", [("replay", "--out"), ("fit", "--out"), ("fit", "--priors"), ("watch", "--html")])
+OUTPUTS = [("replay", "--out"), ("fit", "--out"), ("fit", "--priors"), ("watch", "--html")]
+
+
+@pytest.mark.parametrize("arguments", OUTPUTS)
 def test_a_full_disk_and_a_missing_folder_are_one_sentence_and_leave_nothing(
     arguments: tuple[str, str],
     tmp_path: Path,
@@ -473,6 +480,20 @@ def test_a_full_disk_and_a_missing_folder_are_one_sentence_and_leave_nothing(
         assert words in errors
         assert len(errors.strip().splitlines()) == 1
         assert [entry.name for entry in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+@pytest.mark.parametrize("arguments", OUTPUTS)
+def test_results_do_not_take_the_place_of_their_log(
+    arguments: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_lines(tmp_path / "log.jsonl", _changed(outcomes(), lambda i, line: line))
+    before = path.read_bytes()
+    command, option = arguments
+    monkeypatch.setattr(sys, "argv", ["edgewise", command, str(path), option, str(path)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert (stop.value.code, path.read_bytes()) == (2, before)
+    assert "give them another name" in capsys.readouterr().err
 
 
 def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]]:
@@ -574,8 +595,70 @@ def test_groups_of_one_rollout_are_not_counted_as_without_a_gradient(tmp_path: P
         count_waste(log)
 
 
-def test_compressed_parts_beside_others_are_named(tmp_path: Path) -> None:
-    write_lines(tmp_path / "rollouts_2.jsonl", _changed(outcomes(), lambda i, line: line))
-    (tmp_path / "rollouts_1.jsonl.gz").write_bytes(b"x")
-    with pytest.raises(ConfigError, match=r"compressed parts \(rollouts_1\.jsonl\.gz\).*gunzip -k"):
+@pytest.mark.parametrize("names", ["rollouts_{}", "{}"], ids=["parts", "verl"])
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [(".gz", r"compressed parts \(\w+\.jsonl\.gz\).*gunzip -k"), (".1", r"older parts .*oldest first")],
+)
+def test_parts_that_are_not_read_are_named(names: str, ending: str, words: str, tmp_path: Path) -> None:
+    write_lines(tmp_path / f"{names.format(2)}.jsonl", _changed(outcomes(), lambda i, line: line))
+    (tmp_path / f"{names.format(1)}.jsonl{ending}").write_bytes(b"x")
+    with pytest.raises(ConfigError, match=words):
         read_log(tmp_path)
+
+
+def test_copies_hidden_files_and_one_that_is_begun_change_nothing(tmp_path: Path) -> None:
+    rollouts = outcomes(steps=3)
+    write_verl(tmp_path, rollouts)
+    for name in ("2 (1).jsonl", "2_val.jsonl", ".3.jsonl"):
+        (tmp_path / name).write_bytes((tmp_path / "2.jsonl").read_bytes())
+    (tmp_path / "4.jsonl").touch()
+    log = read_log(tmp_path)
+    assert {step: (log.steps == step).sum() for step in (1, 2, 3)} == {1: 8, 2: 8, 3: 8}
+    assert log.trials.sum() == len(rollouts)
+    assert (log.unit, log.lengths.sum(), log.notes) == ("characters", sum(r["length"] for r in rollouts), [])
+
+
+def test_columns_may_come_late_and_twice(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    lines = _changed(outcomes(), lambda i, line: line)
+    events = [{"event": "begins"}] * 100
+    late = [line | {"level": "a"} for line in lines]
+    log = read_log(write_lines(tmp_path / "log.jsonl", [*events, *lines[:100], *late[100:]]))
+    assert (log.trials.sum(), log.category_names) == (len(lines), ["a"])
+    names = [*lines[0], "reward"]
+    columns = [[line[name] for line in lines] for name in lines[0]]
+    table = pyarrow.Table.from_arrays([*map(pyarrow.array, columns), pyarrow.array([0.0] * len(lines))], names=names)
+    pyarrow.parquet.write_table(table, tmp_path / "log.parquet")
+    assert np.array_equal(read_log(tmp_path / "log.parquet").successes, log.successes)
+
+
+@pytest.mark.parametrize("prompts", [True, False])
+def test_ids_that_are_numbered_in_each_category_are_prompts_of_their_own(prompts: bool, tmp_path: Path) -> None:
+    def change(i: int, line: dict[str, Any]) -> dict[str, Any]:
+        number = int(line["prompt"][9:])
+        line |= {"problem_id": number // 2, "data_source": "ab"[number % 2]}
+        return line if prompts else {name: value for name, value in line.items() if name != "prompt"}
+
+    rollouts = outcomes()
+    path = write_lines(tmp_path / "log.jsonl", _changed(rollouts, change))
+    reader = open_log(path)
+    reader.poll()
+    log = reader.log
+    want = expected(rollouts)
+    assert (len(log), len(log.ids)) == (len(want), len({prompt for _, prompt in want}))
+    assert any("ids stand for prompts of several categories" in note for note in log.notes)
+    row = next(row for row, name in enumerate(log.ids.tolist()) if "/" in name)
+    category, _, number = log.ids[row].partition("/")
+    assert log.category_names[log.prompt_codes[row] - 1] == category
+    group = reader.completions(row)[0]
+    assert len(group["rollouts"]) == group["trials"]
+    if prompts:
+        assert {rollout["prompt"] for rollout in group["rollouts"]} == {
+            f"question {2 * int(number) + 'ab'.index(category)}"
+        }
+        # The category of a prompt may change: it stays the same.
+        same = _changed(rollouts, lambda i, line: line | {"problem_id": line["prompt"], "data_source": "ab"[i % 2]})
+        assert len(read_log(write_lines(tmp_path / "same.jsonl", same)).ids) == len(log.ids)

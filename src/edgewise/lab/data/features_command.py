@@ -60,7 +60,7 @@ def features_command(
         stop: what ends an answer instead of the end token.
         device: auto, cpu or cuda.
     """
-    require_place(out)
+    require_place(out, read=[data])
     values = read_rows(data)[1]
     gold = gold or next((name for name in GOLD if _value(values[0], name) is not MISSING), None)
     if gold is None:

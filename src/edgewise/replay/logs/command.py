@@ -59,7 +59,7 @@ def main(
     Raises:
         ConfigError: no log, or one that cannot be read.
     """
-    require_place(out)
+    require_place(out, read=[path])
     reader = open_log(Path(path), columns=columns, success=success, scale=scale)
     with reading_bar("reading") as show:
         reader.poll(show)

@@ -38,7 +38,7 @@ def main(
         out: also write the numbers as JSON.
         priors: also write the success rates at the end of the log, id -> rate, as JSON.
     """
-    require_place(out, priors)
+    require_place(out, priors, read=[logs])
     reader = open_log(logs, columns=columns, success=success, scale=scale)
     with reading_bar("reading") as show:
         reader.poll(show)

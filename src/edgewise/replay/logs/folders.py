@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -147,36 +148,49 @@ def _folder(folder: Path, given: Mapping[str, str], rule: Rule) -> LogReader | N
     inner = folder / "completions" if (folder / "completions").is_dir() else folder
     if _glob(inner, "completions_*.parquet"):
         evaluations = Evaluations(inner.parent if inner.name == "completions" else inner)
-        return _files("TRL", name, inner, "completions_*.parquet", given, rule, evaluations=evaluations)
+        return _files("TRL", name, lambda: _glob(inner, "completions_*.parquet"), given, rule, evaluations=evaluations)
     if (folder / "metrics.jsonl").is_file():
         if _steps(folder / "metrics.jsonl") or not (folder / "trace.npz").is_file():
             return JournalReader(name, folder / "metrics.jsonl")
         return TraceReader(name, folder / "trace.npz")
     if (folder / "trace.npz").is_file():
         return TraceReader(name, folder / "trace.npz")
-    steps = [path for path in _glob(folder, "*.jsonl") if path.stem.isdigit()]
-    if steps:
-        return _files("verl", name, folder, "[0-9]*.jsonl", given, rule)
+    if _numbered(folder):
+        _require_whole(folder, ".jsonl")
+        return _files("verl", name, lambda: _numbered(folder), given, rule)
     if (folder / "edgewise.jsonl").is_file():
         return JournalReader(name, folder / "edgewise.jsonl")
-    for pattern in ("*.jsonl", "*.parquet"):
-        files = _glob(folder, pattern)
-        packed = [path for path in _children(folder) if path.suffix in PACKED and path.stem.endswith(pattern[1:])]
-        if files and packed:
-            raise ConfigError(
-                f"{folder} holds compressed parts ({', '.join(sorted(path.name for path in packed)[:4])}) beside others: unpack"
-                f" them first, such as with {PACKED[packed[0].suffix]}, or give one file"
-            )
+    for suffix in (".jsonl", ".parquet"):
+        files = _glob(folder, f"*{suffix}")
+        if files:
+            _require_whole(folder, suffix)
         if len(files) == 1:
             return _file(files[0], given, rule)
         if files and len({_shape(path.stem) for path in files}) == 1:
-            return _files("rollouts", name, folder, pattern, given, rule, whole=False)
+            return _files("rollouts", name, partial(_glob, folder, f"*{suffix}"), given, rule, whole=False)
         if files:
             raise ConfigError(
-                f"{folder} holds {len(files)} {pattern[1:]} files under different names"
+                f"{folder} holds {len(files)} {suffix} files under different names"
                 f" ({', '.join(path.name for path in files[:4])}): logs of several runs, or parts of one; give one of them"
             )
     return None
+
+
+def _require_whole(folder: Path, suffix: str) -> None:
+    """Refuse parts that would be left out in silence: compressed ones, and those that a rotation has numbered."""
+    names = sorted(path.name for path in _children(folder) if path.stem.endswith(suffix))
+    packed = [name for name in names if Path(name).suffix in PACKED]
+    if packed:
+        raise ConfigError(
+            f"{folder} holds compressed parts ({', '.join(packed[:4])}) beside others: unpack them first, such as with"
+            f" {PACKED[Path(packed[0]).suffix]}, or give one file"
+        )
+    rotated = [name for name in names if Path(name).suffix[1:].isdecimal()]
+    if rotated:
+        raise ConfigError(
+            f"{folder} holds older parts ({', '.join(rotated[:4])}) beside others: join them in one file, the oldest first,"
+            " or give one file"
+        )
 
 
 def _file(path: Path, given: Mapping[str, str], rule: Rule) -> LogReader:
@@ -197,8 +211,7 @@ def _file(path: Path, given: Mapping[str, str], rule: Rule) -> LogReader:
 def _files(
     source: str,
     name: str,
-    folder: Path,
-    pattern: str,
+    find: Callable[[], list[Path]],
     given: Mapping[str, str],
     rule: Rule,
     whole: bool = True,
@@ -207,7 +220,7 @@ def _files(
     notes: list[str] = []
 
     def files() -> list[Path]:
-        found = sorted(_glob(folder, pattern), key=_natural)
+        found = sorted(find(), key=_natural)
         kept, note = _one_run(found) if whole else (found, None)
         notes[:] = [note] if note else []
         return kept
@@ -261,9 +274,15 @@ def _children(folder: Path) -> list[Path]:
 
 def _glob(folder: Path, pattern: str) -> list[Path]:
     try:
-        return sorted(path for path in folder.glob(pattern) if path.is_file())
+        # Hidden ones are of the system, or of a writer that has not finished.
+        return sorted(path for path in folder.glob(pattern) if path.is_file() and not path.name.startswith("."))
     except OSError:
         return []
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """Files of verl's rollout data: one a step, named by it."""
+    return [path for path in _glob(folder, "*.jsonl") if path.stem.isdecimal()]
 
 
 def _name(folder: Path) -> str:

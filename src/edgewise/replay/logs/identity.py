@@ -30,6 +30,11 @@ def _small(value: Any) -> bool:
     return isinstance(value, int) and abs(value) < 2**53
 
 
+def _label(category: Any) -> str:
+    text = str(int(category)) if isinstance(category, float) and category.is_integer() else str(category)
+    return text[:200]
+
+
 def _bare(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _bare(item) for key, item in value.items() if item is not None}
@@ -39,12 +44,19 @@ def _bare(value: Any) -> Any:
 
 
 class PromptIndex:
-    """Rows of prompts in the order in which they first come, with the first category named for each."""
+    """Rows of prompts in the order in which they first come, with the first category named for each.
+
+    Attributes:
+        shared: ids that stand for prompts of several categories.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[Any, int] = {}
         self._names: dict[str, int] = {}
         self._codes: list[int] = []
+        # Of the prompts that have come first under an id of a log with categories.
+        self._digests: dict[Any, str] = {}
+        self.shared: set[Any] = set()
         self._texts = False
         self._known: dict[Any, int] = {}
         self._table = np.empty(0, np.int32)
@@ -64,6 +76,25 @@ class PromptIndex:
         if category is not None and not self._codes[row]:
             self._codes[row] = self.code(category)
         return row
+
+    def key(self, identifier: Any, category: Any, prompt: Any) -> Any:
+        """The id that a prompt has here: that of the log, with the category before it where prompts of several have the same.
+
+        Ids may be numbered in each category. Where prompts are logged, the same prompt stays one, whatever its category is.
+        """
+        known = identifier if identifier in self._rows else self._twin(identifier)
+        row = self._rows.get(known)
+        if row is None:
+            if not is_missing(prompt):
+                self._digests[known] = digest(prompt)
+            return known
+        code = self.code(category)
+        if not code or self._codes[row] in (0, code):
+            return known
+        if known in self._digests and not is_missing(prompt) and self._digests[known] == digest(prompt):
+            return known
+        self.shared.add(known)
+        return f"{_label(category)}/{known}"
 
     def _twin(self, identifier: Any) -> Any:
         """The id by which a prompt has come before in the other type, or the id itself."""
@@ -119,8 +150,7 @@ class PromptIndex:
         """Code of a category, from 1 on; 0 for none."""
         if is_missing(category):
             return 0
-        text = str(int(category)) if isinstance(category, float) and category.is_integer() else str(category)
-        return self._names.setdefault(text[:200], len(self._names) + 1)
+        return self._names.setdefault(_label(category), len(self._names) + 1)
 
     @property
     def ids(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ class JsonLines:
 
     Attributes:
         bad: lines that are no JSON object. first_bad: number of the first of them, from 1.
-        partial: the file ends within a line.
+        partial: the file ends within an object.
         restarted: the file was written anew since it was last read.
     """
 
@@ -33,6 +34,8 @@ class JsonLines:
         self.path = path
         self.offset = self.line = self.bad = self.first_bad = 0
         self.partial = self.restarted = False
+        # The file ends in a line without its end that is no object, and will not be one.
+        self._odd_end = False
         self._stamp: tuple[int, int] = (-1, -1)
         # What was read last, and where it begins.
         self._end = (0, b"")
@@ -49,6 +52,10 @@ class JsonLines:
             if stamp == self._stamp:
                 return
             with self.path.open("rb") as file:
+                if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                    raise ConfigError(
+                        f"{self.path} is UTF-16, as > of PowerShell writes it; make it UTF-8: iconv -f utf-16 -t utf-8"
+                    )
                 if status.st_size < self.offset or not self._goes_on(file):
                     self.offset = self.line = self.bad = self.first_bad = 0
                     self.restarted = True
@@ -58,7 +65,7 @@ class JsonLines:
                 self._end = place, file.read(self.offset - place)
             self._stamp = stamp
         except OSError as error:
-            raise ConfigError(f"cannot read {self.path}: {error.strerror}") from error
+            raise ConfigError(f"cannot read {self.path}: {error.strerror or error}") from error
 
     def _goes_on(self, file: Any) -> bool:
         """Whether the file still holds what was read last; one that was written anew may be as long by now."""
@@ -79,10 +86,11 @@ class JsonLines:
                     yield place, found
             if len(rest) > LONGEST:
                 raise ConfigError(f"{self.path}, line {self.line + 1} is longer than 64 MB: this is no JSONL file")
-        self.partial = bool(rest.strip())
-        if self.partial and (found := _object(rest)) is not None:
+        self.partial = _begins_object(rest)
+        self._odd_end = bool(rest.strip()) and not self.partial
+        if self._odd_end and (found := _object(rest)) is not None:
             # A complete object without a line end: the writer is done, or it will begin the next line first.
-            place, self.offset, self.partial = self.offset, self.offset + len(rest), False
+            place, self.offset, self._odd_end = self.offset, self.offset + len(rest), False
             self.line += 1
             yield place, found
 
@@ -98,11 +106,11 @@ class JsonLines:
     def notes(self) -> list[str]:
         """Sentences on what could not be read."""
         notes = []
-        if self.bad:
-            lines = "line is" if self.bad == 1 else "lines are"
-            notes.append(
-                f"{self.path.name}: {self.bad} {lines} no JSON object and left out (the first is line {self.first_bad})."
-            )
+        bad = self.bad + self._odd_end
+        if bad:
+            lines = "line is" if bad == 1 else "lines are"
+            first = self.first_bad or self.line + 1
+            notes.append(f"{self.path.name}: {bad} {lines} no JSON object and left out (the first is line {first}).")
         if self.partial:
             notes.append(
                 f"{self.path.name} ends within a line: it is still being written, or was cut; that line is left out."
@@ -124,6 +132,19 @@ def lines_from(path: Path, offset: int, most: int) -> Iterator[tuple[int, dict[s
                     yield place, found
     except OSError:
         return
+
+
+def _begins_object(text: bytes) -> bool:
+    """Whether a text is the beginning of an object, neither a whole one nor one with more behind it."""
+    if not text.lstrip().startswith(b"{"):
+        return False
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.msg != "Extra data"
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _object(text: bytes) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgewise.replay.logs.groups import FILE_BITS, KEYS, joined
+from edgewise.replay.logs.log import grouped
 
 LATE = 8
 """Steps by which asynchronous trainers may log a rollout late; a larger fall of the step, if it lasts, begins another section."""
@@ -35,7 +36,7 @@ class Order:
     - It rolls out the same prompts in the same steps: it replaces the earlier ones from its first step on.
     - Other prompts, from the middle of the earlier steps on: the run was resumed, and it replaces them as well.
     - Other prompts, from the first step on: in the same file the next pass, whose steps are counted on; in another file a
-      share of the same run, as one that every rank writes.
+      share of the same run, as one that every rank writes. So is one that holds a single rollout of each group.
     - In the same file a few groups of most of the earlier steps at most: they finished late.
 
     A group that two parts of a section hold, with more rollouts than groups have, is the later part's.
@@ -153,7 +154,8 @@ class Order:
                 continue
             first = step[earlier & np.isin(files, files[common])].min()
             repeats = _repeats(held, later, common)
-            if start <= first + LATE and not same and (not repeats or SHARED.search(paths[file].stem)):
+            shared = not repeats or SHARED.search(paths[file].stem) or _single(held, later)
+            if start <= first + LATE and not same and shared:
                 shares |= {file, *files[common].tolist()}
             elif start <= first + LATE and same and not repeats:
                 again += 1
@@ -178,12 +180,19 @@ class Order:
 def _repeats(held: Columns, later: np.ndarray, common: np.ndarray) -> bool:
     """Whether most of the later groups, in the steps that the earlier ones have too, are of the same prompts."""
     mine = later & np.isin(held["step"], held["step"][common])
-    if not mine.any():
-        return False
-    widest = int(held["row"].max()) + 1
-    # Steps may be any whole number, so that they are counted before they are joined with rows.
-    code = np.unique(held["step"], return_inverse=True)[1] * widest + held["row"]
-    return bool(np.isin(code[mine], code[common]).mean() > 0.5)
+    code = _prompt_in_step(held)
+    return bool(mine.any()) and bool(np.isin(code[mine], code[common]).mean() > 0.5)
+
+
+def _single(held: Columns, later: np.ndarray) -> bool:
+    """Whether most of the later prompts have one rollout in a step: a share of their groups, which a run rolls out whole."""
+    place = np.unique(_prompt_in_step(held)[later], return_inverse=True)[1]
+    return not grouped(np.bincount(place, held["trials"][later]).astype(np.int64))
+
+
+def _prompt_in_step(held: Columns) -> np.ndarray:
+    """One number for each pair of step and prompt. Steps may be any whole number, so that they are counted first."""
+    return np.unique(held["step"], return_inverse=True)[1] * (int(held["row"].max()) + 1) + held["row"]
 
 
 def _are_late(later: np.ndarray, earlier: np.ndarray) -> bool:

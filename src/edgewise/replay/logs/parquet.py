@@ -62,7 +62,8 @@ def read_rows(file: Any, columns: Sequence[str], first: int = 0) -> Iterator[tup
     for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
         size = len(batch)
         if place + size > first:
-            values = {name: batch.column(name).to_pylist() for name in columns}
+            # By place: a name may be there twice, and its first column counts.
+            values = {name: batch.column(batch.schema.names.index(name)).to_pylist() for name in columns}
             skip = max(first - place, 0)
             yield place + skip, {name: column[skip:] for name, column in values.items()} if skip else values
         place += size

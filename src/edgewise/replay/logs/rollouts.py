@@ -157,7 +157,7 @@ class RolloutReader:
         wanted = self._prompts.ids[row]
         # Rollouts of a group may be interleaved with others: look a while further.
         for record in _records(path, offset, max(4 * trials, 64), columns):
-            if str(self._identifier(record, columns)) == str(wanted):
+            if str(self._key(record, columns)) == str(wanted):
                 found.append(
                     {
                         "prompt": text_of(record.get(columns["prompt"] or "")),
@@ -234,8 +234,8 @@ class RolloutReader:
     def _records(self, path: Path, places: list[int], records: list[dict[str, Any]]) -> None:
         columns = self._columns.get(path)
         if columns is None:
-            names = list(dict.fromkeys(name for record in records[:64] for name in record))
-            numeric = [n for n in names if any(isinstance(r.get(n), (int, float)) for r in records[:64])]
+            names = list(dict.fromkeys(name for record in records for name in record))
+            numeric = [n for n in names if any(isinstance(r.get(n), (int, float)) for r in records)]
             columns = self._choose(path, names, numeric)
         values = {name: [record.get(name) for record in records] for name in columns.by_role.values()}
         self._add(path, np.array(places, np.int64), values, columns)
@@ -263,14 +263,19 @@ class RolloutReader:
         self._table.forget(self._number[path])
         self._evaluated.pop(path, None)
 
+    def _key(self, record: Mapping[str, Any], columns: Columns) -> Any:
+        """Id by which the prompt of a record is held; None where it has none."""
+        identifier = self._identifier(record, columns)
+        if identifier is None or not columns["id"] or not columns["category"]:
+            return identifier
+        return self._prompts.key(identifier, record.get(columns["category"]), _question(record, columns))
+
     def _identifier(self, record: Mapping[str, Any], columns: Columns) -> Any:
         """Id of the prompt of a record; None where it has neither an id nor a prompt."""
         value = record.get(columns["id"]) if columns["id"] else None
         if is_missing(value):
-            prompt = record.get(columns["prompt"] or "")
-            if is_missing(prompt):
-                return None
-            return digest(question_of(prompt) if columns["prompt"] == "messages" else prompt)
+            question = _question(record, columns)
+            return None if is_missing(question) else digest(question)
         if isinstance(value, float) and value.is_integer():
             value = int(value)  # pandas turns a column of whole numbers into floats where one is missing
         if isinstance(value, (bool, int, np.integer)) and abs(int(value)) < LARGEST:
@@ -322,7 +327,9 @@ class RolloutReader:
                 record = {columns["prompt"] or "": prompt}
                 if ids is not None:
                     record[str(columns["id"])] = ids[i]
-                known = self._identifier(record, columns)
+                if categories is not None:
+                    record[str(columns["category"])] = categories[i]
+                known = self._key(record, columns)
                 if isinstance(prompt, str) and ids is None:
                     cache[prompt] = known
             rows[position] = self._prompts.row(known, None if categories is None else categories[i])
@@ -411,7 +418,8 @@ class RolloutReader:
                     ": all are of evaluations, which TRL writes over those of training; log (logging_steps) at other steps than"
                     " those that are evaluated too (eval_steps)"
                 )
-            lost = lost or "".join(f": {note}" for lines in self._lines.values() for note in lines.notes()[:1])
+            if not lost and (bad := [note for lines in self._lines.values() for note in lines.notes()[:1]]):
+                lost = f": {' '.join(bad)} JSONL has one object a line, which jq -c '.[]' makes of an array"
             raise ConfigError(f"{self.name} holds no rollout with a step and a reward{lost}")
         logged = table["advantage"] >= 0
         flat = table["high"] - table["low"] <= 1e-6 * np.maximum(1.0, np.abs(table["high"]))
@@ -467,6 +475,11 @@ class RolloutReader:
             )
         if self._unnamed:
             notes.append(f"{self._unnamed} rollouts have neither a prompt nor an id and are left out.")
+        if shared := self._prompts.shared:
+            notes.append(
+                f"{len(shared)} ids stand for prompts of several categories: the category stands before the id of those that came"
+                " later."
+            )
         if self._unmeasured:
             notes.append(f"{self._unmeasured} rollouts have no length and count as 0 tokens.")
         if len(self._units_of(table)) > 1:
@@ -482,6 +495,11 @@ class RolloutReader:
         if gap > 1:
             notes.append(f"The log holds every {gap}th step: shares are those of the logged steps.")
         return notes
+
+
+def _question(record: Mapping[str, Any], columns: Columns) -> Any:
+    prompt = record.get(columns["prompt"] or "")
+    return question_of(prompt) if columns["prompt"] == "messages" else prompt
 
 
 def _records(path: Path, offset: int, most: int, columns: Columns) -> Any:
