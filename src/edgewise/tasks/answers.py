@@ -19,13 +19,25 @@ ATTEMPTS = 8
 OPEN, CLOSE = "<answer>", "</answer>"
 THOUGHT = "</think>"
 """End of a chain of thought, whose answers are not final."""
-FILLER = re.compile(r"^(?:\s|\*|_|:|=|is\b|was\b|therefore\b|thus\b|would be\b|should be\b|will be\b)+", re.IGNORECASE)
+FILLER = re.compile(
+    r"^(?:\s|\*|_|:|\uff1a|=|is\b|was\b|therefore\b|thus\b|would be\b|should be\b|will be\b)+", re.IGNORECASE
+)
 SENTENCE_END = re.compile(r"(?<!\\)[.!?](?:\s|$)")
 EMPHASIS = re.compile(r"(?<!\^)[*_]+$")
-MATH = re.compile(r"^\$((?:[^$\\]|\\.)+)\$")
+MATH = re.compile(
+    r"^(?:\$\$([^$]+)\$\$|\$((?:[^$\\]|\\.)+)\$(?![0-9])|\\\((.+?)\\\)|\\\[(.+?)\\\]|([^*\n]+)(?<!\s)\*\*(?![\w(]))",
+    re.DOTALL,
+)
+"""A formula, or the rest of bold words."""
+GOES_ON = re.compile(r"\s*(?:[,;/]|,?\s*(?:or|and)\b)\s*(?:\$|\\[(\[]|\*\*|[-0-9])")
+"""What joins another answer to a formula."""
+TITLE = re.compile(r"(?:^|\n)[#*_ ]*(?:the )?(?:final )?$", re.IGNORECASE)
+"""What stands before the word of a line that is nothing but `### Final Answer`."""
 WORDS = ("answer", "Answer", "ANSWER")
 MARKER = re.compile(r"\\f?boxed|<answer>|####")
-WORDY = re.compile(r"\W*[A-Za-z]{3}")
+WORDY = re.compile(r"[^\w\\]*[A-Za-z]{3}")
+"""Beginning of a line of words, not of LaTeX."""
+FORMAL = re.compile(r"[0-9\\$]")
 
 
 def final_answer(text: str) -> str | None:
@@ -43,16 +55,22 @@ def final_answer(text: str) -> str | None:
     """
     tail = text[-READ:]
     thought, _, reply = tail.rpartition(THOUGHT)
+    line = _only_line(reply) if len(text) <= READ else None
     answer = _announced(reply)
+    if answer is None and line and (read_quantity(line) or (FORMAL.search(line) and not WORDY.match(line))):
+        answer = line
     if answer is None:
-        answer = _announced(thought)
+        answer = _announced(thought) or line
     if answer is None:
-        lines = reply.strip().splitlines()
-        if len(text) > READ or len(lines) != 1 or len(lines[0]) > LONGEST_LINE or MARKER.search(lines[0]):
-            return None
-        answer = lines[0]
+        return None
     answer = answer.strip()
     return answer if 0 < len(answer) <= LONGEST_ANSWER else None
+
+
+def _only_line(text: str) -> str | None:
+    """The text, if it is a single short line without a marker."""
+    lines = text.strip().splitlines()
+    return lines[0] if len(lines) == 1 and len(lines[0]) <= LONGEST_LINE and not MARKER.search(lines[0]) else None
 
 
 def _announced(text: str) -> str | None:
@@ -145,16 +163,19 @@ def _phrase(text: str) -> str | None:
             return None
         rest = text[end + len(WORDS[0]) : end + LONGEST_ANSWER]
         filler = FILLER.match(rest)
-        if filler is not None and re.search(r"is|be|was|:|=", filler[0], re.IGNORECASE):
+        if filler is None:
+            continue
+        title = "\n" in filler[0] and TITLE.search(text, max(0, end - LONGEST_LINE), end)
+        if title or re.search(r"is|be|was|[:\uff1a=]", filler[0], re.IGNORECASE):
             return _sentence(rest[filler.end() :])
     return None
 
 
 def _sentence(text: str) -> str:
     """The formula or the sentence that a text begins with."""
+    formula = MATH.match(text)
+    if formula and not GOES_ON.match(text, formula.end()):
+        return formula[formula.lastindex or 0]
     line = text.split("\n", 1)[0]
-    formula = MATH.match(line)
-    if formula:
-        return formula[1]
     stop = SENTENCE_END.search(line)
     return EMPHASIS.sub("", (line[: stop.start()] if stop else line).rstrip())

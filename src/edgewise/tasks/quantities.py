@@ -21,8 +21,13 @@ COMMANDS = {
     "\\cfrac": "\\frac",
     "\\left": "",
     "\\right": "",
-    "\\displaystyle": "",
-    "\\limits": "",
+    **dict.fromkeys((f"\\{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r", "m")), ""),
+    **dict.fromkeys(("\\displaystyle", "\\limits", "\\large", "\\Large", "\\bf", "\\bfseries", "\\rm"), ""),
+    "\\bigcup": "\\cup",
+    "\\dbinom": "\\binom",
+    "\\tbinom": "\\binom",
+    "\\backslash": "\\setminus ",
+    ",\\! ": ",",
     "\\,": "",
     "\\!": "",
     "\\;": " ",
@@ -40,6 +45,8 @@ COMMANDS = {
     "^{\\circ}": " degrees ",
     "^\\circ": " degrees ",
     "^{\\prime}": "'",
+    "^\\prime": "'",
+    "\u2032": "'",
     "\\degree": " degrees ",
     "\u00b0": " degrees ",
     "\u2212": "-",
@@ -61,6 +68,9 @@ COMMANDS = {
     "\u2248": "\\approx ",
     "\u222a": "\\cup ",
     "\u221a": "\\sqrt ",
+    "\u2208": "\\in ",
+    "\u2205": "\\emptyset ",
+    "\u00b1": "\\pm ",
 }
 COMMAND = re.compile("|".join(sorted((re.escape(key) + (r"(?![A-Za-z])" if key[-1].isalpha() and key[0] == "\\" else "") for key in COMMANDS), key=len, reverse=True)))  # fmt: skip
 RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b"
@@ -71,14 +81,29 @@ DOLLAR = "\ue000"
 """Stands for a dollar sign of money while those around formulas are removed."""
 LABEL = "\u2003"
 """Stands before and behind what was in `\\text`: a white space, so that it separates words as one does."""
+ROOT = re.compile(r"\u221a\s*(?:([0-9]+(?:\.[0-9]+)?)|\(([^()]*)\))")
 PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?")
 POINT = re.compile(r"(?<=[0-9])\.(?=\s*[/)}])")
-TEXT = r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{((?:[^{}]|\^\{-?[0-9]\})*)\}"
+TEXT = r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|emph|mathrm|mbox)\s*\{((?:[^{}]|\^\{-?[0-9]\})*)\}"
 UNIT_FRACTION = re.compile(rf"\\frac\s*\{{\s*{TEXT}\s*\}}\s*\{{\s*{TEXT}\s*(\^\s*[23])?\s*\}}")
 ABOUT = re.compile(r"^(?:\\approx(?![A-Za-z])|(?:approximately|about|roughly)\b)\s*", re.IGNORECASE)
 HALF_OF_DAY = re.compile(r"(?<![A-Za-z])([ap])\.\s?(m)\b\.?", re.IGNORECASE)
-FONT = re.compile(r"\\(?:mathbf|operatorname)\s*\{([^{}]*)\}")
-WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
+FONT = re.compile(
+    r"\\(?:mathbf|boldsymbol|bm|mathit|mathsf|underline|operatorname)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+)
+WRAPPERS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("`", "`"),
+    ('"', '"'),
+    ("'", "'"),
+)
+BRACED = re.compile(r"^\{([^{}\\]*)\}$")
+STOPS = re.compile(r"(?:(?<!\.)\.|[,;:\s])+$")
+"""Stops and blanks at the end; several dots stand for more parts."""
 
 INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+|[0-9]{1,100})"
 SEPARATORS = re.compile("[, ]")
@@ -96,10 +121,11 @@ def _fraction(mark: str) -> str:
 
 
 NUMBER = re.compile(
-    rf"(?P<sign>[-+]?)\s*(?:(?P<whole>[0-9]{{1,100}})(?:\s+|(?=\\))(?:{_fraction('a')})|(?:{_fraction('b')})|{RECURRING}|(?P<decimal>{DECIMAL}){POWER}?)"
+    rf"(?P<sign>[-+]?)\s*(?:(?P<whole>[0-9]{{1,100}})(?:\s+|(?=\\))(?:{_fraction('a')})|(?:{_fraction('b')})|{RECURRING}|10\s*\^\s*\{{?\s*(?P<ten>[-+]?[0-9]{{1,3}})(?:\s*\}})?|(?P<decimal>{DECIMAL}){POWER}?)"
 )
 NAME = re.compile(
-    r"^(?:\\angle\s*)?(?:[A-Za-z]{1,12}(?:\s[A-Za-z]{1,12}){0,3}|\\[a-z]+)(?:_\{?[A-Za-z0-9]+\}?)?(?:\([A-Za-z]\))?\s*=\s*(?!=)"
+    r"^(?:m?\s*\\angle\s*)?(?:[A-Za-z]{1,12}(?:\s[A-Za-z]{1,12}){0,3}|\\[a-z]+)"
+    r"(?:_\{?(?:[A-Za-z0-9\s]{1,40}|\\m(?:ax|in)\s*)\}?)?(?:\([A-Za-z]\))?\s*=\s*(?!=)"
 )
 UNIT = re.compile(rf"^[A-Za-z%$\u20ac\u00a3 {LABEL}./^{{}}0-9'-]*$")
 FIRST = re.compile(r"[^A-Za-z]*([A-Za-z]+)")
@@ -165,14 +191,15 @@ class Quantity:
 
 def clean(text: str) -> str:
     r"""An answer without what does not change its meaning: dollar signs, spacing commands, `\left`, bold, a full stop."""
-    text = COMMAND.sub(lambda found: COMMANDS[found[0]], text.replace(LABEL, " ").strip())
+    text = ROOT.sub(r"\\sqrt{\1\2}", text.replace(LABEL, " ").strip())
+    text = COMMAND.sub(lambda found: COMMANDS[found[0]], text)
     text = SCRIPT.sub(_script, text)
     text = FONT.sub(r" \1 ", UNIT_FRACTION.sub(r"\\text{\1/\2}\3", PHANTOM.sub("", text)))
     text = re.sub(TEXT, rf"{LABEL}\1{LABEL}", text)
     text = HALF_OF_DAY.sub(r"\1\2", POINT.sub("", text))
     for _ in range(4):
         before = text
-        text = ABOUT.sub("", text.strip().rstrip(".,;:").strip())
+        text = BRACED.sub(r"\1", STOPS.sub("", ABOUT.sub("", text.strip())))
         for left, right in WRAPPERS:
             inside = text[len(left) : len(text) - len(right)]
             if text.startswith(left) and text.endswith(right) and inside and left not in inside:
@@ -226,6 +253,8 @@ def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
 def _value(found: re.Match[str]) -> tuple[Fraction | None, int]:
     groups = {name: value for name, value in found.groupdict().items() if value is not None}
     sign = -1 if groups["sign"] == "-" else 1
+    if "ten" in groups:
+        return sign * Fraction(10) ** int(groups["ten"]), -1
     if "decimal" in groups:
         digits = SEPARATORS.sub("", groups["decimal"])
         power = int(groups.get("power") or groups.get("exponent") or 0)
@@ -266,6 +295,7 @@ def _unit(text: str) -> str | None:
         return ""
     if text in ("percent", "per cent", "percentage points"):
         return "%"
+    text = SYMBOLS.get(text, text)
     text = text.replace("{", "").replace("}", "").replace(" per ", "/")
     if not text[:1].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*-?\s*[1-9]\b", "", text)):
         return None

@@ -175,12 +175,64 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("8:05", "08:05 \\text{ a.m.}", "8:50"),
         ("8:00 \\text{ p.m.}", "8 \\text{ p.m.}", "8:30 \\text{ p.m.}"),
         ("\\mathbb{R}", "(-\\infty, \\infty)", "(0, \\infty)"),
+        ("(1, 2)", "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", "\\begin{pmatrix} 1 & 2 \\end{pmatrix}"),
+        ("\\begin{bmatrix} 1 \\\\ -2 \\end{bmatrix}", "\\langle 1, -2 \\rangle", "\\langle -2, 1 \\rangle"),
+        ("(2, 3)", "x = 2, y = 3", "x = 3, y = 2"),
+        ("(1, 2)", "(1; 2)", "(2; 1)"),
+        ("\\{1, 2\\}", "{1, 2}", "{1, 3}"),
+        (
+            "(0, 1) \\cup [3, 4)",
+            "\\bigl(0, 1\\bigr) \\bigcup \\big[3, 4\\big)",
+            "\\bigl(0, 1\\bigr) \\cup \\big(3, 4\\big)",
+        ),
+        ("\\text{(B)}", "option B", "option C"),
+        ("10^6", "1 \\text{ million}", "1 \\text{ billion}"),
+        ("10^{-7}", "1e-7", "0"),
+        ("11,\\! 111,\\! 100", "11111100", "1111110"),
+        ("\\sqrt{55}", "√55", "5√5"),
+        ("\\frac{3}{4}", "\\boldsymbol{\\dfrac{3}{4}}", "\\boldsymbol{\\dfrac{4}{3}}"),
+        ("-2, 2", "±2", "±3"),
+        ("5", "V_{\\text{max}} = 5", "V_{\\text{max}} = 6"),
+        ("5 \\text{ euros}", "5€", "5£"),
+        ("\\binom52", "\\dbinom{5}{2}", "\\binom{5}{3} + 1"),
+        ("\\sqrt[3]{2}", "\\sqrt[3]2", "\\sqrt[3]4"),
+        ("\\sin 30^\\circ", "\\frac12", "\\cos 30^\\circ"),
+        ("-1 < x < 3", "3 > x > -1", "3 < x < -1"),
+        ("x^2 + y^2 = 25", "25 = x^2 + y^2", "25"),
     ],
 )
 def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> None:
     assert task.verify(by_hand(gold), f"\\boxed{{{right}}}").correct
     assert task.verify(by_hand(right), f"\\boxed{{{gold}}}").correct
     assert not task.verify(by_hand(gold), f"\\boxed{{{wrong}}}").correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "wrong", "right"),
+    [
+        ("y' + y = 0", "y + y = 0", "y + y' = 0"),
+        ("f'(x)", "f''(x)", "f^{\\prime}(x)"),
+        ("3", "3'", "3"),
+        ("\\frac{dy}{dx} = 3y", "\\frac{dx}{dy} = 3y", "\\frac{dy}{dx} = y \\cdot 3"),
+        ("\\frac{2^{99}+1}{2^{100}}", "\\frac{2^{99}-1}{2^{100}}", "\\frac12 + \\frac{1}{2^{100}}"),
+        ("x < -1 \\text{ or } x > 3", "x < -1 \\text{ and } x > 3", "x > 3 \\text{ or } x < -1"),
+        ("x \\in (1, 2)", "x = 1, 2", "(1, 2)"),
+        ("1, 2, 3", "1, 2, 3, ...", "1, 2, 3."),
+        ("12:30", "12.30", "12:30 p.m."),
+        ("0, -3", "\\text{not } 0, -3", "-3, 0"),
+        ("x + y = 5", "5", "y + x = 5"),
+    ],
+)
+def test_what_math_verify_or_punctuation_would_drop_is_compared(task: Math, gold: str, wrong: str, right: str) -> None:
+    assert task.verify(by_hand(gold), f"\\boxed{{{right}}}").correct
+    assert not task.verify(by_hand(gold), f"\\boxed{{{wrong}}}").correct
+
+
+@pytest.mark.parametrize(
+    "hedge", ["$3$ or $4$", "$3$ and $4$", "$3$, $4$", "\\(3\\) or \\(4\\)", "**3** or **4**", "$3 or $4"]
+)
+def test_several_answers_in_a_sentence_are_not_the_first_of_them(task: Math, hedge: str) -> None:
+    assert not task.verify(by_hand("3"), f"The answer is {hedge}.").correct
 
 
 @pytest.mark.parametrize("text", ["4\\sqrt(2)", "4-", "4:9:\\ldots", "4 \\oplus", "\\frac{4}{}", "4 = \\frac"])

@@ -32,6 +32,7 @@ EXPLOSIVE = re.compile(
     r"|(?:[-+*/^_=]\s*){8}"  # chains of signs
 )
 CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
+TIME = re.compile(r"^[0-9]{1,2}(?:\s*:\s*[0-9]{2}){0,2}[^0-9]*$")
 BASED = re.compile(r"^\(?(-?[0-9A-Za-z.]{1,60})\)?_\{?([0-9]{1,2})\}?$")
 WORDS = re.compile(r"^[A-Za-z][A-Za-z\s'&.-]*$")
 NUMERALS = {
@@ -40,7 +41,7 @@ NUMERALS = {
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     )
 }
-LETTER = re.compile(r"^\(?([A-Za-z])\)?[.)]?$")
+LETTER = re.compile(r"^(?:[Oo]ption |[Cc]hoice )?\(?([A-Za-z])\)?[.)]?$")
 CHOICE = re.compile(r"^\(?([A-Ja-j])[).:]\s+([^\s+*/^=<>].*)$")
 """A letter and the option that it stands for."""
 MARKUP = re.compile(r"[\s$]*(?:\\(?:text|textbf|textit|textrm|mbox)\s*\{[^{}]*\}[\s$.]*)+")
@@ -48,22 +49,36 @@ SIGNS = re.compile(r"[=^_+<>*/]|(?<![A-Za-z])-")
 """What makes mathematics of words; a hyphen does not."""
 UNEQUAL = r"(?:\\(?:neq?|geq?|leq?|[gl]t|not)(?![A-Za-z])|[<>\u2260])"
 ONE_SIDED = re.compile(rf"^{UNEQUAL}|{UNEQUAL}$")
+NEGATED = re.compile(r"(?<!\\)\bnot\b", re.IGNORECASE)
 BLANKS = re.compile(r"\s+(?![0-9])|(?<![0-9])\s+|\s(?=[0-9]{3}(?![0-9/]))")
 """Blanks without a meaning: not that of `3 1/2`, but those around anything else and of `10 000`."""
-APPLIED = r"(?:(?:[fghpqFGHPQNST]|\\?(?:gcd|lcm|min|max|deg|det))\s*\([^()=]*(?:\([^()=]*\)[^()=]*)*\)|\|\s*[A-Z]{2,3}\s*\||\[\s*[A-Z]{3,6}\s*\])"
+APPLIED = r"(?:(?:[fghpqFGHPQNST]|\\?(?:gcd|lcm|min|max|deg|det|Pr|Var|Cov))\s*\([^()=]*(?:\([^()=]*\)[^()=]*)*\)|(?:E|\\mathbb\s*\{E\})\s*\[[^][=]*\]|\\overline\s*\{\s*[A-Z]{2}\s*\}|\|\s*[A-Z]{2,3}\s*\||\[\s*[A-Z]{3,6}\s*\])"
 FACTOR = rf"(?:{APPLIED}|[A-Za-z](?:_\{{?[A-Za-z0-9]+\}}?)?(?:\^\{{?[0-9]\}}?)?)"
 TERM = rf"{FACTOR}(?:\s*(?:\\cdot\s*)?{FACTOR})*"
 ASKED = re.compile(rf"^({TERM}(?:\s*[-+]\s*{TERM})*)\s*=\s*(?=[^=]*$)")
 """What a problem may ask for, `m + n` or `f(2)`: no free number, which would leave an unknown of another value."""
 OR = re.compile(r"\s*,?\s+or\s+")
+JOINED = re.compile(r"\s(and|or)\s")
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
 THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
-SHORT_FRACTION = re.compile(r"\\frac\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(\\[A-Za-z]+|[0-9A-Za-z])")
+SHORT_ROOT = re.compile(r"(\\sqrt\s*\[[^][]*\])\s*([0-9A-Za-z])")
+PRIMED = re.compile(r"([A-Za-z])('+)")
+ANGLE = re.compile(
+    r"(\\(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*\{?-?[0-9]\}?)?)\s*([({])?\s*([0-9.]+) degrees(?(2)\s*[)}])"
+)
+FALLING = re.compile(r"(>|\\g(?:e(?:q(?:slant)?)?|t)(?![A-Za-z]))")
+RISING = re.compile(r"<|\\l(?:e|t)|\\\{|[,=]")
+RISE = {">": "<", "\\gt": "<", **dict.fromkeys(("\\ge", "\\geq", "\\geqslant"), "\\le ")}
+SHORT_FRACTION = re.compile(r"\\(frac|binom)\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(\\[A-Za-z]+|[0-9A-Za-z])")
 TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
 TOUCHING = re.compile(r"(?<=[0-9}])(?=[A-Za-z])")
 SET = "\\{\\}"
+ROW = "\\\\"
+COLUMN = re.compile(r"^\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}$|^\\langle(?![A-Za-z])(.*)\\rangle$")
 RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt|\\mathbb")
+LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|[<>]")
+"""Letters that belong to no command, and relations."""
 NAMED = re.compile(r"([A-Za-z])\s*=")
 MEMBER = re.compile(r"^[A-Za-z]\s*\\in\s*")
 
@@ -112,7 +127,7 @@ def _bare(text: str) -> str:
 def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = False) -> bool | None:
     if _bare(a) == _bare(b):
         return True
-    if bool(ONE_SIDED.search(a)) != bool(ONE_SIDED.search(b)):
+    if any(bool(pattern.search(a)) != bool(pattern.search(b)) for pattern in (ONE_SIDED, NEGATED)):
         return False
     choices = CHOICE.match(a), CHOICE.match(b)
     if any(choices):
@@ -122,8 +137,10 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
             return named[0] == named[1]
         a, b = (found[2] if found else text for found, text in zip(choices, (a, b), strict=True))
     a, b = (NUMERALS.get(NAME.sub("", text).lower(), text) for text in (a, b))
-    if "=" in a + b and not ("=" in a and "=" in b):
-        a, b = _asked(a), _asked(b)
+    if "=" in b and "=" not in a:
+        b = _asked(b)
+    elif "=" in a and "=" not in b and not re.search("[xyz]", a.partition("=")[0]):  # these are curves, x^2 + y^2 = 25
+        a = _asked(a)
     one, two = read_quantity(a, cleaned=True), read_quantity(b, cleaned=True)
     # Letters that touch a number, `5m`, are its unit where the other side has one.
     if one and one.unit and not two:
@@ -147,7 +164,7 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         return _equal(*chained, expressions, depth + 1, is_text) if depth < 4 else False
     if (one and "=" in b) or (two and "=" in a):
         return False  # an equation is no number
-    if CLOCK.match(a) or CLOCK.match(b):
+    if (CLOCK.match(a) or CLOCK.match(b)) and TIME.match(a) and TIME.match(b):
         return _same_time(a, b)
     if is_text or WORDS.match(a):
         text = _text(a, b, is_text)
@@ -183,6 +200,9 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
     """Equality of single expressions, with or without a unit behind them."""
     if len(b) > max(LONGEST_EXPRESSION, 2 * len(a)):
         return False
+    if a.count("'") != b.count("'"):
+        return False  # math-verify drops what marks a derivative
+    a, b = (ANGLE.sub(r"\1(\\frac{\3 \\pi}{180})", text) for text in (a, b))
     one, two = _unit(a), _unit(b)
     if one and two and not equal(Quantity(Fraction(1), one[1]), Quantity(Fraction(1), two[1])):
         return False
@@ -190,8 +210,11 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
 
 
 def _spelled_out(text: str) -> str:
-    r"""An expression without thousands separators and with the braces of `\frac\pi 2`."""
-    return SHORT_FRACTION.sub(r"\\frac{\1}{\2}", THOUSANDS.sub("", text))
+    r"""An expression without thousands separators, with the braces of `\frac\pi 2`, primes as names, and rising inequalities."""
+    text = SHORT_ROOT.sub(r"\1{\2}", SHORT_FRACTION.sub(r"\\\1{\2}{\3}", THOUSANDS.sub("", text)))
+    text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
+    parts = FALLING.split(text)
+    return text if len(parts) < 5 or RISING.search(text) else "".join(RISE.get(part, part) for part in reversed(parts))
 
 
 def _unit(text: str) -> tuple[str, str] | None:
@@ -207,9 +230,11 @@ def _unit(text: str) -> tuple[str, str] | None:
 def _chained(text: str) -> str:
     """The last part of a chain of equal numbers, `3 + 4 = 7`, or the text."""
     parts = text.split("=")
-    if len(parts) < 2 or re.search(r"[<>A-Za-z]", re.sub(r"\\[A-Za-z]+", "", "".join(parts[:-1]))):
+    if len(parts) < 2 or LETTERS.search("".join(parts[:-1])):
         return text
     first, last = read_quantity(parts[0], cleaned=True), read_quantity(parts[-1], cleaned=True)
+    if not last and LETTERS.search((_unit(parts[-1].strip()) or parts[-1:])[0]):
+        return text  # 25 = x^2 + y^2
     return text if "\\" not in text and first and last and not equal(first, last) else parts[-1].strip()
 
 
@@ -257,7 +282,10 @@ def _based(a: str, b: str) -> bool | None:
 
 def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | None] | None:
     """Equality of lists, tuples, sets, intervals and unions, part by part; None if it cannot be decided by the parts."""
+    interval = "\\infty" in a or (MEMBER.match(a) and "\\{" not in a)
     a, b = (_value(MEMBER.sub("", text)) for text in (a, b))
+    if not ("matrix" in a and "matrix" in b):
+        a, b = _column(a), _column(b)
     left, right = _pieces(a, b), _pieces(b, a)
     if len(left) > 1 and len(right) > 1:
         pieces = _unordered(left, right, expressions, depth)
@@ -276,11 +304,19 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
     if (other or (two and two[0] == SET)) and not (listed or one):
         listed = _both(a)
     if listed and other:
+        if RELATION.search(a) and len({*JOINED.findall(a), *JOINED.findall(b)}) > 1:
+            return (False,)  # x < 1 and x > 3 is empty
         return (_unordered(_signs(listed), _signs(other), expressions, depth),)
     if one and other and len(one[1]) > 1:
-        return (one[0] in (SET, "()") and TOGETHER[one[0] == SET](one[1], other, expressions, depth),)
+        return (
+            one[0] in (() if interval else (SET, "()")) and TOGETHER[one[0] == SET](one[1], other, expressions, depth),
+        )
     if two and listed:
-        return (two[0] == SET and _unordered(listed, two[1], expressions, depth),)
+        names = {found[1] for found in map(NAMED.match, listed) if found}
+        return (
+            (two[0] == SET or (two[0] == "()" and len(names) == len(listed)))
+            and TOGETHER[two[0] == SET](listed, two[1], expressions, depth),
+        )
     for found, rest in ((one, None if two else b), (two, None if one else a)):
         if found and len(found[1]) > 1 and rest is not None and not RELATION.search(rest):
             return (False,)
@@ -312,6 +348,14 @@ def _value(text: str) -> str:
     found = COORDINATES.match(text)
     letters = re.findall("[a-z]", found[0]) if found else []
     return text[found.end() :] if found and letters == sorted(letters) else text
+
+
+def _column(text: str) -> str:
+    r"""The tuple of a column vector or of `\langle 1, 2 \rangle`, or the text."""
+    found = COLUMN.match(text)
+    if not found or "&" in text:
+        return text
+    return f"({','.join(filter(None, map(str.strip, (found[1] or found[2]).split(ROW))))})"
 
 
 def _ordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: int) -> bool | None:
@@ -362,7 +406,7 @@ def _bracketed(text: str) -> tuple[str, list[str]] | None:
         kind, inside = text[0] + text[-1], text[1:-1]
     else:
         return None
-    parts = split(inside, ",")
+    parts = split(inside, ",") if ";" not in inside else split(inside, ";")
     return None if _closes_early(inside) or len(parts) > MOST_PARTS else (kind, parts)
 
 
