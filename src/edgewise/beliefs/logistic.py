@@ -398,6 +398,15 @@ class LogisticBelief(Belief):
         self._covariance = 0.5 * (covariance + covariance.T)
         self._mean = self._mean + self._covariance @ gradient
 
+    def _condition_few(self, scaled: Floats, gradient: Floats) -> None:
+        """The same with precision matrix scaled.T @ scaled, scaled (m, d): by the matrix inversion lemma a system of m equations."""
+        known = scaled @ self._covariance
+        system = known @ scaled.T
+        system.flat[:: len(system) + 1] += 1.0
+        covariance = self._covariance - known.T @ np.linalg.solve(system, known)
+        self._covariance = 0.5 * (covariance + covariance.T)
+        self._mean = self._mean + self._covariance @ gradient
+
     def _learn_speed(self, rows: Rows, precision: Floats, score: Floats, variance: Floats) -> None:
         """Evidence of the step's groups on the speed of drift, by category; variance of their shared part, (n,) each."""
         assert self.speed is not None
