@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -141,8 +142,8 @@ class SeenTable(Part):
             if len(rows) + len(exclude) <= FEW:
                 # The same by a loop, which takes less time than the calls below for so few.
                 taken = {*exclude.tolist(), *found.tolist()}
-                fresh = [row for row in dict.fromkeys(rows.tolist()) if row not in taken]
-                found = np.array([*found.tolist(), *fresh[:n]], np.int64)
+                fresh = (row for row in dict.fromkeys(rows.tolist()) if row not in taken)
+                found = np.array([*found.tolist(), *islice(fresh, n - len(found))], np.int64)
                 continue
             found = np.concatenate([found, rows[~np.isin(rows, exclude)]])
             _, first = np.unique(found, return_index=True)
