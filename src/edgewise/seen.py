@@ -138,13 +138,13 @@ class SeenTable(Part):
         while len(found) < n:
             rows = rng.integers(size, size=2 * (n - len(found)) * size // left + 16)
             rows = rows if members is None else members[rows]
-            rows = rows[self._slot[rows] < 0]
             if len(rows) + len(exclude) <= FEW:
                 # The same by a loop, which takes less time than the calls below for so few.
                 taken = {*exclude.tolist(), *found.tolist()}
-                fresh = (row for row in dict.fromkeys(rows.tolist()) if row not in taken)
-                found = np.array([*found.tolist(), *islice(fresh, n - len(found))], np.int64)
+                usable = (row for row in dict.fromkeys(rows.tolist()) if row not in taken and self._slot.item(row) < 0)
+                found = np.array([*found.tolist(), *islice(usable, n - len(found))], np.int64)
                 continue
+            rows = rows[self._slot[rows] < 0]
             found = np.concatenate([found, rows[~np.isin(rows, exclude)]])
             _, first = np.unique(found, return_index=True)
             found = found[np.sort(first)]
