@@ -339,18 +339,18 @@ class LogisticBelief(Belief):
         score = (after - centre) / left
         marginal = 1.0 + site * own_variance
         shared, gradient = site / marginal, score / marginal
-        code, size = self.pool.category_index(rows), self.visits.shape[1]
-        precision, innovation = np.bincount(code, shared, size), np.bincount(code, gradient, size)
+        code = self.pool.category_index(rows)
+        precision, innovation = self._sums(code, shared), self._sums(code, gradient)
         if self.offsets and not anew:
-            changed = self._changed(precision, innovation, np.bincount(code, shared * base_variance, size))
+            changed = self._changed(precision, innovation, self._sums(code, shared * base_variance))
             if len(changed):
                 self._forget_offsets(changed)
                 self._current = None
                 self._learn(self._sites(), anew=True)
                 return
         if self.speed is not None:
-            count = np.maximum(np.bincount(code, minlength=size), 1)
-            variance, drift = (np.bincount(code, part, size) / count for part in (base_variance, self._drift_of(rows)))
+            count = np.maximum(np.bincount(code, minlength=len(precision)), 1)
+            variance, drift = (self._sums(code, part) / count for part in (base_variance, self._drift_of(rows)))
             self.speed.learn(precision, innovation, variance=variance, drift=drift)
         self._update(rows, shared, gradient)
         first = seen.at("a", slots) == 0
@@ -363,6 +363,10 @@ class LogisticBelief(Belief):
         seen["a"][slots] = evidence + site
         seen["step"][slots] = self.now
         seen["last"][slots] = outcomes(s, k)
+
+    def _sums(self, code: Rows, values: Floats) -> Floats:
+        """Sum over the groups of each category, (C + 1,)."""
+        return np.asarray(np.bincount(code, values, self.visits.shape[1]), np.float64)
 
     def _changed(self, precision: Floats, score: Floats, spread: Floats) -> Rows:
         """Codes of the categories whose offset has changed at once instead of drifting.
