@@ -108,15 +108,19 @@ class PlattCalibration(Part):
 
     def learn(self, predicted: Floats, classes: Rows, outcome: Floats) -> None:
         """Take in one step's predictions, not calibrated, (n,), and their outcomes, (n,) in [0, 1]."""
-        inputs = np.zeros((len(predicted), len(self.weights)))
-        inputs[np.arange(len(predicted)), classes] = 1.0
-        inputs[:, -1] = _log_odds(predicted)
-        p = sigmoid(inputs @ self.weights)
+        odds, size = _log_odds(predicted), len(self.weights) - 1
+        p = sigmoid(self.weights[-1] * odds + self.weights[classes])
         error = outcome - p
         weight = np.maximum(p * (1.0 - p), error**2)
-        self.precision = self.precision + inputs.T @ (inputs * weight[:, None])
-        self.weights = self.weights + np.linalg.solve(self.precision, inputs.T @ error)
-        self.weights = np.minimum(np.maximum(self.weights, self._least), LARGEST)
+        score, gained, shared = (np.bincount(classes, part, size) for part in (error, weight, weight * odds))
+        self.precision.flat[:: size + 2] += np.append(gained, weight @ odds**2)
+        self.precision[:-1, -1] += shared
+        self.precision[-1, :-1] += shared
+        # Each prompt is of one class, so offsets depend on each other through the slope alone.
+        own, shared = self.precision.diagonal()[:-1], self.precision[:-1, -1]
+        slope = (error @ odds - score @ (shared / own)) / (self.precision[-1, -1] - shared @ (shared / own))
+        moved = self.weights + np.append((score - shared * slope) / own, slope)
+        self.weights = np.minimum(np.maximum(moved, self._least), LARGEST)
 
     def advance(self, steps: int = 1) -> None:
         self.precision = self._prior + RECENT**steps * (self.precision - self._prior)

@@ -317,10 +317,11 @@ class Curriculum:
         """
         self._require_owner()
         rows, positions, entries, counts, exact = self._located(prompts, rollouts)
+        ids = self.pool.ids[rows]
         given = read_rewards(
             rewards,
             counts,
-            self.pool.ids[rows],
+            ids,
             correct=correct,
             lengths=lengths,
             threshold=self.success_threshold,
@@ -328,14 +329,12 @@ class Curriculum:
         )
         trials, successes = given.trials, given.successes
         late, ages = entries["lost"], self._steps - entries["step"]
-        groups = Groups(
-            rows, self.pool.ids[rows], given.rewards, successes, trials, entries["step"], self._steps, given.lengths
-        )
+        groups = Groups(rows, ids, given.rewards, successes, trials, entries["step"], self._steps, given.lengths)
         passed, informative = self.gates.admit(groups), groups.informative
         # Where prompts stay in flight across updates, the trainer judges what is too old; elsewhere the step was refilled.
         admitted = passed if self._manual else passed & ~late
         aged = ages if ages.any() else None
-        self.selector.observe(rows, successes, trials, age=aged)
+        self.selector.take_in(rows, successes, trials, aged)
         if self._monitor is not None and len(rows):
             self._monitor.observe(rows, successes, trials, age=aged)
         self._unaged = self._unaged or len(rows) > 0

@@ -99,7 +99,7 @@ class Beta(Distribution):
             scale = np.sqrt((a + b) / (a * b))
             angle = np.arcsinh((6.0 * scale + 16.0 / np.minimum(a, b)) / scale) * _FINE_GRID
             x = np.log(a / b) + scale * np.sinh(angle)
-            density = a * x - (a + b) * np.logaddexp(0.0, x)
+            density = a * x - (a + b) * softplus(x)
             weight = np.exp(density - density.max(1, keepdims=True)) * np.cosh(angle)
             weight /= weight.sum(1, keepdims=True)
             values = function(sigmoid(x))
@@ -154,17 +154,19 @@ class LogitNormal(Distribution):
             first[part], second[part] = values @ _WEIGHTS, values**2 @ _WEIGHTS
         return first, np.sqrt(np.maximum(second - first**2, 0.0))
 
-    def expect(self, function: Callable[[Floats], Floats]) -> Floats:
+    def expect(self, function: Callable[..., Floats], *each: Floats) -> Floats:
+        """Expectation of a function of the success rate and of a value of `each` prompt, (n,)."""
         result = np.empty(len(self))
-        for part, values in self._at_nodes(function):
+        for part, values in self._at_nodes(function, *each):
             result[part] = values @ _WEIGHTS
         return result
 
-    def _at_nodes(self, function: Callable[[Floats], Floats]) -> Iterator[tuple[slice, Floats]]:
+    def _at_nodes(self, function: Callable[..., Floats], *each: Floats) -> Iterator[tuple[slice, Floats]]:
         """Values of the function at the nodes, (m, nodes), of a block of prompts at a time: they stay in the cache."""
         scale = np.sqrt(self.variance)
         for part in blocks(len(self)):
-            yield part, function(sigmoid(self.location[part, None] + scale[part, None] * _NODES))
+            rates = sigmoid(self.location[part, None] + scale[part, None] * _NODES)
+            yield part, function(rates, *(values[part, None] for values in each))
 
     def log_density(self, x: Floats) -> Floats:
         return self._log_normal(logit(x), self.location, self.variance) - np.log(x) - np.log1p(-x)
@@ -232,6 +234,11 @@ def sigmoid(x: Floats) -> Floats:
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
+def softplus(x: Floats) -> Floats:
+    """log(1 + e^x), by functions that work on several numbers at a time, which `np.logaddexp` does not."""
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
 def logit(p: npt.ArrayLike) -> Floats:
     """log p - log(1 - p)."""
     return np.log(p) - np.log1p(-np.asarray(p))
@@ -274,7 +281,7 @@ def logit_posterior(
     angle = np.arcsinh(8.0 * np.sqrt(variance) / scale)[:, None] * _GRID
     offset = scale[:, None] * np.sinh(angle)
     x = mode[:, None] + offset
-    density = s[:, None] * x - k[:, None] * np.logaddexp(0.0, x) - 0.5 * (x - mean[:, None]) ** 2 / variance[:, None]
+    density = s[:, None] * x - k[:, None] * softplus(x) - (0.5 * prior)[:, None] * (x - mean[:, None]) ** 2
     weight = np.exp(density - density.max(1, keepdims=True)) * np.cosh(angle)
     weight /= weight.sum(1, keepdims=True)
     shift = (weight * offset).sum(1)

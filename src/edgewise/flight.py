@@ -76,6 +76,8 @@ class FlightTable:
         if not len(mine):
             return np.full(len(rows), -1, np.int64)
         held = table["row"][mine]
+        if np.array_equal(held, rows):  # a whole batch, as it was selected
+            return mine
         # Entries of one row in the order lost, older to newer, then in flight: the last one is found.
         order = np.lexsort((~table["lost"][mine], held)) if self._lost else held.argsort(kind="stable")
         place = held.searchsorted(rows, side="right", sorter=order) - 1

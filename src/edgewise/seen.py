@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -137,13 +138,13 @@ class SeenTable(Part):
         while len(found) < n:
             rows = rng.integers(size, size=2 * (n - len(found)) * size // left + 16)
             rows = rows if members is None else members[rows]
-            rows = rows[self._slot[rows] < 0]
             if len(rows) + len(exclude) <= FEW:
                 # The same by a loop, which takes less time than the calls below for so few.
-                excluded = {*exclude.tolist(), *found.tolist()}
-                fresh = [row for row in dict.fromkeys(rows.tolist()) if row not in excluded]
-                found = np.array([*found.tolist(), *fresh], np.int64)
+                taken = {*exclude.tolist(), *found.tolist()}
+                usable = (row for row in dict.fromkeys(rows.tolist()) if row not in taken and self._slot.item(row) < 0)
+                found = np.array([*found.tolist(), *islice(usable, n - len(found))], np.int64)
                 continue
+            rows = rows[self._slot[rows] < 0]
             found = np.concatenate([found, rows[~np.isin(rows, exclude)]])
             _, first = np.unique(found, return_index=True)
             found = found[np.sort(first)]
@@ -198,8 +199,9 @@ class SeenTable(Part):
         if self._sorted is None:
             self._sorted = np.sort(self.rows)
         elif self._covered < self._count:
-            recent = np.sort(self._rows[self._covered : self._count])
-            self._sorted = np.insert(self._sorted, np.searchsorted(self._sorted, recent), recent)
+            recent = self._rows[self._covered : self._count]
+            # A stable sort merges what is sorted already.
+            self._sorted = np.sort(np.concatenate([self._sorted, recent]), kind="stable")
         self._covered = self._count
         return self._sorted
 
@@ -272,8 +274,7 @@ def _resized(old: np.ndarray, capacity: int, used: int) -> np.ndarray:
 
 def without(rows: np.ndarray, exclude: Rows) -> np.ndarray:
     """Sorted `rows` without those of sorted `exclude`."""
-    if not len(exclude):
+    if not len(exclude) or not len(rows):
         return rows
     place = rows.searchsorted(exclude.astype(rows.dtype))
-    place = place[place < len(rows)]
-    return np.delete(rows, place[np.isin(rows[place], exclude)])
+    return np.delete(rows, place[rows.take(place, mode="clip") == exclude])

@@ -91,16 +91,11 @@ def test_retention_alone_returns_a_prompt_to_its_category() -> None:
         belief.observe(np.arange(4), np.array([8, 2, 3, 5]), np.full(4, 8))
         belief.advance()
     gap = [logits(belief, np.array([0, 2]))[0]]
-    evidence = (
-        1 / belief._residuals(np.array([0]))[1][0] - 1 / belief.tau()[belief.pool.category_index(np.array([0]))][0] ** 2
-    )
+    slots = belief.seen.slots(np.array([0]))
+    evidence = belief._evidence(slots)[1][0]
     for step in range(1, 40):
         belief.advance()
-        faded = (
-            1 / belief._residuals(np.array([0]))[1][0]
-            - 1 / belief.tau()[belief.pool.category_index(np.array([0]))][0] ** 2
-        )
-        assert faded == pytest.approx(evidence * 0.9**step, rel=1e-6)
+        assert belief._evidence(slots)[1][0] == pytest.approx(evidence * 0.9**step, rel=1e-6)
         gap.append(logits(belief, np.array([0, 2]))[0])
     assert gap[-1][0] - gap[-1][1] < 0.1 * (gap[0][0] - gap[0][1])
     fresh = PromptPool(range(1), ["x"])

@@ -101,9 +101,10 @@ class AbilityBelief(LogisticBelief):
         if self._star:
             self._condition_star(each, gradient)
             return
-        information = np.diag(np.concatenate([[each.sum()], each]))
-        information[0, 1:] = information[1:, 0] = each
-        self._condition(information, np.concatenate([[gradient.sum()], gradient]))
+        observed = each.nonzero()[0]
+        design = np.zeros((len(observed), len(self._mean)))
+        design[:, 0] = design[np.arange(len(observed)), 1 + observed] = np.sqrt(each[observed])
+        self._condition_few(design, np.concatenate([[gradient.sum()], gradient]))
 
     # Many categories: of the covariance, the row of the global ability and the diagonal, (2, d). Given the global ability
     # the offsets are independent, which evidence leaves true and drift of the global ability makes an approximation.

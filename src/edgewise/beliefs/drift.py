@@ -10,6 +10,7 @@ from edgewise.pool import PromptPool
 
 SCALES = 2.0 ** np.arange(-1.0, 4.0)
 """Drifts compared, as multiples of the given one."""
+SQUARES = SCALES**2
 PRIOR = -0.5 * np.log2(SCALES) ** 2
 """Log-probabilities before any data, up to a constant: the given drift, give or take a factor of two. In the mean the variance
 is then twice that of the given drift, since too slow a belief costs more than too fast a one."""
@@ -43,15 +44,15 @@ class DriftScale(Part):
 
     def __init__(self, pool: PromptPool):
         super().__init__(pool)
+        # Log-likelihoods; the highest is 0.
         self.evidence = np.zeros(len(SCALES))
         # Since the last evidence: variance of the drift that was applied, at scale 1, and policy steps.
         self.applied, self.waited = 0.0, 0
 
     def variance(self, ahead: int = 0) -> float:
         """Factor on the variance of a step's drift: posterior mean of the squared scale, or that of `ahead` steps later."""
-        logs = RETENTION**ahead * self.evidence + PRIOR
-        weight = np.exp(logs - logs.max())
-        return float(weight @ SCALES**2 / weight.sum())
+        weight = np.exp(RETENTION**ahead * self.evidence + PRIOR)
+        return float(weight @ SQUARES / weight.sum())
 
     def learn(self, precision: Floats, score: Floats, *, variance: Floats, drift: Floats) -> None:
         """Evidence of a step on abilities, one for each category: (C,) each.
@@ -64,7 +65,7 @@ class DriftScale(Part):
         """
         seen = precision > 0
         precision, score, drift = precision[seen], score[seen], drift[seen]
-        spread = np.maximum(variance[seen] + (self.waited * SCALES[:, None] ** 2 - self.applied) * drift, 1e-9)
+        spread = np.maximum(variance[seen] + (self.waited * SQUARES[:, None] - self.applied) * drift, 1e-9)
         marginal = 1.0 + spread * precision
         self.evidence = self.evidence + (0.5 * score**2 * spread / marginal - 0.5 * np.log(marginal)).sum(1)
         self.evidence -= self.evidence.max()

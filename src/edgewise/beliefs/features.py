@@ -139,9 +139,4 @@ class FeatureBelief(LogisticBelief):
         if len(self._mean) <= SMALL or 2 * len(rows) > len(self._mean):
             self._condition(design.T @ (design * precision[:, None]), design.T @ score)
             return
-        # The same by the matrix inversion lemma: a system of as many equations as groups, not weights.
-        scaled = design * np.sqrt(precision)[:, None]
-        known = scaled @ self._covariance
-        self._covariance -= known.T @ np.linalg.solve(np.eye(len(rows)) + known @ scaled.T, known)
-        self._covariance = 0.5 * (self._covariance + self._covariance.T)
-        self._mean = self._mean + self._covariance @ (design.T @ score)
+        self._condition_few(design * np.sqrt(precision)[:, None], design.T @ score)

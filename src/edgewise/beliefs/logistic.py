@@ -50,7 +50,7 @@ class StepGroups(NamedTuple):
 
 
 class _Sites(NamedTuple):
-    """Slots and rows of the present step's groups, and mean and variance of shared part and residuals before it."""
+    """Slots and rows of the present step's groups; mean and variance of shared part and residuals before it; their evidence."""
 
     slots: np.ndarray
     rows: Rows
@@ -58,6 +58,8 @@ class _Sites(NamedTuple):
     base_variance: Floats
     residual: Floats
     residual_variance: Floats
+    weighted: Floats
+    evidence: Floats
 
 
 class LogisticBelief(Belief):
@@ -132,9 +134,9 @@ class LogisticBelief(Belief):
 
     def distribution(self, rows: Rows) -> LogitNormal:
         mean, variance = self._shared(rows)
-        own, own_variance = self._residuals(rows)
-        mean, variance = mean + own, variance + own_variance
         slots = self.seen.slots(rows)
+        own, own_variance = self._residuals(rows, *self._evidence(slots))
+        mean, variance = mean + own, variance + own_variance
         observed = (self.seen.at("trials", slots) > 0).nonzero()[0]
         if len(observed):
             s, k = self.seen["successes"][slots[observed]], self.seen["trials"][slots[observed]]
@@ -305,14 +307,17 @@ class LogisticBelief(Belief):
             slots = self.seen.open()
             slots = slots[self.seen.rows[slots].argsort()]
             rows = self.seen.rows[slots].astype(np.int64)
-            self._current = _Sites(slots, rows, *self._shared(rows), *self._residuals(rows))
+            evidence = self._evidence(slots)
+            self._current = _Sites(slots, rows, *self._shared(rows), *self._residuals(rows, *evidence), *evidence)
         return self._current
 
-    def _residuals(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Mean and variance of each residual without the present step's groups."""
-        slots = self.seen.slots(rows)
+    def _evidence(self, slots: np.ndarray) -> tuple[Floats, Floats]:
+        """Evidence on each residual now, without the present step's groups: precision-weighted mean, and precision."""
         fade = self.retention ** (self.now - self.seen.at("step", slots)).astype(np.float64)
-        weighted, evidence = self.seen.at("h", slots) * fade, self.seen.at("a", slots) * fade
+        return self.seen.at("h", slots) * fade, self.seen.at("a", slots) * fade
+
+    def _residuals(self, rows: Rows, weighted: Floats, evidence: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance of each residual given its evidence."""
         precision = (1.0 / self.tau() ** 2)[self.pool.category_index(rows)]
         if self.pool.priors is not None:
             location, known = self._known_logits(rows)
@@ -325,7 +330,7 @@ class LogisticBelief(Belief):
     def _learn(self, sites: _Sites, anew: bool = False) -> None:
         """Take in the groups of the step that ends; `anew` where offsets have been forgotten for them."""
         seen = self.seen
-        slots, rows, base, base_variance, own, own_variance = sites
+        slots, rows, base, base_variance, own, own_variance, weighted, evidence = sites
         centre, width = base + own, base_variance + own_variance
         s, k = seen.at("successes", slots), seen.at("trials", slots)
         after, left = logit_posterior(centre, width, s, k)
@@ -334,45 +339,51 @@ class LogisticBelief(Belief):
         score = (after - centre) / left
         marginal = 1.0 + site * own_variance
         shared, gradient = site / marginal, score / marginal
-        if not anew:
-            changed = self._changed(rows, base_variance, shared, gradient)
+        code = self.pool.category_index(rows)
+        precision, innovation = self._sums(code, shared), self._sums(code, gradient)
+        if self.offsets and not anew:
+            changed = self._changed(precision, innovation, self._sums(code, shared * base_variance))
             if len(changed):
                 self._forget_offsets(changed)
                 self._current = None
                 self._learn(self._sites(), anew=True)
                 return
         if self.speed is not None:
-            self._learn_speed(rows, shared, gradient, base_variance)
+            count = np.maximum(np.bincount(code, minlength=len(precision)), 1)
+            variance, drift = (self._sums(code, part) / count for part in (base_variance, self._drift_of(rows)))
+            self.speed.learn(precision, innovation, variance=variance, drift=drift)
         self._update(rows, shared, gradient)
-        evidence = seen.at("a", slots)
-        first = evidence == 0
+        first = seen.at("a", slots) == 0
         if self.pool.priors is not None:
             first &= np.isnan(self.pool.priors[rows])
-        self._learn_tau(rows[first], own_variance[first], width[first], (after - centre)[first], left[first])
+        self._learn_tau(code[first], own_variance[first], width[first], (after - centre)[first], left[first])
         # Given the weights, the residual's site is what they leave unexplained; at their new mean this is exact.
-        score += site * (base - self._shared(rows)[0])
-        fade = self.retention ** (self.now - seen.at("step", slots)).astype(np.float64)
-        seen["h"][slots] = seen.at("h", slots) * fade + score + site * own
-        seen["a"][slots] = evidence * fade + site
+        score += site * (base - self._located(rows, self._mean))
+        seen["h"][slots] = weighted + score + site * own
+        seen["a"][slots] = evidence + site
         seen["step"][slots] = self.now
         seen["last"][slots] = outcomes(s, k)
 
-    def _changed(self, rows: Rows, base_variance: Floats, precision: Floats, score: Floats) -> Rows:
+    def _sums(self, code: Rows, values: Floats) -> Floats:
+        """Sum over the groups of each category, (C + 1,)."""
+        return np.asarray(np.bincount(code, values, self.visits.shape[1]), np.float64)
+
+    def _changed(self, precision: Floats, score: Floats, spread: Floats) -> Rows:
         """Codes of the categories whose offset has changed at once instead of drifting.
 
         A step's innovation of a category with precision P is N(0, V + 1 / P) if its offset u has drifted, and about
         N(-u, V + U + 1 / P) if the offset is a new draw from its prior, of variance U. The latter, a grader broken or
         repaired, or a skill learned at once, is believed where it is more than 1 / `SUDDEN` times as likely.
+
+        Args:
+            precision, score: sums over each category's groups, (C + 1,).
+            spread: the same of precision times the variance of the shared part.
         """
-        if not self.offsets:
-            return np.empty(0, np.int64)
-        code, size = self.pool.category_index(rows), self.visits.shape[1]
-        total = np.bincount(code, precision, size)
-        observed = total.nonzero()[0]
-        noise = 1.0 / total[observed]
-        moved = np.bincount(code, score, size)[observed] * noise
+        observed = precision.nonzero()[0]
+        noise = 1.0 / precision[observed]
+        moved = score[observed] * noise
         weights = self.fixed + observed
-        drifted = np.bincount(code, precision * base_variance, size)[observed] * noise + noise
+        drifted = spread[observed] * noise + noise
         anew = drifted + self._variance[weights]
         odds = moved**2 / drifted - (moved + self._mean[weights]) ** 2 / anew + np.log(drifted / anew)
         return observed[odds > -2.0 * np.log(SUDDEN)]
@@ -398,21 +409,20 @@ class LogisticBelief(Belief):
         self._covariance = 0.5 * (covariance + covariance.T)
         self._mean = self._mean + self._covariance @ gradient
 
-    def _learn_speed(self, rows: Rows, precision: Floats, score: Floats, variance: Floats) -> None:
-        """Evidence of the step's groups on the speed of drift, by category; variance of their shared part, (n,) each."""
-        assert self.speed is not None
-        code, size = self.pool.category_index(rows), len(self.pool.category_names) + 1
-        count = np.maximum(np.bincount(code, minlength=size), 1)
-        parts = (precision, score, variance, self._drift_of(rows))
-        sums = [np.asarray(np.bincount(code, values, size), np.float64) for values in parts]
-        self.speed.learn(sums[0], sums[1], variance=sums[2] / count, drift=sums[3] / count)
+    def _condition_few(self, scaled: Floats, gradient: Floats) -> None:
+        """The same with precision matrix scaled.T @ scaled, scaled (m, d): by the matrix inversion lemma a system of m equations."""
+        known = scaled @ self._covariance
+        system = known @ scaled.T
+        system.flat[:: len(system) + 1] += 1.0
+        covariance = self._covariance - known.T @ np.linalg.solve(system, known)
+        self._covariance = 0.5 * (covariance + covariance.T)
+        self._mean = self._mean + self._covariance @ gradient
 
-    def _learn_tau(self, rows: Rows, prior: Floats, width: Floats, moved: Floats, left: Floats) -> None:
-        """First visits: tau^2, variance of the logit before its group, move of its mean and variance after it, (n,) each.
+    def _learn_tau(self, code: Rows, prior: Floats, width: Floats, moved: Floats, left: Floats) -> None:
+        """First visits: category, tau^2, variance of the logit before its group, move of its mean and variance after it, (n,) each.
 
         Measured against the belief at the step's start: weights fitted to the same groups would explain too much.
         """
-        code = self.pool.category_index(rows)
         part = prior / width
         share = part * (1.0 - left / width)
         size = self.visits.shape[1]

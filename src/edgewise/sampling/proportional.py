@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgewise.acquisition import Acquisition
@@ -83,7 +85,7 @@ class Proportional(Draw):
         acquisition: Acquisition,
         rng: np.random.Generator,
     ) -> Rows:
-        bounded = np.isfinite(acquisition.highest) and len(unseen.seen) > PLAIN
+        bounded = math.isfinite(acquisition.highest) and len(unseen.seen) > PLAIN
         waits: Waits = ShortWaits(unseen, rng) if bounded else AllWaits(unseen, rng)
         classes = unseen.sizes.nonzero()[0]
         log_weight = self.log_weight(acquisition.of(unseen.distribution[classes]))
@@ -119,7 +121,7 @@ class Proportional(Draw):
             others: log times of the prompts never observed, and `fresh`: their category codes.
             room: most rows of each code.
         """
-        bounded = np.isfinite(acquisition.highest) and waits.size > 16 * n
+        bounded = math.isfinite(acquisition.highest) and waits.size > 16 * n
         largest = acquisition.highest**self.sharpness if bounded else 1.0
         limit = 8.0 * n / waits.size if bounded else np.inf
         while True:

@@ -154,9 +154,13 @@ class Selector(Part, ABC):
             )
         if ages is not None and (ages < 0).any():
             raise RewardError(f"age is a number of policy steps >= 0, got {int(ages.min())}")
+        self.take_in(rows, s, k, ages if ages is not None and ages.any() else None)
+
+    def take_in(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None) -> None:
+        """`observe` with arguments that have been checked, see `Part.observe`."""
         if len(rows):
-            super().observe(rows, s, k, ages if ages is not None and ages.any() else None)
-            self.learn(rows, s, k)
+            super().observe(rows, successes, trials, age)
+            self.learn(rows, successes, trials)
             self._observed = True
 
     def advance(self, steps: int = 1) -> None:
@@ -217,7 +221,7 @@ class Selector(Part, ABC):
             raise PoolError(
                 f"{name}.choose returned row {twice[0]} (prompt {self._id(twice[0])}) twice; rows are distinct"
             )
-        refused = rows[~candidates.allow(rows)] if candidates.exclude.size or not candidates.is_pool else rows[:0]
+        refused = rows[~candidates.allow(rows)]
         if refused.size:
             why = "is excluded (in flight, say)" if candidates.is_pool else "is not among the candidates"
             raise PoolError(f"{name}.choose returned row {refused[0]} (prompt {self._id(refused[0])}), which {why}")

@@ -48,7 +48,9 @@ class Candidates:
 
     def allow(self, rows: Rows) -> Flags:
         """Which of `rows` are candidates, (n,)."""
-        return ~np.isin(rows, self.exclude) if self.is_pool else np.isin(rows, self.rows)
+        if not self.is_pool:
+            return np.isin(rows, self.rows)
+        return ~np.isin(rows, self.exclude) if self.exclude.size else np.ones(len(rows), np.bool_)
 
     def without(self, rows: Rows) -> Candidates:
         """The candidates but `rows`, some of them."""

@@ -10,7 +10,7 @@ from edgewise.beliefs.ability import AbilityBelief
 from edgewise.beliefs.features import FeatureBelief
 from edgewise.beliefs.logistic import LogisticBelief, StepGroups
 from edgewise.calibration import OnlineCalibration, PlattCalibration
-from edgewise.distributions import Distribution, blocks
+from edgewise.distributions import Distribution
 from edgewise.errors import ConfigError
 from edgewise.outcomes import Outcome
 from edgewise.parts import Part
@@ -85,10 +85,7 @@ class CalibratedInformative(Part, Acquisition):
         # What is expected of a single rollout is p (1 - p), of which its outcome shows nothing.
         several = (groups.trials > 1).nonzero()[0]
         before, successes, trials = groups.before[several], groups.successes[several], groups.trials[several]
-        expected = np.empty(len(several))
-        for part in blocks(len(expected)):
-            k = trials[part, None]
-            expected[part] = before[part].expect(lambda rates, k=k: p_informative(rates, k))  # type: ignore[misc]
+        expected = before.expect(p_informative, trials)
         informative = (successes > 0) & (successes < trials)
         self.calibration.learn(expected, groups.last_outcome[several], informative.astype(np.float64))
         self.rest.learn(len(groups.rows))
