@@ -662,6 +662,20 @@ def test_a_selector_alone_refuses_a_pool_that_has_grown_until_it_has():
     assert len(selector.select(8)) == 8
 
 
+def test_a_selector_with_an_observe_of_its_own_is_given_what_the_curriculum_observes():
+    class Counting(ew.selectors.EdgeSelector):
+        seen = 0
+
+        def observe(self, rows, successes, trials, age=None):
+            self.seen += len(rows)
+            super().observe(rows, successes, trials, age)
+
+    pool = PromptPool([f"p{i}" for i in range(20)])
+    selector = Counting(pool, rollouts=4)
+    steps(Curriculum(pool, selector, rollouts=4), 2, n=6)
+    assert selector.seen == 12
+
+
 def test_forgetting_all():
     curriculum = make(10)
     curriculum.select(4)

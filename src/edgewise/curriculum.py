@@ -334,7 +334,7 @@ class Curriculum:
         # Where prompts stay in flight across updates, the trainer judges what is too old; elsewhere the step was refilled.
         admitted = passed if self._manual else passed & ~late
         aged = ages if ages.any() else None
-        self.selector.take_in(rows, successes, trials, aged)
+        self.selector.observe(rows, successes, trials, age=aged)
         if self._monitor is not None and len(rows):
             self._monitor.observe(rows, successes, trials, age=aged)
         self._unaged = self._unaged or len(rows) > 0

@@ -154,13 +154,9 @@ class Selector(Part, ABC):
             )
         if ages is not None and (ages < 0).any():
             raise RewardError(f"age is a number of policy steps >= 0, got {int(ages.min())}")
-        self.take_in(rows, s, k, ages if ages is not None and ages.any() else None)
-
-    def take_in(self, rows: Rows, successes: Counts, trials: Counts, age: Counts | None) -> None:
-        """`observe` with arguments that have been checked, see `Part.observe`."""
         if len(rows):
-            super().observe(rows, successes, trials, age)
-            self.learn(rows, successes, trials)
+            super().observe(rows, s, k, ages if ages is not None and ages.any() else None)
+            self.learn(rows, s, k)
             self._observed = True
 
     def advance(self, steps: int = 1) -> None:
