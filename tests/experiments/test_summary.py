@@ -220,6 +220,12 @@ def test_a_summary_survives_its_file(values: list[float], ratio: Ratio, number: 
     assert set(again.ratios) == set(RATIOS)
 
 
+@pytest.mark.parametrize("reached", ["inf", None, 1.5, "3"])
+def test_a_count_of_a_summary_that_is_no_whole_number_is_named(reached: object) -> None:
+    with pytest.raises(ConfigError, match=r"speedup_vs_uniform: edge: reached must be a (whole )?number"):
+        Summary.from_json({"speedup_vs_uniform": {"edge": {"reached": reached}}})
+
+
 def test_the_placebo_follows_uniform() -> None:
     assert arms(["uniform", "edge"], placebo=True) == ["uniform", "placebo", "edge"]
     assert arms(["uniform", "edge"], placebo=False) == ["uniform", "edge"]

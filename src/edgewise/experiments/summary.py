@@ -429,8 +429,14 @@ def _ratio(value: Any, method: str, name: str, place: str) -> Ratio:
     median, low, high, coverage = (
         number(found.get(key), f"{place}: {key}") for key in ("median", "low", "high", "coverage")
     )
-    reached = (int(number(found.get(key, 0), f"{place}: {key}")) for key in ("reached", "other_reached"))
+    reached = (_count(found.get(key, 0), f"{place}: {key}") for key in ("reached", "other_reached"))
     return Ratio(method, other, of, median, low, high, coverage, _values(found, place), *reached)
+
+
+def _count(value: Any, place: str) -> int:
+    if not number(value, place).is_integer():
+        raise ConfigError(f"{place} must be a whole number, got {value!r:.80}")
+    return int(value)
 
 
 def _values(found: dict[str, Any], place: str) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from tests.lab.model.pretrained import FAMILIES, TEXTS, make, sample_tokens
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model import Decoder, import_model, load_pretrained
+from edgewise.lab.model.ending import Ending
 from edgewise.lab.model.generate import generate
 from edgewise.lab.model.hugging_face import write_model
 from edgewise.lab.model.pretrained import find_source, list_models, smollm2
@@ -139,6 +140,16 @@ def change(folder: Path, name: str, **values: Any) -> None:
         ({"num_hidden_layers": 1}, "the model has no such tensor"),
         ({"intermediate_size": 40}, r"has shape \(32, 48\), the model has shape \(32, 40\)"),
         ({"vocab_size": 20}, "embed_tokens.weight has shape"),
+        ({"vocab_size": 10**13}, "vocab_size must be a whole number from 0 to 16777216"),
+        ({"head_dim": 2**50}, "head_dim must be a whole number"),
+        ({"max_position_embeddings": None}, "config.json lacks max_position_embeddings"),
+        ({"rms_norm_eps": "1e-5"}, "rms_norm_eps must be a number above 0, got '1e-5'"),
+        ({"rope_parameters": {"rope_theta": 0}}, "rope_theta must be a number above 0"),
+        (
+            {"rope_parameters": {"rope_type": "linear", "factor": 0.0}},
+            "factor of rope scaling 'linear' must be a number above 0",
+        ),
+        ({"quantization_config": {"quant_method": "fp8"}}, "quantised weights are read from GGUF files only"),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path: Path, values: dict[str, Any], message: str) -> None:
@@ -156,6 +167,78 @@ def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"NaN or infinite weights in model\.layers\.1\.mlp\.up_proj"):
         load_pretrained(tmp_path)
+
+
+def test_a_weight_that_float32_cannot_hold_is_refused_by_name(tmp_path: Path) -> None:
+    make(tmp_path, "qwen2")
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["model.norm.weight"] = torch.full((32,), 1e300, dtype=torch.float64)
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"NaN or infinite weights in model\.norm"):
+        load_pretrained(tmp_path)
+
+
+def test_a_tied_weight_is_read_under_either_of_its_names_and_a_head_of_its_own_is_kept(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    theirs = make(tmp_path, "qwen2")
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    weight = tensors.pop("model.embed_tokens.weight")
+    save_file({**tensors, "lm_head.weight": weight}, path, metadata={"format": "pt"})
+    model = load_pretrained(tmp_path)[0]
+    assert model.config.tie_word_embeddings
+    assert_same_logits(model, theirs)
+    both = {**tensors, "model.embed_tokens.weight": weight, "lm_head.weight": weight.clone()}
+    save_file(both, path, metadata={"format": "pt"})
+    assert load_pretrained(tmp_path)[0].config.tie_word_embeddings
+    save_file({**both, "lm_head.weight": weight + 0.5 * weight.roll(1, 0)}, path, metadata={"format": "pt"})
+    model = load_pretrained(tmp_path)[0]
+    assert not model.config.tie_word_embeddings
+    assert_same_logits(model, AutoModelForCausalLM.from_pretrained(tmp_path).eval())
+
+
+def test_padding_of_minus_one_is_none(tmp_path: Path) -> None:
+    make(tmp_path, "llama")
+    change(tmp_path, "tokenizer_config.json", pad_token=None)
+    change(tmp_path, "config.json", pad_token_id=-1)
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, -1]}))
+    model, tokenizer = load_pretrained(tmp_path)
+    assert (tokenizer.pad, tokenizer.ends) == (2, (2,))
+    assert generate(model, tokenizer.encode([TEXTS[0], "7"]), 2, -1, tokenizer.pad).tokens.shape == (2, 2)
+    change(tmp_path, "generation_config.json", eos_token_id="<|im_end|>")
+    with pytest.raises(CheckpointError, match=r"must be whole numbers, got '<\|im_end\|>'"):
+        load_pretrained(tmp_path)
+
+
+def test_a_vocabulary_that_leaves_ids_out_has_the_size_of_its_highest_id(tmp_path: Path) -> None:
+    make(tmp_path, "llama")
+    path = tmp_path / "tokenizer.json"
+    content = json.loads(path.read_text())
+    words = content["model"]["vocab"]
+    for place, fits in ((323, True), (325, False)):
+        words["x"] = place
+        path.write_text(json.dumps(content))
+        if fits:
+            tokenizer = load_pretrained(tmp_path)[1]
+            assert len(tokenizer) == place + 1
+            assert Ending(tokenizer.ends, ("x",), tokenizer)(torch.tensor([tokenizer.encode(["x"])[0]])).tolist() == [
+                True
+            ]
+        else:
+            with pytest.raises(CheckpointError, match="the tokenizer has 326 tokens, the model 325"):
+                load_pretrained(tmp_path)
+
+
+def test_a_tokenizer_of_a_qwen2_model_that_does_not_normalise_reads_the_same_in_transformers(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    make(tmp_path / "source", "qwen2")
+    path = tmp_path / "source" / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "normalizer": None}))
+    folder = import_model(tmp_path / "source", tmp_path / "model").folder
+    texts = ["e\u0301cole", *TEXTS]
+    assert AutoTokenizer.from_pretrained(folder)(texts)["input_ids"] == load_pretrained(folder)[1].encode(texts)
 
 
 def test_a_tokenizer_without_an_end_token_is_refused(tmp_path: Path) -> None:

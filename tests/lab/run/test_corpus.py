@@ -95,6 +95,11 @@ def test_a_document_longer_than_the_model_is_refused() -> None:
         corpus(difficulty={"op": [3, 20]}, longest=20)
 
 
+def test_a_pack_that_cannot_hold_a_document_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"document of \d+ tokens does not fit into a pack of 8,"):
+        corpus(tokens=8)
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
 def test_worker_processes_make_the_same_packs_in_order() -> None:
     source, numbers = corpus(), [4, 1, 7, 2]

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +18,8 @@ from tests.small import PRETRAINING, rl_config
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
+from edgewise.lab.evaluation.rollouts import Roller
+from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import Trainer, train
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, run_folder
 from edgewise.lab.run.journal import Journal, read
@@ -198,6 +201,15 @@ def test_weights_that_diverge_are_never_saved(base: Path, tmp_path: Path) -> Non
         trainer.run()
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert kept == ["step_000001", "step_000002"]
+
+
+def test_greedy_answers_of_a_policy_whose_logits_overflow_are_no_answers(base: Path) -> None:
+    policy = Policy.load(base)
+    with torch.no_grad():
+        policy.model.model.norm.weight.fill_(3e38)
+    roller = Roller(policy, policy.task.problems(2, 0, split="eval", op=[1, 3]), 4, temperature=0.0)
+    with pytest.raises(EdgewiseError, match="weights have diverged"):
+        roller.roll(np.arange(2), np.ones(2, np.int64), torch.Generator())
 
 
 def test_a_run_writes_its_summary(base: Path, tmp_path: Path) -> None:

@@ -7,13 +7,25 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgewise.errors import ConfigError
-from edgewise.lab.model.rope import check_scaling
+from edgewise.lab.model.rope import check_positive, check_scaling
 
 FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 """Model types that are read, and the classes of transformers that read what is written."""
 
 LARGEST = {"num_hidden_layers": 10_000, "width": 2**24}
 """Of a model's layers, and of each of its other sizes: a damaged file must not ask for the memory of more."""
+
+OPEN = ("vocab_size", "head_dim")
+"""Sizes that may be 0: they follow from others."""
+NEEDED = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+)
+"""Sizes that a config.json must have: the defaults here are those of a fresh model."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
-        for name in (*sizes, "max_position_embeddings"):
+        for name in (*sizes, "max_position_embeddings", *OPEN):
             value, most = getattr(self, name), LARGEST["num_hidden_layers" if name == "num_hidden_layers" else "width"]
-            if not isinstance(value, int) or not 1 <= value <= most:
-                raise ConfigError(f"{name} must be a whole number from 1 to {most}, got {value!r:.80}")
+            least = 0 if name in OPEN else 1
+            if not isinstance(value, int) or not least <= value <= most:
+                raise ConfigError(f"{name} must be a whole number from {least} to {most}, got {value!r:.80}")
+        for name in ("rope_theta", "rms_norm_eps"):
+            check_positive(name, getattr(self, name))
         if not self.head_dim:
             if self.hidden_size % self.num_attention_heads or (self.hidden_size // self.num_attention_heads) % 2:
                 raise ConfigError(
@@ -134,6 +149,8 @@ class ModelConfig:
         theta = rope.pop("rope_theta", config.get("rope_theta", 10000.0))
         kind = rope.pop("rope_type", rope.pop("type", "default"))
         fields = {name: config[name] for name in cls.__dataclass_fields__ if config.get(name) is not None}
+        if missing := [name for name in NEEDED if name not in fields]:
+            raise ConfigError(f"config.json lacks {', '.join(missing)}")
         bias = family == "qwen2" or bool(config.get("attention_bias", False))
         heads = fields.get("num_attention_heads", cls.num_attention_heads)
         return fields | {
@@ -153,6 +170,11 @@ def _refuse_unread(config: dict[str, Any]) -> None:
     activation = config.get("hidden_act", "silu")
     if activation != "silu":
         raise ConfigError(f"the activation must be silu, config.json says '{activation}'")
+    if config.get("quantization_config"):
+        raise ConfigError(
+            "quantised weights are read from GGUF files only (config.json has a quantization_config);"
+            " import the model that was quantised, or its GGUF file"
+        )
     if config.get("mlp_bias"):
         raise ConfigError("biases in the MLP are not read (mlp_bias in config.json)")
     layers = config.get("layer_types") or []

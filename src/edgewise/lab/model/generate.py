@@ -104,7 +104,9 @@ def _read(model: Decoder, prompts: list[tuple[int, ...]], cache: Cache, first: i
 def _sample(scores: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     if temperature == 0:
         token = scores.argmax(-1)
-        return token, torch.zeros_like(scores[:, 0])
+        best = scores.gather(1, token[:, None])[:, 0]
+        # 0, or NaN where the scores are no numbers: such a policy must not pass for one that answers.
+        return token, best - best
     # Inversion of the cumulated probabilities: one exponential a token of the vocabulary, one random number a row.
     scores = scores / temperature
     top = scores.max(-1, keepdim=True).values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def _with_rope(config: ModelConfig, stored: dict[str, Any], gguf: Any) -> ModelC
         return config
     tensor = stored[ROPE_FACTORS]
     factors = torch.from_numpy(np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type), np.float32))
-    scaled = ModelConfig(**{**vars(config), "rope_scaling": {**LLAMA3, "factor": float(factors.max())}})
+    scaled = replace(config, rope_scaling={**LLAMA3, "factor": float(factors.max())})
     if not torch.allclose(frequencies(config) / factors, frequencies(scaled), rtol=1e-4, atol=0.0):
         raise ConfigError("the rope scaling of the GGUF file is not that of Llama 3, which alone is read")
     return scaled

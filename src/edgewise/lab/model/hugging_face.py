@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from edgewise.lab.model.tokenizer import Tokenizer
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 OUTPUT_BIAS = "self_attn.o_proj.bias"
+EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def read_model(folder: Path) -> Decoder:
@@ -30,11 +32,16 @@ def read_model(folder: Path) -> Decoder:
     """
     config = ModelConfig.from_hugging_face(read_json(folder / "config.json"))
     files = _files(folder)
+    if config.tie_word_embeddings:
+        ends = {name: tensor.float() for name, tensor in _tensors(files, (EMBEDDINGS, HEAD))}
+        # A head of its own was trained, whatever config.json says; transformers 5 reads it so.
+        if len(ends) == 2 and not torch.equal(ends[EMBEDDINGS], ends[HEAD]):
+            config = replace(config, tie_word_embeddings=False)
     if config.output_bias and config.attention_bias:
         # Zeros were added for a model type that has this bias or none.
         biases = (tensor for name, tensor in _tensors(files) if name.endswith(OUTPUT_BIAS))
         if not any(bool(tensor.any()) for tensor in biases):
-            config = ModelConfig(**{**vars(config), "output_bias": False})
+            config = replace(config, output_bias=False)
     return fill(config, _tensors(files), f"{folder / WEIGHTS}" if len(files) == 1 else f"{folder}")
 
 
@@ -47,15 +54,18 @@ def fill(config: ModelConfig, tensors: Iterator[tuple[str, Tensor]], source: str
         for name, tensor in tensors:
             if not _is_needed(name, config):
                 continue
+            if name == HEAD and config.tie_word_embeddings:
+                # safetensors may keep either name of a tensor that has two.
+                name = EMBEDDINGS
             parameter = parameters.get(name)
             if parameter is None or parameter.shape != tensor.shape:
                 wanted = "no such tensor" if parameter is None else f"shape {tuple(parameter.shape)}"
                 raise CheckpointError(
                     f"{source} does not fit its config.json: {name} has shape {tuple(tensor.shape)}, the model has {wanted}"
                 )
-            if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
-                raise CheckpointError(f"{source} holds NaN or infinite weights in {name}")
             parameter.copy_(tensor)
+            if not tensor.is_floating_point() or not bool(torch.isfinite(parameter).all()):
+                raise CheckpointError(f"{source} holds NaN or infinite weights in {name}")
             missing.discard(name)
     if missing:
         first = ", ".join(sorted(missing)[:3])
@@ -92,19 +102,21 @@ def _files(folder: Path) -> list[Path]:
     return [folder / Path(name).name for name in sorted(set(shards.values()))]
 
 
-def _tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
+def _tensors(files: list[Path], wanted: Sequence[str] = ()) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of the files by name: those wanted, or all."""
     for path in files:
         try:
             with safe_open(path, "pt") as file:
                 for name in file.keys():  # noqa: SIM118  the file is no mapping
-                    yield name, file.get_tensor(name)
+                    if not wanted or name in wanted:
+                        yield name, file.get_tensor(name)
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(f"{path} is missing or damaged: {error}") from error
 
 
 def _is_needed(name: str, config: ModelConfig) -> bool:
-    """False for what some files hold besides: tables of rotations, the tied head, biases of zero that were dropped."""
-    if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and config.tie_word_embeddings):
+    """False for what some files hold besides: tables of rotations, and biases of zero that were dropped."""
+    if name.endswith("rotary_emb.inv_freq"):
         return False
     return config.output_bias or not config.attention_bias or not name.endswith(OUTPUT_BIAS)
 

@@ -38,6 +38,14 @@ def check_scaling(scaling: dict[str, Any]) -> None:
     missing = [name for name in SCALINGS[kind] if not isinstance(scaling.get(name), (int, float))]
     if missing:
         raise ConfigError(f"rope scaling '{kind}' needs numbers for {', '.join(missing)}")
+    for name in SCALINGS[kind]:
+        check_positive(f"{name} of rope scaling '{kind}'", scaling[name])
+
+
+def check_positive(name: str, value: Any) -> None:
+    """`ConfigError` unless the value is a finite number above 0."""
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ConfigError(f"{name} must be a number above 0, got {value!r:.80}")
 
 
 def _llama3(frequency: Tensor, scaling: dict[str, Any]) -> Tensor:

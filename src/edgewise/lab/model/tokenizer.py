@@ -25,7 +25,7 @@ PAD, UNKNOWN = "<pad>", "<unk>"
 QWEN2_PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""What transformers splits the texts of every model of type qwen2 into, whatever its tokenizer.json says."""
+"""What transformers splits the texts of every model of type qwen2 into, behind NFC, whatever its tokenizer.json says."""
 
 
 class Tokenizer:
@@ -123,20 +123,16 @@ class Tokenizer:
             settings["chat_template"] = named.get("default")
         eos = core.token_to_id(_content(settings.get("eos_token")))
         declared = generation.get("eos_token_id", config.get("eos_token_id"))
-        ends = [eos] if eos is not None else []
-        ends += [
-            end
-            for end in (declared if isinstance(declared, list) else [declared])
-            if end is not None and end not in ends
-        ]
+        ends = list(dict.fromkeys([*_ids(eos, folder), *_ids(declared, folder)]))
         if not ends:
             raise ConfigError(
                 f"the tokenizer in {folder} names no end token: completions would never end;"
                 " set eos_token in tokenizer_config.json or eos_token_id in generation_config.json"
             )
         pad = core.token_to_id(_content(settings.get("pad_token")))
-        pad = config.get("pad_token_id") if pad is None else pad
-        return cls(core, ends, ends[0] if pad is None else pad, None, settings)
+        return cls(
+            core, ends, [*_ids(pad, folder), *_ids(config.get("pad_token_id"), folder), *ends][0], None, settings
+        )
 
     @property
     def end(self) -> int:
@@ -153,7 +149,8 @@ class Tokenizer:
         return self.core.token_to_id(_content(self.settings.get("bos_token")))
 
     def __len__(self) -> int:
-        return self.core.get_vocab_size()
+        """The highest id and one: some vocabularies leave ids out."""
+        return 1 + max(self.core.get_vocab().values())
 
     def save(self, folder: Path, family: str) -> None:
         """Write tokenizer.json and tokenizer_config.json for a model of type `family` into an existing folder."""
@@ -214,7 +211,7 @@ def is_word_level(core: Core) -> bool:
 
 
 def _splits_as_qwen2(core: Core) -> bool:
-    if core.pre_tokenizer is None:
+    if core.pre_tokenizer is None or not isinstance(core.normalizer, normalizers.NFC):
         return False
     state = json.loads(core.pre_tokenizer.__getstate__())
     return any(part.get("pattern", {}).get("Regex") == QWEN2_PIECES for part in state.get("pretokenizers", []))
@@ -224,6 +221,16 @@ def _content(token: Any) -> str:
     """The text of a token, which older files write as an object."""
     text = token.get("content") if isinstance(token, dict) else token
     return text if isinstance(text, str) else ""
+
+
+def _ids(value: Any, folder: Path) -> list[int]:
+    """The token ids of a setting, which is one, several or none; -1 stands for none, as in Meta's files."""
+    ids = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(type(index) is int for index in ids):
+        raise CheckpointError(
+            f"{folder}: the ids of end tokens and of padding must be whole numbers, got {value!r:.80}"
+        )
+    return [index for index in ids if index >= 0]
 
 
 def _optional(path: Path) -> dict[str, Any]:
