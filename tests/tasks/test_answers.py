@@ -34,6 +34,7 @@ from edgewise.tasks.quantities import clean, equal, read_quantity
         ("The answer is \\(7\\), as required.", "7"),
         ("The answer is:\n\\[\n7\n\\]\nand so on", "7"),
         ("The answer is $5 and $6.", "$5 and $6"),
+        ("The answer is $$\\$5$$.", "\\$5"),
         ("The answer is 2**3.", "2**3"),
         ("So it is.\n\n### Answer\n\n7", "7"),
         ("So it is.\n\n**Final Answer**\n\n\\[ 7 \\]\n", "7"),

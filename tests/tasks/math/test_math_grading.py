@@ -229,6 +229,13 @@ def test_what_math_verify_or_punctuation_would_drop_is_compared(task: Math, gold
 
 
 @pytest.mark.parametrize(
+    "hedge", ["(B) or (C)", "(B), 7", "\\text{(B)} and 7", "B) C) D)", "(B) (C)", "B. C", "(B) & (C)"]
+)
+def test_several_options_are_not_the_first_of_them(task: Math, hedge: str) -> None:
+    assert not task.verify(by_hand("\\text{(B)}"), f"\\boxed{{{hedge}}}").correct
+
+
+@pytest.mark.parametrize(
     "hedge", ["$3$ or $4$", "$3$ and $4$", "$3$, $4$", "\\(3\\) or \\(4\\)", "**3** or **4**", "$3 or $4"]
 )
 def test_several_answers_in_a_sentence_are_not_the_first_of_them(task: Math, hedge: str) -> None:

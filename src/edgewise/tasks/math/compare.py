@@ -42,8 +42,8 @@ NUMERALS = {
     )
 }
 LETTER = re.compile(r"^(?:[Oo]ption |[Cc]hoice )?\(?([A-Za-z])\)?[.)]?$")
-CHOICE = re.compile(r"^\(?([A-Ja-j])[).:]\s+([^\s+*/^=<>].*)$")
-"""A letter and the option that it stands for."""
+CHOICE = re.compile(r"^\(?([A-Ja-j])[).:]\s+(?!(?:or|and)\b|\(?[A-J](?:[).:,]|$))([^\s+*/^=<>,;&].*)$")
+"""A letter and the option that it stands for, not another letter."""
 MARKUP = re.compile(r"[\s$]*(?:\\(?:text|textbf|textit|textrm|mbox)\s*\{[^{}]*\}[\s$.]*)+")
 SIGNS = re.compile(r"[=^_+<>*/]|(?<![A-Za-z])-")
 """What makes mathematics of words; a hyphen does not."""
