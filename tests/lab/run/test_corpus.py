@@ -95,8 +95,8 @@ def test_a_document_longer_than_the_model_is_refused() -> None:
         corpus(difficulty={"op": [3, 20]}, longest=20)
 
 
-def test_a_pack_that_cannot_hold_a_document_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"document of \d+ tokens does not fit into a pack of 8,"):
+def test_packs_that_cannot_hold_a_document_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"documents of \d+ tokens on average do not fit into packs of 8,"):
         corpus(tokens=8)
 
 

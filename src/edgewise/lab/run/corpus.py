@@ -30,7 +30,7 @@ BLOCK = 512
 """Documents made at once, at least: a task takes its time to begin."""
 PLAIN = PromptFormat()
 PROBE = 256
-"""Documents whose mean length tells how many a pack needs, and whose longest must fit into one."""
+"""Documents whose mean length tells how many a pack needs, and that one fits in."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,12 @@ class Corpus(Dataset[Pack]):
         self.tokens, self.loss, self.longest, self.seed = tokens, loss, longest, seed
         self.pictures, self.form = pictures, form
         probe = self._documents(PROBE, "probe")
-        lengths = list(map(len, probe))
-        if max(lengths) > tokens:
+        mean = sum(map(len, probe)) / PROBE
+        if mean > tokens:
             raise ConfigError(
-                f"a document of {max(lengths)} tokens does not fit into a pack of {tokens}, which cuts what its completion would"
-                " teach; set tokens to at least that, or narrow the difficulty"
+                f"documents of {mean:.0f} tokens on average do not fit into packs of {tokens}, which cut off what completions teach;"
+                " set tokens to several times that, or narrow the difficulty"
             )
-        mean = sum(lengths) / PROBE
         # Some more than a pack takes on average; rarely is it not enough, and then there is a next block.
         self.per_pack = ceil(1.2 * tokens / mean) + 2
         self.packs_per_block = max(BLOCK // self.per_pack, 1)
