@@ -59,6 +59,13 @@ def test_what_is_saved_is_loaded(state, tmp_path_factory):
     assert same(load_state(path, "thing"), state)
 
 
+@pytest.mark.parametrize("state", [{"__array__": 1}, {"a": {3: 1}}])
+def test_a_key_that_could_not_be_read_again_is_refused(state, tmp_path):
+    with pytest.raises(CheckpointError, match="is not a name"):
+        save_state(tmp_path / "s", "thing", state)
+    assert not list(tmp_path.iterdir())
+
+
 def test_numpy_scalars_become_plain_values(tmp_path):
     save_state(tmp_path / "s", "thing", {"a": np.float32(0.5), "b": [np.int64(3)], "c": (1, 2)})
     assert load_state(tmp_path / "s", "thing") == {"a": 0.5, "b": [3], "c": [1, 2]}
