@@ -33,9 +33,11 @@ def read_model(folder: Path) -> Decoder:
     config = ModelConfig.from_hugging_face(read_json(folder / "config.json"))
     files = _files(folder)
     if config.tie_word_embeddings:
-        ends = {name: tensor.float() for name, tensor in _tensors(files, (EMBEDDINGS, HEAD))}
+        ends = [tensor.float() for _, tensor in _tensors(files, (HEAD,))]
+        if ends:  # the embeddings, which are large, are read a first time only to be compared
+            ends += [tensor.float() for _, tensor in _tensors(files, (EMBEDDINGS,))]
         # A head of its own was trained, whatever config.json says; transformers 5 reads it so.
-        if len(ends) == 2 and not torch.equal(ends[EMBEDDINGS], ends[HEAD]):
+        if len(ends) == 2 and not torch.equal(*ends):
             config = replace(config, tie_word_embeddings=False)
     if config.output_bias and config.attention_bias:
         # Zeros were added for a model type that has this bias or none.

@@ -86,11 +86,12 @@ class JsonLines:
                     yield place, found
             if len(rest) > LONGEST:
                 raise ConfigError(f"{self.path}, line {self.line + 1} is longer than 64 MB: this is no JSONL file")
-        self.partial = _begins_object(rest)
-        self._odd_end = bool(rest.strip()) and not self.partial
-        if self._odd_end and (found := _object(rest)) is not None:
+        found = _object(rest)
+        self.partial = found is None and _begins_object(rest)
+        self._odd_end = found is None and not self.partial and bool(rest.strip())
+        if found is not None:
             # A complete object without a line end: the writer is done, or it will begin the next line first.
-            place, self.offset, self._odd_end = self.offset, self.offset + len(rest), False
+            place, self.offset = self.offset, self.offset + len(rest)
             self.line += 1
             yield place, found
 
@@ -135,7 +136,7 @@ def lines_from(path: Path, offset: int, most: int) -> Iterator[tuple[int, dict[s
 
 
 def _begins_object(text: bytes) -> bool:
-    """Whether a text is the beginning of an object, neither a whole one nor one with more behind it."""
+    """Whether a text that is no object begins one, and not one with more behind it."""
     if not text.lstrip().startswith(b"{"):
         return False
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ class RolloutReader:
         rule: of correctness.
         whole: each file is written once, whole: it is read again when it has changed.
         by_step: each file holds one step (TRL, verl).
-        evaluations: of a run of TRL, whose files hold their rollouts too; None: there are none in the files.
+        evaluations: of a run of TRL, whose files hold their rollouts too.
     """
 
     def __init__(
@@ -75,9 +74,7 @@ class RolloutReader:
             rule,
             whole,
         )
-        self._evaluations = evaluations
-        # Rollouts of evaluations that were left out, by file.
-        self._evaluated: Counter[Path] = Counter()
+        self._evaluations = evaluations or Evaluations()
         self._table, self._prompts = GroupTable(), PromptIndex()
         self._paths: list[Path] = []
         self._number: dict[Path, int] = {}
@@ -105,11 +102,10 @@ class RolloutReader:
             ConfigError: columns or rewards that do not fit; the file is named.
         """
         changed = False
-        if self._evaluations is not None:
-            fresh = self._evaluations.poll()
-            for path in [path for path in self._read if step_of(path) in fresh]:
-                del self._read[path]
-                self._forget(path)
+        fresh = self._evaluations.poll()
+        for path in [path for path in self._read if step_of(path) in fresh]:
+            del self._read[path]
+            self._forget(path)
         files = self.files()
         sizes = [_size(path) for path in files]
         done, total = 0, sum(sizes)
@@ -261,7 +257,7 @@ class RolloutReader:
     def _forget(self, path: Path) -> None:
         """Drop what was read from a file that has been written anew."""
         self._table.forget(self._number[path])
-        self._evaluated.pop(path, None)
+        self._evaluations.left_out.pop(path, None)
 
     def _key(self, record: Mapping[str, Any], columns: Columns) -> Any:
         """Id by which the prompt of a record is held; None where it has none."""
@@ -291,8 +287,7 @@ class RolloutReader:
         steps = floats(column("step"), n)
         rewards = floats(column("reward"), n)
         verdicts, ids = column("correct"), column("id")
-        trained = self._trained(path, ids, columns, n)
-        self._evaluated[path] += n - int(trained.sum())
+        trained = self._evaluations.trained(path, ids if columns["id"] == MARKED else None, n)
         scored = (np.abs(steps) < LARGEST) & (
             verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards)
         )
@@ -359,14 +354,6 @@ class RolloutReader:
         }
         self._table.add(trials=1, **found)
 
-    def _trained(self, path: Path, ids: list[Any] | None, columns: Columns, n: int) -> np.ndarray:
-        """Flags of the rollouts that are not of an evaluation, (n,): our adapter names the prompts of training alone."""
-        if self._evaluations is None:
-            return np.ones(n, bool)
-        if ids is not None and columns["id"] == MARKED:
-            return np.array([not is_missing(name) for name in ids])
-        return np.full(n, step_of(path) not in self._evaluations.steps)
-
     def _lengths(
         self, path: Path, lengths: list[Any] | None, completions: list[Any] | None, keep: np.ndarray
     ) -> np.ndarray:
@@ -398,7 +385,7 @@ class RolloutReader:
 
     def _without_cut(self, held: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The groups that no evaluation has cut: TRL keeps a fixed number of rollouts, and an evaluation pushes the oldest out."""
-        files = [self._number[path] for path, n in self._evaluated.items() if n]
+        files = [self._number[path] for path, n in self._evaluations.left_out.items() if n]
         if not files or not len(held["step"]):
             return held
         cut = np.isin(held["where"] >> FILE_BITS, files) & (held["trials"] < np.median(held["trials"]))
@@ -413,7 +400,7 @@ class RolloutReader:
             and not any(x.partial for x in self._lines.values())
         ):
             lost = f": {self._unscored} records lack one of them" if self._unscored else ""
-            if self._evaluated.total():
+            if self._evaluations.left_out.total():
                 lost = (
                     ": all are of evaluations, which TRL writes over those of training; log (logging_steps) at other steps than"
                     " those that are evaluated too (eval_steps)"
@@ -461,7 +448,7 @@ class RolloutReader:
         if self._waiting:
             names = ", ".join(sorted(path.name for path in self._waiting)[:3])
             notes.append(f"{len(self._waiting)} parquet file(s) are not whole yet and left out ({names}).")
-        if evaluated := self._evaluated.total():
+        if evaluated := self._evaluations.left_out.total():
             notes.append(
                 f"{evaluated} rollouts of evaluations, and of training in the files that they share, are left out (TRL writes"
                 " them over those of the step)."
