@@ -59,6 +59,18 @@ from edgewise.tasks.quantities import clean, equal, read_quantity
         ("#### Evelyn", "Evelyn"),
         ("#### Evelyn\nas she came first", "Evelyn"),
         ("\\boxed\n{42}", "42"),
+        ("$\\boxed{3}$ and $\\boxed{4}$.", "3 and 4"),
+        ("\\boxed{1}, \\boxed{2} \\text{ or } \\boxed{3}", "1 , 2 or 3"),
+        ("\\boxed{3}. Hence \\boxed{4}", "4"),
+        ("\\boxed{3}\n\n\\boxed{4}", "4"),
+        ("The answer is $x = 3$ or $x = 4$.", "x = 3 or x = 4"),
+        ("The answer is 72 because 48 + 24 = 72.", "72"),
+        ("The answer is 72 (since 48 + 24 = 72).", "72"),
+        ("The answer is 72, as 48 + 24 = 72.", "72"),
+        ("The answer is 72, not 70.", "72"),
+        ("The answer is 72, which is wrong.", "72, which is wrong"),
+        ("The answer is Evelyn, who came first.", "Evelyn"),
+        ("The answer is indeed equal to 72.", "72"),
         ("\\boxed\nHence", None),
         ("<answer>42</answer> <answer> </answer>\n####", "42"),
         ("<answer>42</answer> \\boxed{}", "42"),
@@ -96,6 +108,7 @@ def test_final_answers(text: str, answer: str | None) -> None:
         ("5 sq. ft", 5, "ft^2"),
         ("90°", 90, "degree"),
         ("3 kilometers per hour", 3, "km / h"),
+        ("$18/day", 18, "dollar / day"),
         ("1.5e-3", Fraction(3, 2000), ""),
         ("40 percent", 40, "%"),
         ("5 million", 5 * 10**6, ""),
@@ -110,7 +123,7 @@ def test_quantities(text: str, value: float, unit: str) -> None:
     assert (found.value, found.unit) == (value, unit)
 
 
-@pytest.mark.parametrize("text", ["", "3x", "3/0", "12,34", "٣", "３", "x", "3 or 4", "3, 4", "1010_2", "3^2", "1/2/3", "--3", "3..4", "1e9999", "0x10", "1_000", "4 3/2", "\\frac{1}{0}", "nan", "inf", "3R^2", "2s", "6ab", "24 pi", "2 dozen"])  # fmt: skip
+@pytest.mark.parametrize("text", ["", "3x", "3/0", "12,34", "٣", "３", "x", "3 or 4", "3, 4", "1010_2", "18/n", "18/pi", "3^2", "1/2/3", "--3", "3..4", "1e9999", "0x10", "1_000", "4 3/2", "\\frac{1}{0}", "nan", "inf", "3R^2", "2s", "6ab", "24 pi", "2 dozen"])  # fmt: skip
 def test_what_is_no_quantity(text: str) -> None:
     assert read_quantity(text) is None
 

@@ -20,8 +20,14 @@ OPEN, CLOSE = "<answer>", "</answer>"
 THOUGHT = "</think>"
 """End of a chain of thought, whose answers are not final."""
 FILLER = re.compile(
-    r"^(?:\s|\*|_|:|\uff1a|=|is\b|was\b|therefore\b|thus\b|would be\b|should be\b|will be\b)+", re.IGNORECASE
+    r"^(?:\s|\*|_|:|\uff1a|=|is\b|was\b|therefore\b|thus\b|indeed\b|simply\b|equal to\b|would be\b|should be\b|will be\b)+",
+    re.IGNORECASE,
 )
+REASON = re.compile(
+    r"(?<=\S)(?:,?\s+\(?(?:because|since)\b|,\s+(?:as|not|which|who)\b(?!.*\b(?:wrong|false|incorrect)\b))",
+    re.IGNORECASE,
+)
+"""What begins the reason of an answer in words, or what it is not."""
 SENTENCE_END = re.compile(r"(?<!\\)[.!?](?:\s|$)")
 EMPHASIS = re.compile(r"(?<!\^)[*_]+$")
 MATH = re.compile(
@@ -31,6 +37,11 @@ MATH = re.compile(
 """A formula, or the rest of bold words."""
 GOES_ON = re.compile(r"\s*(?:[,;/]|,?\s*(?:or|and)\b)\s*(?:\$|\\[(\[]|\*\*|[-0-9])")
 """What joins another answer to a formula."""
+FORMULA = re.compile(r"(?<!\\)\$|\\[()\[\]]")
+"""Signs around formulas."""
+JOINTS = (",", ";", "and", "or", ", and", ", or")
+AROUND = re.compile(r"[\s$*{}]|\\(?:[()\[\],;! ]|q?quad\b|text\b)")
+"""What may stand around a joint of two boxes."""
 TITLE = re.compile(r"(?:^|\n)[#*_ ]*(?:the )?(?:final )?$", re.IGNORECASE)
 """What stands before the word of a line that is nothing but `### Final Answer`."""
 WORDS = ("answer", "Answer", "ANSWER")
@@ -88,17 +99,28 @@ Marked = tuple[int, str, bool]
 
 
 def _boxed(text: str) -> Marked | None:
+    """The content of the last box, and of those before it that nothing but a comma, "and" or "or" separates from it."""
+    found = None
     end = len(text)
     for _ in range(ATTEMPTS):
         place = max(text.rfind("\\boxed", 0, end), text.rfind("\\fbox", 0, end))
         if place < 0:
-            return None
+            break
         start = place + (6 if text.startswith("\\boxed", place) else 5)
         content = _braced(text, start)
         if content and content.strip():
-            return place, content, False
+            if found is None:
+                found = place, content, False
+            else:
+                between = text[text.index(content, start) + len(content) : end]
+                joint = " ".join(AROUND.sub(" ", between).split()) if len(between) <= LONGEST_LINE else ""
+                if joint not in JOINTS:
+                    break
+                found = found[0], f"{content} {joint} {found[1]}", False
+        elif found:
+            break
         end = place
-    return None
+    return found
 
 
 def _braced(text: str, start: int) -> str | None:
@@ -172,10 +194,12 @@ def _phrase(text: str) -> str | None:
 
 
 def _sentence(text: str) -> str:
-    """The formula or the sentence that a text begins with."""
+    """The formula or the sentence that a text begins with, without its reason."""
     formula = MATH.match(text)
     if formula and not GOES_ON.match(text, formula.end()):
         return formula[formula.lastindex or 0]
     line = text.split("\n", 1)[0]
-    stop = SENTENCE_END.search(line)
-    return EMPHASIS.sub("", (line[: stop.start()] if stop else line).rstrip())
+    if formula:
+        line = FORMULA.sub("", line)
+    ends = [stop.start() for stop in (SENTENCE_END.search(line), REASON.search(line)) if stop]
+    return EMPHASIS.sub("", line[: min(ends, default=len(line))].rstrip())

@@ -171,6 +171,8 @@ UNITS: dict[str, tuple[str, Fraction]] = {
 CANONICAL: dict[tuple[str, Fraction], str] = {}
 for _name, _kind in UNITS.items():
     CANONICAL.setdefault(_kind, _name)
+RATE = re.compile(rf"/\s*((?:{'|'.join(name for name in UNITS if len(name) > 2)})s?)$")
+"""What follows a number of something a unit, `18/day`; `18/n` is a formula."""
 SPELLED = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 
 
@@ -236,7 +238,7 @@ def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
     found = NUMBER.match(sign + text)
     if found is None:
         return None
-    rest = (sign + text)[found.end() :]
+    rest = RATE.sub(r" per \1", (sign + text)[found.end() :])
     if rest[:1].isdigit() or (rest[:1] in (".", ",", "/", "^", "_") and rest.strip(".,")):
         return None
     value, decimals = _value(found)
