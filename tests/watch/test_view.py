@@ -377,7 +377,7 @@ def test_a_width_that_is_none_hides_nothing(
         (("{tmp}/nothing",), "there is no"),
         (("{tmp}/empty",), "holds no log"),
         (("{tmp}/run", "--once", "--json"), "choose one of"),
-        (("{tmp}/run", "--prompt", "absent"), "no prompt has the id 'absent'"),
+        (("{tmp}/run", "--prompt", "absent"), "no prompt has the id 'absent'; ids are such as '"),
         (("{tmp}/run", "--every", "0"), "seconds above 0"),
         (("{tmp}/run", "--html", "{tmp}/missing/page.html"), "make it first"),
         (("{tmp}/run/metrics.jsonl", "--html", "{tmp}/run/metrics.jsonl"), "is what the results are made from"),

@@ -278,7 +278,8 @@ def test_a_threshold_that_is_no_number_is_refused(success: float) -> None:
         ),
         ([{"step": 1, "prompt": "a", "reward": 1}], "rewad=score", r"Did you mean 'reward'"),
         ([{"step": 1, "prompt": "a", "reward": 1}], "reward", r"role=column"),
-        ([{"step": None, "prompt": "a", "reward": 1}], None, r"no rollout with a step and a reward: 1 records lack"),
+        ([{"step": None, "prompt": "a", "reward": 1}], None, r"a reward: 1 record\(s\) have no number in 'step'"),
+        ([{"step": 1, "prompt": "a", "rewards": [1, 0]}], None, r"in 'rewards'; a record is one rollout, not the list"),
     ],
 )
 def test_columns_that_do_not_fit_get_one_sentence_that_names_those_there(

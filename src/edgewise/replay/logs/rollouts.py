@@ -399,7 +399,13 @@ class RolloutReader:
             and not self._waiting
             and not any(x.partial for x in self._lines.values())
         ):
-            lost = f": {self._unscored} records lack one of them" if self._unscored else ""
+            lost = ""
+            if self._unscored:
+                columns = next(iter(self._columns.values()))
+                lost = (
+                    f": {self._unscored} record(s) have no number in '{columns['step']}' or in"
+                    f" '{columns['correct'] or columns['reward']}'; a record is one rollout, not the list of a group"
+                )
             if self._evaluations.left_out.total():
                 lost = (
                     ": all are of evaluations, which TRL writes over those of training; log (logging_steps) at other steps than"
