@@ -83,6 +83,7 @@ BAD = [
     (lambda b: [None] + [1.0] * 23, "{id}.*nan"),
     (lambda b: [[0.0] * 4] * 5 + [[0.0] * 3], "has 3 rewards, 4"),
     (lambda b: np.zeros((6, 3)), "has 3 rewards, 4"),
+    (lambda b: [[0.0] * 4] * 5 + [[]], "has 0 rewards, 4 rollouts were selected; leave it out, and forget it"),
 ]
 
 

@@ -53,6 +53,7 @@ def read_rewards(
             where = int(np.flatnonzero((shape != counts) if exact else (shape > counts) | (shape < 1))[0])
             raise RewardError(
                 f"prompt {ids[where].item()!r} has {shape[where]} rewards, {counts[where]} rollouts were selected"
+                + ("; leave it out, and forget it if none will come" if not shape[where] else "")
             )
         trials = shape
     if flat.shape != (int(trials.sum()),):

@@ -189,11 +189,11 @@ def _phrase(text: str) -> str | None:
             continue
         title = "\n" in filler[0] and TITLE.search(text, max(0, end - LONGEST_LINE), end)
         if title or re.search(r"is|be|was|[:\uff1a=]", filler[0], re.IGNORECASE):
-            return _sentence(rest[filler.end() :])
+            return sentence(rest[filler.end() :])
     return None
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """The formula or the sentence that a text begins with, without its reason."""
     formula = MATH.match(text)
     if formula and not GOES_ON.match(text, formula.end()):

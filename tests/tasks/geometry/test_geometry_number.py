@@ -16,7 +16,7 @@ from edgewise.tasks.geometry.verify import verify
     ("text", "value"),
     [
         ("3", 3), ("3.", 3), ("+3", 3), ("-3", -3), ("3.0", 3), ("03", 3), (".5", 0.5), ("1,200", 1200), ("$3$", 3), ("\\boxed{3}", 3),
-        ("x = 3", 3), ("m \\angle A = 3", 3), ("3 cm", 3), ("3 degrees", 3), ("3°", 3), ("3^\\circ", 3), ("3^{\\circ}", 3), ("12 cm^2", 12),
+        ("x = 3", 3), ("Area = 3", 3), ("\\text{Perimeter} = 3", 3), ("m \\angle A = 3", 3), ("3 cm", 3), ("3 degrees", 3), ("3°", 3), ("3^\\circ", 3), ("3^{\\circ}", 3), ("12 cm^2", 12),
         ("7/2", 3.5), ("\\frac{7}{2}", 3.5), ("\\frac { 2 \\sqrt { 2 } } { 5 }", 2 * math.sqrt(2) / 5), ("5 \\sqrt { 3 }", 5 * math.sqrt(3)),
         ("5√3", 5 * math.sqrt(3)), ("12 \\pi", 12 * math.pi), ("2(3+4)", 14), ("2 * 3 + 4", 10), ("\\text{3}", 3), ("**3**", 3),
         ("80 \\text{ cm}^2", 80), ("80\\,\\mathrm{degrees}", 80), ("80 square units", 80), ("80 \\text{ x}", None),
@@ -37,6 +37,9 @@ def test_the_last_answer_counts() -> None:
     assert read_answer("so \\boxed{\\frac{7}{2}} holds") == 3.5
     assert read_answer("The answer is 12.") == 12
     assert read_answer("**Answer:** 12") == read_answer("**Answer**: 12") == read_answer("The answer is **12**.") == 12
+    assert read_answer("The answer is 12 because 3 * 4 = 12.") == read_answer("The answer is 12. It is the area.") == 12
+    assert read_answer("The answer is not 3. The answer is 12.") == 12
+    assert read_answer("The answer is 3 or 12.") is None
     assert read_answer("3 + 4 = 7") is None
     assert read_answer("<answer> 3 </answer") is None
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 import re
 
+from edgewise.tasks.answers import sentence
+
 LONGEST = 200
 DEPTH = 8
 ANSWER = re.compile(r"<answer>([^<]{0,400})</answer>")
-LAST = re.compile(r"(?:[Aa]nswer(?: is)?|ANSWER)(?: ?(?::\*\*|\*\* ?:|:))? ?([^\n]{1,200})")
+LAST = re.compile(r"(?:[Aa]nswer(?: is)?|ANSWER)(?: ?(?::\*\*|\*\* ?:|:))? ?(?=([^\n]{1,200}))")
 WRAPPED = re.compile(
     r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\boxed\{(.*)\}|\\text\{(.*)\}|\{(.*)\}"
 )
-NAMED = re.compile(r"^(?:\\?angle |m ?\\angle )?[A-Za-z]{1,3} *= *")
+NAMED = re.compile(r"^(?:\\?angle |m ?\\angle )?[A-Za-z]{1,12} *= *")
 TEXT = re.compile(r"\\(?:text|mathrm|mbox) ?\{([^{}]*)\}|\\[ ,;!]")
 DIGITS = re.compile(r"\\[dt]?frac ?([0-9]) ?([0-9])")
 """A fraction of single digits without braces: LaTeX reads `\\frac12` as 1/2."""
@@ -39,7 +41,7 @@ def read_answer(text: str) -> float | None:
         inner = _braced(text[at + 6 : at + 6 + LONGEST])
         return None if inner is None else number(inner)
     found = LAST.findall(text[-2000:])
-    return number(found[-1]) if found else None
+    return number(sentence(found[-1].lstrip("*_ "))) if found else None
 
 
 def number(text: str) -> float | None:
