@@ -196,6 +196,8 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("5 \\text{ euros}", "5€", "5£"),
         ("\\binom52", "\\dbinom{5}{2}", "\\binom{5}{3} + 1"),
         ("\\sqrt[3]{2}", "\\sqrt[3]2", "\\sqrt[3]4"),
+        ("3\\sqrt{51}", "3 \\cdot 51^{0.5}", "3 \\cdot 51^{0.4}"),
+        ("e^{x/2}", "e^{0.5x}", "e^{0.4x}"),
         ("\\sin 30^\\circ", "\\frac12", "\\cos 30^\\circ"),
         ("-1 < x < 3", "3 > x > -1", "3 < x < -1"),
         ("x^2 + y^2 = 25", "25 = x^2 + y^2", "25"),

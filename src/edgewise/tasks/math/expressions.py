@@ -36,13 +36,19 @@ def compute(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def opaque(expression: Any) -> Any:
-    """An expression in which the derivative of a name is a name: sympy takes `dy/dx` and `dx/dy` for 0."""
-    from sympy import Basic, Derivative, Symbol
+    """An expression in which the derivative of a name is a name, and decimals in exponents are fractions.
+
+    sympy takes `dy/dx` and `dx/dy` for 0, and compares 51**0.5 with no root.
+    """
+    from sympy import Basic, Derivative, Float, Pow, Rational, Symbol, exp
 
     if not isinstance(expression, Basic):
         return expression
     unknown = [derivative for derivative in expression.atoms(Derivative) if derivative.expr.is_Symbol]
-    return expression.xreplace({derivative: Symbol(str(derivative)) for derivative in unknown})
+    expression = expression.xreplace({derivative: Symbol(str(derivative)) for derivative in unknown})
+    decimals = {power: power.exp.atoms(Float) for power in expression.atoms(Pow, exp)}
+    exact = {power: power.xreplace({x: Rational(str(x)) for x in found}) for power, found in decimals.items() if found}
+    return expression.xreplace(exact)
 
 
 def far(gold: Any, answer: Any) -> bool:
