@@ -550,7 +550,11 @@ class Curriculum:
 
     @_locked
     def state_dict(self) -> dict[str, Any]:
-        """Everything that was learned and all that is in flight, with the ids of the prompts it belongs to."""
+        """Everything that was learned and all that is in flight, with the ids of the prompts it belongs to.
+
+        A dict of dicts, lists, numbers, text and numpy arrays. `torch.load` refuses the arrays with its `weights_only=True`;
+        `save` writes a file of its own.
+        """
         return {
             "ids": self.pool.ids,
             "categories": self.pool.category_names,
