@@ -104,7 +104,7 @@ class PromptIndex:
         return str(identifier) if self._texts and str(identifier) in self._rows else identifier
 
     def rows(self, identifiers: Sequence[Any]) -> np.ndarray:
-        """Rows of int or str ids, new ones where they have not come before, int32 (n,)."""
+        """Rows of int or str ids, new ones where they have not come before, int32 (n,); ValueError where one is missing."""
         if identifiers and type(identifiers[0]) is int:
             try:
                 numbers = np.frombuffer(array("q", identifiers), np.int64)
@@ -114,6 +114,8 @@ class PromptIndex:
                 return self._dense(numbers)
         found = list(map(self._rows.get, identifiers))
         if None in found:
+            if any(map(is_missing, identifiers)):
+                raise ValueError("a prompt has no id")
             found = [self.row(key if isinstance(key, str) or _small(key) else str(key)) for key in identifiers]
         return np.array(found, np.int32)
 

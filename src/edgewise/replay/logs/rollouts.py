@@ -288,8 +288,10 @@ class RolloutReader:
         rewards = floats(column("reward"), n)
         verdicts, ids = column("correct"), column("id")
         trained = self._evaluations.trained(path, ids if columns["id"] == MARKED else None, n)
-        scored = (np.abs(steps) < LARGEST) & (
-            verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards)
+        scored = (
+            (np.abs(steps) < LARGEST)
+            & (steps == np.floor(steps))
+            & (verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards))
         )
         self._unscored += int((trained & ~scored).sum())
         scored &= trained
@@ -312,7 +314,7 @@ class RolloutReader:
             rewards = rewards[keep]
             correct = self._rule.correct(rewards, str(columns["reward"]), str(path))
         steps = steps[keep].astype(np.int64)
-        self._methods.update(str(name) for name in set(column("method") or ()) if name is not None)
+        self._methods.update(str(name) for name in column("method") or () if not is_missing(name))
         rows = np.empty(len(keep), np.int64)
         cache: dict[str, Any] = {}
         for position, i in enumerate(keep.tolist()):
@@ -454,7 +456,9 @@ class RolloutReader:
                 " them over those of the step)."
             )
         if self._unscored:
-            notes.append(f"{self._unscored} rollouts have no reward or no step and are left out.")
+            notes.append(
+                f"{self._unscored} rollouts have no reward, or no whole number as their step, and are left out."
+            )
         if len(table["step"]) and not grouped(table["trials"]):
             notes.append(
                 "Groups have one rollout each, so that equal rewards say nothing about the gradient; if the run has groups,"
