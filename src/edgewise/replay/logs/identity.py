@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.arrays import whole_as_int
 from edgewise.replay.logs.values import is_missing
 
 
@@ -31,8 +32,7 @@ def _small(value: Any) -> bool:
 
 
 def _label(category: Any) -> str:
-    text = str(int(category)) if isinstance(category, float) and category.is_integer() else str(category)
-    return text[:200]
+    return str(whole_as_int(category))[:200]
 
 
 def _bare(value: Any) -> Any:
@@ -116,7 +116,8 @@ class PromptIndex:
         if None in found:
             if any(map(is_missing, identifiers)):
                 raise ValueError("a prompt has no id")
-            found = [self.row(key if isinstance(key, str) or _small(key) else str(key)) for key in identifiers]
+            keys = map(whole_as_int, identifiers)
+            found = [self.row(key if isinstance(key, str) or _small(key) else str(key)) for key in keys]
         return np.array(found, np.int32)
 
     def _dense(self, numbers: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.arrays import whole_as_int
 from edgewise.errors import ConfigError
 from edgewise.replay.logs.columns import MARKED, Columns, choose_columns
 from edgewise.replay.logs.evaluations import Evaluations, step_of
@@ -272,8 +273,7 @@ class RolloutReader:
         if is_missing(value):
             question = _question(record, columns)
             return None if is_missing(question) else digest(question)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)  # pandas turns a column of whole numbers into floats where one is missing
+        value = whole_as_int(value)
         if isinstance(value, (bool, int, np.integer)) and abs(int(value)) < LARGEST:
             return int(value)
         return digest(value) if isinstance(value, (dict, list)) or len(str(value)) > LONGEST_ID else str(value)
