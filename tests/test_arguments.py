@@ -119,6 +119,14 @@ def test_what_a_masked_array_hides_is_unknown_and_not_the_number_behind_the_mask
     priors = ew.PromptPool(range(2), priors=np.ma.array([0.25, 0.75], mask=[False, True])).priors
     assert priors[0] == 0.25
     assert np.isnan(priors[1])
+    for hidden in (["x", "y", "z"], [1, 2, 3]):
+        labels = np.ma.array(hidden, mask=[False, True, False])
+        assert ew.PromptPool(range(3), labels).labels == [str(hidden[0]), None, str(hidden[2])]
+        with pytest.raises(PoolError, match="every prompt needs an id, but 1 of 3 are masked"):
+            ew.PromptPool(labels)
+    assert ew.PromptPool(np.ma.array([4, 5])).ids.tolist() == [4, 5]
+    with pytest.raises(RewardError, match="correctness nan"):
+        curriculum.observe(batch, [1, 0, 0, 1], correct=np.ma.array([True, False, True, False], mask=[0, 0, 0, 1]))
 
 
 @pytest.mark.parametrize("noise", [1e-9, np.float64(np.float32(1.0000001)) - 1])

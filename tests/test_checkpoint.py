@@ -244,6 +244,9 @@ def test_a_place_for_results_is_tried_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "link.json").symlink_to(tmp_path / "there.json")
     with pytest.raises(ConfigError, match=r"link\.json is what the results are made from"):
         require_place(tmp_path / "link.json", read=[tmp_path / "there.json"])
+    with pytest.raises(ConfigError, match=r"link\.json is named for two results"):
+        require_place(tmp_path / "there.json", tmp_path / "link.json")
+    require_place("/dev/null", "/dev/null")
     (tmp_path / "link.json").unlink()
 
     def refuse(*_, **__):

@@ -23,10 +23,15 @@ def as_array(values: Any) -> np.ndarray:
     """`values` as a numpy array without a change of dtype where it has one.
 
     Tensors are detached and copied to the CPU, bfloat16 becomes float32, None in a list of numbers becomes NaN, and so does
-    what a masked array hides.
+    what a masked array of numbers hides; in one of others it becomes None.
     """
     if isinstance(values, np.ma.MaskedArray):
-        return np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else values.data
+        if not np.ma.is_masked(values):
+            return values.data
+        numbers = values.dtype.kind in "fiub"
+        found: np.ndarray = values.data.astype(np.float64 if numbers else object)
+        found[np.ma.getmaskarray(values)] = np.nan if numbers else None
+        return found
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "detach"):
@@ -59,6 +64,11 @@ def require_sequence(name: str, values: Any, error: type[EdgewiseError]) -> None
             f"{name} must be a list or an array, one item a prompt, got the {type(values).__name__}"
             f" {shown if len(shown) <= 60 else shown[:57] + '...'}"
         )
+
+
+def whole_as_int(value: Any) -> Any:
+    """A whole float as an int, anything else as it is: pandas turns a column of whole numbers into floats where one is missing."""
+    return int(value) if isinstance(value, (float, np.floating)) and float(value).is_integer() else value
 
 
 def whole_number(name: str, value: Any, least: int, error: type[EdgewiseError], below: int = 2**63) -> int:

@@ -105,12 +105,11 @@ def require_place(*files: str | os.PathLike[str] | None, read: Iterable[str | os
         read: files that the results are made from.
 
     Raises:
-        ConfigError: the folder is not there or may not be written, a folder has the file's name, or the file is one of `read`.
+        ConfigError: the folder is not there or may not be written, a folder has the file's name, the file is one of `read`,
+            or two of the files are one.
     """
-    for file in files:
-        if file is None:
-            continue
-        path = Path(file)
+    taken: set[Path] = set()
+    for path in [Path(file) for file in files if file is not None]:
         if not path.resolve().parent.is_dir():
             raise ConfigError(f"there is no folder {path.parent} for {path.name}; make it first")
         if path.is_dir():
@@ -119,6 +118,9 @@ def require_place(*files: str | os.PathLike[str] | None, read: Iterable[str | os
             raise ConfigError(f"{path} is what the results are made from: give them another name")
         if _is_device(path):
             continue
+        if path.resolve() in taken:
+            raise ConfigError(f"{path} is named for two results: give them different names")
+        taken.add(path.resolve())
         trial = path.resolve().with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
         with writing_to(path):
             trial.touch(exist_ok=False)

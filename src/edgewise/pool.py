@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import NOISE, Counts, Floats, Rows, as_array, require_sequence
+from edgewise.arrays import NOISE, Counts, Floats, Rows, as_array, require_sequence, whole_as_int
 from edgewise.errors import PoolError
 
 log = logging.getLogger("edgewise")
@@ -263,6 +263,10 @@ class PromptPool:
 def _id_array(ids: Any) -> np.ndarray:
     """A copy of `ids` as int64 or text, (n,)."""
     require_sequence("ids", ids, PoolError)
+    if isinstance(ids, np.ma.MaskedArray):
+        if np.ma.is_masked(ids):
+            raise PoolError(f"every prompt needs an id, but {np.ma.count_masked(ids)} of {ids.size} are masked")
+        ids = ids.data
     if not isinstance(ids, (np.ndarray, list, tuple)):
         ids = as_array(ids) if hasattr(ids, "detach") or hasattr(ids, "to_numpy") else list(ids)
     if isinstance(ids, (list, tuple)) and ids and all(type(value) is int for value in ids):
@@ -332,8 +336,7 @@ def label_of(value: Any) -> str | None:
         raise PoolError(
             f"a category is one label a prompt, got the {type(value).__name__} {value!r}; join its parts into a text"
         )
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
+    value = whole_as_int(value)
     kind: Any = type(value)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         raise PoolError(f"a category is a text or a number, got {value!r}, which is spelt differently in every process")

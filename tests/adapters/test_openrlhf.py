@@ -140,6 +140,19 @@ def test_a_response_to_a_prompt_that_is_not_in_the_dataset_any_more(openrlhf, ca
     assert loader.metrics()["rollouts"] == 0
 
 
+@pytest.mark.parametrize(
+    "missing", [{"extra_logs": None}, {"extra_logs": {}}, {"extra_logs": {"right": None}}], ids=str
+)
+def test_a_rollout_without_the_named_score_is_unknown(openrlhf, missing):
+    loader = trainer_of(openrlhf, engine(), success="right").prompts_dataloader
+    (prompt,) = next(iter(loader))[1]
+    for i in range(K):
+        known = {"extra_logs": {"right": 1.0}, "action_ranges": None}
+        loader.observe({**response_of(prompt, "answer", 0.0, 0.0), **(known if i else missing)})
+    numbers = loader.metrics()
+    assert (numbers["rollouts"], numbers["unscored_rollouts"], numbers["success_rate"]) == (K - 1, 1, 1.0)
+
+
 def test_evaluation_is_not_observed(openrlhf):
     trainer = trainer_of(openrlhf, engine())
     trainer.samples_generator.generate_eval_samples()

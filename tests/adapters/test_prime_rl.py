@@ -228,6 +228,7 @@ def test_episodes_with_errors_frozen_agents_and_several_traces(prime_rl):
             episode_of(task, trace_of(1.0), trace_of(0.2)),  # two agents that train: 0.6
             episode_of(task, trace_of(0.0), trace_of(1.0, trainable=False)),  # and a judge, which does not
             episode_of(task, trace_of(1.0, has_error=True)),
+            episode_of(task, trace_of(1.0), trace_of(None)),  # one that was not scored
             episode_of(task),
         ]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from tests.small import rl_config
 
-from edgewise.errors import ConfigError
+from edgewise.errors import CheckpointError, ConfigError
 from edgewise.experiments.claims import ClaimStudy, Part, Rule, load, measures, names, scales
 from edgewise.experiments.claims import page as pages
 from edgewise.experiments.claims.measures import Measures
@@ -224,6 +225,33 @@ def test_a_run_that_another_claim_has_finished_is_not_made_again(base: Path, tmp
     events.clear()
     run(study_of((rule,), {"d": one}), tmp_path / "third", 1, lambda part, event: events.append(event.what))
     assert "finished" in events
+
+
+@pytest.mark.parametrize(("name", "scale"), [pair for pair in EVERY if load(*pair).prepare])
+def test_a_claim_whose_model_is_missing_names_the_commands_that_make_it(
+    name: str, scale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load(name, scale, seeds=1)
+    (part,) = study.parts.values()
+    base = part.comparison.run.base
+    own = re.search(r"configs/midtrain/[\w-]+\.yaml", study.differs)
+    assert own is not None
+    # The configuration is where a reader looks for them too.
+    comment = (DOCS.parent / own[0]).read_text()
+    assert all(f"#   {command}\n" in comment for command in study.prepare)
+    assert study.prepare[-1].endswith(f" {base}")
+
+    def compare(*_: Any, **__: Any) -> None:
+        raise CheckpointError(f"{base} is not a model")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("edgewise.experiments.claims.run.compare", compare)
+    with pytest.raises(ConfigError, match=f"there is no {base}; these commands make it:") as stop:
+        run(study, tmp_path / "out")
+    assert str(stop.value).splitlines()[1:] == [f"  {command}" for command in study.prepare]
+    Path(base).mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="is not a model"):
+        run(study, tmp_path / "out")
 
 
 def test_a_damaged_run_of_another_claim_is_made_again(base: Path, tmp_path: Path) -> None:

@@ -156,6 +156,20 @@ def test_findings_of_the_log_alone(tmp_path: Path) -> None:
     assert "33% of the recent completions were cut" in found["truncated"]
 
 
+def test_a_category_that_names_no_prompt_changes_no_finding(tmp_path: Path) -> None:
+    def log(later: str) -> Any:
+        lines = [
+            {"step": t, "prompt": f"q{p}", "prompt_id": p, "reward": 0, "category": later if t else "b"}
+            for t in range(10)
+            for p in range(4)
+            for _ in range(2)
+        ]
+        return read_log(write_lines(tmp_path / f"{later}.jsonl", lines))
+
+    assert (log("a").category_names, set(log("a").prompt_codes.tolist())) == (["b", "a"], {1})
+    assert findings(log("a")) == findings(log("b"))
+
+
 def test_groups_too_small_for_the_pool_are_an_alarm_with_the_size_to_use(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     lines = [

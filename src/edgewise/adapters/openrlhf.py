@@ -173,7 +173,7 @@ class CurriculumLoader:
             self._success,
             [_turns(response) for response in responses],
             evaluate=lambda rule: [rule(response) for response in responses],
-            score=lambda name: [response.get("extra_logs", {}).get(name) for response in responses],
+            score=lambda name: [(response.get("extra_logs") or {}).get(name) for response in responses],
         )
 
 
@@ -203,7 +203,11 @@ class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]
 
 def _turns(response: dict[str, Any]) -> list[int | None]:
     """Tokens of each turn that the policy wrote."""
-    return [end - start for start, end in response["action_ranges"]] if "action_ranges" in response else [None]
+    return (
+        [end - start for start, end in response["action_ranges"]]
+        if response.get("action_ranges") is not None
+        else [None]
+    )
 
 
 def _score(response: dict[str, Any]) -> Any:

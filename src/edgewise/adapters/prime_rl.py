@@ -151,7 +151,8 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         episodes, rewards, sizes = [], [], []
         for episode in group:
             traces = [trace for trace in episode.traces if not trace.has_error and trace.agent.trainable]
-            if traces:
+            # One that was not scored leaves the reward of its episode unknown.
+            if traces and all(trace.reward is not None for trace in traces):
                 episodes.append(episode)
                 rewards.append(float(np.mean([trace.reward for trace in traces])))
                 sizes.append([getattr(trace, "num_output_tokens", None) for trace in traces])

@@ -19,6 +19,8 @@ from edgewise.errors import ConfigError, TaskError
 
 SCRIPT = Path(__file__).with_name("bounded_process.py")
 SECONDS = 2.0
+WALL = 30.0
+"""Seconds by the clock for a second of processor time: a request is not cut short because the machine is busy."""
 MEMORY = 1 << 30
 """Bytes of one request beyond those of the idle process."""
 START = 120.0
@@ -35,7 +37,7 @@ class Worker:
         computation: file with `prepare()` and `compute(request)`, loaded by the process without this package.
         package: package that it imports.
         extra: extra of this package that installs it.
-        seconds: processor time of one request, > 0; the wall-clock time is limited to five times that.
+        seconds: processor time of one request, > 0; the wall-clock time is limited to `WALL` times that.
         memory: bytes of one request beyond those of the idle process, > 0.
 
     Raises:
@@ -68,7 +70,7 @@ class Worker:
                 try:
                     process.stdin.write(line)
                     process.stdin.flush()
-                    answer = json.loads(self._line(5 * self.seconds + MARGIN))
+                    answer = json.loads(self._line(WALL * self.seconds + MARGIN))
                 except (OSError, ValueError):
                     self.close()
                     continue
@@ -93,8 +95,9 @@ class Worker:
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._buffer, self._owner = b"", os.getpid()
+            limits = self.seconds, WALL * self.seconds, self.memory
             self._process = subprocess.Popen(
-                [sys.executable, "-P", str(SCRIPT), str(self.computation), str(self.seconds), str(self.memory)],
+                [sys.executable, "-P", str(SCRIPT), str(self.computation), *map(str, limits)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

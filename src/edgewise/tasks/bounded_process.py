@@ -16,8 +16,6 @@ import signal
 import sys
 from types import ModuleType
 
-WALL = 5.0
-"""Wall-clock seconds for a second of processor time: a request on a busy machine is not cut short."""
 GRACE = 1.0
 """Seconds after which the kernel ends a child whose keeper is gone."""
 
@@ -41,8 +39,8 @@ def address_space() -> int:
         return 4 * 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def serve(computation: ModuleType, inputs: int, outputs: int, seconds: float, memory: int) -> None:
-    """Answer requests until the keeper closes its end."""
+def serve(computation: ModuleType, inputs: int, outputs: int, seconds: float, wall: float, memory: int) -> None:
+    """Answer requests, each in so many seconds of processor time and by the clock, until the keeper closes its end."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with contextlib.suppress(ValueError, OSError):
@@ -50,7 +48,7 @@ def serve(computation: ModuleType, inputs: int, outputs: int, seconds: float, me
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with os.fdopen(inputs, "rb") as requests:
         for line in requests:
-            signal.setitimer(signal.ITIMER_REAL, WALL * seconds + GRACE)
+            signal.setitimer(signal.ITIMER_REAL, wall + GRACE)
             signal.setitimer(signal.ITIMER_PROF, seconds)
             try:
                 answer = computation.compute(json.loads(line))
@@ -66,16 +64,16 @@ def serve(computation: ModuleType, inputs: int, outputs: int, seconds: float, me
 class Child:
     """The forked process that computes, and the pipes to it."""
 
-    def __init__(self, computation: ModuleType, seconds: float, memory: int):
+    def __init__(self, computation: ModuleType, seconds: float, wall: float, memory: int):
         from_keeper, self.requests = os.pipe()
         self.answers, to_keeper = os.pipe()
-        self.seconds = seconds
+        self.wall = wall
         self.pid = os.fork()
         if not self.pid:
             try:
                 os.close(self.requests)
                 os.close(self.answers)
-                serve(computation, from_keeper, to_keeper, seconds, memory)
+                serve(computation, from_keeper, to_keeper, seconds, wall, memory)
             finally:
                 os._exit(0)
         os.close(from_keeper)
@@ -86,7 +84,7 @@ class Child:
         try:
             os.write(self.requests, line)
             answer = b""
-            while select.select([self.answers], [], [], WALL * self.seconds)[0]:
+            while select.select([self.answers], [], [], self.wall)[0]:
                 part = os.read(self.answers, 1 << 16)
                 answer += part
                 if answer.endswith(b"\n"):
@@ -107,7 +105,8 @@ class Child:
 
 
 def main() -> None:
-    computation, seconds, memory = load(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    computation, memory = load(sys.argv[1]), int(sys.argv[4])
+    seconds, wall = float(sys.argv[2]), float(sys.argv[3])
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C is the run's own affair; the end of its pipe ends this process
@@ -118,7 +117,7 @@ def main() -> None:
     out.flush()
     child: Child | None = None
     for line in sys.stdin.buffer:
-        child = child or Child(computation, seconds, memory)
+        child = child or Child(computation, seconds, wall, memory)
         answer = child.ask(line)
         if answer is None:
             child, answer = None, b'{"error": "limit"}\n'

@@ -49,6 +49,8 @@ COMMANDS = {
     "\u2032": "'",
     "\\degree": " degrees ",
     "\u00b0": " degrees ",
+    "\u00ba": " degrees ",
+    "\u02da": " degrees ",
     "\u2212": "-",
     "\u2013": "-",
     "\u00d7": "\\times ",
@@ -72,6 +74,8 @@ COMMANDS = {
     "\u2205": "\\emptyset ",
     "\u00b1": "\\pm ",
 }
+RAISED_O = re.compile(r"(?<=[0-9])\s*\^\s*(?:o(?![A-Za-z])|\{\s*(?:o|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})\s*\})")
+"""Sign of degrees as it is written without `\\circ`."""
 COMMAND = re.compile("|".join(sorted((re.escape(key) + (r"(?![A-Za-z])" if key[-1].isalpha() and key[0] == "\\" else "") for key in COMMANDS), key=len, reverse=True)))  # fmt: skip
 RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b"
 LOWERED = "\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089\u208b"
@@ -194,6 +198,7 @@ class Quantity:
 def clean(text: str) -> str:
     r"""An answer without what does not change its meaning: dollar signs, spacing commands, `\left`, bold, a full stop."""
     text = ROOT.sub(r"\\sqrt{\1\2}", text.replace(LABEL, " ").strip())
+    text = RAISED_O.sub(" degrees ", text)
     text = COMMAND.sub(lambda found: COMMANDS[found[0]], text)
     text = SCRIPT.sub(_script, text)
     text = FONT.sub(r" \1 ", UNIT_FRACTION.sub(r"\\text{\1/\2}\3", PHANTOM.sub("", text)))

@@ -142,26 +142,25 @@ def _advice(log: RunLog) -> list[Advice]:
         "trials": log.trials[recent].astype(np.float64),
         "random": log.random[recent].astype(np.float64),
     }
-    found = advise(pool, columns, _totals(log, pool), step=PolicyStep(), manual=True)
+    found = advise(pool, columns, _totals(log, pool, rows), step=PolicyStep(), manual=True)
     # A log without the unseen prompts does not show how large a category is.
     return [entry for entry in found if entry.rule != "starved" or log.pool_size == len(log.ids)]
 
 
-def _totals(log: RunLog, pool: PromptPool) -> Totals:
+def _totals(log: RunLog, pool: PromptPool, rows: np.ndarray) -> Totals:
     totals = Totals()
     totals.rollouts, totals.groups = int(log.trials.sum()), len(log)
     totals.successes, totals.informative = int(log.successes.sum()), int(log.informative.sum())
     totals.wasted_rollouts = int(log.trials[log.silent].sum())
-    size = len(pool.category_names) + 1
+    # The pool numbers categories in another order, and leaves out those that no prompt has.
+    codes, size = pool.category_index(rows), len(pool.category_names) + 1
     # Rollouts of a category since its last success: those of the groups after it.
     position = np.arange(len(log))
     last = np.full(size, -1, np.int64)
     right = log.successes > 0
-    np.maximum.at(last, log.codes[right], position[right])
-    after = position > last[log.codes]
-    dry = np.bincount(log.codes[after], log.trials[after], size).astype(np.int64)
-    totals.dry = np.zeros(size, np.int64)
-    totals.dry[np.append(0, 1 + np.argsort(np.argsort(log.category_names)))] = dry
+    np.maximum.at(last, codes[right], position[right])
+    after = position > last[codes]
+    totals.dry = np.bincount(codes[after], log.trials[after], size).astype(np.int64)
     return totals
 
 

@@ -149,6 +149,7 @@ def change(folder: Path, name: str, **values: Any) -> None:
             {"rope_parameters": {"rope_type": "linear", "factor": 0.0}},
             "factor of rope scaling 'linear' must be a number above 0",
         ),
+        ({"rope_parameters": {"full_attention": {"rope_theta": 1e6}}}, "differ by the type of layer are not read"),
         ({"quantization_config": {"quant_method": "fp8"}}, "quantised weights are read from GGUF files only"),
     ],
 )
@@ -273,6 +274,16 @@ def test_a_folder_without_tokenizer_says_how_to_make_one(tmp_path: Path) -> None
     make(tmp_path, "qwen2")
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(CheckpointError, match=r"AutoTokenizer\.from_pretrained"):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin"])
+def test_pickled_weights_are_refused_with_the_way_to_convert_them(tmp_path: Path, name: str) -> None:
+    make(tmp_path, "llama")
+    (tmp_path / name).write_bytes(b"pickle")
+    load_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=rf"pickled weights alone \({name}\).*save_pretrained\(FOLDER\)"):
         load_pretrained(tmp_path)
 
 

@@ -78,6 +78,18 @@ def test_a_resumed_run_counts_what_it_rolled_out_again_once(back: int, tmp_path:
     assert [rollout["reward"] for rollout in newest["rollouts"]] == [1.0] * 4
 
 
+@pytest.mark.parametrize("back", [2, 4, 7])
+def test_a_run_that_is_resumed_some_steps_back_with_other_prompts_replaces_them(back: int, tmp_path: Path) -> None:
+    before = [r for r in ROLLOUTS if r["step"] <= 24]
+    again = [{**r, "prompt": r["prompt"] + 1000} for r in ROLLOUTS if r["step"] > 24 - back]
+    # The steps of a log need not follow each other.
+    sparse = [{**r, "step": 2 * r["step"]} for r in (*before, *again)]
+    for number, rollouts in enumerate(([*before, *again], sparse)):
+        log = read_log(write_lines(tmp_path / f"{number}.jsonl", lines(rollouts)))
+        assert counts(log)[:2] == WHOLE[:2]
+        assert said(log, "resumed some steps back" if not number or 2 * back <= 8 else "steps")
+
+
 def test_groups_whose_rollouts_come_late_stay_whole(tmp_path: Path) -> None:
     # An asynchronous trainer: the second half of every group is logged two steps later.
     late = sorted(enumerate(ROLLOUTS), key=lambda pair: (pair[1]["step"] + 2 * (pair[0] % 4 >= 2), pair[0]))

@@ -518,6 +518,8 @@ def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]
             "4 rollouts have neither a prompt nor an id",
         ),
         (lambda i, line: line | {"reward": str(line["reward"]) if i else "n/a"}, 1, "1 rollouts have no reward"),
+        (lambda i, line: line | {"step": 0.5} if i == 0 else line, 1, "1 rollouts have no reward, or no whole number"),
+        (lambda i, line: line | {"edgewise_method": ["edge", None, math.nan, [1], {}][i % 5]}, 0, None),
         (lambda i, line: line | {"uid": f"record {i}"}, 0, "groups are the rollouts of a prompt in a step"),
         (
             lambda i, line: {
@@ -540,6 +542,8 @@ def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]
         "id NaN",
         "prompt NaN",
         "text reward",
+        "half a step",
+        "method of any type",
         "uid of records",
         "messages",
     ],
@@ -558,6 +562,48 @@ def test_odd_values_leave_the_other_groups_as_they_are(
         [n for n in log.notes if note in n] if note else []
     )
     assert not note or any(note in n for n in log.notes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 0.5},
+        {"step": -1},
+        {"successes": None},
+        {"trials": "abc"},
+        {"successes": [0.5, 1, 1]},
+        {"trials": [2.5, 4, 4]},
+        {"ids": ["a", None, "c"]},
+        {"ids": ["a", math.nan, "c"]},
+    ],
+    ids=str,
+)
+def test_a_line_of_a_journal_that_does_not_fit_leaves_the_others_as_they_are(
+    change: dict[str, Any], tmp_path: Path
+) -> None:
+    lines = [{"step": step, "ids": ["a", "b", "c"], "successes": [0, 1, 4], "trials": [4] * 3} for step in range(6)]
+    log = read_log(write_lines(tmp_path / "metrics.jsonl", [*lines[:4], lines[4] | change, lines[5]]))
+    assert log.steps.tolist() == [step for step in (0, 1, 2, 3, 5) for _ in range(3)]
+    assert (len(log.ids), log.notes) == (
+        3,
+        ["metrics.jsonl: 1 lines have no step, or groups that do not fit together, and are left out."],
+    )
+
+
+def test_a_log_of_which_some_groups_have_no_prompt_cannot_be_followed(tmp_path: Path) -> None:
+    lines = [{"step": step, "ids": ["a", "b"], "successes": [0, 1], "trials": [4] * 2} for step in range(6)]
+    log = read_log(write_lines(tmp_path / "metrics.jsonl", [*lines[:4], lines[4] | {"ids": None}, lines[5]]))
+    assert log.notes == ["metrics.jsonl does not name its prompts: the pool over time cannot be shown."]
+    with pytest.raises(ConfigError, match="does not name its prompts"):
+        log.trace()
+
+
+@pytest.mark.parametrize("size", ["Infinity", "1e300", "-5", '"abc"'])
+def test_a_size_of_the_pool_that_no_pool_has_is_unknown(size: str, tmp_path: Path) -> None:
+    lines = [{"step": step, "ids": ["a", "b"], "successes": [0, 1], "trials": [4] * 2} for step in range(6)]
+    write_lines(tmp_path / "metrics.jsonl", lines)
+    (tmp_path / "summary.json").write_text(f'{{"pool": {{"all": {size}}}}}')
+    assert read_log(tmp_path).pool_size is None
 
 
 def test_numbers_as_ids_stay_the_same_where_pandas_makes_them_floats(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -270,6 +271,39 @@ def test_a_comparison_ends_with_its_first_part_beyond_the_limits(gold: str, answ
     assert tried == ["x!"]
 
 
+EMPTY = [
+    "\\emptyset",
+    "\\varnothing",
+    "\\{\\}",
+    "\\{ \\}",
+    "no solution",
+    "\\text{No real solutions}",
+    "the empty set",
+    "x \\in \\emptyset",
+]
+DEGREES = ["120^\\circ", "120^o", "120^{o}", "120^{\\text{o}}", "120^{\\mathrm{o}}", "120\u00ba", "120 degrees"]
+
+
+@pytest.mark.parametrize("spellings", [EMPTY, DEGREES], ids=["empty set", "degrees"])
+def test_spellings_of_one_answer_are_equal_to_each_other_without_the_worker(spellings: list[str]) -> None:
+    for gold, answer in itertools.product(spellings, spellings):
+        assert compare(gold, answer, lambda *_: False).correct, (gold, answer)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("no solution", "0"),
+        ("\\emptyset", "\\{0\\}"),
+        ("\\emptyset", "one solution"),
+        ("120^\\circ", "12^o"),
+        ("x^o", "x^\\circ"),
+    ],
+)
+def test_spellings_of_other_answers_are_not(gold: str, answer: str) -> None:
+    assert not compare(gold, answer, lambda *_: False).correct
+
+
 def test_plain_answers_need_no_worker() -> None:
     def never(gold: str, answer: str) -> bool:
         raise AssertionError(f"the worker was asked about {gold} and {answer}")
@@ -332,6 +366,20 @@ def test_a_comparison_beyond_the_limits_is_counted() -> None:
     try:
         assert worker.ask({"gold": "\\frac{1}{2}", "answer": "9^{9^{9}}"})["error"] == "limit"
         assert worker.failures == 1
+    finally:
+        worker.close()
+
+
+def test_a_request_that_waits_for_a_processor_is_not_cut_short(tmp_path: Path) -> None:
+    waiting = tmp_path / "waiting.py"
+    waiting.write_text(
+        "import time\ndef prepare(): ...\ndef compute(request):\n    time.sleep(request['wait'])\n    return {}\n"
+    )
+    worker = Worker(waiting, "json", "math", seconds=0.03)
+    try:
+        assert worker.ask({"wait": 0.3}) == {}
+        assert worker.ask({"wait": 60}) == {"error": "limit"}
+        assert worker.ask({"wait": 0}) == {}
     finally:
         worker.close()
 

@@ -8,6 +8,7 @@ or when the replay buffer drops it, because it is stale or filtered: these were 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -249,13 +250,15 @@ def _uid(key: str) -> str:
 
 def _info(extra_fields: Any) -> dict[str, Any]:
     """Entries that the reward function returned beside the score, by name, one a rollout; None where there is none."""
-    infos = [getattr(fields, "data", fields).get("reward_extra_info") or {} for fields in extra_fields]
+    infos = [(getattr(fields, "data", fields) or {}).get("reward_extra_info") or {} for fields in extra_fields]
     names = {name for info in infos for name in info}
     return {name: _column([info.get(name) for info in infos]) for name in names}
 
 
 def _column(values: list[Any]) -> npt.NDArray[Any]:
-    try:
-        return np.array(values)
-    except ValueError:  # lists of several lengths: not what `success` reads, but no reason to stop
-        return np.fromiter(values, object, len(values))
+    with contextlib.suppress(ValueError):  # lists of several lengths: not what `success` reads, but no reason to stop
+        array = np.array(values)
+        # Beside a text, numpy makes texts of numbers and of what is missing.
+        if array.dtype.kind != "U" or all(isinstance(value, str) for value in values):
+            return array
+    return np.fromiter(values, object, len(values))

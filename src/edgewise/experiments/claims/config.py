@@ -105,6 +105,8 @@ class ClaimStudy:
     rules: tuple[Rule, ...]
     differs: str = ""
     """How this scale differs from what was published."""
+    prepare: tuple[str, ...] = ()
+    """Commands that make the model from which the runs start."""
 
     def __post_init__(self) -> None:
         if not self.parts or not self.rules:
@@ -170,7 +172,8 @@ def load(name: str, scale: str = "laptop", seeds: int | None = None, first: int 
     parts = {part: _part(given or {}, shared) for part, given in values.pop("parts").items()}
     rules = tuple(from_dict(Rule, rule, f"rules[{i}]") for i, rule in enumerate(values.pop("rules")))
     paper = from_dict(Paper, values.pop("paper"), "paper")
-    return ClaimStudy(name=name, scale=scale, paper=paper, parts=parts, rules=rules, **values)
+    prepare = tuple(values.pop("prepare", ()))
+    return ClaimStudy(name=name, scale=scale, paper=paper, parts=parts, rules=rules, prepare=prepare, **values)
 
 
 def _read(name: str) -> dict[str, Any]:

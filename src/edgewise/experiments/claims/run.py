@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.checkpoint import write_json
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.experiments.claims.config import DIFFERENCES, QUARTERS, ClaimStudy
 from edgewise.experiments.claims.measures import Measures, measure
 from edgewise.experiments.claims.verdict import judged, plain
@@ -33,11 +34,19 @@ def run(
     Runs that stand finished beside `out`, those of other claims or of a demo, are copied where their settings are the same.
 
     Raises:
+        ConfigError: the model from which the runs start is not there; the commands that make it are named.
         Interrupted: stopped on request; the same call goes on.
     """
     for name, part in study.parts.items():
         handle = None if on_event is None else (lambda event, name=name: on_event(name, event))
-        compare(part.comparison, out / name, workers, handle, among=out.parent)
+        try:
+            compare(part.comparison, out / name, workers, handle, among=out.parent)
+        except EdgewiseError as error:
+            base = part.comparison.run.base
+            if study.prepare and not Path(base).exists():
+                commands = "\n  ".join(study.prepare)
+                raise ConfigError(f"there is no {base}; these commands make it:\n  {commands}") from error
+            raise
     found = results(study, out)
     with writing(out):
         write_json(out / RESULTS, found)

@@ -175,6 +175,10 @@ def _refuse_unread(config: dict[str, Any]) -> None:
             "quantised weights are read from GGUF files only (config.json has a quantization_config);"
             " import the model that was quantised, or its GGUF file"
         )
+    if any(isinstance(value, dict) for value in (config.get("rope_parameters") or {}).values()):
+        raise ConfigError(
+            "rotary embeddings that differ by the type of layer are not read (rope_parameters in config.json)"
+        )
     if config.get("mlp_bias"):
         raise ConfigError("biases in the MLP are not read (mlp_bias in config.json)")
     layers = config.get("layer_types") or []

@@ -97,6 +97,13 @@ def write_model(folder: Path, model: Decoder, tokenizer: Tokenizer) -> None:
 def _files(folder: Path) -> list[Path]:
     """The files of weights: one, or the shards of an index."""
     if (folder / WEIGHTS).exists() or not (folder / INDEX).exists():
+        pickled = sorted(folder.glob("pytorch_model*.bin"))
+        if pickled and not (folder / WEIGHTS).exists():
+            raise CheckpointError(
+                f"{folder} has pickled weights alone ({pickled[0].name}), which are not read because a pickle can run code; where"
+                " the folder is trusted, transformers converts them: AutoModelForCausalLM.from_pretrained(FOLDER)"
+                ".save_pretrained(FOLDER)"
+            )
         return [folder / WEIGHTS]
     shards = read_json(folder / INDEX).get("weight_map")
     if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):

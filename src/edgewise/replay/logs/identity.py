@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.arrays import whole_as_int
 from edgewise.replay.logs.values import is_missing
 
 
@@ -31,8 +32,7 @@ def _small(value: Any) -> bool:
 
 
 def _label(category: Any) -> str:
-    text = str(int(category)) if isinstance(category, float) and category.is_integer() else str(category)
-    return text[:200]
+    return str(whole_as_int(category))[:200]
 
 
 def _bare(value: Any) -> Any:
@@ -104,7 +104,7 @@ class PromptIndex:
         return str(identifier) if self._texts and str(identifier) in self._rows else identifier
 
     def rows(self, identifiers: Sequence[Any]) -> np.ndarray:
-        """Rows of int or str ids, new ones where they have not come before, int32 (n,)."""
+        """Rows of int or str ids, new ones where they have not come before, int32 (n,); ValueError where one is missing."""
         if identifiers and type(identifiers[0]) is int:
             try:
                 numbers = np.frombuffer(array("q", identifiers), np.int64)
@@ -114,7 +114,10 @@ class PromptIndex:
                 return self._dense(numbers)
         found = list(map(self._rows.get, identifiers))
         if None in found:
-            found = [self.row(key if isinstance(key, str) or _small(key) else str(key)) for key in identifiers]
+            if any(map(is_missing, identifiers)):
+                raise ValueError("a prompt has no id")
+            keys = map(whole_as_int, identifiers)
+            found = [self.row(key if isinstance(key, str) or _small(key) else str(key)) for key in keys]
         return np.array(found, np.int32)
 
     def _dense(self, numbers: np.ndarray) -> np.ndarray:

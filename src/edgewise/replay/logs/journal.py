@@ -73,7 +73,11 @@ class JournalReader:
 
     def _line(self, line: dict[str, Any]) -> None:
         step = line.get("step")
-        if not isinstance(step, (int, float)) or isinstance(step, bool) or not abs(step) < LARGEST:
+        if (
+            not isinstance(step, (int, float))
+            or isinstance(step, bool)
+            or not (0 <= step < LARGEST and step == int(step))
+        ):
             self._odd += 1
             return
         step = int(step)
@@ -83,7 +87,7 @@ class JournalReader:
             if isinstance(value, (int, float)) and not isinstance(value, bool) and name != "step":
                 with suppress(OverflowError):  # of an integer beyond every float
                     self._numbers.setdefault(name, []).append((step, float(value)))
-        if isinstance(line.get("successes"), list) and isinstance(line.get("trials"), list):
+        if isinstance(line.get("successes"), list) or isinstance(line.get("trials"), list):
             part = self._groups(step, line)
             if part is None:
                 self._odd += 1
@@ -105,6 +109,8 @@ class JournalReader:
 
     def _groups(self, step: int, line: dict[str, Any]) -> dict[str, np.ndarray] | None:
         """Columns of one line, those that it has; None if its lists do not fit together."""
+        if not isinstance(line.get("successes"), list) or not isinstance(line.get("trials"), list):
+            return None
         n = len(line["trials"])
         named = line.get("ids") if isinstance(line.get("ids"), list) else line.get("rows")
         categories = line.get("categories")
@@ -159,7 +165,7 @@ class JournalReader:
             notes.append(
                 f"{self.path.name}: {self._odd} lines have no step, or groups that do not fit together, and are left out."
             )
-        if n and not seen.any():
+        if not named:
             notes.append(f"{self.path.name} does not name its prompts: the pool over time cannot be shown.")
         folder = self.path.parent
         return RunLog(
@@ -211,7 +217,10 @@ def _array(values: list[Any], kind: type) -> np.ndarray:
     try:
         return np.frombuffer(array(CODES[kind], values), np.int8 if kind is np.bool_ else kind).astype(kind)
     except (TypeError, OverflowError):
-        return np.array(values, kind)
+        found: np.ndarray = np.array(values, kind)
+        if kind in (np.int32, np.int64) and (found != np.array(values, np.float64)).any():
+            raise ValueError("counts are whole numbers") from None
+        return found
 
 
 def _series(points: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -113,7 +113,7 @@ class RunLog:
         """The prompts that the log names, with their categories."""
         if self.given_pool is not None:
             return self.given_pool
-        if not len(self.ids):
+        if not len(self.ids) or (self.rows < 0).any():
             raise ConfigError(f"{self.name} does not name its prompts, so they cannot be followed from step to step")
         labels = None
         if self.category_names:

@@ -19,6 +19,10 @@ FEW = 0.25
 """Share of a step's groups below which later ones of it are late, not rolled out again."""
 DISORDER = 0.25
 """Share of the lines at which the step falls from which their order means nothing."""
+WHOLE = 0.75
+"""Share of the usual groups from which on a step is whole: rollouts that are late are not there twice, those of a resumed run are."""
+RESUMED = 32
+"""Falls of the step beyond which a run is asynchronous, not resumed so often."""
 SECTIONS = 1000
 """Sections up to which they are compared; a log with more of them has no order that means anything."""
 SHARED = re.compile(r"rank|worker|shard|proc|gpu|node|replica", re.IGNORECASE)
@@ -35,6 +39,7 @@ class Order:
 
     - It rolls out the same prompts in the same steps: it replaces the earlier ones from its first step on.
     - Other prompts, from the middle of the earlier steps on: the run was resumed, and it replaces them as well.
+    - Other prompts in a few steps that both parts hold whole: the same.
     - Other prompts, from the first step on: in the same file the next pass, whose steps are counted on; in another file a
       share of the same run, as one that every rank writes. So is one that holds a single rollout of each group.
     - In the same file a few groups of most of the earlier steps at most: they finished late.
@@ -129,6 +134,13 @@ class Order:
         if not self._disordered and len(self._all_sections()) <= SECTIONS:
             held, found = self._sectioned(held, paths)
             notes += found
+        if not self._disordered and self._part <= RESUMED:
+            kept = _not_replaced(held)
+            if not kept.all():
+                notes.append(
+                    f"The run was resumed some steps back: {int((~kept).sum())} groups of steps that it rolled out again are left out."
+                )
+                held = {name: values[kept] for name, values in held.items()}
         kept = _newest(held)
         repeated = len(kept) - int(kept.sum())
         if repeated:
@@ -200,6 +212,26 @@ def _are_late(later: np.ndarray, earlier: np.ndarray) -> bool:
     steps, before = np.unique(earlier, return_counts=True)
     place = np.searchsorted(steps, later[np.isin(later, steps)])
     return bool((np.bincount(place, minlength=len(steps)) < FEW * before).mean() > 0.5)
+
+
+def _not_replaced(held: Columns) -> np.ndarray:
+    """Flags of the groups that no later part of their file replaces: one that has their steps whole again, with other prompts."""
+    step, part, files = held["step"], held["part"], held["where"] >> FILE_BITS
+    keep = np.ones(len(step), bool)
+    usual = np.median(np.unique(step, return_counts=True)[1])
+    for number in np.unique(part)[1:]:
+        later = part == number
+        earlier = keep & (part < number) & (files == files[later][0])
+        start = step[later].min()
+        common = earlier & (step >= start)
+        if not common.any() or start <= step[earlier].min():
+            continue
+        again = np.unique(step[common])
+        mine, before = ((step[flags][:, None] == again).sum(axis=0) >= WHOLE * usual for flags in (later, common))
+        # The run may have ended in the last of them.
+        if 1 < len(again) <= LATE + 1 and again[0] == start and mine.all() and before[:-1].all():
+            keep &= ~common
+    return keep
 
 
 def _newest(held: Columns) -> np.ndarray:

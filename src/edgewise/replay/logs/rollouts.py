@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.arrays import whole_as_int
 from edgewise.errors import ConfigError
 from edgewise.replay.logs.columns import MARKED, Columns, choose_columns
 from edgewise.replay.logs.evaluations import Evaluations, step_of
@@ -272,8 +273,7 @@ class RolloutReader:
         if is_missing(value):
             question = _question(record, columns)
             return None if is_missing(question) else digest(question)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)  # pandas turns a column of whole numbers into floats where one is missing
+        value = whole_as_int(value)
         if isinstance(value, (bool, int, np.integer)) and abs(int(value)) < LARGEST:
             return int(value)
         return digest(value) if isinstance(value, (dict, list)) or len(str(value)) > LONGEST_ID else str(value)
@@ -288,8 +288,10 @@ class RolloutReader:
         rewards = floats(column("reward"), n)
         verdicts, ids = column("correct"), column("id")
         trained = self._evaluations.trained(path, ids if columns["id"] == MARKED else None, n)
-        scored = (np.abs(steps) < LARGEST) & (
-            verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards)
+        scored = (
+            (np.abs(steps) < LARGEST)
+            & (steps == np.floor(steps))
+            & (verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards))
         )
         self._unscored += int((trained & ~scored).sum())
         scored &= trained
@@ -312,7 +314,7 @@ class RolloutReader:
             rewards = rewards[keep]
             correct = self._rule.correct(rewards, str(columns["reward"]), str(path))
         steps = steps[keep].astype(np.int64)
-        self._methods.update(str(name) for name in set(column("method") or ()) if name is not None)
+        self._methods.update(str(name) for name in column("method") or () if not is_missing(name))
         rows = np.empty(len(keep), np.int64)
         cache: dict[str, Any] = {}
         for position, i in enumerate(keep.tolist()):
@@ -460,7 +462,9 @@ class RolloutReader:
                 " them over those of the step)."
             )
         if self._unscored:
-            notes.append(f"{self._unscored} rollouts have no reward or no step and are left out.")
+            notes.append(
+                f"{self._unscored} rollouts have no reward, or no whole number as their step, and are left out."
+            )
         if len(table["step"]) and not grouped(table["trials"]):
             notes.append(
                 "Groups have one rollout each, so that equal rewards say nothing about the gradient; if the run has groups,"

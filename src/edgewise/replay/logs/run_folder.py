@@ -11,6 +11,7 @@ import numpy as np
 
 from edgewise.checkpoint import load_state
 from edgewise.errors import EdgewiseError
+from edgewise.pool import LARGEST
 from edgewise.replay.logs.jsonl import JsonLines
 from edgewise.statistics import pass_at_k
 
@@ -60,8 +61,9 @@ def pool_size(folder: Path) -> int | None:
     try:
         mix = json.loads((folder / "summary.json").read_text("utf-8", "replace")).get("pool")
         if isinstance(mix, dict):
-            return int(sum(mix.values()))
-    except (OSError, ValueError, TypeError, AttributeError):
+            size = int(sum(mix.values()))
+            return size if 0 < size < LARGEST else None
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError):
         pass
     for path in sorted(folder.glob("checkpoints/step_*/curriculum.npz"), reverse=True)[:1]:
         try:

@@ -80,6 +80,10 @@ RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt|\\mathbb")
 LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|[<>]")
 """Letters that belong to no command, and relations."""
 NAMED = re.compile(r"([A-Za-z])\s*=")
+EMPTY = re.compile(
+    r"\\(?:emptyset|varnothing)|\\\{\s*\\\}|(?:there (?:is|are) )?no (?:real )?solutions?|(?:the )?empty set",
+    re.IGNORECASE,
+)
 MEMBER = re.compile(r"^[A-Za-z]\s*\\in\s*")
 
 
@@ -125,7 +129,7 @@ def _bare(text: str) -> str:
 
 
 def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = False) -> bool | None:
-    if _bare(a) == _bare(b):
+    if _bare(a) == _bare(b) or (_is_empty(a) and _is_empty(b)):
         return True
     if any(bool(pattern.search(a)) != bool(pattern.search(b)) for pattern in (ONE_SIDED, NEGATED)):
         return False
@@ -180,6 +184,11 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
     if one and not any(character in b for character in "\\^_{}()+-*/=") and WORDS.match(b):
         return False  # a number is no word
     return _expressions(a, b, expressions)
+
+
+def _is_empty(text: str) -> bool:
+    """Whether a text stands for the empty set, such as one of no solutions."""
+    return EMPTY.fullmatch(MEMBER.sub("", text.replace(LABEL, "")).strip()) is not None
 
 
 def _asked(text: str) -> str:
