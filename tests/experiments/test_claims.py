@@ -232,13 +232,11 @@ def test_a_claim_whose_model_is_missing_names_the_commands_that_make_it(
     name: str, scale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = load(name, scale, seeds=1)
-    (part,) = study.parts.values()
-    base = part.comparison.run.base
-    own = re.search(r"configs/midtrain/[\w-]+\.yaml", study.differs)
-    assert own is not None
-    # The configuration is where a reader looks for them too.
-    comment = (DOCS.parent / own[0]).read_text()
-    assert all(f"#   {command}\n" in comment for command in study.prepare)
+    (base,) = {part.comparison.run.base for part in study.parts.values()}
+    if own := re.search(r"configs/midtrain/[\w-]+\.yaml", study.differs):
+        # The configuration is where a reader looks for them too.
+        comment = (DOCS.parent / own[0]).read_text()
+        assert all(f"#   {command}\n" in comment for command in study.prepare)
     assert study.prepare[-1].endswith(f" {base}")
 
     def compare(*_: Any, **__: Any) -> None:
