@@ -22,6 +22,7 @@ import transfer_queue as tq
 from tests.adapters.real_verl.cpu_mode import run, trainer
 from tests.adapters.real_verl.verl_data import BATCH, GROUP, configured, informative, rows
 
+from edgewise.adapters.verl import modes
 from edgewise.errors import CheckpointError, ConfigError, RewardError
 from edgewise.replay.logs import read_log
 from edgewise.replay.logs.savings import estimate_savings
@@ -301,3 +302,13 @@ def test_predictions_and_the_random_share_are_in_verls_own_log_of_rollouts(queue
     assert not np.isnan(log.predicted).any()
     assert set(log.ids.tolist()) == names
     assert estimate_savings(log, ()).sampling == "random share"
+
+
+def test_what_reward_functions_return_beside_the_score_keeps_its_types() -> None:
+    fields = [{"reward_extra_info": {"acc": 1.0, "note": "short", "parts": [1]}}, None, {"reward_extra_info": None}]
+    found = modes._info([*fields, {"reward_extra_info": {"acc": 0.0, "note": 3, "parts": [1, 2]}}])
+    assert {name: column.tolist() for name, column in found.items()} == {
+        "acc": [1.0, None, None, 0.0],
+        "note": ["short", None, None, 3],
+        "parts": [[1], None, None, [1, 2]],
+    }
