@@ -110,18 +110,19 @@ def require_place(*files: str | os.PathLike[str] | None, read: Iterable[str | os
     """
     taken: set[Path] = set()
     for path in [Path(file) for file in files if file is not None]:
-        if not path.resolve().parent.is_dir():
+        place = path.resolve()
+        if not place.parent.is_dir():
             raise ConfigError(f"there is no folder {path.parent} for {path.name}; make it first")
         if path.is_dir():
             raise ConfigError(f"{path} is a folder; name a file, such as {path / 'results.json'}")
-        if path.resolve() in [Path(source).resolve() for source in read]:
+        if place in [Path(source).resolve() for source in read]:
             raise ConfigError(f"{path} is what the results are made from: give them another name")
         if _is_device(path):
             continue
-        if path.resolve() in taken:
+        if place in taken:
             raise ConfigError(f"{path} is named for two results: give them different names")
-        taken.add(path.resolve())
-        trial = path.resolve().with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+        taken.add(place)
+        trial = place.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
         with writing_to(path):
             trial.touch(exist_ok=False)
             trial.unlink()

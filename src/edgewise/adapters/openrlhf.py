@@ -203,11 +203,8 @@ class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]
 
 def _turns(response: dict[str, Any]) -> list[int | None]:
     """Tokens of each turn that the policy wrote."""
-    return (
-        [end - start for start, end in response["action_ranges"]]
-        if response.get("action_ranges") is not None
-        else [None]
-    )
+    ranges = response.get("action_ranges")
+    return [None] if ranges is None else [end - start for start, end in ranges]
 
 
 def _score(response: dict[str, Any]) -> Any:

@@ -105,14 +105,10 @@ def _print_prompt(watcher: Watcher, identifier: str) -> None:
             _console().print(prompt_text(history(reader, row)))
             return
     near = [plain(entry["id"], 60) for reader in watcher.readers for entry in search(reader.log, identifier, 5)]
-    some = [plain(reader.log.ids[0], 60) for reader in watcher.readers if len(reader.log.ids)]
-    hint = (
-        f"; prompts that contain it: {', '.join(near[:5])}"
-        if near
-        else f"; ids are such as '{some[0]}'"
-        if some
-        else ""
-    )
+    if near:
+        hint = f"; prompts that contain it: {', '.join(near[:5])}"
+    else:
+        hint = next((f"; ids are such as '{plain(r.log.ids[0], 60)}'" for r in watcher.readers if len(r.log.ids)), "")
     raise ConfigError(f"no prompt has the id '{plain(identifier, 80)}'{hint}")
 
 

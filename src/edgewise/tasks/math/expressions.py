@@ -28,14 +28,14 @@ def compute(request: dict[str, Any]) -> dict[str, Any]:
 
     if "parse" in request:
         return {"parsed": bool(read(request["parse"]))}
-    gold, answer = ([*map(opaque, read(request[side]))] for side in ("gold", "answer"))
+    gold, answer = ([*map(comparable, read(request[side]))] for side in ("gold", "answer"))
     correct = bool(gold and answer) and verify(gold, answer, allow_set_relation_comp=True, timeout_seconds=None)
     if correct and far(gold[0], answer[0]):
         correct = False
     return {"correct": bool(correct), "gold_parsed": bool(gold), "parsed": bool(answer)}
 
 
-def opaque(expression: Any) -> Any:
+def comparable(expression: Any) -> Any:
     """An expression in which the derivative of a name is a name, and decimals in exponents are fractions.
 
     sympy takes `dy/dx` and `dx/dy` for 0, and compares 51**0.5 with no root.
