@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Python compiles what it imports; compiling all of torch and transformers takes longer than the download.
+INSTALL := -m pip install --quiet --no-compile
 # Shared CPUs: idle OpenMP threads must sleep instead of spin, before Python starts.
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
@@ -18,19 +20,20 @@ install: $(VENV)/.dev  ## Set up .venv for the commands and for development
 $(VENV)/.commands: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,report]'
+	$(BIN)/python $(INSTALL) --constraint constraints.txt torch
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[lab,report]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.commands
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 demo: $(VENV)/.commands  ## Compare selection methods on a small reasoning model: ARGS="--task countdown --seeds 3"
 	$(BIN)/edgewise demo $(ARGS)
 
+# One thread each: the workers share the cores.
 test: install lint  ## Lint, type-check and run the fast tests
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
 
 test-verl: test-verl-0.7 test-verl-0.9  ## The verl adapter with the real verl, in environments of its own
 
@@ -41,9 +44,9 @@ test-verl-%: .venv-verl-%/.ready
 .venv-verl-%/.ready: constraints-verl-%.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "verl needs Python 3.11 or 3.12")'
 	$(PYTHON) -m venv .venv-verl-$*
-	.venv-verl-$*/bin/python -m pip install --quiet --constraint $< torch
-	.venv-verl-$*/bin/python -m pip install --quiet --no-deps --requirement $<
-	.venv-verl-$*/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-verl-$*/bin/python $(INSTALL) --constraint $< torch
+	.venv-verl-$*/bin/python $(INSTALL) --no-deps --requirement $<
+	.venv-verl-$*/bin/python $(INSTALL) --no-deps --editable .
 	touch $@
 .PRECIOUS: .venv-verl-%/.ready
 
@@ -58,11 +61,11 @@ test-trl-1.16.0: TRL_TESTS = trl_versions or unsloth
 # interpreter runs its kernels on a CPU.
 test-trl-%: .venv-trl-%/.ready
 	.venv-trl-$*/bin/python -c 'import trl; assert trl.__version__ == "$*", trl.__version__'
-	TRITON_INTERPRET=1 .venv-trl-$*/bin/python -m pytest -W default --disable-warnings tests/adapters -k "$(TRL_TESTS)" $(ARGS)
+	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 .venv-trl-$*/bin/python -m pytest -n auto -W default --disable-warnings tests/adapters -k "$(TRL_TESTS)" $(ARGS)
 
 .venv-trl-%/.ready: $(VENV)/.dev
 	$(BIN)/python -m venv .venv-trl-$*
-	.venv-trl-$*/bin/python -m pip install --quiet --no-deps trl==$* $(if $(filter 1.15.%,$*),triton==3.9.0)
+	.venv-trl-$*/bin/python $(INSTALL) --no-deps trl==$* $(if $(filter 1.15.%,$*),triton==3.9.0)
 	$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
 		> $$(echo .venv-trl-$*/lib/python3*/site-packages)/below.pth
 	touch $@
@@ -84,7 +87,7 @@ docs: $(VENV)/.docs  ## Build the documentation's site into site/, warnings are 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(or $(ARGS),build)
 
 $(VENV)/.docs: $(VENV)/.commands
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python $(INSTALL) --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 check-numbers: install  ## Compare the numbers in README and docs with their recorded results

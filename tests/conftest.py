@@ -15,11 +15,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pretrain(PRETRAINING, tmp_path_factory.mktemp("base"))
 
 
-# The same examples in every run: a failure belongs to the change under test. `pytest --hypothesis-profile=default` draws others.
+# No example has a time limit. The same ones in every run: a failure belongs to the change under test; others with
+# `pytest --hypothesis-profile=random`.
 try:
     from hypothesis import settings
 except ModuleNotFoundError:  # the environments of verl have no property tests
     pass
 else:
-    settings.register_profile("repeatable", derandomize=True)
+    settings.register_profile("random", deadline=None)
+    settings.register_profile("repeatable", settings.get_profile("random"), derandomize=True)
     settings.load_profile("repeatable")

@@ -126,7 +126,7 @@ def test_without_outcomes_a_slope_leaves_predictions_as_they_are():
     assert calibration.apply(p, np.arange(11) % 3) == pytest.approx(p, abs=1e-8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), st.floats(0, 1)), min_size=1, max_size=40),
     st.integers(1, 30),
@@ -145,7 +145,7 @@ def test_whatever_comes_weights_stay_finite_and_the_order_of_predictions_is_kept
     assert (again.apply(predicted, classes) == calibration.apply(predicted, classes)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), shape=st.sampled_from([0.05, 0.5, 1.0]), agree=st.sampled_from([-1, 0, 1]))
 def test_a_slope_stays_bounded_and_keeps_the_order_whatever_comes(seed, shape, agree):
     rng, calibration = np.random.default_rng(seed), PlattCalibration(POOL, 3)

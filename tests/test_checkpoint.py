@@ -51,7 +51,7 @@ def same(a, b):
     return type(a) is type(b) and (a == b or a != a)
 
 
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(state=states)
 def test_what_is_saved_is_loaded(state, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "round.npz"

@@ -67,7 +67,7 @@ def test_no_groups_no_admissions(gate: Informative) -> None:
     assert gate.admit(groups()).shape == (0,)
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=6), min_size=1, max_size=8))
 def test_for_binary_rewards_both_readings_agree(rewards: list[list[float]]) -> None:
     given_groups = groups(*rewards)

@@ -7,7 +7,7 @@ from edgewise import PromptPool
 from edgewise.errors import PoolError
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, min_size=1, max_size=30), st.randoms())
 def test_ids_find_their_rows(ids, random):
     pool = PromptPool(ids)
@@ -19,7 +19,7 @@ def test_ids_find_their_rows(ids, random):
     assert pool.ids[rows].tolist() == [ids[i] for i in order]
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.text(st.characters(exclude_characters="\x00", codec="utf-8")), unique=True, min_size=1, max_size=20))
 def test_text_ids_find_their_rows(ids):
     assert PromptPool(ids).rows(ids[::-1]).tolist() == list(range(len(ids)))[::-1]
@@ -100,7 +100,7 @@ def test_categories_and_features():
         PromptPool([1], features=[[np.nan]])
 
 
-@settings(derandomize=True, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=30),
     st.lists(st.sampled_from(["b", "d", None])),
@@ -136,7 +136,7 @@ def test_extend_appends_and_leaves_the_pool_as_it_was_on_errors():
     assert pool.extend([], None, None).shape == (0,)
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 200), st.sets(st.integers(0, 199)), st.integers(0, 200), st.integers(0, 2**32))
 def test_samples_are_distinct_and_avoid_the_excluded(size, exclude, n, seed):
     pool, rng = PromptPool(range(size)), np.random.default_rng(seed)

@@ -25,7 +25,7 @@ def contents(table):
 batches = st.lists(st.sets(st.integers(0, 99), max_size=40), max_size=12)
 
 
-@settings(derandomize=True, max_examples=80)
+@settings(max_examples=80)
 @given(batches, st.integers(0, 2**32))
 def test_behaves_like_a_dict(given_batches, seed):
     rng = np.random.default_rng(seed)
@@ -45,7 +45,7 @@ def test_behaves_like_a_dict(given_batches, seed):
         assert np.array_equal(table.rows[table.slots(table.rows)], table.rows)
 
 
-@settings(derandomize=True, max_examples=40)
+@settings(max_examples=40)
 @given(st.dictionaries(st.integers(0, 99), st.integers(0, 1000)), st.integers(0, 2**32))
 def test_state_survives_reordering_shrinking_and_growing(values, seed):
     table = table_of(values)
@@ -91,7 +91,7 @@ def test_a_state_that_does_not_fit_changes_nothing(damage):
     assert contents(table) == {5: 1.0, 6: 2.0}
 
 
-@settings(derandomize=True, max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sets(st.integers(0, 199), min_size=1), max_size=6), st.integers(0, 2**31))
 def test_rows_at_places_are_those_of_the_sorted_rows(parts, seed):
     table, rng = SeenTable(PromptPool(range(200)), {}), np.random.default_rng(seed)

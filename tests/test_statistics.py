@@ -21,7 +21,7 @@ from edgewise.statistics import (
 )
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
 def test_pass_at_k_counts_the_draws_with_a_success(case):
     n, c, k = case
@@ -43,7 +43,7 @@ def test_pass_at_k_refuses_nonsense(correct, total, k):
         pass_at_k(correct, total, k)
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30))
 def test_spearman_agrees_with_scipy(pairs):
     a, b = np.array(pairs, float).T
@@ -61,7 +61,7 @@ def test_spearman_edges():
         spearman([1.0, 2.0], [1.0])
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30))
 def test_somers_d_agrees_with_scipy(pairs):
     a, b = np.array(pairs, float).T
@@ -144,7 +144,7 @@ def test_a_share_of_one_leaves_no_room_for_a_gain():
     assert found.low < found.estimate < 0
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(FEWEST, 60))
 def test_the_interval_of_a_median_is_the_narrowest_pair_of_order_statistics(n):
     found = median_interval(np.arange(1.0, n + 1))
@@ -166,7 +166,7 @@ def test_a_median_counts_infinite_values():
 WAITING = st.one_of(st.floats(1, 200), st.just(float("inf")))
 
 
-@settings(derandomize=True, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(WAITING, WAITING), min_size=1, max_size=12))
 def test_exchanging_the_methods_inverts_the_ratio(pairs):
     above, below = np.array(pairs).T

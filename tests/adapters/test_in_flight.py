@@ -71,7 +71,7 @@ def test_a_refused_result_changes_nothing():
 ACTIONS = st.lists(st.sampled_from(["select", "observe", "lose", "step", "save"]), max_size=60)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ACTIONS, st.integers(0, 2**32 - 1), st.sampled_from([1, 4]))
 def test_nothing_is_handed_out_twice_and_every_result_counts_once(actions, seed, ahead):
     rng, step = np.random.default_rng(seed), 0
@@ -101,7 +101,7 @@ def test_nothing_is_handed_out_twice_and_every_result_counts_once(actions, seed,
     assert here.metrics()["rollouts"] == observed
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["edge", "mopps"]))
 def test_groups_that_wait_for_the_next_selection_are_observed_as_if_they_had_not(seed, rule):
     """Only the size of a selection differs: the same blocks, with each group observed at once, give the same state."""

@@ -207,7 +207,7 @@ RATIO = st.builds(
 )
 
 
-@settings(derandomize=True, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(NUMBER, max_size=4), RATIO, NUMBER)
 def test_a_summary_survives_its_file(values: list[float], ratio: Ratio, number: float) -> None:
     summary = Summary(
@@ -233,7 +233,7 @@ def test_the_placebo_follows_uniform() -> None:
     assert arms(["placebo", "uniform"], placebo=True) == ["placebo", "uniform"]
 
 
-@settings(derandomize=True, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=14), st.floats(0, 1))
 def test_a_target_is_reached_where_the_smoothed_accuracy_crosses_it(accuracy: list[float], wanted: float) -> None:
     smooth = [float(np.mean(accuracy[i - 1 : i + 2])) for i in range(1, len(accuracy) - 1)]

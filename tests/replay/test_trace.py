@@ -25,7 +25,7 @@ def same(a, b):
     assert a.about == b.about
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 12),
@@ -173,7 +173,7 @@ def test_a_large_evaluation_is_small_on_disk(tmp_path):
     assert (tmp_path / "t.npz").stat().st_size < 100_000
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), calls=st.integers(1, 12))
 def test_recorder_equals_the_matrix_of_sums(seed, calls):
     rng = np.random.default_rng(seed)

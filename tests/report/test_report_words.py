@@ -26,7 +26,7 @@ def comparison(**ratios: Ratio) -> Comparison:
     return Comparison("x", Summary(seeds=("0",), methods=methods, ratios={"speedup_vs_uniform": ratios}))
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(["steps", "rollouts"]), st.lists(st.floats(0.05, 20), min_size=3, max_size=3).map(sorted))
 def test_a_claim_needs_an_interval_that_excludes_one(of: Of, ends: list[float]) -> None:
     found = ratio(of, *ends)

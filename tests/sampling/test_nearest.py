@@ -24,14 +24,14 @@ def the_index_from_the_start(monkeypatch):
     monkeypatch.setattr("edgewise.sampling.thompson.PLAIN", 0)
 
 
-@settings(derandomize=True, max_examples=200)
+@settings(max_examples=200)
 @given(POSITIVE, POSITIVE)
 def test_log_beta_agrees_with_scipy(a, b):
     ours = log_beta(np.array([a]), np.array([b]))[0]
     assert ours == pytest.approx(special.betaln(a, b), abs=1e-8, rel=1e-10)
 
 
-@settings(derandomize=True, max_examples=100)
+@settings(max_examples=100)
 @given(st.floats(0.01, 300), st.floats(0.01, 300), st.floats(0.02, 0.9), st.floats(1e-4, 0.08))
 def test_peak_is_the_largest_density_of_the_interval(a, b, low, width):
     distribution = Beta(np.array([a]), np.array([b]))
@@ -190,7 +190,7 @@ def buckets_hold(index):
     assert len(np.unique(table.rows)) == len(table)
 
 
-@settings(derandomize=True, max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(200, 400))
 def test_buckets_follow_observations(seed, size):
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from edgewise.acquisition import PInformative
 from edgewise.seen import SeenTable
 
 
-@settings(derandomize=True, max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 60), st.floats(0, 6), st.integers(0, 2**31))
 def test_a_bound_of_the_values_changes_no_draw(n, sharpness, seed):
     """Prompts whose wait is too long whatever their weight are left out of the valuation, and would not have been drawn."""
@@ -30,7 +30,7 @@ def test_no_value_exceeds_its_bound(rollouts):
     assert acquisition.value(np.linspace(0, 1, 1001)).max() <= acquisition.highest
 
 
-@settings(derandomize=True, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 99), unique=True, max_size=20), max_size=8))
 def test_sorted_rows_are_all_rows_in_order(parts):
     table, seen = SeenTable(ew.PromptPool(range(100)), {}), set()

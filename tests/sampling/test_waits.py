@@ -99,7 +99,7 @@ def test_short_waits_select_as_often_as_all_waits_do(monkeypatch):
     assert stats.chi2_contingency(np.array(counts)).pvalue > 1e-3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.integers(1, 40),
     seen=st.integers(1, 40),

@@ -26,7 +26,7 @@ def first(n: int, candidates: Candidates) -> Rows:
     return rows[within(candidates.pool.category_index(rows), candidates.room, n)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 30), min_size=3, max_size=9), st.floats(0.05, 0.9), st.data())
 def test_a_selection_keeps_the_limit_wherever_the_other_categories_can_serve_it(
     sizes: list[int], share: float, data: st.DataObject
@@ -76,7 +76,7 @@ def test_room_counts_what_may_be_chosen_of_each_category(kind: str) -> None:
     assert limited.rows.tolist() == rest.tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.integers(0, 4), max_size=40), st.lists(st.integers(0, 5), min_size=5, max_size=5), st.integers(0, 20)
 )

@@ -128,7 +128,7 @@ def test_what_is_no_quantity(text: str) -> None:
     assert read_quantity(text) is None
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.fractions(-(10**6), 10**6, max_denominator=999), st.booleans())
 def test_written_fractions_are_read_exactly(value: Fraction, latex: bool) -> None:
     text = f"\\frac{{{value.numerator}}}{{{value.denominator}}}" if latex else f"{value.numerator}/{value.denominator}"
@@ -138,7 +138,7 @@ def test_written_fractions_are_read_exactly(value: Fraction, latex: bool) -> Non
     assert equal(found, found)
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.decimals(-(10**9), 10**9, places=4, allow_nan=False))
 def test_written_decimals_are_read_exactly(value: object) -> None:
     for text in (f"{value}", f"{value:,}", f"$ {value} $", f"\\boxed{{{value}}}".removeprefix("\\boxed")):
@@ -155,7 +155,7 @@ def test_hostile_texts_are_read(name: str) -> None:
         clean(answer)
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(max_size=200) | st.text("0123456789.,/\\{}()[]$^_%-+= answerboxd#<>", max_size=60))
 def test_any_text_is_read(text: str) -> None:
     final_answer(text)

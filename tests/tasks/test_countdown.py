@@ -310,7 +310,7 @@ def values_of(numbers: list[Fraction]) -> list[Fraction]:
     return found
 
 
-@settings(derandomize=True, max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(numbers=st.lists(st.integers(1, 12), min_size=1, max_size=4), target=st.integers(-5, 40))
 def test_solutions_are_counted_as_by_enumeration(numbers: list[int], target: int) -> None:
     values = values_of([Fraction(number) for number in numbers])

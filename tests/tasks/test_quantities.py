@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edgewise.tasks.quantities import read_quantity
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text("0123456789{}%$.,-/^° kmxπ\\()'\"=²٣", max_size=12))
 @example("7 {}")
 @example("7{")

@@ -34,7 +34,7 @@ from tests.watch.runs import write_run
 pytest.importorskip("pyarrow")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.integers(0, 7), st.integers(0, 3)),

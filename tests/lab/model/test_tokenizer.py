@@ -56,7 +56,7 @@ def test_original_texts_come_back_and_need_few_tokens() -> None:
     assert sum(map(len, texts)) / sum(map(len, ids)) > 1.5 * PUBLISHED
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(TASK.vocabulary()), min_size=1, max_size=30).map("".join))
 def test_any_text_of_known_pieces_comes_back(text: str) -> None:
     try:

@@ -99,13 +99,13 @@ def use(lines: list[dict[str, Any]], name: str) -> None:
             pass
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(rollouts, max_size=12))
 def test_rollouts_of_any_shape(lines: list[dict[str, Any]]) -> None:
     use(lines, "log.jsonl")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(steps, max_size=8))
 def test_lines_of_a_journal_of_any_shape(lines: list[dict[str, Any]]) -> None:
     use(lines, "metrics.jsonl")

@@ -170,7 +170,7 @@ def test_a_file_that_was_written_anew_is_read_anew_however_long_it_is(tmp_path: 
         assert getattr(reader.log, name).tolist() == getattr(fresh, name).tolist()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 2000), st.integers(0, 3))
 def test_a_file_cut_anywhere_gives_the_whole_lines_before_the_cut(cut: int, seed: int) -> None:
     import tempfile
@@ -380,7 +380,7 @@ def test_rollouts_without_a_reward_are_left_out(tmp_path: Path) -> None:
     assert any("3 rollouts have no reward" in note for note in log.notes)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.booleans(), st.integers(0, 9)), max_size=200),
     st.integers(1, 50),

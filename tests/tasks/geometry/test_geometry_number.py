@@ -53,7 +53,7 @@ def test_values_within_a_percent_are_right_where_the_reference_has_decimals() ->
     assert verify("75", "<answer> 74 </answer>").reason == "wrong answer"
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text(st.sampled_from("0123456789.,+-*/(){}\\$ fracsqrtpiboxed=xAnswer:<>°√π\n"), max_size=300))
 def test_any_text_gets_a_verdict(text: str) -> None:
     for given_text in (text, f"<answer>{text}</answer>"):

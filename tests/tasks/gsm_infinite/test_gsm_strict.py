@@ -148,7 +148,7 @@ def test_verdicts_of_operations(work: str, reason: str) -> None:
     assert verify(f"{gold}Define all in A as c; so c = O + P = 3 + 12 = 15.{end}", 15, f"{gold}Define all in A as c; so {work} = 15.{end}").reason == reason  # fmt: skip
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 10**6), op=st.integers(2, 30), mode=st.sampled_from(["forward", "reverse"]))
 def test_commuted_sums_and_products_are_correct(seed: int, op: int, mode: str) -> None:
     problem = STRICT.problem(seed, 0, op=(op, op), mode=mode)

@@ -455,7 +455,7 @@ def test_a_forked_process_has_a_worker_of_its_own(task: Math) -> None:
     assert math_worker()._process is owner
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=300) | st.text("0123456789.,/\\{}()[]$^_%-+= xacfrt", max_size=80))
 def test_any_text_gets_a_verdict(text: str) -> None:
     task = Math(ROWS, grader="plain")
@@ -465,7 +465,7 @@ def test_any_text_gets_a_verdict(text: str) -> None:
             assert verdict.correct == (verdict.reason == "correct") == (verdict.score == 1)
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(-(10**9), 10**9), st.integers(1, 10**6), st.integers(1, 9))
 def test_equal_fractions_are_equal_and_others_are_not(top: int, bottom: int, times: int) -> None:
     task = Math(ROWS, grader="plain")

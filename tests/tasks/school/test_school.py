@@ -235,13 +235,13 @@ def test_hostile_completions_are_wrong(name: str) -> None:
     assert not TASK.verify(Problem("", "", "1200", ""), hostile_texts()[name]).correct
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=200) | st.text("0123456789.,$-+*/= \nQuestion:Ais", max_size=60))
 def test_any_text_is_read(text: str) -> None:
     read_answer(text)
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, 10**9),
     st.sampled_from(["{}", "{:,}", "{}.0", "${}", "{} apples", "1 + 2 = {}", "The answer is {}."]),
