@@ -54,7 +54,7 @@ test-trl: test-trl-1.10.0 test-trl-1.15.0 test-trl-1.16.0  ## The TRL adapter wi
 
 # All tests with the oldest; the newest is that of `make test`, and kernels that are interpreted are slow.
 TRL_TESTS = trl or unsloth
-test-trl-1.15.0: TRL_TESTS = trl_versions or trl_steps or trl_environments or unsloth
+test-trl-1.15.0: TRL_TESTS = (trl_versions or trl_steps or trl_environments or unsloth) and not selection_pays
 test-trl-1.16.0: TRL_TESTS = trl_versions or unsloth
 
 # TRL alone differs: the environment lies on top of .venv, whose packages it takes. TRL 1.15 cannot do without Triton, whose

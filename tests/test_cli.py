@@ -181,7 +181,19 @@ def test_a_configured_rl_run_writes_a_readable_folder(base: Path, tmp_path: Path
 
 def test_the_demo_survives_ctrl_c_and_the_same_command_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    arguments = ("demo", "--methods", "uniform", "edge", "--seeds", "1", "--steps", "30", "--out", str(out))
+    arguments = (
+        "demo",
+        "--methods",
+        "uniform",
+        "edge",
+        "--no-placebo",
+        "--seeds",
+        "1",
+        "--steps",
+        "20",
+        "--out",
+        str(out),
+    )
     command = [sys.executable, "-m", "edgewise.cli", *arguments]
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     metrics = out / "uniform/seed_0/metrics.jsonl"
@@ -193,16 +205,16 @@ def test_the_demo_survives_ctrl_c_and_the_same_command_goes_on(tmp_path: Path) -
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 130, errors
-    assert re.search(r"stopped after \d+ of 90 steps.*the same command goes on\n$", errors)
+    assert re.search(r"stopped after \d+ of 40 steps.*the same command goes on\n$", errors)
     done = metrics.read_text().count("\n")
-    assert 3 <= done < 30
+    assert 3 <= done < 20
     result = edgewise(*arguments)
     assert result.returncode == 0, result.stderr
     summary = json.loads((out / "summary.json").read_text())
     assert summary["methods"]["edge"]["final_accuracy"]["reached"] == 1
     assert "<svg" in (out / "report.html").read_text("utf-8")
     steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
-    assert steps == list(range(1, 31))
+    assert steps == list(range(1, 21))
     other = edgewise(*arguments, "--pool", "500")
     assert other.returncode == 2
     assert "another configuration" in other.stderr
