@@ -135,9 +135,12 @@ UNIT = re.compile(rf"^[A-Za-z%$\u20ac\u00a3 {LABEL}./^{{}}0-9'-]*$")
 FIRST = re.compile(r"[^A-Za-z]*([A-Za-z]+)")
 NO_LABEL = re.compile(
     r"^(?:squared|cubed|is|are)\b|\b(?:wrong|false|incorrect|not|or|plus|minus|dozens?|half|halves|thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?"
-    r"|pi|sin|cos|tan|log|exp|sqrt|mod|theta|factorial|infinity)\b"
+    r"|pi|sin|cos|tan|log|exp|sqrt|mod|theta|factorial|infinity|root of|times the"
+    r"|(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)(?!-))\b"
 )
 """Words behind a number that make another number of it."""
+VARIABLE = re.compile(r"[A-Za-z] (?![ghlms]$)[a-z]$")
+"""A letter at the end of words, `72 more than x`, that is no unit."""
 SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)s?(?![A-Za-z])", re.IGNORECASE)
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 ORDINALS = ("st", "nd", "rd", "th")
@@ -294,7 +297,7 @@ def _unit(text: str) -> str | None:
     if not all(_is_label(part, bool(row % 2), not row) for row, part in enumerate(text.split(LABEL))):
         return None
     text = " ".join(text.split())
-    if NO_LABEL.search(text.lower()):
+    if NO_LABEL.search(text.lower()) or VARIABLE.search(text):
         return None
     if text.startswith("%"):
         return None if text[1:].strip() else "%"
@@ -363,6 +366,11 @@ def equal(gold: Quantity, given: Quantity) -> bool:
             # A value below 1 with a percent sign is rarely what a gold answer without one means.
             return a.value == b.value and (percent is a or abs(b.value) >= 1)
         return _same_value(a, b)
+    rates = [[_size(part) for part in unit.split(" / ")] for unit in (a.unit, b.unit)]
+    (one, *below), (two, *under) = rates
+    if one and two and len(below) == len(under) == 1 and below[0] and under[0]:  # 36 km/h, 10 m/s
+        same = (one[0], below[0][0]) == (two[0], under[0][0])
+        return same and a.value * one[1] * under[0][1] == b.value * two[1] * below[0][1]
     one, two = _size(a.unit), _size(b.unit)
     if one and two:
         return one[0] == two[0] and a.value * one[1] == b.value * two[1]
