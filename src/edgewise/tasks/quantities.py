@@ -86,7 +86,8 @@ DOLLAR = "\ue000"
 LABEL = "\u2003"
 """Stands before and behind what was in `\\text`: a white space, so that it separates words as one does."""
 ROOT = re.compile(r"\u221a\s*(?:([0-9]+(?:\.[0-9]+)?)|\(([^()]*)\))")
-PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?")
+PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?|\\(?:text)?color\s*\{[A-Za-z]+\}")
+"""What prints nothing: the place of a text, and a color."""
 POINT = re.compile(r"(?<=[0-9])\.(?=\s*[/)}])")
 TEXT = r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|emph|mathrm|mbox)\s*\{((?:[^{}]|\^\{-?[0-9]\})*)\}"
 UNIT_FRACTION = re.compile(rf"\\frac\s*\{{\s*{TEXT}\s*\}}\s*\{{\s*{TEXT}\s*(\^\s*[23])?\s*\}}")
