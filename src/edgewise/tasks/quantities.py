@@ -137,7 +137,7 @@ FIRST = re.compile(r"[^A-Za-z]*([A-Za-z]+)")
 NO_LABEL = re.compile(
     r"^(?:squared|cubed|is|are)\b|\b(?:wrong|false|incorrect|not|or|plus|minus|dozens?|half|halves|thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?"
     r"|pi|sin|cos|tan|log|exp|sqrt|mod|theta|factorial|infinity|root of|times the"
-    r"|(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)(?!-))\b"
+    r"|(?:two|three|four|five|six|seven|eight|nine|tens?|eleven|twelve)(?!-))\b"
 )
 """Words behind a number that make another number of it."""
 VARIABLE = re.compile(r"[A-Za-z] (?![ghlms]$)[a-z]$")
@@ -149,6 +149,10 @@ ABBREVIATIONS = frozenset(["J", "N", "V", "W", "K", "C", "A", "T", "eV", "Hz", "
 """Short units that are labels without `\\text` too, those of one letter before a slash."""
 SHORT = frozenset(["as", "at", "by", "if", "in", "is", "of", "on", "so", "to"])
 """Words of a sentence that goes on behind its number."""
+INVERSE = re.compile(r"\s([A-Za-z]+)\s*\^\s*-\s*(?:1|([23]))(?![0-9])")
+"""A unit below another one, `m s^{-2}`."""
+WORDS = {"mph": "miles/hour", **dict.fromkeys(("kph", "kmh", "kmph"), "km/hour")}
+"""Words for rates."""
 SYMBOLS = {"$": "dollars", "\u20ac": "euros", "\u00a3": "pounds sterling"}
 
 
@@ -306,8 +310,9 @@ def _unit(text: str) -> str | None:
         return ""
     if text in ("percent", "per cent", "percentage points"):
         return "%"
-    text = SYMBOLS.get(text, text)
+    text = WORDS.get(text.lower(), SYMBOLS.get(text, text))
     text = text.replace("{", "").replace("}", "").replace(" per ", "/")
+    text = INVERSE.sub(lambda found: f"/{found[1]}" + (f"^{found[2]}" if found[2] else ""), text)
     if not text[:1].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*-?\s*[1-9]\b", "", text)):
         return None
     words = []
@@ -378,7 +383,8 @@ def equal(gold: Quantity, given: Quantity) -> bool:
     if one or two:
         return False
     words, others = set(a.unit.split()), set(b.unit.split())
-    return (words <= others or others <= words) and _same_value(a, b)
+    alike = (words <= others or others <= words) and ("/" in words) == ("/" in others)
+    return alike and _same_value(a, b)
 
 
 def known_unit(unit: str) -> bool:

@@ -75,7 +75,7 @@ def test_every_reference_answer_is_accepted_and_its_neighbours_are_not(task: Mat
 
 VARIABLES = ("xy", "ab^2", "m", " ab", " abc^2", " pi", "\\mathrm{e}", "\\text{ }xy", "\\text{ cm}xy", " sin x")
 NO_UNITS = (" thousand", " \\text{ is wrong}", " \\text{ or more}", " and a half", " squared", " dozen", " point five")
-WORDED = (" more than x", " times n", " times the radius", " over four", " out of five", " root of two")
+WORDED = (" more than x", " times n", " times the radius", " over four", " out of five", " tens", " root of two")
 UNITS = (
     "\\text{ K}",
     "\\ \\mathrm{C}",
@@ -180,6 +180,9 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("5\\text{ cm}^3", "5\\ \\mathrm{cm^{3}}", "5\\ \\mathrm{cm^{2}}"),
         ("9.8", "9.8 \\text{ m s}^{-2}", "9.7 \\text{ m s}^{-2}"),
         ("36 \\text{ km/h}", "10 m/s", "36 m/s"),
+        ("60 \\text{ miles per hour}", "60 mph", "60 kph"),
+        ("9.8 \\text{ m/s}^2", "9.8 \\text{ m s}^{-2}", "9.8 \\text{ m s}^{-1}"),
+        ("4.18 \\text{ J/g}", "4.18\\ \\mathrm{J\\ g^{-1}}", "4.18\\ \\mathrm{J\\ g}"),
         ("1 \\text{ g/cm}^3", "1000 \\text{ kg/m}^3", "1000 \\text{ kg/m}^2"),
         ("3 \\times 10^8\\text{ m}", "3 x 10^5 km", "3 \\times 10^8 km"),
         ("1,200,000", "1 200 000", "1 200 00"),
