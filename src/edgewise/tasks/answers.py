@@ -45,6 +45,8 @@ AROUND = re.compile(r"[\s$*{}]|\\(?:[()\[\],;! ]|q?quad\b|text\b)")
 TITLE = re.compile(r"(?:^|\n)[#*_ ]*(?:the )?(?:final )?$", re.IGNORECASE)
 """What stands before the word of a line that is nothing but `### Final Answer`."""
 WORDS = ("answer", "Answer", "ANSWER")
+ENDED = re.compile(r"(?:</s>|<\|[A-Za-z_]{1,24}\|>)$")
+"""A token that ends a text, where it was not removed from it."""
 MARKER = re.compile(r"\\f?boxed|<answer>|####")
 WORDY = re.compile(r"[^\w\\]*[A-Za-z]{3}")
 """Beginning of a line of words, not of LaTeX."""
@@ -64,14 +66,17 @@ def final_answer(text: str) -> str | None:
         >>> final_answer("The answer is 42. Bye."), final_answer("First line.\nSecond line.")
         ('42', None)
     """
-    tail = text[-READ:]
+    tail = text[-READ:].rstrip()
+    for _ in range(ATTEMPTS):
+        ended = ENDED.search(tail, max(0, len(tail) - LONGEST_LINE))
+        tail = tail[: ended.start()].rstrip() if ended else tail
     thought, _, reply = tail.rpartition(THOUGHT)
     line = _only_line(reply) if len(text) <= READ else None
-    answer = _announced(reply)
+    answer = announced(reply)
     if answer is None and line and (read_quantity(line) or (FORMAL.search(line) and not WORDY.match(line))):
         answer = line
     if answer is None:
-        answer = _announced(thought) or line
+        answer = announced(thought) or line
     if answer is None:
         return None
     answer = answer.strip()
@@ -84,8 +89,8 @@ def _only_line(text: str) -> str | None:
     return lines[0] if len(lines) == 1 and len(lines[0]) <= LONGEST_LINE and not MARKER.search(lines[0]) else None
 
 
-def _announced(text: str) -> str | None:
-    """The answer behind the last marker, behind "answer is", or the last heading; None without any."""
+def announced(text: str) -> str | None:
+    """The answer behind the last marker, behind "answer is", or the last heading; None without any. READ characters at most."""
     hashes, heading = _hashes(text)
     found = max(filter(None, (_boxed(text), _tagged(text), hashes)), default=None)
     if found is None:

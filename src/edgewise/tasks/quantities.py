@@ -86,7 +86,8 @@ DOLLAR = "\ue000"
 LABEL = "\u2003"
 """Stands before and behind what was in `\\text`: a white space, so that it separates words as one does."""
 ROOT = re.compile(r"\u221a\s*(?:([0-9]+(?:\.[0-9]+)?)|\(([^()]*)\))")
-PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?")
+PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?|\\(?:text)?color\s*\{[A-Za-z]+\}")
+"""What prints nothing: the place of a text, and a color."""
 POINT = re.compile(r"(?<=[0-9])\.(?=\s*[/)}])")
 TEXT = r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|emph|mathrm|mbox)\s*\{((?:[^{}]|\^\{-?[0-9]\})*)\}"
 UNIT_FRACTION = re.compile(rf"\\frac\s*\{{\s*{TEXT}\s*\}}\s*\{{\s*{TEXT}\s*(\^\s*[23])?\s*\}}")
@@ -135,9 +136,12 @@ UNIT = re.compile(rf"^[A-Za-z%$\u20ac\u00a3 {LABEL}./^{{}}0-9'-]*$")
 FIRST = re.compile(r"[^A-Za-z]*([A-Za-z]+)")
 NO_LABEL = re.compile(
     r"^(?:squared|cubed|is|are)\b|\b(?:wrong|false|incorrect|not|or|plus|minus|dozens?|half|halves|thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?"
-    r"|pi|sin|cos|tan|log|exp|sqrt|mod|theta|factorial|infinity)\b"
+    r"|pi|sin|cos|tan|log|exp|sqrt|mod|theta|factorial|infinity|root of|times the"
+    r"|(?:two|three|four|five|six|seven|eight|nine|tens?|eleven|twelve)(?!-))\b"
 )
 """Words behind a number that make another number of it."""
+VARIABLE = re.compile(r"[A-Za-z] (?![ghlms]$)[a-z]$")
+"""A letter at the end of words, `72 more than x`, that is no unit."""
 SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)s?(?![A-Za-z])", re.IGNORECASE)
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 ORDINALS = ("st", "nd", "rd", "th")
@@ -145,6 +149,10 @@ ABBREVIATIONS = frozenset(["J", "N", "V", "W", "K", "C", "A", "T", "eV", "Hz", "
 """Short units that are labels without `\\text` too, those of one letter before a slash."""
 SHORT = frozenset(["as", "at", "by", "if", "in", "is", "of", "on", "so", "to"])
 """Words of a sentence that goes on behind its number."""
+INVERSE = re.compile(r"\s([A-Za-z]+)\s*\^\s*-\s*(?:1|([23]))(?![0-9])")
+"""A unit below another one, `m s^{-2}`."""
+WORDS = {"mph": "miles/hour", **dict.fromkeys(("kph", "kmh", "kmph"), "km/hour")}
+"""Words for rates."""
 SYMBOLS = {"$": "dollars", "\u20ac": "euros", "\u00a3": "pounds sterling"}
 
 
@@ -294,7 +302,7 @@ def _unit(text: str) -> str | None:
     if not all(_is_label(part, bool(row % 2), not row) for row, part in enumerate(text.split(LABEL))):
         return None
     text = " ".join(text.split())
-    if NO_LABEL.search(text.lower()):
+    if NO_LABEL.search(text.lower()) or VARIABLE.search(text):
         return None
     if text.startswith("%"):
         return None if text[1:].strip() else "%"
@@ -302,8 +310,9 @@ def _unit(text: str) -> str | None:
         return ""
     if text in ("percent", "per cent", "percentage points"):
         return "%"
-    text = SYMBOLS.get(text, text)
+    text = WORDS.get(text.lower(), SYMBOLS.get(text, text))
     text = text.replace("{", "").replace("}", "").replace(" per ", "/")
+    text = INVERSE.sub(lambda found: f"/{found[1]}" + (f"^{found[2]}" if found[2] else ""), text)
     if not text[:1].isalpha() or re.search(r"[0-9]", re.sub(r"\^\s*-?\s*[1-9]\b", "", text)):
         return None
     words = []
@@ -363,13 +372,19 @@ def equal(gold: Quantity, given: Quantity) -> bool:
             # A value below 1 with a percent sign is rarely what a gold answer without one means.
             return a.value == b.value and (percent is a or abs(b.value) >= 1)
         return _same_value(a, b)
+    rates = [[_size(part) for part in unit.split(" / ")] for unit in (a.unit, b.unit)]
+    (one, *below), (two, *under) = rates
+    if one and two and len(below) == len(under) == 1 and below[0] and under[0]:  # 36 km/h, 10 m/s
+        same = (one[0], below[0][0]) == (two[0], under[0][0])
+        return same and a.value * one[1] * under[0][1] == b.value * two[1] * below[0][1]
     one, two = _size(a.unit), _size(b.unit)
     if one and two:
         return one[0] == two[0] and a.value * one[1] == b.value * two[1]
     if one or two:
         return False
     words, others = set(a.unit.split()), set(b.unit.split())
-    return (words <= others or others <= words) and _same_value(a, b)
+    alike = (words <= others or others <= words) and ("/" in words) == ("/" in others)
+    return alike and _same_value(a, b)
 
 
 def known_unit(unit: str) -> bool:

@@ -22,6 +22,8 @@ from edgewise.tasks.geometry.verify import verify
         ("80 \\text{ cm}^2", 80), ("80\\,\\mathrm{degrees}", 80), ("80 square units", 80), ("80 \\text{ x}", None),
         ("\\frac72", 3.5), ("\\dfrac 7 2", 3.5), ("\\tfrac{7}{2}", 3.5), ("\\frac123", None), ("3\\frac12", 3.5), ("-3 \\frac { 1 } { 2 }", -3.5),
         ("3 \\frac{\\sqrt{2}}{2}", 1.5 * math.sqrt(2)), ("2.5\\frac12", 1.25), ("2\\frac12 \\sqrt{3}", 2.5 * math.sqrt(3)),
+        ("8 1/2", 8.5), ("3 1/2 \\sqrt{2}", 3.5 * math.sqrt(2)), ("1/2 1/2", None), ("m∠ABC = 3", 3), ("\\angle A = 3°", 3), ("3 inches", 3), ("12 square feet", 12), ("3 centimeters", 3),
+        ("6\\sqrt{2} \\approx 8.49", 6 * math.sqrt(2)), ("x = 6√2 = 8.49 cm", 6 * math.sqrt(2)), ("30 + 30 = 60", 60), ("6\\sqrt{2} ≈ 8.5", 6 * math.sqrt(2)), ("6\\sqrt{2} = 8.6", None), ("60 = 70", None), ("3 =", None),
         ("\\sqrt{2} + 1", math.sqrt(2) + 1), ("3 - 5", -2),
         ("", None), ("three", None), ("3 4", None), ("3 or 4", None), ("3x", None), ("x", None), ("2x = 60", None), ("57 + x = 3", None), ("1/0", None), ("\\sqrt{-1}", None),
         ("(3", None), ("3)", None), ("2 +", None), ("3 hundred", None), ("__import__('os')", None), ("9**9**9", None), ("1e9", None),
@@ -39,7 +41,14 @@ def test_the_last_answer_counts() -> None:
     assert read_answer("**Answer:** 12") == read_answer("**Answer**: 12") == read_answer("The answer is **12**.") == 12
     assert read_answer("The answer is 12 because 3 * 4 = 12.") == read_answer("The answer is 12. It is the area.") == 12
     assert read_answer("The answer is not 3. The answer is 12.") == 12
-    assert read_answer("The answer is 3 or 12.") is None
+    assert read_answer("The answer is 3 or 12.") is read_answer("\\boxed{3} or \\boxed{12}") is None
+    assert (
+        read_answer("### Answer\n12")
+        == read_answer("Answer:\n\n$$12$$")
+        == read_answer("The answer is\n\\[\n12\n\\]")
+        == 12
+    )
+    assert read_answer("<think> \\boxed{3} </think> \\boxed{12}<|im_end|>") == 12
     assert read_answer("3 + 4 = 7") is None
     assert read_answer("<answer> 3 </answer") is None
 

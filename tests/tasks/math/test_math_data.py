@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import make_task
 from edgewise.tasks.base import check_disjoint
 from edgewise.tasks.math import Math
+from edgewise.tasks.math.records import text_of
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -120,6 +124,14 @@ def test_answers_come_from_solutions() -> None:
         assert task.verify(problem, problem.solution).correct
 
 
+def test_cells_that_hold_one_value_are_that_value() -> None:
+    cells = [["4"], ("4",), np.int64(4), np.float32(4), np.array(["4"]), np.array([[4.0]]), Decimal("4"), Fraction(4)]
+    assert [text_of(cell) for cell in cells] == ["4"] * len(cells)
+    assert [
+        text_of(cell) for cell in (["4", "5"], [], {"a": 4}, np.array([4, 5]), None, np.float64("nan"), [None])
+    ] == [""] * 7
+
+
 def test_missing_columns_are_named_with_those_present() -> None:
     rows = [{"text": "A?", "label": "1"}, {"text": "B?", "label": "2"}]
     with pytest.raises(TaskError, match=r"no column for the problem .* the columns of list in memory are text, label"):
@@ -174,7 +186,8 @@ def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path) -> None:
 
 def test_answers_that_do_not_parse_are_counted_listed_and_excluded_when_asked() -> None:
     rows = [*ROWS[:8], {"problem": "E?", "answer": None}, {"problem": "F?", "answer": "\\frac{1}{2"}]
-    kept = plain(rows)
+    with pytest.warns(UserWarning, match="2 answers that do not parse .*row 9"):
+        kept = plain(rows)
     assert kept.count() + kept.count("eval") == 10
     assert (
         "2 answers that do not parse (row 9: '' (no answer), row 10: '\\\\frac{1}{2' (unbalanced braces))"
@@ -221,7 +234,8 @@ def test_unknown_choices_are_refused() -> None:
 
 
 def test_real_data_sets(data: Path) -> None:
-    task = make_task("math", train=str(data / "math/train_math.json"), eval=str(data / "math/test_math.json"))
+    with pytest.warns(UserWarning, match="4 answers that do not parse"):
+        task = make_task("math", train=str(data / "math/train_math.json"), eval=str(data / "math/test_math.json"))
     assert isinstance(task, Math)
     assert task.count() + len(task.reports["train"].duplicates) == 7474
     assert task.count("eval") == 500

@@ -74,7 +74,8 @@ def test_every_reference_answer_is_accepted_and_its_neighbours_are_not(task: Mat
 
 
 VARIABLES = ("xy", "ab^2", "m", " ab", " abc^2", " pi", "\\mathrm{e}", "\\text{ }xy", "\\text{ cm}xy", " sin x")
-NO_UNITS = (" thousand", " \\text{ is wrong}", " \\text{ or more}", " and a half", " squared", " dozen")
+NO_UNITS = (" thousand", " \\text{ is wrong}", " \\text{ or more}", " and a half", " squared", " dozen", " point five")
+WORDED = (" more than x", " times n", " times the radius", " over four", " out of five", " tens", " root of two")
 UNITS = (
     "\\text{ K}",
     "\\ \\mathrm{C}",
@@ -86,10 +87,19 @@ UNITS = (
     " units^2",
     "cm",
 )
-LABELS = (" sheets of paper", " as required", "\\text{ inches squared}", "\\text{ red apples}", "\\text{th}", " p.m.")
+LABELS = (
+    " sheets of paper",
+    " more than Bob",
+    " two-digit numbers",
+    " as required",
+    "\\text{ inches squared}",
+    "\\text{ red apples}",
+    "\\text{th}",
+    " p.m.",
+)
 
 
-@pytest.mark.parametrize("letters", VARIABLES + NO_UNITS)
+@pytest.mark.parametrize("letters", VARIABLES + NO_UNITS + WORDED)
 def test_letters_that_make_another_value_are_no_unit(task: Math, letters: str) -> None:
     for gold in ("24", "\\frac{3}{4}", "2\\sqrt{3}"):
         assert not task.verify(by_hand(gold), f"\\boxed{{{gold}{letters}}}").correct
@@ -169,6 +179,11 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("1\\frac12", "1½", "½"),
         ("5\\text{ cm}^3", "5\\ \\mathrm{cm^{3}}", "5\\ \\mathrm{cm^{2}}"),
         ("9.8", "9.8 \\text{ m s}^{-2}", "9.7 \\text{ m s}^{-2}"),
+        ("36 \\text{ km/h}", "10 m/s", "36 m/s"),
+        ("60 \\text{ miles per hour}", "60 mph", "60 kph"),
+        ("9.8 \\text{ m/s}^2", "9.8 \\text{ m s}^{-2}", "9.8 \\text{ m s}^{-1}"),
+        ("4.18 \\text{ J/g}", "4.18\\ \\mathrm{J\\ g^{-1}}", "4.18\\ \\mathrm{J\\ g}"),
+        ("1 \\text{ g/cm}^3", "1000 \\text{ kg/m}^3", "1000 \\text{ kg/m}^2"),
         ("3 \\times 10^8\\text{ m}", "3 x 10^5 km", "3 \\times 10^8 km"),
         ("1,200,000", "1 200 000", "1 200 00"),
         ("8.24", "\\approx 8.24", "\\approx 8.2"),
@@ -198,6 +213,10 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("\\binom52", "\\dbinom{5}{2}", "\\binom{5}{3} + 1"),
         ("\\sqrt[3]{2}", "\\sqrt[3]2", "\\sqrt[3]4"),
         ("3\\sqrt{51}", "3 \\cdot 51^{0.5}", "3 \\cdot 51^{0.4}"),
+        ("\\frac{1}{2}", "\\textcolor{red}{\\frac12}", "\\textcolor{red}{2}"),
+        ("x\\sin x + \\cos^2 x", "x*sin(x) + cos^2 x", "x*sin(x) + cos(x)"),
+        ("Ce^{-2t}", "C*exp(-2t)", "C*exp(2t)"),
+        ("\\log_2 x", "log_2(x)", "log_3(x)"),
         ("e^{x/2}", "e^{0.5x}", "e^{0.4x}"),
         ("\\sin 30^\\circ", "\\frac12", "\\cos 30^\\circ"),
         ("-1 < x < 3", "3 > x > -1", "3 < x < -1"),

@@ -15,7 +15,7 @@ def verification_reward(completions: list[Any], problem: list[str], **columns: A
     """Reward function of TRL: 1.0 where the answer is right, else 0.0.
 
     Args:
-        completions: texts, or lists of messages.
+        completions: texts, or lists of messages, of which those of the assistant count.
         problem: the column `problem` of an exported file.
         columns: the other columns, which are not used.
 
@@ -27,8 +27,21 @@ def verification_reward(completions: list[Any], problem: list[str], **columns: A
         >>> verification_reward([f" {item.answer}", " none"], [packed(item, settings)] * 2)
         [1.0, 0.0]
     """
-    texts = (text if isinstance(text, str) else "".join(m.get("content") or "" for m in text) for text in completions)
+    texts = map(_text, completions)
     return [float(verify(item, text).outcome) for item, text in zip(problem, texts, strict=True)]
+
+
+def _text(completion: str | list[dict[str, Any]]) -> str:
+    """What the model wrote: a text, or the messages of the assistant, without what tools and environments answered."""
+    if isinstance(completion, str):
+        return completion
+    contents = [
+        message.get("content") or "" for message in completion if message.get("role", "assistant") == "assistant"
+    ]
+    parts = [
+        [content] if isinstance(content, str) else [part.get("text") or "" for part in content] for content in contents
+    ]
+    return "\n".join(map("".join, parts))
 
 
 def compute_score(

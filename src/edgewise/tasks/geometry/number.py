@@ -8,23 +8,26 @@ from __future__ import annotations
 import math
 import re
 
-from edgewise.tasks.answers import sentence
+from edgewise.tasks.answers import READ, announced
 
 LONGEST = 200
 DEPTH = 8
-ANSWER = re.compile(r"<answer>([^<]{0,400})</answer>")
-LAST = re.compile(r"(?:[Aa]nswer(?: is)?|ANSWER)(?: ?(?::\*\*|\*\* ?:|:))? ?(?=([^\n]{1,200}))")
+CLOSE = 0.01
+"""Relative error of a rounded value."""
 WRAPPED = re.compile(
     r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\boxed\{(.*)\}|\\text\{(.*)\}|\{(.*)\}"
 )
-NAMED = re.compile(r"^(?:\\?angle |m ?\\angle )?[A-Za-z]{1,12} *= *")
+NAMED = re.compile(r"^(?:\\?angle |m ?\\angle |m?∠ ?)?[A-Za-z]{1,12} *= *")
+CHAIN = re.compile(r"=|\\approx(?![A-Za-z])|≈")
 TEXT = re.compile(r"\\(?:text|mathrm|mbox) ?\{([^{}]*)\}|\\[ ,;!]")
 DIGITS = re.compile(r"\\[dt]?frac ?([0-9]) ?([0-9])")
 """A fraction of single digits without braces: LaTeX reads `\\frac12` as 1/2."""
-MIXED = re.compile(r"(?<![0-9.,])([0-9]{1,12}) ?(\\[dt]?frac ?\{ ?[0-9]{1,12} ?\} ?\{ ?[0-9]{1,12} ?\})")
-"""A mixed number, `3\\frac{1}{2}`: a sum, where other factors side by side are a product."""
+MIXED = re.compile(
+    r"(?<![0-9.,/])([0-9]{1,12})(?: ?(?=\\)| )(\\[dt]?frac ?\{ ?[0-9]{1,12} ?\} ?\{ ?[0-9]{1,12} ?\}|[0-9]{1,12}/[0-9]{1,12}(?![0-9.,/]))"
+)
+"""A mixed number, `3\\frac{1}{2}` or `3 1/2`: a sum, where other factors side by side are a product."""
 UNIT = re.compile(
-    r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? )?(?:degrees?|cm|mm|m|km|in|ft|units?))(?: ?\^? ?2|²| squared)?\.?$"
+    r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? )?(?:degrees?|cm|mm|m|km|in|ft|units?|inch(?:es)?|f(?:oo|ee)t|(?:centi|milli|kilo)?met(?:er|re)s?))(?: ?\^? ?2|²| squared)?\.?$"
 )
 TOKEN = re.compile(
     r" *([0-9]{1,12}(?:,[0-9]{3})*(?:\.[0-9]{0,12})?|\.[0-9]{1,12}|\\[dt]?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
@@ -32,20 +35,13 @@ TOKEN = re.compile(
 
 
 def read_answer(text: str) -> float | None:
-    """The number that a completion gives as its answer: in the last <answer> tags, else \\boxed, else after `Answer:`."""
-    tagged = ANSWER.findall(text)
-    if tagged:
-        return number(tagged[-1])
-    at = text.rfind("\\boxed{")
-    if at >= 0:
-        inner = _braced(text[at + 6 : at + 6 + LONGEST])
-        return None if inner is None else number(inner)
-    found = LAST.findall(text[-2000:])
-    return number(sentence(found[-1].lstrip("*_ "))) if found else None
+    """The number that a completion announces as its answer, see `edgewise.tasks.answers`; None without one."""
+    answer = announced(text[-READ:])
+    return None if answer is None else number(answer)
 
 
 def number(text: str) -> float | None:
-    """The value of a written number; None if the text is none, or more than one."""
+    """The value of a written number, the first of a chain of equal ones; None if the text is none, or several numbers."""
     text = text.strip()
     if len(text) > LONGEST:
         return None
@@ -59,6 +55,11 @@ def number(text: str) -> float | None:
             text = next(part for part in wrapped.groups() if part is not None).strip()
         if text == before:
             break
+    chain = CHAIN.split(text)
+    if len(chain) > 1:
+        first, *others = map(number, chain)
+        same = first is not None and all(x is not None and abs(x - first) <= CLOSE * abs(first) for x in others)
+        return first if same else None
     tokens: list[str] = []
     place = 0
     while place < len(text):
@@ -124,13 +125,3 @@ def _factor(tokens: list[str], at: int, depth: int) -> tuple[float, int]:
             raise _NoNumberError
         return value, at + 1
     raise _NoNumberError
-
-
-def _braced(text: str) -> str | None:
-    """The content of the braces that a text starts with."""
-    depth = 0
-    for index, character in enumerate(text):
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return text[1:index]
-    return None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from edgewise.tasks.base import Verdict
-from edgewise.tasks.geometry.number import read_answer
+from edgewise.tasks.geometry.number import CLOSE, number, read_answer
 
 
 def verify(answer: str, completion: str) -> Verdict:
     """The verdict on a completion: "correct", "wrong answer", or "no answer" that is one number."""
-    found, wanted = read_answer(completion), read_answer(f"<answer>{answer}</answer>")
+    found, wanted = read_answer(completion), number(answer)
     if found is None:
         return Verdict(False, 0.0, reason="no answer")
-    right = wanted is not None and abs(found - wanted) <= (1e-9 if wanted == int(wanted) else 0.01 * abs(wanted))
+    right = wanted is not None and abs(found - wanted) <= (1e-9 if wanted == int(wanted) else CLOSE * abs(wanted))
     return Verdict(right, float(right), reason="correct" if right else "wrong answer")

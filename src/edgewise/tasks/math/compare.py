@@ -63,6 +63,8 @@ CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
 THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 SHORT_ROOT = re.compile(r"(\\sqrt\s*\[[^][]*\])\s*([0-9A-Za-z])")
+FUNCTION = re.compile(r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp)(?![A-Za-z])")
+"""A function whose name has no backslash."""
 PRIMED = re.compile(r"([A-Za-z])('+)")
 ANGLE = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*\{?-?[0-9]\}?)?)\s*([({])?\s*([0-9.]+) degrees(?(2)\s*[)}])"
@@ -219,8 +221,9 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
 
 
 def _spelled_out(text: str) -> str:
-    r"""An expression without thousands separators, with the braces of `\frac\pi 2`, primes as names, and rising inequalities."""
+    r"""An expression without thousands separators, with the braces of `\frac\pi 2`, named functions, primes as names, and rising inequalities."""
     text = SHORT_ROOT.sub(r"\1{\2}", SHORT_FRACTION.sub(r"\\\1{\2}{\3}", THOUSANDS.sub("", text)))
+    text = FUNCTION.sub(r"\\\1", text)
     text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
     parts = FALLING.split(text)
     return text if len(parts) < 5 or RISING.search(text) else "".join(RISE.get(part, part) for part in reversed(parts))

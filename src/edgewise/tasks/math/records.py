@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -216,16 +217,18 @@ def records(name: str, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, 
 
 
 def text_of(value: Any) -> str:
-    """Text of a cell: whole numbers without a decimal point; empty for a missing value, NaN and anything nested."""
+    """Text of a cell, or of the one value in it: whole numbers without a decimal point; empty for a missing value, NaN and anything nested."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if getattr(value, "size", None) == 1:  # NumPy's
+        value = value.item()
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool) or value is None:
         return "" if value is None else str(value)
-    if isinstance(value, int):
-        return str(value)
     if isinstance(value, float):
         return "" if not math.isfinite(value) else str(int(value)) if value.is_integer() else repr(value)
-    return ""
+    return str(value) if isinstance(value, Number) else ""
 
 
 def unreadable(answer: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -241,6 +242,8 @@ class Math(Task):
             kept = {key: record for key, record in kept.items() if key not in bad}
         if not any(record.answer for record in kept.values()):
             raise TaskError(f"no problem with an answer is left: {report}")
+        if bad and self._unparsed == "keep":
+            warnings.warn(f"{report}; unparsed='exclude' leaves those out", stacklevel=3)
         return [self._problem(key, record) for key, record in kept.items()]
 
     def _problem(self, key: str, record: Record) -> Problem:

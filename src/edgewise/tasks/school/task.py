@@ -39,6 +39,8 @@ END = "<end>"
 PATIENCE = 4000
 """Draws of a cell in a row that bring nothing new, after which it counts as exhausted."""
 NUMBER = re.compile(r"(?<![\w.,])[-\u2212]?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?![0-9])")
+JOINT = re.compile(r"\bor\b"), re.compile(r"\b(?:or|and)\b|[,;]")
+"""What makes two answers of two numbers, in a line and in an announced answer."""
 NEXT = re.compile(r"\n\s*(?:Question|Q)\s*[:.]|\bQuestion:")
 SENTENCE = re.compile(r"(?<=[.!?])\s")
 TOKENS = r" ?[A-Za-z]+| ?[0-9]| ?<end>| ?[^\sA-Za-z0-9]|\s"
@@ -205,8 +207,9 @@ def _random(*seed: object) -> Random:
 def read_answer(completion: str) -> Fraction | None:
     r"""The number that a completion answers with; None without one.
 
-    Only the text before a next `Question:` counts. In it: what follows the last `\boxed`, `####`, `<answer>` or "answer is"; else the
-    first sentence if it is a number, with or without a unit; else the last number of the first line.
+    Only the text before a next `Question:` counts. In it: what follows the last `\boxed`, `####`, `<answer>` or "answer is", which
+    has to name one number behind its last `=`; else the first sentence if it is a number, with or without a unit; else the last
+    number of the first line, unless `or` stands before it.
 
     Example:
         >>> print(read_answer(" 61 apples. Because 34 + 27 = 61."), read_answer("34 + 27 = 61\n\nQuestion: What is 5?"))
@@ -218,14 +221,23 @@ def read_answer(completion: str) -> Fraction | None:
     if not text:
         return None
     answer = final_answer(text) if re.search(r"boxed|####|<answer>|[Aa]nswer", text) else None
-    lines = [line.strip() for line in (answer, *text.splitlines()[:1]) if line]
-    for line in lines:
+    first = text.splitlines()[0].strip()
+    for line in filter(None, (answer, first)):
         for part in (line, SENTENCE.split(line, maxsplit=1)[0]):
             quantity = read_quantity(part)
             if quantity is not None:
                 return quantity.value
-        numbers = NUMBER.findall(line[:1000])
-        if numbers:
-            number = numbers[-1].replace(",", "").replace("\u2212", "-").replace("$", "")
-            return Fraction(number) if len(number) <= 100 else None
+        line, announced = line[:1000], line != first
+        found = [*NUMBER.finditer(line)]
+        if found:
+            last = found[-1].start()
+            start = line.rfind("=", 0, last) if announced else last
+            numbers = {_plain(number[0]) for number in found if number.start() >= start}
+            joined = found[1:] and JOINT[announced].search(line, found[-2].end(), last)
+            return None if joined or len(numbers) > 1 else numbers.pop()
     return None
+
+
+def _plain(number: str) -> Fraction | None:
+    number = number.replace(",", "").replace("\u2212", "-").replace("$", "")
+    return Fraction(number) if len(number) <= 100 else None
