@@ -306,6 +306,14 @@ def test_success_is_the_users(prime_rl):
         after((0.0, 1.0, 0.0, 0.0, 1.0))
 
 
+@pytest.mark.parametrize("reward", ["correct", {"score": 1.0}, [0.0, 1.0]], ids=str)
+def test_a_reward_that_is_no_number_is_refused_in_words(prime_rl, reward):
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K)
+    with pytest.raises(RewardError, match=r"prompt 't\d+' has the reward .*, which is no number"):
+        sampler.observe(group_of(next(sampler), 0.0, 1.0, 0.0, reward))
+    assert sampler.metrics()["rollouts"] == 0
+
+
 def test_what_does_not_fit_is_named_at_once(prime_rl):
     from prime_rl.orchestrator.curriculum import DifficultyPoolSampler
 

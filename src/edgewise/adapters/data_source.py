@@ -14,7 +14,7 @@ from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import digest, hashes, unique_pool
-from edgewise.adapters.success import Rule, Success
+from edgewise.adapters.success import Rule, Success, number
 from edgewise.arrays import Rows
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, ConfigError, RewardError
@@ -280,12 +280,11 @@ class CurriculumSource(_Base):  # type: ignore[misc]
 
     def _reward(self, sample: Any, row: int) -> float:
         try:
-            return float(sample.get_reward_value(self.args))
-        except (TypeError, ValueError, KeyError) as error:
-            raise RewardError(
-                f"prompt {self._in_flight.pool.ids[row].item()!r} has the reward {sample.reward!r:.100}, which is no number"
-                f" (--reward-key is {self.args.reward_key!r}): name the entry that is one with --reward-key"
-            ) from error
+            reward = sample.get_reward_value(self.args)
+        except (TypeError, KeyError):
+            reward = sample.reward
+        hint = f"--reward-key is {self.args.reward_key!r}: name the entry that is one with --reward-key"
+        return number(reward, self._in_flight.pool.ids[row].item(), hint)
 
     def _entry(self, sample: Any, name: str, row: int) -> Any:
         if not isinstance(sample.reward, dict):
