@@ -674,9 +674,7 @@ def test_a_reward_under_a_name_of_its_own_is_a_column_of_any_numbers(kind: Any, 
     import pyarrow
     import pyarrow.parquet
 
-    lines = [
-        {"step": r["step"], "prompt": f"question {r['prompt']}", "passed": kind(r["correct"])} for r in outcomes()
-    ]
+    lines = [{"step": r["step"], "prompt": f"question {r['prompt']}", "passed": kind(r["correct"])} for r in outcomes()]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(lines), tmp_path / "log.parquet")
     assert read_log(tmp_path / "log.parquet").successes.sum() == sum(line["passed"] for line in lines)
 
