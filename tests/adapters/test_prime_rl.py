@@ -325,8 +325,9 @@ def test_what_does_not_fit_is_named_at_once(prime_rl):
         orchestrator(prime_rl, env_of(tasks=tasks_of(1) * 2))
     with pytest.raises(ConfigError, match="unknown method 'edgy'"):
         orchestrator(prime_rl, curriculum="edgy")
-    with pytest.raises(ConfigError, match="patience"):
-        orchestrator(prime_rl, patience=0)
+    for patience in (0, 1.5, None, "16"):
+        with pytest.raises(ConfigError, match="patience must be a whole number >= 1"):
+            orchestrator(prime_rl, patience=patience)
 
 
 def test_checkpoints_that_do_not_fit(prime_rl):

@@ -15,7 +15,7 @@ from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import digest, hashes, unique_pool
 from edgewise.adapters.success import Rule, Success, number
-from edgewise.arrays import Rows
+from edgewise.arrays import Rows, whole_number
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, ConfigError, RewardError
 
@@ -112,7 +112,8 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         )
         self._in_flight = InFlight(pool, self.curriculum, args.n_samples_per_prompt, seed=args.rollout_seed)
         self._success = Success(self.success, names=None)
-        self._patience = (PATIENCE if asynchronous else 0) if self.patience is None else self.patience
+        patience = (PATIENCE if asynchronous else 0) if self.patience is None else self.patience
+        self._patience = whole_number("patience", patience, 0, ConfigError)
         # Rollouts begun, and groups kept in the present one; whether the log function marks the end of each.
         self._rollout = self._kept = 0
         self._is_logged = asynchronous and args.custom_rollout_log_function_path is not None

@@ -68,9 +68,8 @@ class InFlight:
             )
         if made.gates.max_rounds != 1:
             raise ConfigError("the trainer itself selects until its batch is full: make the gate with max_rounds=1")
-        if patience is not None and patience < 0:
-            raise ConfigError(f"patience is a whole number of policy steps >= 0, got {patience}")
-        self.pool, self.curriculum, self.patience = pool, made, patience
+        self.pool, self.curriculum = pool, made
+        self.patience = None if patience is None else whole_number("patience", patience, 0, ConfigError)
         self.ahead = whole_number("ahead", ahead, 1, ConfigError)
         self._lock = threading.RLock()
         # Rows to serve before any others: selected ahead, or in flight when the state was saved.

@@ -19,7 +19,7 @@ from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import unique_pool
 from edgewise.adapters.success import Rule, Success, number
-from edgewise.arrays import Counts, Rows
+from edgewise.arrays import Counts, Rows, whole_number
 from edgewise.errors import ConfigError
 from edgewise.outcomes import Outcome, outcomes
 from edgewise.pool import PromptPool
@@ -118,8 +118,7 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         features: FeatureChoice = None,
     ):
         self.tasks = tuple(tasks)
-        if patience < 1:
-            raise ConfigError(f"patience is a whole number of training steps >= 1, got {patience}")
+        patience = whole_number("patience", patience, 1, ConfigError)
         categories = None if category is None else [category(task) for task in self.tasks]
         hint = "give the tasks a property `key` that tells them apart"
         keys = [task.key for task in self.tasks]
