@@ -498,6 +498,30 @@ def test_results_do_not_take_the_place_of_their_log(
     assert "give them another name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["3.jsonl", "results.jsonl"])
+@pytest.mark.parametrize("arguments", OUTPUTS)
+def test_results_are_no_log_of_the_folder_that_they_are_made_from(
+    arguments: tuple[str, str],
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = write_verl(tmp_path / "run", outcomes(steps=40))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    command, option = arguments
+    monkeypatch.setattr(sys, "argv", ["edgewise", command, str(folder), option, str(folder / name)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert "would be among the logs" in capsys.readouterr().err
+    # Under another name it may lie beside them.
+    monkeypatch.setattr(sys, "argv", ["edgewise", command, str(folder), option, str(folder / "results.json")])
+    main()
+    assert len(read_log(folder)) == 320
+
+
 def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]]:
     return [
         change(i, {"step": r["step"], "prompt": f"question {r['prompt']}", "reward": float(r["correct"])})
