@@ -314,6 +314,13 @@ def test_a_reward_that_is_no_number_is_refused_in_words(prime_rl, reward):
     assert sampler.metrics()["rollouts"] == 0
 
 
+def test_a_pool_that_grew_beyond_the_tasks(prime_rl):
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K)
+    sampler.curriculum.grow(["new"])
+    with pytest.raises(ConfigError, match=r"has grown by 1 prompts, such as 'new'"):
+        next(sampler)
+
+
 def test_what_does_not_fit_is_named_at_once(prime_rl):
     from prime_rl.orchestrator.curriculum import DifficultyPoolSampler
 

@@ -25,7 +25,7 @@ import numpy as np
 from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.installed import missing_hooks, require, versions
 from edgewise.adapters.priors import PriorChoice
-from edgewise.adapters.prompts import MARKS, make_pool
+from edgewise.adapters.prompts import MARKS, make_pool, require_size
 from edgewise.adapters.success import Floats, Rule, Success
 from edgewise.allocation import Constant
 from edgewise.arrays import Counts, Flags, Rows
@@ -231,6 +231,7 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         # Nothing can be in flight here, unless an exception has cut a generation short; TRL keeps no surplus.
         self.curriculum.forget()
         self.curriculum.drop_surplus()
+        require_size(self.curriculum.pool, len(self._dataset_rows))
         self._make_room()
         outputs, rows, flags = [], [], []
         unscored = 0
