@@ -20,6 +20,8 @@ VERSIONS = {"curriculum": 2}
 """Version by kind of file, 1 where none is named."""
 LARGEST, DENSEST = 2**29, 200
 """A file may unpack to `LARGEST` bytes and `DENSEST` times its own size; more is refused before it is read."""
+LOGS = (".jsonl", ".parquet", ".npz")
+"""Endings of the files that are read from a folder of logs."""
 _HEADER = "__edgewise__"
 _ARRAY = "__array__"
 
@@ -102,21 +104,26 @@ def require_place(*files: str | os.PathLike[str] | None, read: Iterable[str | os
 
     Args:
         files: that are going to be written.
-        read: files that the results are made from.
+        read: files and folders that the results are made from.
 
     Raises:
-        ConfigError: the folder is not there or may not be written, a folder has the file's name, the file is one of `read`,
-            or two of the files are one.
+        ConfigError: the folder is not there or may not be written, a folder has the file's name, the file is one of `read` or
+            has the name of a log in one of these folders, or two of the files are one.
     """
     taken: set[Path] = set()
+    sources = [Path(source).resolve() for source in read]
     for path in [Path(file) for file in files if file is not None]:
         place = path.resolve()
         if not place.parent.is_dir():
             raise ConfigError(f"there is no folder {path.parent} for {path.name}; make it first")
         if path.is_dir():
             raise ConfigError(f"{path} is a folder; name a file, such as {path / 'results.json'}")
-        if place in [Path(source).resolve() for source in read]:
+        if place in sources:
             raise ConfigError(f"{path} is what the results are made from: give them another name")
+        if place.suffix in LOGS and any(source in place.parents for source in sources):
+            raise ConfigError(
+                f"{path} would be among the logs that the results are made from, and be read as one: give them another ending"
+            )
         if _is_device(path):
             continue
         if place in taken:

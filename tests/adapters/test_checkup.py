@@ -40,6 +40,17 @@ def test_a_configuration_without_any_setting_that_is_checked_is_not_called_right
     assert warning.startswith("no setting that is checked is in it: neither a group size (actor_rollout_ref.rollout.n,")
 
 
+def test_a_value_that_is_filled_in_later_is_not_checked_and_the_others_are(tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "actor_rollout_ref: {rollout: {n: '${oc.env:ROLLOUTS,8}'}}\ndata: {dataloader_num_workers: 8, train_files: '${files}'}\n"
+    )
+    later, workers, files = check_config([str(path)])
+    assert later.startswith("actor_rollout_ref.rollout.n is ${oc.env:ROLLOUTS,8}, which is known when the run begins")
+    assert workers.startswith("data.dataloader_num_workers is 8")
+    assert files.startswith("data.train_files names ${files}, which is not on this machine")
+
+
 def test_an_override_that_deletes_a_setting_is_one():
     assert check_config(["data.dataloader_num_workers=8", "~data.dataloader_num_workers"]) == []
     assert check_config(["~data.dataloader_num_workers=8"]) == []

@@ -263,6 +263,27 @@ def test_success_reads_the_tensors_of_a_reward_function(openrlhf, rule):
     assert trainer.prompts_dataloader.metrics()["success_rate"] == 1 / K
 
 
+@pytest.mark.parametrize("reward", ["correct", {"score": 1.0}, [0.0, 1.0]], ids=str)
+def test_a_reward_that_is_no_number_is_refused_in_words(openrlhf, reward):
+    loader = trainer_of(openrlhf, engine()).prompts_dataloader
+    (prompt,) = next(iter(loader))[1]
+    for score in (0.0, 1.0, 0.0):
+        loader.observe(response_of(prompt, "answer", 0.0, score))
+    with pytest.raises(RewardError, match=r"prompt '\w+' has the reward .*, which is no number"):
+        loader.observe(response_of(prompt, "answer", 0.0, reward))
+    assert loader.metrics()["rollouts"] == 0
+
+
+def test_scores_in_bfloat16_are_read(openrlhf):
+    import torch
+
+    loader = trainer_of(openrlhf, engine()).prompts_dataloader
+    (prompt,) = next(iter(loader))[1]
+    for score in range(K):
+        loader.observe(response_of(prompt, "answer", 0.0, torch.tensor([float(score > 0)], dtype=torch.bfloat16)))
+    assert loader.metrics()["success_rate"] == (K - 1) / K
+
+
 def test_what_does_not_fit_is_named_at_once(openrlhf):
     with pytest.raises(ConfigError, match="a reward model's rewards come after generation"):
         trainer_of(openrlhf, engine(), strategy_of(remote_url=None))

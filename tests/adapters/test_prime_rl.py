@@ -306,6 +306,21 @@ def test_success_is_the_users(prime_rl):
         after((0.0, 1.0, 0.0, 0.0, 1.0))
 
 
+@pytest.mark.parametrize("reward", ["correct", {"score": 1.0}, [0.0, 1.0]], ids=str)
+def test_a_reward_that_is_no_number_is_refused_in_words(prime_rl, reward):
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K)
+    with pytest.raises(RewardError, match=r"prompt 't\d+' has the reward .*, which is no number"):
+        sampler.observe(group_of(next(sampler), 0.0, 1.0, 0.0, reward))
+    assert sampler.metrics()["rollouts"] == 0
+
+
+def test_a_pool_that_grew_beyond_the_tasks(prime_rl):
+    sampler = prime_rl.CurriculumSampler(tasks_of(), K)
+    sampler.curriculum.grow(["new"])
+    with pytest.raises(ConfigError, match=r"has grown by 1 prompts, such as 'new'"):
+        next(sampler)
+
+
 def test_what_does_not_fit_is_named_at_once(prime_rl):
     from prime_rl.orchestrator.curriculum import DifficultyPoolSampler
 
@@ -317,8 +332,9 @@ def test_what_does_not_fit_is_named_at_once(prime_rl):
         orchestrator(prime_rl, env_of(tasks=tasks_of(1) * 2))
     with pytest.raises(ConfigError, match="unknown method 'edgy'"):
         orchestrator(prime_rl, curriculum="edgy")
-    with pytest.raises(ConfigError, match="patience"):
-        orchestrator(prime_rl, patience=0)
+    for patience in (0, 1.5, None, "16"):
+        with pytest.raises(ConfigError, match="patience must be a whole number >= 1"):
+            orchestrator(prime_rl, patience=patience)
 
 
 def test_checkpoints_that_do_not_fit(prime_rl):

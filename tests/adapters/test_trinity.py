@@ -64,6 +64,8 @@ def test_exact_resume_through_json(trinity):
 
 def test_patience_without_a_value_is_the_default(trinity):
     assert made(trinity, patience=None).in_flight.patience == made(trinity).in_flight.patience == 16
+    with pytest.raises(ConfigError, match="patience must be a whole number >= 0, got 'long'"):
+        made(trinity, patience="long")
 
 
 def test_a_task_whose_reward_never_came_is_forgotten(trinity):

@@ -70,6 +70,15 @@ def test_columns_that_are_not_there_or_do_not_fit(dataset):
     assert make_pool(missing, None, "kind").categories.tolist() == [1, 0]
 
 
+def test_a_pool_that_grew_beyond_the_dataset(make):
+    trainer = make()
+    trainer.curriculum.grow(["new"])
+    with pytest.raises(
+        ConfigError, match=r"has grown by 1 prompts, such as 'new', which the trainer's dataset does not hold"
+    ):
+        trainer.train()
+
+
 @pytest.mark.parametrize("curriculum", [None, 3, "edgy"])
 def test_what_is_no_curriculum(make, curriculum):
     with pytest.raises(ConfigError, match=r"curriculum is a Curriculum|unknown method 'edgy'"):

@@ -15,6 +15,7 @@ pytest.importorskip("trl")
 pytest.importorskip("pyarrow")
 from tests.adapters.known_rates import spy
 
+from edgewise.gates import make_gate
 from edgewise.replay.logs import read_log
 from edgewise.replay.logs.savings import estimate_savings
 from edgewise.watch.view import view
@@ -69,6 +70,18 @@ def test_a_log_says_whether_its_prompts_were_selected(make, dataset, tmp_path: P
         assert log.uniform is uniform
         assert view(log)["headline"]["kind"] == kind
     assert estimate_savings(log, ()).sampling == "selected"
+
+
+@pytest.mark.parametrize("refill", ["shortfall", "batch"])
+def test_the_rounds_of_a_refilled_step_are_all_in_the_log(make, dataset, tmp_path: Path, refill) -> None:
+    gate = make_gate("informative", max_rounds=5, refill=refill)
+    curriculum = spy(dataset, "uniform", gates=gate)
+    make({**LOGGED, "max_steps": 4}, curriculum=curriculum).train()
+    log = read_log(tmp_path / "run")
+    assert len(curriculum.batches) > 4
+    assert sorted(log.ids[log.rows].tolist()) == sorted(name for ids in curriculum.selected() for name in ids)
+    assert log.trials.sum() == curriculum.metrics()["rollouts"]
+    assert log.informative.mean() == pytest.approx(curriculum.metrics()["mean_effective_ratio"])
 
 
 def test_without_a_log_of_completions_nothing_is_kept(make, dataset) -> None:

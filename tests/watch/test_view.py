@@ -354,6 +354,18 @@ def test_a_watcher_follows_a_run_and_keeps_its_view_when_the_log_breaks(tmp_path
     assert watcher.views[0]["rollouts"] == len(rollouts)
 
 
+@pytest.mark.parametrize("name", ["1.jsonl", "rollouts.jsonl", "metrics.jsonl"])
+def test_a_run_that_has_not_written_yet_hides_no_other(name: str, tmp_path: Path) -> None:
+    write_verl(tmp_path / "runs" / "begun", outcomes())
+    (tmp_path / "runs" / "new").mkdir()
+    (tmp_path / "runs" / "new" / name).touch()
+    watcher = Watcher(open_logs([tmp_path / "runs"]))
+    watcher.update()
+    assert [shown["rollouts"] > 0 for shown in watcher.views] == [True, False]
+    with pytest.raises(ConfigError, match="holds no groups of rollouts"):
+        count_waste(watcher.readers[1].log)
+
+
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["edgewise", "watch", *arguments])
     command()

@@ -53,7 +53,12 @@ def check_config(given: Sequence[str], rates: Sequence[float] | None = None) -> 
             f"no setting that is checked is in it: neither a group size ({', '.join(GROUP)}), nor dataloader workers, nor"
             " training files"
         ]
-    return [*_group(values, rates), *_workers(values), *_ids(values)]
+    # Hydra and OmegaConf fill these in.
+    later = [name for name in (*GROUP, *WORKERS) if str(values.get(name)).startswith("${")]
+    unknown = [
+        f"{name} is {values.pop(name)}, which is known when the run begins: it was not checked" for name in later
+    ]
+    return [*unknown, *_group(values, rates), *_workers(values), *_ids(values)]
 
 
 def _group(values: Mapping[str, Any], rates: Sequence[float] | None) -> list[str]:

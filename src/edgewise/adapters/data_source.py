@@ -14,8 +14,8 @@ from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import digest, hashes, unique_pool
-from edgewise.adapters.success import Rule, Success
-from edgewise.arrays import Rows
+from edgewise.adapters.success import Rule, Success, number
+from edgewise.arrays import Rows, whole_number
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, ConfigError, RewardError
 
@@ -112,7 +112,8 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         )
         self._in_flight = InFlight(pool, self.curriculum, args.n_samples_per_prompt, seed=args.rollout_seed)
         self._success = Success(self.success, names=None)
-        self._patience = (PATIENCE if asynchronous else 0) if self.patience is None else self.patience
+        patience = (PATIENCE if asynchronous else 0) if self.patience is None else self.patience
+        self._patience = whole_number("patience", patience, 0, ConfigError)
         # Rollouts begun, and groups kept in the present one; whether the log function marks the end of each.
         self._rollout = self._kept = 0
         self._is_logged = asynchronous and args.custom_rollout_log_function_path is not None
@@ -280,12 +281,11 @@ class CurriculumSource(_Base):  # type: ignore[misc]
 
     def _reward(self, sample: Any, row: int) -> float:
         try:
-            return float(sample.get_reward_value(self.args))
-        except (TypeError, ValueError, KeyError) as error:
-            raise RewardError(
-                f"prompt {self._in_flight.pool.ids[row].item()!r} has the reward {sample.reward!r:.100}, which is no number"
-                f" (--reward-key is {self.args.reward_key!r}): name the entry that is one with --reward-key"
-            ) from error
+            reward = sample.get_reward_value(self.args)
+        except (TypeError, KeyError):
+            reward = sample.reward
+        hint = f"--reward-key is {self.args.reward_key!r}: name the entry that is one with --reward-key"
+        return number(reward, self._in_flight.pool.ids[row].item(), hint)
 
     def _entry(self, sample: Any, name: str, row: int) -> Any:
         if not isinstance(sample.reward, dict):

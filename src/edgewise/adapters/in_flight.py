@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.adapters.prompts import require_size
 from edgewise.adapters.success import Floats, Success
 from edgewise.allocation import Constant
 from edgewise.arrays import Counts, Rows, whole_number
@@ -68,9 +69,8 @@ class InFlight:
             )
         if made.gates.max_rounds != 1:
             raise ConfigError("the trainer itself selects until its batch is full: make the gate with max_rounds=1")
-        if patience is not None and patience < 0:
-            raise ConfigError(f"patience is a whole number of policy steps >= 0, got {patience}")
-        self.pool, self.curriculum, self.patience = pool, made, patience
+        self.pool, self.curriculum, self._size = pool, made, len(pool)
+        self.patience = None if patience is None else whole_number("patience", patience, 0, ConfigError)
         self.ahead = whole_number("ahead", ahead, 1, ConfigError)
         self._lock = threading.RLock()
         # Rows to serve before any others: selected ahead, or in flight when the state was saved.
@@ -84,6 +84,7 @@ class InFlight:
     def select(self, n: int, step: int) -> Rows:
         """The next n rows to roll out, int64 (n,), none of them in flight; `step` is the trainer's policy step."""
         with self._lock:
+            require_size(self.pool, self._size)
             self.advance(step)
             if n > len(self._waiting):
                 self._settle()

@@ -20,7 +20,7 @@ from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import hashes, unique_pool
-from edgewise.adapters.success import Rule, Success
+from edgewise.adapters.success import Rule, Success, number
 from edgewise.errors import ConfigError
 
 require("openrlhf")
@@ -169,7 +169,7 @@ class CurriculumLoader:
         responses = [response for response in self._responses.pop(row) if _score(response) is not None]
         self._in_flight.observe_group(
             row,
-            [float(np.asarray(_score(response)).item()) for response in responses],
+            [number(_score(response), self.curriculum.pool.ids[row].item()) for response in responses],
             self._success,
             [_turns(response) for response in responses],
             evaluate=lambda rule: [rule(response) for response in responses],

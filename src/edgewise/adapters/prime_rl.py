@@ -18,8 +18,8 @@ from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import unique_pool
-from edgewise.adapters.success import Rule, Success
-from edgewise.arrays import Counts, Rows
+from edgewise.adapters.success import Rule, Success, number
+from edgewise.arrays import Counts, Rows, whole_number
 from edgewise.errors import ConfigError
 from edgewise.outcomes import Outcome, outcomes
 from edgewise.pool import PromptPool
@@ -118,8 +118,7 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
         features: FeatureChoice = None,
     ):
         self.tasks = tuple(tasks)
-        if patience < 1:
-            raise ConfigError(f"patience is a whole number of training steps >= 1, got {patience}")
+        patience = whole_number("patience", patience, 1, ConfigError)
         categories = None if category is None else [category(task) for task in self.tasks]
         hint = "give the tasks a property `key` that tells them apart"
         keys = [task.key for task in self.tasks]
@@ -154,7 +153,7 @@ class CurriculumSampler(TaskSampler):  # type: ignore[misc]
             # One that was not scored leaves the reward of its episode unknown.
             if traces and all(trace.reward is not None for trace in traces):
                 episodes.append(episode)
-                rewards.append(float(np.mean([trace.reward for trace in traces])))
+                rewards.append(float(np.mean([number(trace.reward, group[0].task.key) for trace in traces])))
                 sizes.append([getattr(trace, "num_output_tokens", None) for trace in traces])
         # Without episodes nothing of it can train, whatever the gates would say.
         self._untrainable += not episodes

@@ -19,6 +19,15 @@ MARKS = ("edgewise_id", "edgewise_method", "edgewise_predicted", "edgewise_rando
 """Columns of the prompt and of what selection did in a trainer's own log of completions."""
 
 
+def require_size(pool: PromptPool, size: int) -> None:
+    """Refuse a pool that has grown since it had the `size` prompts of the trainer's dataset: the others have no row there."""
+    if len(pool) > size:
+        raise ConfigError(
+            f"the pool has grown by {len(pool) - size} prompts, such as {pool.ids[size].item()!r}, which the trainer's dataset"
+            " does not hold: begin the run with all of them in the dataset"
+        )
+
+
 def make_pool(
     dataset: Any,
     id_column: str | None = None,

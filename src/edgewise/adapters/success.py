@@ -131,6 +131,18 @@ class Success:
         return known, correct
 
 
+def number(reward: Any, prompt: Any, hint: str = "a reward is one number a rollout") -> float:
+    """Reward of a rollout of `prompt` as a float; a tensor or an array of one value is that value.
+
+    Raises:
+        RewardError: something else, with the `hint`.
+    """
+    try:
+        return float(np.asarray(_plain(reward)).item())
+    except (TypeError, ValueError) as error:
+        raise RewardError(f"prompt {prompt!r} has the reward {reward!r:.100}, which is no number: {hint}") from error
+
+
 def _bools(given: Any, n: int) -> Floats:
     """Bools, with None or NaN for unknown, as 1, 0 and NaN, (n,). A float array of 0, 1 and NaN is the same."""
     given = as_array(given) if hasattr(given, "detach") else given

@@ -69,7 +69,7 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
             options.get("curriculum", "edge"),
             self.rollouts,
             seed=int(config.seed),
-            patience=PATIENCE if options.get("patience") is None else int(options["patience"]),
+            patience=PATIENCE if options.get("patience") is None else options["patience"],
         )
         if self.in_flight.curriculum.gates.parts:
             raise ConfigError("Trinity filters groups in its pipelines: give a curriculum without gates")

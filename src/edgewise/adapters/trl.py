@@ -15,6 +15,7 @@ import math
 import os
 import shutil
 import sys
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ import numpy as np
 from edgewise.adapters.features import FeatureChoice
 from edgewise.adapters.installed import missing_hooks, require, versions
 from edgewise.adapters.priors import PriorChoice
-from edgewise.adapters.prompts import MARKS, make_pool
+from edgewise.adapters.prompts import MARKS, make_pool, require_size
 from edgewise.adapters.success import Floats, Rule, Success
 from edgewise.allocation import Constant
 from edgewise.arrays import Counts, Flags, Rows
@@ -70,6 +71,7 @@ ATTRIBUTES = (
     "num_iterations",
     "_step",
     "_metrics",
+    "_logs",
     "_tokenizer",
 )
 """Attributes of TRL's trainers that are read."""
@@ -229,6 +231,8 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         # Nothing can be in flight here, unless an exception has cut a generation short; TRL keeps no surplus.
         self.curriculum.forget()
         self.curriculum.drop_surplus()
+        require_size(self.curriculum.pool, len(self._dataset_rows))
+        self._make_room()
         outputs, rows, flags = [], [], []
         unscored = 0
         # Every process takes the same number of rollouts.
@@ -272,6 +276,18 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         examples = self._dataset.__getitems__(distinct.tolist())
         # A copy for each rollout: TRL writes into them.
         return super()._generate_and_score_completions([dict(examples[i]) for i in which])
+
+    def _make_room(self) -> None:
+        """Empty TRL's log of completions for all rounds of a generation: it holds the newest rollouts, as many as one round has."""
+        if not self.args.log_completions or self.curriculum.gates.max_rounds == 1:
+            return
+        most = self.curriculum.gates.max_rounds * self.args.generation_batch_size
+
+        def empty() -> deque[Any]:
+            return deque(maxlen=most)
+
+        for name, kept in self._logs.items():
+            self._logs[name] = defaultdict(empty) if isinstance(kept, dict) else empty()
 
     def _mark(self, rows: Rows | None, batch: Batch | None, share: slice) -> None:
         """Add the prompts and what selection did to TRL's log of the completions about to be generated; None where nothing was.

@@ -90,6 +90,15 @@ def test_a_run_that_is_resumed_some_steps_back_with_other_prompts_replaces_them(
         assert said(log, "resumed some steps back" if not number or 2 * back <= 8 else "steps")
 
 
+@pytest.mark.parametrize("begin", [2, 5, 9])
+def test_a_run_that_is_resumed_far_back_in_its_first_steps_is_no_next_pass(begin: int, tmp_path: Path) -> None:
+    before = [r for r in ROLLOUTS if r["step"] <= 24]
+    again = [{**r, "prompt": r["prompt"] + 1000} for r in ROLLOUTS if r["step"] >= begin]
+    log = read_log(write_lines(tmp_path / "log.jsonl", lines([*before, *again])))
+    assert counts(log) == WHOLE
+    assert said(log, f"{8 * (25 - begin)} groups of the earlier part")
+
+
 def test_groups_whose_rollouts_come_late_stay_whole(tmp_path: Path) -> None:
     # An asynchronous trainer: the second half of every group is logged two steps later.
     late = sorted(enumerate(ROLLOUTS), key=lambda pair: (pair[1]["step"] + 2 * (pair[0] % 4 >= 2), pair[0]))

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -497,6 +498,30 @@ def test_results_do_not_take_the_place_of_their_log(
     assert "give them another name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["3.jsonl", "results.jsonl"])
+@pytest.mark.parametrize("arguments", OUTPUTS)
+def test_results_are_no_log_of_the_folder_that_they_are_made_from(
+    arguments: tuple[str, str],
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = write_verl(tmp_path / "run", outcomes(steps=40))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    command, option = arguments
+    monkeypatch.setattr(sys, "argv", ["edgewise", command, str(folder), option, str(folder / name)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert "would be among the logs" in capsys.readouterr().err
+    # Under another name it may lie beside them.
+    monkeypatch.setattr(sys, "argv", ["edgewise", command, str(folder), option, str(folder / "results.json")])
+    main()
+    assert len(read_log(folder)) == 320
+
+
 def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]]:
     return [
         change(i, {"step": r["step"], "prompt": f"question {r['prompt']}", "reward": float(r["correct"])})
@@ -518,6 +543,7 @@ def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]
             "4 rollouts have neither a prompt nor an id",
         ),
         (lambda i, line: line | {"reward": str(line["reward"]) if i else "n/a"}, 1, "1 rollouts have no reward"),
+        (lambda i, line: line | {"reward": [str, bool][i % 2](line["reward"] == 1)}, 0, None),
         (lambda i, line: line | {"step": 0.5} if i == 0 else line, 1, "1 rollouts have no reward, or no whole number"),
         (lambda i, line: line | {"edgewise_method": ["edge", None, math.nan, [1], {}][i % 5]}, 0, None),
         (lambda i, line: line | {"uid": f"record {i}"}, 0, "groups are the rollouts of a prompt in a step"),
@@ -542,6 +568,7 @@ def _changed(rollouts: list[dict[str, Any]], change: Any) -> list[dict[str, Any]
         "id NaN",
         "prompt NaN",
         "text reward",
+        "verdict as text",
         "half a step",
         "method of any type",
         "uid of records",
@@ -664,6 +691,16 @@ def test_copies_hidden_files_and_one_that_is_begun_change_nothing(tmp_path: Path
     assert {step: (log.steps == step).sum() for step in (1, 2, 3)} == {1: 8, 2: 8, 3: 8}
     assert log.trials.sum() == len(rollouts)
     assert (log.unit, log.lengths.sum(), log.notes) == ("characters", sum(r["length"] for r in rollouts), [])
+
+
+@pytest.mark.parametrize("kind", [bool, int, Decimal], ids=str)
+def test_a_reward_under_a_name_of_its_own_is_a_column_of_any_numbers(kind: Any, tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    lines = [{"step": r["step"], "prompt": f"question {r['prompt']}", "passed": kind(r["correct"])} for r in outcomes()]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(lines), tmp_path / "log.parquet")
+    assert read_log(tmp_path / "log.parquet").successes.sum() == sum(line["passed"] for line in lines)
 
 
 def test_columns_may_come_late_and_twice(tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ class JsonLines:
         except OSError as error:
             raise ConfigError(f"cannot read {self.path}: {error.strerror or error}") from error
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the file holds the beginning of an object, or nothing at all: its writer has not come further."""
+        return self.partial or (self.line == 0 and not self._odd_end)
+
     def _goes_on(self, file: Any) -> bool:
         """Whether the file still holds what was read last; one that was written anew may be as long by now."""
         place, text = self._end

@@ -169,7 +169,7 @@ class Order:
             shared = not repeats or SHARED.search(paths[file].stem) or _single(held, later)
             if start <= first + LATE and not same and shared:
                 shares |= {file, *files[common].tolist()}
-            elif start <= first + LATE and same and not repeats:
+            elif start <= first and same and not repeats:
                 again += 1
                 step[later] += step[earlier].max() + 1 - start
             else:

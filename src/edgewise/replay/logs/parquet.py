@@ -48,11 +48,12 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def column_names(file: Any) -> tuple[list[str], list[str]]:
-    """Names of all columns, and of those that hold numbers."""
+    """Names of all columns, and of those that hold numbers or bools."""
     import pyarrow.types as kinds
 
     schema = file.schema_arrow
-    numeric = [field.name for field in schema if kinds.is_floating(field.type) or kinds.is_integer(field.type)]
+    numbers = (kinds.is_floating, kinds.is_integer, kinds.is_decimal, kinds.is_boolean)
+    numeric = [field.name for field in schema if any(is_one(field.type) for is_one in numbers)]
     return list(schema.names), numeric
 
 

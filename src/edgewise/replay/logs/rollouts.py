@@ -399,7 +399,7 @@ class RolloutReader:
             self._paths
             and not len(table["step"])
             and not self._waiting
-            and not any(x.partial for x in self._lines.values())
+            and not any(lines.is_waited_for for lines in self._lines.values())
         ):
             lost = ""
             if self._unscored:

@@ -10,6 +10,7 @@ import numpy as np
 
 NUMBERED = re.compile(r"(.+)_\d{1,6}_\d{1,6}", re.DOTALL)
 """Keys that number the rollouts of a group and their outputs."""
+VERDICTS = {"true": 1.0, "false": 0.0}
 WIDEST = 1e30
 """Rewards and advantages are kept within this, which single precision holds."""
 
@@ -22,7 +23,8 @@ def is_missing(value: Any) -> bool:
 def number_of(value: Any) -> float | None:
     if isinstance(value, str):
         try:
-            value = float(value)
+            # verl writes the bools of numpy as text.
+            value = float(VERDICTS.get(value.strip().lower(), value))
         except ValueError:
             return None
     if isinstance(value, (bool, int, float)) and abs(value) < WIDEST:
