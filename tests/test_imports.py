@@ -1,4 +1,4 @@
-"""The core is light: it never loads a framework."""
+"""The core is light: it never loads a framework, and what evaluates a model never loads the compiler."""
 
 import subprocess
 import sys
@@ -16,5 +16,15 @@ def test_the_core_imports_numpy_only():
         "curriculum.metrics()\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed(code) == "[]"
+
+
+def test_evaluation_imports_no_compiler():
+    code = (
+        "import sys, edgewise.lab.evaluation.evaluation; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
+    )
+    assert printed(code) == "True False"
+
+
+def printed(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

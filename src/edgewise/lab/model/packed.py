@@ -7,6 +7,7 @@ behind, no mask is needed. Logits are computed only where the loss counts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
@@ -101,47 +102,61 @@ def _groups(lengths: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     return slices
 
 
+Within = Callable[[tuple[Tensor, ...], Pack], Tensor]
+"""Attention inside each document, see `_attend_within`."""
+
+
 class Objective(nn.Module):
     """The loss of a pack as a module, which is what compilers and data parallelism wrap."""
 
     def __init__(self, model: Decoder):
         super().__init__()
         self.decoder = model
+        self._within = _attend_within
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile all but the attention: the groups change from pack to pack, the rest does not."""
+        # Not a decorator: it would import the compiler wherever models are used.
+        self._within = torch.compiler.disable(_attend_within)
+        super().compile(*args, **kwargs)
 
     def forward(self, pack: Pack) -> Tensor:
         """Sum over the counted tokens of their negative log-likelihood in nats, a scalar."""
-        return token_losses(self.decoder, pack).sum()
+        return token_losses(self.decoder, pack, self._within).sum()
 
 
-def token_losses(model: Decoder, pack: Pack) -> Tensor:
+def token_losses(model: Decoder, pack: Pack, within: Within | None = None) -> Tensor:
     """Negative log-likelihood of each counted token in nats, (M,) in the order of `pack.predicted`."""
-    logits = model.logits(model.model.norm(hidden_states(model, pack)))
+    logits = model.logits(model.model.norm(hidden_states(model, pack, within or _attend_within)))
     return F.cross_entropy(logits.float(), pack.targets, reduction="none")
 
 
-def hidden_states(model: Decoder, pack: Pack) -> Tensor:
+def hidden_states(model: Decoder, pack: Pack, within: Within) -> Tensor:
     """Hidden states before the last norm at the places `pack.predicted`, (M, hidden): those of each document by itself."""
     turns = model.turns(max(width for _, width in pack.groups))[:, pack.positions[pack.gathered], None]
     rope = (turns[0], turns[1])
     x = model.embed(pack.tokens, pack.patches)
     *early, last = (cast(Layer, layer) for layer in model.model.layers)
     for layer in early:
-        x = _layer(layer, x, x, pack, rope, pack.gathered)
+        x = _layer(layer, x, x, pack, rope, pack.gathered, within)
     # Nothing reads the other places of the last layer but its own attention.
-    return _layer(last, x, x.index_select(0, pack.predicted), pack, rope, pack.gathered.index_select(0, pack.predicted))
+    return _layer(
+        last, x, x.index_select(0, pack.predicted), pack, rope, pack.gathered.index_select(0, pack.predicted), within
+    )
 
 
-def _layer(layer: Layer, x: Tensor, kept: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], gathered: Tensor) -> Tensor:
+def _layer(
+    layer: Layer, x: Tensor, kept: Tensor, pack: Pack, rope: tuple[Tensor, Tensor], gathered: Tensor, within: Within
+) -> Tensor:
     """One layer on x (N, hidden), whose output is computed for the places of `kept` alone, found in slots `gathered`."""
     attention = layer.self_attn
     parts = attention.project(layer.input_layernorm(x), rope)
-    out = _attend(parts, pack)
+    out = within(parts, pack)
     kept = kept + attention.o_proj(out.index_select(0, gathered))
     return kept + layer.mlp(layer.post_attention_layernorm(kept))
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # the groups change from pack to pack, the rest does not
-def _attend(parts: tuple[Tensor, ...], pack: Pack) -> Tensor:
+def _attend_within(parts: tuple[Tensor, ...], pack: Pack) -> Tensor:
     """Causal attention in each document: q, k and v (N, heads, size) -> (P, heads * size)."""
     sizes = [count * width for count, width in pack.groups]
     # Split, not sliced: the gradient of a split is one concatenation.
