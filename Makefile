@@ -2,8 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Python compiles what it imports; compiling all of torch and transformers takes longer than the download.
-INSTALL := -m pip install --quiet --no-compile
+INSTALL := -m pip install --quiet
 # Shared CPUs: idle OpenMP threads must sleep instead of spin, before Python starts.
 export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
