@@ -28,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 WIDTH = 100
 MARK = re.compile(r"<!-- output in (?P<folder>\S+) of: (?P<command>[^\n]*?) -->\n```text\n(?P<text>.*?)```", re.DOTALL)
+SHOWN = "<!-- printed -->"
 PRINTED = re.compile(
     r"<!-- run first\n(.*?)-->|```python\n(.*?)```|<!-- printed -->\n```text\n(?P<text>.*?)```", re.DOTALL
 )
@@ -49,12 +50,19 @@ class Output:
 
 
 def outputs(page: Path) -> Iterator[Output]:
-    """All marked outputs of a page, made again."""
+    """All marked outputs of a page, made again.
+
+    Raises:
+        ValueError: behind a mark stands no block of text, so that nothing would be compared.
+    """
     text = page.read_text("utf-8")
+    blocks = sum(match["text"] is not None for pattern in (MARK, PRINTED) for match in pattern.finditer(text))
+    if blocks != text.count("<!-- output in ") + text.count(SHOWN):
+        raise ValueError(f"{page}: a mark of an output has no block of text on the next line")
     for match in MARK.finditer(text):
         now = of_command(match["command"], page.parent / match["folder"])
         yield Output(page, match["command"], match["text"], now, match.span("text"))
-    if "<!-- printed -->" in text:
+    if SHOWN in text:
         yield from of_blocks(page, text)
 
 

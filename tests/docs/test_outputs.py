@@ -21,6 +21,14 @@ def test_the_outputs_of_a_page_are_those_of_today(page):
         assert output.shown.split() == output.now.split(), f"{output.what}: python -m tools.outputs --fix"
 
 
+@pytest.mark.parametrize("mark", ["<!-- output in . of: edgewise --version -->", "<!-- printed -->"])
+def test_a_mark_without_a_block_is_refused(tmp_path, mark):
+    page = tmp_path / "page.md"
+    page.write_text(f"```python\nprint(1)\n```\n\n{mark}\n\n```text\n1\n```\n")
+    with pytest.raises(ValueError, match=r"page\.md: a mark of an output has no block"):
+        list(outputs(page))
+
+
 def test_the_readme_quotes_the_tutorial():
     quoted = next(block for block in blocks(ROOT / "README.md", "text") if "of your rollouts" in block)
     tutorial = " ".join((ROOT / "docs" / "tutorials" / "savings.md").read_text().split())

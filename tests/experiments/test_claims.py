@@ -284,6 +284,23 @@ def test_the_page_is_the_one_that_definitions_and_kept_results_give(tmp_path: Pa
     assert "| countdown | 0.250 (0.100 to 0.400) | holds |" in text
 
 
+def test_numbers_of_a_rule_that_was_changed_since_are_not_shown_under_the_new_one() -> None:
+    study = load("C3")
+
+    def shown(rules: tuple[Rule, ...]) -> tuple[str, list[Any]]:
+        found = pages.read(DOCS, dataclasses.replace(study, rules=rules))
+        assert found is not None
+        return found["verdict"], found["rules"]
+
+    verdict, whole = shown(study.rules)
+    assert verdict != NOT_RUN
+    assert None not in whole
+    other = dataclasses.replace(study.rules[0], parts=("opgraph",))
+    assert shown((other, *study.rules[1:])) == (NOT_RUN, [None, *whole[1:]])
+    # A rule that is gone was part of the verdict.
+    assert shown(study.rules[1:]) == (NOT_RUN, whole[1:])
+
+
 def test_pages_that_quote_rules_have_them_as_the_kept_results_do(tmp_path: Path) -> None:
     text = (DOCS / "critics.md").read_text()
     assert pages.quoted(DOCS, text) == text

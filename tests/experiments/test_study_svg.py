@@ -29,6 +29,15 @@ def test_panels_are_well_formed_and_hold_all_points() -> None:
     assert texts.count("a <b> & c") == texts.count("gap") == 1
 
 
+def test_nothing_is_drawn_across_a_gap() -> None:
+    known: list[float | None] = [0.2, 0.3, None, 0.4, 0.5]
+    page = ElementTree.fromstring(panels([Panel("one", "x", [Line("a", [0, 1, 2, 3, 4], known, known, known)])], "y"))
+    paths = [path.attrib for path in page.findall(f"{NAME}path")]
+    assert sum(path.get("stroke") == "none" for path in paths) == 2
+    (drawn,) = (path["d"] for path in paths if path.get("fill") == "none")
+    assert (drawn.count("M"), drawn.count("L")) == (2, 2)
+
+
 def test_values_beyond_the_axis_stay_inside() -> None:
     page = ElementTree.fromstring(panels([Panel("one", "x", [Line("a", [0, 1], [-1.0, 2.0])])], "y"))
     heights = [float(circle.attrib["cy"]) for circle in page.findall(f"{NAME}circle")]

@@ -131,7 +131,13 @@ def test_missing_and_unfinished_runs_are_unknown(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["steps: 3\n", "{methods: 3, seeds: [0], run: {}}", "{methods: [edge], seeds: [0], run: 3}"]
+    "text",
+    [
+        "steps: 3\n",
+        "{methods: 3, seeds: [0], run: {}}",
+        "{methods: [3], seeds: [0], run: {}}",
+        "{methods: [edge], seeds: [0], run: 3}",
+    ],
 )
 def test_a_folder_without_a_comparison_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from edgewise.experiments.claims import load
+from edgewise.experiments.claims.plan import plan
+from edgewise.experiments.workers import cores
+
 
 def alive(process: int) -> bool:
     try:
@@ -24,6 +28,13 @@ def wait_for(condition: object, seconds: float = 60.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def test_cores_are_counted_where_a_process_has_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS, where the default number of workers was a traceback."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert cores() == os.cpu_count()
+    assert plan(load("C3"), {})[-1].endswith(f"on the {os.cpu_count()} cores here.")
 
 
 def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:

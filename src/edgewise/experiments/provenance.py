@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from edgewise.experiments.workers import cores
 
 SOURCE = Path(__file__).parents[3]
 PACKAGES = ("numpy", "torch")
@@ -20,16 +21,19 @@ def stamped(values: Any, command: str, source: Path = SOURCE) -> dict[str, Any]:
     Args:
         values: what was measured.
         command: that made it.
-        source: the repository whose code ran; outside of one the commit is empty.
+        source: the repository whose code ran; outside of one the commit is empty, as it is for an installed package, whose
+            environment may lie in the repository of another project.
     """
-    commit, changed = _git(source, "rev-parse", "--short", "HEAD"), _git(source, "status", "--porcelain", "-uno")
+    tracked = _git(source, "ls-files")
+    commit = _git(source, "rev-parse", "--short", "HEAD") if tracked else ""
+    changed = tracked and _git(source, "status", "--porcelain", "-uno")
     return {
         "command": command,
         "commit": commit + ("+" if changed else ""),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {
             "processor": _processor(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            "cores": cores(),
             "python": platform.python_version(),
             **{package: found for package in PACKAGES if (found := _version(package))},
         },

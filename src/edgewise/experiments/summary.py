@@ -257,7 +257,9 @@ def summarise(folder: Path, seeds: Sequence[int] | None = None) -> Summary:
     """
     config = read_config(folder)
     forms = {"methods": list, "seeds": list, "run": dict}
-    if not all(isinstance(config.get(name), form) for name, form in forms.items()):
+    if not all(isinstance(config.get(name), form) for name, form in forms.items()) or not all(
+        isinstance(method, str) for method in config["methods"]
+    ):
         raise ConfigError(f"{folder} does not hold a comparison: its config.yaml lists no methods and seeds")
     seeds = config["seeds"] if seeds is None else seeds
     methods = arms(config["methods"], config.get("placebo", False))

@@ -48,6 +48,11 @@ class Job:
 EventHandler = Callable[[Event], None]
 
 
+def cores() -> int:
+    """Cores that this process may use; those of the machine where the system has no limit for a process, as on macOS."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run_jobs(jobs: Sequence[Job], workers: int | None, on_event: EventHandler) -> None:
     """Do every job, `workers` at a time (default: one a core), those given first before others.
 
@@ -55,7 +60,7 @@ def run_jobs(jobs: Sequence[Job], workers: int | None, on_event: EventHandler) -
         Interrupted: stopped on request.
         EdgewiseError: what a job raised, or its process died; the others were stopped.
     """
-    workers = workers if workers is not None else len(os.sched_getaffinity(0))
+    workers = workers if workers is not None else cores()
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}")
     if not jobs:

@@ -19,6 +19,7 @@ from tests.small import PRETRAINING, rl_config
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.evaluation import ExamConfig, examine
 from edgewise.lab.evaluation.rollouts import Roller
+from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import Trainer, train
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, run_folder
@@ -240,6 +241,17 @@ def test_half_removed_checkpoints_are_cleared_away(base: Path, tmp_path: Path) -
     (rest / "model.safetensors").write_bytes(b"")
     train(config, tmp_path)
     assert not rest.exists()
+
+
+def test_a_run_of_more_than_a_million_steps_keeps_its_newest_checkpoints(tmp_path: Path) -> None:
+    checkpoints = RunCheckpoints(tmp_path)
+    for step in (999_999, 1_000_000, 1_000_001):
+        checkpoints.save(step, lambda folder: None)
+    assert [path.name for path in checkpoints.steps()] == ["step_1000000", "step_1000001"]
+    assert checkpoints.latest(lambda folder: folder.name) == "step_1000001"
+    (checkpoints.root / "step_999999").mkdir()
+    with pytest.raises(CheckpointError, match=r"such as .*step_1000001"):
+        find(str(tmp_path))
 
 
 def test_a_damaged_line_of_a_journal_stops_the_resume_and_is_named(base: Path, tmp_path: Path) -> None:

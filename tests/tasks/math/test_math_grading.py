@@ -243,6 +243,13 @@ def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> 
         ("12:30", "12.30", "12:30 p.m."),
         ("0, -3", "\\text{not } 0, -3", "-3, 0"),
         ("x + y = 5", "5", "y + x = 5"),
+        ("\\frac{M}{m}", "1", "M/m"),
+        ("\\frac{K_m}{k_M}", "1", "K_m / k_M"),
+        ("\\frac\\Omega\\omega t", "t", "\\frac{t \\Omega}{\\omega}"),
+        ("\\gamma - 1", "\\gamma - 3", "-1 + \\gamma"),
+        ("\\Gamma + 1", "\\Gamma(1)", "1 + \\Gamma"),
+        ("\\frac{V_{\\max} S}{K_m + S}", "\\frac{V_{\\min} S}{K_m + S}", "\\frac{S V_{\\text{max}}}{S + K_m}"),
+        ("\\frac{1}{(1 + x^2)^2}", "(1 + x^2)^2", "(1 + x^2)^{-2}"),
     ],
 )
 def test_what_math_verify_or_punctuation_would_drop_is_compared(task: Math, gold: str, wrong: str, right: str) -> None:

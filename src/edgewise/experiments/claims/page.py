@@ -75,7 +75,7 @@ def quoted(docs: Path, text: str) -> str:
         ]
         for index, rule in quotes.items():
             for part in study.parts_of(rule):
-                kept = found["rules"][index]["parts"].get(part) if found and index < len(found["rules"]) else None
+                kept = found["rules"][index]["parts"].get(part) if found and found["rules"][index] else None
                 lines.append(f"| {rule.say} | {part} | {_number(kept)} | {_found(kept)} |")
         return begin + "\n" + "\n".join(lines) + "\n\n" + end
 
@@ -88,7 +88,11 @@ def place(docs: Path, name: str, scale: str) -> Path:
 
 
 def read(docs: Path, study: ClaimStudy) -> dict[str, Any] | None:
-    """The kept results of a claim; None if there are none."""
+    """The kept results of a claim; None if there are none.
+
+    `rules` are in the order of the study's own, None for those that were not judged as they are written today; the verdict is then that
+    of a claim that is not yet run.
+    """
     path = place(docs, study.name, study.scale)
     if not path.exists():
         return None
@@ -98,7 +102,11 @@ def read(docs: Path, study: ClaimStudy) -> dict[str, Any] | None:
             **entry["values"],
             "made": f"Commit {entry['commit']}, {entry['date']}, {entry['machine']['processor']}.",
         }
-        return found if found["rules"] is not None and found["parts"] is not None else None
+        if found["rules"] is None or found["parts"] is None:
+            return None
+        judged = {entry["rule"]: entry for entry in found["rules"]}
+        rules = [judged.pop(rule.words(), None) for rule in study.rules]
+        return {**found, "rules": rules, "verdict": NOT_RUN if judged or None in rules else found["verdict"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore it, or run the claim again with --docs") from error
 
@@ -141,7 +149,7 @@ def _claim(studies: list[ClaimStudy], kept: dict[tuple[str, str], Any]) -> Itera
         for index, rule in enumerate(study.rules):
             head = f"| {rule.say}: {rule.words()} | {study.paper.numbers.get(rule.say, '')} |"
             parts = study.parts_of(rule)
-            if found is None or index >= len(found["rules"]):
+            if found is None or found["rules"][index] is None:
                 yield f"{head} {', '.join(parts)} | - | {NOT_RUN} |"
                 continue
             for part in parts:

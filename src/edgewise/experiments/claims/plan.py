@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +11,7 @@ from edgewise.experiments.claims.config import FACTORS, ClaimStudy, Rule
 from edgewise.experiments.claims.measures import Measures
 from edgewise.experiments.claims.verdict import paired
 from edgewise.experiments.study.power import FEWEST_PILOT, seeds_needed
+from edgewise.experiments.workers import cores
 
 
 def plan(study: ClaimStudy, measured: Mapping[str, Measures], limit: float | None = None) -> list[str]:
@@ -25,7 +25,7 @@ def plan(study: ClaimStudy, measured: Mapping[str, Measures], limit: float | Non
     Raises:
         ConfigError: it takes longer than the limit.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = cores()
     lines, left = [], 0.0
     for name, part in study.parts.items():
         run = part.comparison.run
@@ -40,8 +40,8 @@ def plan(study: ClaimStudy, measured: Mapping[str, Measures], limit: float | Non
     lines += [
         f"{rule.say} [{part}]: {_needed(rule, part, measured)}" for rule in study.rules for part in study.parts_of(rule)
     ]
-    hours = left / cores
-    lines.append(f"All: {left:.2f} core hours left, {hours:.2f} hours on the {cores} cores here.")
+    hours = left / here
+    lines.append(f"All: {left:.2f} core hours left, {hours:.2f} hours on the {here} cores here.")
     if limit is not None and hours > limit:
         raise ConfigError(f"{study.name} at scale {study.scale} takes {hours:.2f} hours here; the limit is {limit:g}")
     return lines

@@ -9,7 +9,6 @@ deviation over seeds.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from edgewise.experiments.study.claims import Claim
 from edgewise.experiments.study.config import Study
 from edgewise.experiments.study.results import StudyResults
 from edgewise.experiments.study.stages import DONE, is_done
+from edgewise.experiments.workers import cores
 from edgewise.statistics import t_quantile
 
 POWER = 0.8416
@@ -118,7 +118,7 @@ def plan(study: Study, root: Path, limit: float | None = None) -> Plan:
     results = StudyResults(replace(study, seeds=finished), root)
     needed = tuple(_needed(claim, results.measure(claim)) for claim in study.claims)
     core_hours = sum(record["cpu_seconds"] for record in results.records.values()) / 3600 / len(finished)
-    found = Plan(finished, needed, core_hours, len(os.sched_getaffinity(0)))
+    found = Plan(finished, needed, core_hours, cores())
     if limit is not None and found.hours(found.seeds or MOST + 1) > limit:
         needs = f"more than {MOST} seeds, over" if found.seeds is None else f"{found.seeds} seeds,"
         raise ConfigError(
@@ -156,7 +156,7 @@ def require_hours(study: Study, root: Path, limit: float) -> None:
                 " first, with --seeds 1 and without --hours"
             )
         seconds += left * sum(line["cpu_seconds"] for line in known) / sum(line["steps"] for line in known)
-    hours = seconds / 3600 / len(os.sched_getaffinity(0))
+    hours = seconds / 3600 / cores()
     if hours > limit:
         raise ConfigError(
             f"{study.name} with seeds {', '.join(map(str, study.seeds))} takes {_words(hours)} more here; the limit is {_words(limit)}"

@@ -6,9 +6,11 @@ Written by hand because that is all there is to draw: no axes but these, no depe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import groupby
+from typing import Any
 
 LIGHT = ("#4b5563", "#00795c", "#2563c9", "#c2570c", "#a83280", "#8a6d00", "#6a4bc4", "#0c7f99")
 DARK = ("#a3acb9", "#35cfa4", "#74a9ff", "#f59552", "#f08fcb", "#e0bf3f", "#b39dff", "#5fd0e8")
@@ -91,24 +93,32 @@ def _panel(panel: Panel, left: float, names: Sequence[str], numbered: bool) -> s
 def _drawn(line: Line, number: int, across: Callable[[float], float], up: Callable[[float], float]) -> str:
     where = f'class="c{number % len(LIGHT)}"'
     parts = []
-    band = [
-        (across(x), up(a), up(b))
-        for x, a, b in zip(line.x, line.low, line.high, strict=bool(line.low))
-        if a is not None and b is not None
-    ]
-    if len(band) > 1:
-        edge = [f"{x:.1f} {b:.1f}" for x, _, b in band] + [f"{x:.1f} {a:.1f}" for x, a, _ in reversed(band)]
-        parts.append(f'<path {where} d="M{"L".join(edge)}Z" stroke="none" fill="currentColor" fill-opacity="0.13"/>')
-    points = [(across(x), up(y)) for x, y in zip(line.x, line.y, strict=True) if y is not None]
-    if points:
-        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    for band in _stretches(zip(line.x, line.low, line.high, strict=bool(line.low))):
+        if len(band) > 1:
+            edge = [f"{across(x):.1f} {up(b):.1f}" for x, _, b in band]
+            edge += [f"{across(x):.1f} {up(a):.1f}" for x, a, _ in reversed(band)]
+            parts.append(
+                f'<path {where} d="M{"L".join(edge)}Z" stroke="none" fill="currentColor" fill-opacity="0.13"/>'
+            )
+    pieces = [[(across(x), up(y)) for x, y in piece] for piece in _stretches(zip(line.x, line.y, strict=True))]
+    if pieces:
+        path = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in piece) for piece in pieces)
         dash = DASHES[number // 2 % len(DASHES)]
         parts.append(
-            f'<path {where} d="M{path}" fill="none" stroke="currentColor" stroke-width="2"'
+            f'<path {where} d="{path}" fill="none" stroke="currentColor" stroke-width="2"'
             f' stroke-dasharray="{dash}" stroke-linejoin="round"><title>{escape(line.name)}</title></path>'
         )
-        parts += [f'<circle {where} cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="currentColor"/>' for x, y in points]
+        parts += [
+            f'<circle {where} cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="currentColor"/>'
+            for piece in pieces
+            for x, y in piece
+        ]
     return "".join(parts)
+
+
+def _stretches(points: Iterable[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
+    """Points in a row that are all known."""
+    return [list(group) for known, group in groupby(points, key=lambda point: None not in point) if known]
 
 
 def _legend(names: Sequence[str], width: float, top: float) -> tuple[str, float]:

@@ -42,10 +42,15 @@ def find(base: str) -> Path:
             raise CheckpointError(f"{imported} does not exist; import the model first: edgewise model smollm2")
         return shipped(base)
     # The newest of a run may be another one tomorrow, and what was begun on this one could not go on.
-    steps = sorted(folder.glob("checkpoints/step_*"))
+    steps = steps_of(folder / "checkpoints")
     if steps:
         raise CheckpointError(f"{base} is the folder of a run; name one of its checkpoints, such as {steps[-1]}")
     return folder
+
+
+def steps_of(folder: Path) -> list[Path]:
+    """The checkpoints step_000100, step_000200, ... in a folder, oldest first: by number, since names grow beyond six digits."""
+    return sorted((p for p in folder.glob("step_*") if p.name[5:].isdecimal()), key=lambda path: int(path.name[5:]))
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import re
 import shutil
 import socket
 import time
@@ -20,7 +19,7 @@ import torch
 import edgewise
 from edgewise.checkpoint import make_folder, no_empty_folder, read_json, sync_folder, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
-from edgewise.lab.model.checkpoints import find
+from edgewise.lab.model.checkpoints import find, steps_of
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.run.config import claim
 from edgewise.lab.run.problems import TaskConfig
@@ -217,7 +216,7 @@ class RunCheckpoints:
 
     def steps(self) -> list[Path]:
         """Checkpoints, oldest first."""
-        return sorted(p for p in self.root.glob("step_*") if re.fullmatch(r"step_\d+", p.name))
+        return steps_of(self.root)
 
     def save(self, step: int, write: Callable[[Path], None]) -> Path:
         """Let `write(folder)` fill a temporary folder, add checksums, flush to disk and rename.

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from edgewise.tasks.answers import LONGEST_ANSWER
+from edgewise.tasks.math.letters import told_apart
 from edgewise.tasks.quantities import LABEL, NAME, Quantity, clean, equal, known_unit, read_quantity
 
 Compare = Callable[[str, str], bool | None]
@@ -26,7 +27,9 @@ OPENING, CLOSING = "([{", ")]}"
 OTHER_DIGITS = re.compile(r"(?![0-9])\d")
 EXPLOSIVE = re.compile(
     r"(?:\^|\*\*)\s*[({]*\s*-?[0-9]{5,}"  # exponents of five digits
-    r"|(?:\^|\*\*)\s*[({]*\s*-?[0-9.]+\s*[})]*\s*(?:\^|\*\*)"  # towers of powers
+    r"|(?:\^|\*\*)\s*[({]*\s*-?[0-9.]+\s*}*\s*(?:\^|\*\*)"  # towers of powers
+    r"|(?:\^|\*\*)\s*[({]*\s*-?[0-9.]{2,}\s*[})]+\s*(?:\^|\*\*)"  # powers of powers, but for (1 + x^2)^2
+    r"|(?:(?:\^|\*\*)\s*[({]*\s*-?[0-9]\s*[})]+\s*){2}(?:\^|\*\*)"  # the same, three times
     r"|[0-9]{4}\s?\)*!"  # factorials of four digits
     r"|[0-9.][eE][-+]?[0-9]{4,}"  # decimal exponents of four digits
     r"|(?:[-+*/^_=]\s*){8}"  # chains of signs
@@ -65,6 +68,8 @@ THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 SHORT_ROOT = re.compile(r"(\\sqrt\s*\[[^][]*\])\s*([0-9A-Za-z])")
 FUNCTION = re.compile(r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp)(?![A-Za-z])")
 """A function whose name has no backslash."""
+SUBSCRIPT = re.compile(r"_\s*(?:\{\s*\\?(?:(?<=\\)(max|min)|(?<!\\)([A-Za-z]{2,}))\s*\}|\\(max|min)(?![A-Za-z]))")
+"""A subscript of several letters, as a name, a label or `\\max`."""
 PRIMED = re.compile(r"([A-Za-z])('+)")
 ANGLE = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*\{?-?[0-9]\}?)?)\s*([({])?\s*([0-9.]+) degrees(?(2)\s*[)}])"
@@ -217,13 +222,13 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
     one, two = _unit(a), _unit(b)
     if one and two and not equal(Quantity(Fraction(1), one[1]), Quantity(Fraction(1), two[1])):
         return False
-    return expressions(*(_spelled_out(unit[0] if unit else text) for text, unit in ((a, one), (b, two))))
+    return expressions(*told_apart(*(_spelled_out(unit[0] if unit else text) for text, unit in ((a, one), (b, two)))))
 
 
 def _spelled_out(text: str) -> str:
-    r"""An expression without thousands separators, with the braces of `\frac\pi 2`, named functions, primes as names, and rising inequalities."""
+    r"""An expression without thousands separators, with the braces of `\frac\pi 2`, named functions, primes and subscripts as names, and rising inequalities."""
     text = SHORT_ROOT.sub(r"\1{\2}", SHORT_FRACTION.sub(r"\\\1{\2}{\3}", THOUSANDS.sub("", text)))
-    text = FUNCTION.sub(r"\\\1", text)
+    text = SUBSCRIPT.sub(lambda found: f"_{{{next(filter(None, found.groups()))}}}", FUNCTION.sub(r"\\\1", text))
     text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
     parts = FALLING.split(text)
     return text if len(parts) < 5 or RISING.search(text) else "".join(RISE.get(part, part) for part in reversed(parts))
