@@ -372,15 +372,10 @@ def equal(gold: Quantity, given: Quantity) -> bool:
             # A value below 1 with a percent sign is rarely what a gold answer without one means.
             return a.value == b.value and (percent is a or abs(b.value) >= 1)
         return _same_value(a, b)
-    rates = [[_size(part) for part in unit.split(" / ")] for unit in (a.unit, b.unit)]
-    (one, *below), (two, *under) = rates
-    if one and two and len(below) == len(under) == 1 and below[0] and under[0]:  # 36 km/h, 10 m/s
-        same = (one[0], below[0][0]) == (two[0], under[0][0])
-        return same and a.value * one[1] * under[0][1] == b.value * two[1] * below[0][1]
     one, two = _size(a.unit), _size(b.unit)
     if one and two:
         return one[0] == two[0] and a.value * one[1] == b.value * two[1]
-    if one or two:
+    if known_unit(a.unit) or known_unit(b.unit):
         return False
     words, others = set(a.unit.split()), set(b.unit.split())
     alike = (words <= others or others <= words) and ("/" in words) == ("/" in others)
@@ -389,10 +384,20 @@ def equal(gold: Quantity, given: Quantity) -> bool:
 
 def known_unit(unit: str) -> bool:
     """Whether a unit, as a `Quantity` has it, can be converted."""
-    return _size(unit) is not None
+    return _single(unit) is not None
 
 
-def _size(unit: str) -> tuple[tuple[str, int], Fraction] | None:
+def _size(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
+    """Dimension and size of a unit or of a rate of two, `km / hour`, in base units; None where a part is not known."""
+    parts = [_single(part) for part in unit.split(" / ", 2)]
+    known = [part for part in parts if part]
+    if len(known) < len(parts) or len(parts) > 2:
+        return None
+    (_, size), *below = known
+    return tuple(dimension for dimension, _ in known), size / below[0][1] if below else size
+
+
+def _single(unit: str) -> tuple[tuple[str, int], Fraction] | None:
     name, _, power = unit.partition("^")
     if name not in UNITS:
         return None

@@ -46,11 +46,11 @@ def test_files_hold_distinct_problems_that_their_task_verifies(tmp_path: Path, t
             verification_reward([[{"role": "assistant", "content": text}] for text in solutions], packed) == [1.0] * 30
         )
         assert verification_reward(["no idea"] * 30, packed) == [0.0] * 30
-        told = [[{"role": "assistant", "content": None}, {"role": "tool", "content": text}] for text in solutions]
-        assert verification_reward(told, packed) == [0.0] * 30
+        messages = [[{"role": "assistant", "content": None}, {"role": "tool", "content": text}] for text in solutions]
+        assert verification_reward(messages, packed) == [0.0] * 30
         said = [
             [*before, {"role": "assistant", "content": [{"type": "text", "text": text}]}]
-            for before, text in zip(told, solutions, strict=True)
+            for before, text in zip(messages, solutions, strict=True)
         ]
         assert verification_reward(said, packed) == [1.0] * 30
         assert all(unpacked(text)[1] == again[row["id"]] for text, row in zip(packed, rows, strict=True))

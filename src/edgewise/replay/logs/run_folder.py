@@ -65,7 +65,9 @@ def pool_size(folder: Path) -> int | None:
             return size if 0 < size < LARGEST else None
     except (OSError, ValueError, TypeError, AttributeError, OverflowError):
         pass
-    for path in sorted(folder.glob("checkpoints/step_*/curriculum.npz"), reverse=True)[:1]:
+    found = folder.glob("checkpoints/step_*/curriculum.npz")
+    # From a million steps on, names are longer.
+    for path in sorted(found, key=lambda path: (len(path.parent.name), path.parent.name))[-1:]:
         try:
             return len(load_state(path, "curriculum")["ids"])
         except (EdgewiseError, OSError, KeyError):

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from edgewise.tasks.answers import LONGEST_ANSWER
-from edgewise.tasks.math.letters import told_apart
+from edgewise.tasks.math.letters import distinct_letters
 from edgewise.tasks.quantities import LABEL, NAME, Quantity, clean, equal, known_unit, read_quantity
 
 Compare = Callable[[str, str], bool | None]
@@ -68,7 +68,7 @@ THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 SHORT_ROOT = re.compile(r"(\\sqrt\s*\[[^][]*\])\s*([0-9A-Za-z])")
 FUNCTION = re.compile(r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp)(?![A-Za-z])")
 """A function whose name has no backslash."""
-SUBSCRIPT = re.compile(r"_\s*(?:\{\s*\\?(?:(?<=\\)(max|min)|(?<!\\)([A-Za-z]{2,}))\s*\}|\\(max|min)(?![A-Za-z]))")
+SUBSCRIPT = re.compile(r"_\s*(?:\{\s*(?:\\(max|min)|([A-Za-z]{2,}))\s*\}|\\(max|min)(?![A-Za-z]))")
 """A subscript of several letters, as a name, a label or `\\max`."""
 PRIMED = re.compile(r"([A-Za-z])('+)")
 ANGLE = re.compile(
@@ -222,7 +222,9 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
     one, two = _unit(a), _unit(b)
     if one and two and not equal(Quantity(Fraction(1), one[1]), Quantity(Fraction(1), two[1])):
         return False
-    return expressions(*told_apart(*(_spelled_out(unit[0] if unit else text) for text, unit in ((a, one), (b, two)))))
+    return expressions(
+        *distinct_letters(*(_spelled_out(unit[0] if unit else text) for text, unit in ((a, one), (b, two))))
+    )
 
 
 def _spelled_out(text: str) -> str:

@@ -16,14 +16,14 @@ FREE = "abckmnpqrstuvwxyz"
 """Letters that stand for others: none has a meaning of its own."""
 
 
-def told_apart(one: str, two: str) -> tuple[str, str]:
+def distinct_letters(one: str, two: str) -> tuple[str, str]:
     r"""Two expressions with other letters for capitals that stand beside their small letter in one of them, and for gamma where it is no function.
 
     math-verify reads `M` as `m` and `\Omega` as `\omega`, so that `\frac{M}{m}` is 1, and `\gamma-1` as the gamma function at
     -1. Where no expression has both letters, `x` for `X` is no error.
 
     Example:
-        >>> told_apart("M-m", "0")
+        >>> distinct_letters("M-m", "0")
         ('a-m', '0')
     """
     used = [{found["symbol"] for found in TOKEN.finditer(text)} for text in (one, two)]
