@@ -29,6 +29,8 @@ from edgewise.tasks.quantities import clean, equal, read_quantity
         ("#### 1,200\nmore", "1,200"),
         ("The answer is 3.5. Next one.", "3.5"),
         ("**Answer:** 7", "7"),
+        ("The answer is 41. But I don't think that the final answer is 42.", "41"),
+        ("This was not hard; I think the answer is 42.", "42"),
         ("The answer is **7**.", "7"),
         ("The answer is **7**, as required.", "7"),
         ("The answer is \\(7\\), as required.", "7"),

@@ -22,3 +22,10 @@ def test_any_mixture_of_digits_brackets_and_units_is_read_or_refused(text: str) 
 @pytest.mark.parametrize("text", ["7 {}", "7 {{}}", "5 } {"])
 def test_a_number_before_empty_braces_has_no_unit_that_could_be_read(text: str) -> None:
     assert read_quantity(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["2 m 30 s", "30 min 2 h", "2 h 90 min", "5 ft 6", "-2 h 30 min", "1.5 1.5", "3.14159..."]
+)
+def test_only_a_whole_and_its_part_are_one_quantity(text: str) -> None:
+    assert read_quantity(text) is None

@@ -45,6 +45,10 @@ AROUND = re.compile(r"[\s$*{}]|\\(?:[()\[\],;! ]|q?quad\b|text\b)")
 TITLE = re.compile(r"(?:^|\n)[#*_ ]*(?:the )?(?:final )?$", re.IGNORECASE)
 """What stands before the word of a line that is nothing but `### Final Answer`."""
 WORDS = ("answer", "Answer", "ANSWER")
+DENIED = re.compile(
+    r"(?:(?:n't|n\u2019t|\bnot) (?:think|believe)|\bdoubt)(?: that)?(?: the| my)?(?: final| correct)? $"
+)
+"""What stands before the word where the sentence denies that it is the answer."""
 ENDED = re.compile(r"(?:</s>|<\|[A-Za-z_]{1,24}\|>)$")
 """A token that ends a text, where it was not removed from it."""
 MARKER = re.compile(r"\\f?boxed|<answer>|####")
@@ -190,7 +194,7 @@ def _phrase(text: str) -> str | None:
             return None
         rest = text[end + len(WORDS[0]) : end + LONGEST_ANSWER]
         filler = FILLER.match(rest)
-        if filler is None:
+        if filler is None or DENIED.search(text, max(0, end - LONGEST_LINE), end):
             continue
         title = "\n" in filler[0] and TITLE.search(text, max(0, end - LONGEST_LINE), end)
         if title or re.search(r"is|be|was|[:\uff1a=]", filler[0], re.IGNORECASE):

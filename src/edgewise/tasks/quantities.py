@@ -116,6 +116,12 @@ DECIMAL = rf"(?:{INTEGER}(?:\.[0-9]{{0,100}})?|\.[0-9]{{1,100}})"
 RECURRING = (
     r"(?P<before>[0-9]{0,50})\.(?P<fixed>[0-9]{0,50})\\(?:overline|bar)\s*\{?\s*(?P<recurring>[0-9]{1,50})(?:\s*\})?"
 )
+ENDLESS = (
+    (re.compile(r"\.([0-9]*)\\dot\s*\{?([0-9])\}?(?:([0-9]*)\\dot\s*\{?([0-9])\}?)?"), r".\1\\overline{\2\3\4}"),
+    (re.compile(r"\.\(([0-9]+)\)"), r".\\overline{\1}"),
+    (re.compile(r"\.([0-9]*?)(?:([0-9])\2{2,}|([0-9]{2,9})\3+)(?:\.{2,}|\\[lc]?dots|\u2026)"), r".\1\\overline{\2\3}"),
+)
+"""Other notations of recurring digits: `0.1\\dot{6}`, `0.(6)` and `0.1666...`."""
 POWER = r"(?:\s*(?:\\times|\\cdot|[*xX])\s*10\s*\^\s*\{?\s*(?P<power>[-+]?[0-9]{1,3})(?:\s*\})?|[eE](?P<exponent>[-+]?[0-9]{1,3}))"
 
 
@@ -142,11 +148,14 @@ NO_LABEL = re.compile(
 """Words behind a number that make another number of it."""
 VARIABLE = re.compile(r"[A-Za-z] (?![ghlms]$)[a-z]$")
 """A letter at the end of words, `72 more than x`, that is no unit."""
+COMPOUND = re.compile(r"^(.*?[A-Za-z])\s*(?:,|,?\sand\b|(?=\s))\s*(?=[0-9])(.*)$")
 SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)s?(?![A-Za-z])", re.IGNORECASE)
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 ORDINALS = ("st", "nd", "rd", "th")
 ABBREVIATIONS = frozenset(["J", "N", "V", "W", "K", "C", "A", "T", "eV", "Hz", "Pa", "nm", "ms", "AU", "pc", "ly", "kJ", "kW", "kV", "mA", "mV", "mW", "MW", "kN", "MJ", "dB", "am", "pm", "AM", "PM"])  # fmt: skip
 """Short units that are labels without `\\text` too, those of one letter before a slash."""
+MEGA = re.compile(r"M(?:m|g|s|W|J|V|A|N|L|l|Hz|Pa|eV)")
+"""Units of a million, whose small letter would make thousandths of them."""
 SHORT = frozenset(["as", "at", "by", "if", "in", "is", "of", "on", "so", "to"])
 """Words of a sentence that goes on behind its number."""
 INVERSE = re.compile(r"\s([A-Za-z]+)\s*\^\s*-\s*(?:1|([23]))(?![0-9])")
@@ -242,6 +251,9 @@ def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
     if not cleaned:
         text = clean(text)
     text = NAME.sub("", text)
+    if "." in text:
+        for notation, overline in ENDLESS:
+            text = notation.sub(overline, text)
     sign = ""
     if text[:1] in "-+" and text[1:2] in SYMBOLS:
         sign, text = text[0], text[1:]
@@ -262,7 +274,19 @@ def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
     unit = _unit(rest)
     if unit is not None and symbol:
         unit = _unit(f" {symbol} {rest}")
-    return None if unit is None else Quantity(value, unit, decimals)
+    return _compound(text) if unit is None else Quantity(value, unit, decimals)
+
+
+def _compound(text: str) -> Quantity | None:
+    """The sum of `2 hours and 30 minutes`, in its largest unit; None for anything but known units, one a part of the other."""
+    found = COMPOUND.match(text)
+    first, rest = (read_quantity(part, cleaned=True) for part in found.groups()) if found else (None, None)
+    if not first or not rest or first.value < 0 or rest.value < 0:
+        return None
+    one, two = UNITS.get(first.unit), UNITS.get(rest.unit)
+    if not one or not two or one[0] != two[0] or rest.value * two[1] >= one[1]:
+        return None
+    return Quantity(first.value + rest.value * two[1] / one[1], first.unit, -1)
 
 
 def _value(found: re.Match[str]) -> tuple[Fraction | None, int]:
@@ -317,7 +341,8 @@ def _unit(text: str) -> str | None:
         return None
     words = []
     power = 0
-    for word in re.sub(r"([./^-])", r" \1 ", text.lower()).split():
+    for spelling in re.sub(r"([./^-])", r" \1 ", text).split():
+        word = spelling if MEGA.fullmatch(spelling) else spelling.lower()
         if word in SPELLED:
             power = SPELLED[word]
         elif word != ".":

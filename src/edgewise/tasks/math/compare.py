@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from edgewise.tasks.answers import LONGEST_ANSWER
 from edgewise.tasks.math.letters import distinct_letters
+from edgewise.tasks.math.notation import in_latex
+from edgewise.tasks.math.numerals import in_digits
 from edgewise.tasks.quantities import LABEL, NAME, Quantity, clean, equal, known_unit, read_quantity
 
 Compare = Callable[[str, str], bool | None]
@@ -37,13 +39,11 @@ EXPLOSIVE = re.compile(
 CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
 TIME = re.compile(r"^[0-9]{1,2}(?:\s*:\s*[0-9]{2}){0,2}[^0-9]*$")
 BASED = re.compile(r"^\(?(-?[0-9A-Za-z.]{1,60})\)?_\{?([0-9]{1,2})\}?$")
+MODULAR = re.compile(
+    r"^(?:[A-Za-z]\s*(?:\\equiv|=)\s*)?(-?[0-9]{1,60})\s*[({]?\s*\\?[pb]?mod\s*\{?\s*([0-9]{1,60})\s*\}?\s*[)}]?$"
+)
+"""A residue and its modulus."""
 WORDS = re.compile(r"^[A-Za-z][A-Za-z\s'&.-]*$")
-NUMERALS = {
-    word: str(number)
-    for number, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-    )
-}
 LETTER = re.compile(r"^(?:[Oo]ption |[Cc]hoice )?\(?([A-Za-z])\)?[.)]?$")
 CHOICE = re.compile(r"^\(?([A-Ja-j])[).:]\s+(?!(?:or|and)\b|\(?[A-J](?:[).:,]|$))([^\s+*/^=<>,;&].*)$")
 """A letter and the option that it stands for, not another letter."""
@@ -64,20 +64,9 @@ OR = re.compile(r"\s*,?\s+or\s+")
 JOINED = re.compile(r"\s(and|or)\s")
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
-THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
-SHORT_ROOT = re.compile(r"(\\sqrt\s*\[[^][]*\])\s*([0-9A-Za-z])")
-FUNCTION = re.compile(r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp)(?![A-Za-z])")
-"""A function whose name has no backslash."""
-SUBSCRIPT = re.compile(r"_\s*(?:\{\s*(?:\\(max|min)|([A-Za-z]{2,}))\s*\}|\\(max|min)(?![A-Za-z]))")
-"""A subscript of several letters, as a name, a label or `\\max`."""
-PRIMED = re.compile(r"([A-Za-z])('+)")
 ANGLE = re.compile(
     r"(\\(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*\{?-?[0-9]\}?)?)\s*([({])?\s*([0-9.]+) degrees(?(2)\s*[)}])"
 )
-FALLING = re.compile(r"(>|\\g(?:e(?:q(?:slant)?)?|t)(?![A-Za-z]))")
-RISING = re.compile(r"<|\\l(?:e|t)|\\\{|[,=]")
-RISE = {">": "<", "\\gt": "<", **dict.fromkeys(("\\ge", "\\geq", "\\geqslant"), "\\le ")}
-SHORT_FRACTION = re.compile(r"\\(frac|binom)\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(\\[A-Za-z]+|[0-9A-Za-z])")
 TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
 TOUCHING = re.compile(r"(?<=[0-9}])(?=[A-Za-z])")
 SET = "\\{\\}"
@@ -87,11 +76,19 @@ RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt|\\mathbb")
 LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|[<>]")
 """Letters that belong to no command, and relations."""
 NAMED = re.compile(r"([A-Za-z])\s*=")
-EMPTY = re.compile(
-    r"\\(?:emptyset|varnothing)|\\\{\s*\\\}|(?:there (?:is|are) )?no (?:real )?solutions?|(?:the )?empty set",
-    re.IGNORECASE,
-)
+PHRASES = [
+    re.compile(spellings, re.IGNORECASE)
+    for spellings in (
+        r"\\(?:emptyset|varnothing)|\\\{\s*\\\}|(?:there (?:is|are) )?no (?:real )?solutions?|(?:the )?empty set",
+        r"(?:the limit )?(?:does not|doesn't) exist|DNE",
+        r"\\mathbb\s*\{?\s*R\s*\}?|\(\s*-\s*\\infty\s*,\s*\+?\s*\\infty\s*\)|(?:the set of )?(?:all )?(?:real numbers|reals)",
+    )
+]
+"""Spellings of the empty set, of a limit that does not exist, and of the real numbers."""
 MEMBER = re.compile(r"^[A-Za-z]\s*\\in\s*")
+END = r"\s*[^][(),;\s][^][(),;]*"
+OUTWARD = re.compile(rf"([][(])({END}[,;]{END})([][)])")
+"""An interval, whose brackets may point outward."""
 
 
 class Comparison(NamedTuple):
@@ -136,7 +133,7 @@ def _bare(text: str) -> str:
 
 
 def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = False) -> bool | None:
-    if _bare(a) == _bare(b) or (_is_empty(a) and _is_empty(b)):
+    if _bare(a) == _bare(b) or _same_phrase(a, b):
         return True
     if any(bool(pattern.search(a)) != bool(pattern.search(b)) for pattern in (ONE_SIDED, NEGATED)):
         return False
@@ -147,7 +144,7 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         if len(named) == 2 and (named[0] != named[1] or not all(choices)):
             return named[0] == named[1]
         a, b = (found[2] if found else text for found, text in zip(choices, (a, b), strict=True))
-    a, b = (NUMERALS.get(NAME.sub("", text).lower(), text) for text in (a, b))
+    a, b = _numeral(a), _numeral(b)
     if "=" in b and "=" not in a:
         b = _asked(b)
     elif "=" in a and "=" not in b and not re.search("[xyz]", a.partition("=")[0]):  # these are curves, x^2 + y^2 = 25
@@ -181,9 +178,10 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         text = _text(a, b, is_text)
         if text is not None:
             return text
-    based = _based(a, b)
-    if based is not None:
-        return based
+    for notation in (_based, _modular):
+        same = notation(a, b)
+        if same is not None:
+            return same
     if depth < 4:
         listed = _parts(a, b, expressions, depth)
         if listed:
@@ -193,9 +191,17 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
     return _expressions(a, b, expressions)
 
 
-def _is_empty(text: str) -> bool:
-    """Whether a text stands for the empty set, such as one of no solutions."""
-    return EMPTY.fullmatch(MEMBER.sub("", text.replace(LABEL, "")).strip()) is not None
+def _same_phrase(a: str, b: str) -> bool:
+    """Whether two texts are spellings of the same phrase, such as the empty set."""
+    a, b = (MEMBER.sub("", text.replace(LABEL, "")).strip() for text in (a, b))
+    return any(phrase.fullmatch(a) and phrase.fullmatch(b) for phrase in PHRASES)
+
+
+def _numeral(text: str) -> str:
+    """A text with a number in words, behind a name or not, in digits."""
+    name = NAME.match(text)
+    start = name.end() if name else 0
+    return text[:start] + in_digits(text[start:])
 
 
 def _asked(text: str) -> str:
@@ -222,18 +228,7 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
     one, two = _unit(a), _unit(b)
     if one and two and not equal(Quantity(Fraction(1), one[1]), Quantity(Fraction(1), two[1])):
         return False
-    return expressions(
-        *distinct_letters(*(_spelled_out(unit[0] if unit else text) for text, unit in ((a, one), (b, two))))
-    )
-
-
-def _spelled_out(text: str) -> str:
-    r"""An expression without thousands separators, with the braces of `\frac\pi 2`, named functions, primes and subscripts as names, and rising inequalities."""
-    text = SHORT_ROOT.sub(r"\1{\2}", SHORT_FRACTION.sub(r"\\\1{\2}{\3}", THOUSANDS.sub("", text)))
-    text = SUBSCRIPT.sub(lambda found: f"_{{{next(filter(None, found.groups()))}}}", FUNCTION.sub(r"\\\1", text))
-    text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
-    parts = FALLING.split(text)
-    return text if len(parts) < 5 or RISING.search(text) else "".join(RISE.get(part, part) for part in reversed(parts))
+    return expressions(*distinct_letters(*(in_latex(unit[0] if unit else text) for text, unit in ((a, one), (b, two)))))
 
 
 def _unit(text: str) -> tuple[str, str] | None:
@@ -299,10 +294,21 @@ def _based(a: str, b: str) -> bool | None:
     return bool(one) and based[1].lower() == plain.lower()
 
 
+def _modular(a: str, b: str) -> bool | None:
+    """Equality of residues such as `3 \\pmod 7`; None if neither is one, or the other is no number."""
+    one, two = MODULAR.match(a), MODULAR.match(b)
+    if one and two:
+        return one[2] == two[2] and (int(one[1]) - int(two[1])) % max(int(one[2]), 1) == 0
+    residue, other = one or two, read_quantity(b if one else a, cleaned=True)
+    if not residue or not other:
+        return None
+    return other == Quantity(Fraction(residue[1])) and 0 <= other.value < int(residue[2])
+
+
 def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | None] | None:
     """Equality of lists, tuples, sets, intervals and unions, part by part; None if it cannot be decided by the parts."""
     interval = "\\infty" in a or (MEMBER.match(a) and "\\{" not in a)
-    a, b = (_value(MEMBER.sub("", text)) for text in (a, b))
+    a, b = (OUTWARD.sub(_inward, _value(MEMBER.sub("", text))) for text in (a, b))
     if not ("matrix" in a and "matrix" in b):
         a, b = _column(a), _column(b)
     left, right = _pieces(a, b), _pieces(b, a)
@@ -342,6 +348,11 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
     if bool(listed) != bool(other) and not (one or two) and "\\pm" not in a + b:
         return (False,)
     return None
+
+
+def _inward(found: re.Match[str]) -> str:
+    """The interval `(0, 1)` of `]0, 1[`."""
+    return f"{found[1].replace(']', '(')}{found[2]}{found[3].replace('[', ')')}"
 
 
 def _pieces(text: str, other: str) -> list[str]:

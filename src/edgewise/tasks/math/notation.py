@@ -1,0 +1,46 @@
+r"""Expressions as math-verify reads them: `pi/4`, `2sqrt3`, `asin(1/3)`, `C(10, 3)` and other notation in LaTeX."""
+
+from __future__ import annotations
+
+import re
+
+THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+SHORT_ROOT = re.compile(r"(\\sqrt\s*\[[^][]*\])\s*([0-9A-Za-z])")
+SHORT_FRACTION = re.compile(r"\\(frac|binom)\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(\\[A-Za-z]+|[0-9A-Za-z])")
+PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*([0-9]+)")
+INVERSE = re.compile(r"(?<![\\A-Za-z])a(?=(?:sin|cos|tan)(?![A-Za-z]))")
+NAMED = re.compile(r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp|pi)(?![A-Za-z])")
+"""A function or constant whose name has no backslash."""
+CHOOSE = re.compile(
+    r"(?<![A-Za-z])C\s*(?:\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)|_\s*\{?\s*([0-9]+)\s*\}?\s*\^\s*\{?\s*([0-9]+)(?:\s*\})?)"
+    r"|(?:\{\}\s*)?[_^]\s*\{?([0-9]+)\}?\s*C\s*_\s*\{?([0-9]+)(?:\})?"
+)
+"""Numbers of combinations: `C(10, 3)`, `C_{10}^3` and `{}_{10}C_3`."""
+RATIO = re.compile(r"(?<=[0-9])\s+to\s+(?=[0-9])")
+SUBSCRIPT = re.compile(r"_\s*(?:\{\s*(?:\\(max|min)|([A-Za-z]{2,}))\s*\}|\\(max|min)(?![A-Za-z]))")
+"""A subscript of several letters, as a name, a label or `\\max`."""
+PRIMED = re.compile(r"([A-Za-z])('+)")
+FALLING = re.compile(r"(>|\\g(?:e(?:q(?:slant)?)?|t)(?![A-Za-z]))")
+RISING = re.compile(r"<|\\l(?:e|t)|\\\{|[,=]")
+RISE = {">": "<", "\\gt": "<", **dict.fromkeys(("\\ge", "\\geq", "\\geqslant"), "\\le ")}
+
+
+def in_latex(text: str) -> str:
+    r"""An expression in LaTeX with braces (`\frac\pi 2`), without thousands separators, with primes and subscripts as names, and with rising inequalities.
+
+    Example:
+        >>> in_latex("C(5, 2) pi"), in_latex("a > b > 0")
+        ('\\binom{5}{2} \\pi', '0 < b < a')
+    """
+    text = CHOOSE.sub(_binomial, RATIO.sub(":", THOUSANDS.sub("", text)))
+    text = NAMED.sub(r"\\\1", INVERSE.sub("arc", PLAIN_ROOT.sub(r"\\sqrt{\1}", text)))
+    text = SHORT_ROOT.sub(r"\1{\2}", SHORT_FRACTION.sub(r"\\\1{\2}{\3}", text))
+    text = SUBSCRIPT.sub(lambda found: f"_{{{next(filter(None, found.groups()))}}}", text)
+    text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
+    parts = FALLING.split(text)
+    return text if len(parts) < 5 or RISING.search(text) else "".join(RISE.get(part, part) for part in reversed(parts))
+
+
+def _binomial(found: re.Match[str]) -> str:
+    n, k = filter(None, found.groups())
+    return f"\\binom{{{n}}}{{{k}}}"

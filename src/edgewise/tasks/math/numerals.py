@@ -1,0 +1,70 @@
+"""Numbers in words: `twenty-one`, `two hundred and five`, `two thirds`."""
+
+from __future__ import annotations
+
+import re
+
+BELOW_TWENTY = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+VALUES = {word: number for number, word in enumerate(BELOW_TWENTY)} | {
+    word: 10 * number for number, word in enumerate(TENS, start=2)
+}
+DIGIT = "|".join(BELOW_TWENTY[1:10])
+BELOW_HUNDRED = rf"(?:(?:{'|'.join(TENS)})(?:[-\s](?:{DIGIT}))?|{'|'.join(reversed(BELOW_TWENTY))})"
+BELOW_THOUSAND = rf"(?:(?:{DIGIT}|an?)\s+hundred(?:\s+(?:and\s+)?{BELOW_HUNDRED})?|{BELOW_HUNDRED})"
+PARTS = {
+    name: size
+    for size, names in enumerate(
+        ("half halves", "third", "fourth quarter", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"), start=2
+    )
+    for name in names.split()
+}
+NUMERAL = re.compile(
+    rf"(?P<thousands>{BELOW_THOUSAND}|a)\s+thousand\b(?:,?\s+(?:and\s+)?(?P<units>{BELOW_THOUSAND})\b)?"
+    rf"|(?P<only>{BELOW_THOUSAND})\b(?:[-\s](?P<part>{'|'.join(PARTS)})s?\b)?",
+    re.IGNORECASE,
+)
+
+
+def in_digits(text: str) -> str:
+    """A text that begins with a number in words, in digits; any other as it is.
+
+    Example:
+        >>> in_digits("two thousand and twelve apples"), in_digits("Three-quarters"), in_digits("one-to-one")
+        ('2012 apples', '3/4', 'one-to-one')
+    """
+    found = NUMERAL.match(text)
+    if not found or text[found.end() : found.end() + 1] not in ("", " ", ",", ".", ";"):
+        return text
+    number = str(1000 * _value(found["thousands"] or "") + _value(found["units"] or found["only"] or ""))
+    return f"{number}{'/' if found['part'] else ''}{PARTS.get((found['part'] or '').lower(), '')}{text[found.end() :]}"
+
+
+def _value(words: str) -> int:
+    hundreds, _, rest = words.lower().rpartition("hundred")
+    return 100 * _sum(hundreds) + _sum(rest)
+
+
+def _sum(words: str) -> int:
+    return sum(VALUES.get(word, word in ("a", "an")) for word in re.split(r"[-\s]+", words) if word != "and")
