@@ -72,7 +72,7 @@ COMMANDS = {
     "\u221a": "\\sqrt ",
     "\u2208": "\\in ",
     "\u2205": "\\emptyset ",
-    "\u00b1": "\\pm ",
+    **dict.fromkeys(("\u00b1", "+-", "+/-"), "\\pm "),
 }
 RAISED_O = re.compile(r"(?<=[0-9])\s*\^\s*(?:o(?![A-Za-z])|\{\s*(?:o|\\(?:text|mathrm|rm)\s*\{\s*o\s*\})\s*\})")
 """Sign of degrees as it is written without `\\circ`."""

@@ -29,7 +29,6 @@ TABLE, FRESH = (
 )
 ROWS = [{"problem": "What is 1 + 1?", "answer": "2"}, {"problem": "What is a half?", "answer": "\\frac{1}{2}"}]
 MISSED = {
-    ("2 + 3i", "2+3\\cdot i"),
     ("2^{2017}", "2 \\cdot 2^{2016}"),
     ("2^{2017}", "4^{1008} \\cdot 2"),
     ("\\frac{16\\pi}{3}", "5\\frac13 \\pi"),
@@ -246,6 +245,21 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("\\mathbb{R}", "all real numbers", "all real numbers but 0"),
         ("3 \\pmod 7", "x \\equiv 10 \\pmod{7}", "3 \\pmod 8"),
         ("3", "3 (mod 7)", "10 \\pmod 7"),
+        ("2 + \\sqrt{3}", "2 + sqrt(3)", "3 + sqrt(2)"),
+        ("\\sqrt{2 + \\sqrt3}", "sqrt(2 + sqrt(3))", "sqrt(2 + sqrt(2))"),
+        ("\\frac{11\\sqrt3}{6}", "(11 sqrt(3))/(6)", "(11 sqrt(3))/(5)"),
+        ("1 \\pm 2\\sqrt3", "1 +- 2 sqrt(3)", "1 + 2 sqrt(3)"),
+        ("y = -\\frac52 x + 3", "y = -5/2x + 3", "y = -5/(2x) + 3"),
+        ("\\frac{35}{2}\\pi", "(35)/(2)pi", "35/(2pi)"),
+        ("\\frac{1}{2x}", "1/(2x)", "1/2 x"),
+        ("\\frac12 + \\frac{\\sqrt3}{2}i", "1/2 + sqrt(3)/2 i", "1/2 - sqrt(3)/2 i"),
+        ("2 + 7i", "7*i + 2", "7*i - 2"),
+        ("e^{i\\pi}", "-1", "1"),
+        ("x^{12} + x", "x**12 + x", "x**11 + x"),
+        ("(-\\infty, 2) \\cup (3, \\infty)", "(-infinity, 2) U (3, infinity)", "(-infinity, 2) U [3, infinity)"),
+        ("\\tan 15^\\circ", "tan 15 degrees", "tan 25 degrees"),
+        ("\\cos^2\\theta", "cos^2 theta", "cos^2 phi"),
+        ("x = \\frac{1}{67}", "x = (1)/(67)", "x = (1)/(76)"),
     ],
 )
 def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> None:

@@ -65,7 +65,7 @@ JOINED = re.compile(r"\s(and|or)\s")
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
 ANGLE = re.compile(
-    r"(\\(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*\{?-?[0-9]\}?)?)\s*([({])?\s*([0-9.]+) degrees(?(2)\s*[)}])"
+    r"(\\?(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*\{?-?[0-9]\}?)?)\s*([({])?\s*([0-9.]+) degrees(?(2)\s*[)}])"
 )
 TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
 TOUCHING = re.compile(r"(?<=[0-9}])(?=[A-Za-z])")
@@ -89,6 +89,7 @@ MEMBER = re.compile(r"^[A-Za-z]\s*\\in\s*")
 END = r"\s*[^][(),;\s][^][(),;]*"
 OUTWARD = re.compile(rf"([][(])({END}[,;]{END})([][)])")
 """An interval, whose brackets may point outward."""
+UNION = re.compile(r"(?<=[\])])\s*U\s*(?=[\[(])")
 
 
 class Comparison(NamedTuple):
@@ -161,7 +162,7 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
             return False
         if "(" in name[0] + other[0]:  # f(x) = and y = name the same function
             a, b = NAME.sub("", a), NAME.sub("", b)
-    elif (name and "=" not in b) or (other and "=" not in a):
+    elif (name and other) or (name and "=" not in b) or (other and "=" not in a):
         a, b = _unnamed(a), _unnamed(b)
         if _bare(a) == _bare(b):
             return True
@@ -308,7 +309,7 @@ def _modular(a: str, b: str) -> bool | None:
 def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | None] | None:
     """Equality of lists, tuples, sets, intervals and unions, part by part; None if it cannot be decided by the parts."""
     interval = "\\infty" in a or (MEMBER.match(a) and "\\{" not in a)
-    a, b = (OUTWARD.sub(_inward, _value(MEMBER.sub("", text))) for text in (a, b))
+    a, b = (UNION.sub(r"\\cup ", OUTWARD.sub(_inward, _value(MEMBER.sub("", text)))) for text in (a, b))
     if not ("matrix" in a and "matrix" in b):
         a, b = _column(a), _column(b)
     left, right = _pieces(a, b), _pieces(b, a)

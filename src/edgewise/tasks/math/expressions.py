@@ -36,11 +36,11 @@ def compute(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def comparable(expression: Any) -> Any:
-    """An expression in which the derivative of a name is a name, and decimals in exponents are fractions.
+    """An expression in which the derivative of a name is a name, decimals in exponents are fractions, and i is the imaginary unit.
 
-    sympy takes `dy/dx` and `dx/dy` for 0, and compares 51**0.5 with no root.
+    sympy takes `dy/dx` and `dx/dy` for 0, and compares 51**0.5 with no root; math-verify takes `2 * i` for two of an unknown.
     """
-    from sympy import Basic, Derivative, Float, Pow, Rational, Symbol, exp
+    from sympy import Basic, Derivative, Float, I, Pow, Rational, Symbol, exp
 
     if not isinstance(expression, Basic):
         return expression
@@ -48,7 +48,7 @@ def comparable(expression: Any) -> Any:
     expression = expression.xreplace({derivative: Symbol(str(derivative)) for derivative in unknown})
     decimals = {power: power.exp.atoms(Float) for power in expression.atoms(Pow, exp)}
     exact = {power: power.xreplace({x: Rational(str(x)) for x in found}) for power, found in decimals.items() if found}
-    return expression.xreplace(exact)
+    return expression.xreplace(exact).subs({symbol: I for symbol in expression.free_symbols if str(symbol) == "i"})
 
 
 def far(gold: Any, answer: Any) -> bool:

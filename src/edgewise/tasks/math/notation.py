@@ -7,15 +7,25 @@ import re
 THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 SHORT_ROOT = re.compile(r"(\\sqrt\s*\[[^][]*\])\s*([0-9A-Za-z])")
 SHORT_FRACTION = re.compile(r"\\(frac|binom)\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(\\[A-Za-z]+|[0-9A-Za-z])")
-PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*([0-9]+)")
+BRACKET = r"\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)"
+ROOT = re.compile(rf"(?<![A-Za-z])(?:\\?sqrt\s*{BRACKET}|(?<!\\)sqrt\s*([0-9]+))")
+DEEPEST_ROOT = 4
 INVERSE = re.compile(r"(?<![\\A-Za-z])a(?=(?:sin|cos|tan)(?![A-Za-z]))")
-NAMED = re.compile(r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp|pi)(?![A-Za-z])")
+NAMED = re.compile(
+    r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp|pi|alpha|beta|theta|phi|lambda|omega)(?![A-Za-z])"
+)
 """A function or constant whose name has no backslash."""
 CHOOSE = re.compile(
     r"(?<![A-Za-z])C\s*(?:\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)|_\s*\{?\s*([0-9]+)\s*\}?\s*\^\s*\{?\s*([0-9]+)(?:\s*\})?)"
     r"|(?:\{\}\s*)?[_^]\s*\{?([0-9]+)\}?\s*C\s*_\s*\{?([0-9]+)(?:\})?"
 )
 """Numbers of combinations: `C(10, 3)`, `C_{10}^3` and `{}_{10}C_3`."""
+QUOTIENT = re.compile(rf"(?<![\w.^)}}])(?<![\w.^)}}]\s){BRACKET}\s*/\s*{BRACKET}")
+COEFFICIENT = re.compile(
+    r"(?<![\w.^)}/])(?<![0-9]\s)([0-9]+|[0-9]*\s?\\sqrt\{?[0-9]+\}?)\s*/\s*([0-9]+)\s*(?=[A-Za-z\\(])"
+)
+"""A fraction before a factor: `1/2 x` is x / 2, from left to right, where math-verify reads 1 / (2 x)."""
+POWER = re.compile(r"\s*\*\*\s*")
 RATIO = re.compile(r"(?<=[0-9])\s+to\s+(?=[0-9])")
 SUBSCRIPT = re.compile(r"_\s*(?:\{\s*(?:\\(max|min)|([A-Za-z]{2,}))\s*\}|\\(max|min)(?![A-Za-z]))")
 """A subscript of several letters, as a name, a label or `\\max`."""
@@ -33,7 +43,11 @@ def in_latex(text: str) -> str:
         ('\\binom{5}{2} \\pi', '0 < b < a')
     """
     text = CHOOSE.sub(_binomial, RATIO.sub(":", THOUSANDS.sub("", text)))
-    text = NAMED.sub(r"\\\1", INVERSE.sub("arc", PLAIN_ROOT.sub(r"\\sqrt{\1}", text)))
+    text = POWER.sub("^", text)
+    for _ in range(DEEPEST_ROOT):
+        text = ROOT.sub(r"\\sqrt{\1\2}", text)
+    text = NAMED.sub(r"\\\1", INVERSE.sub("arc", text))
+    text = COEFFICIENT.sub(r"\\frac{\1}{\2} ", QUOTIENT.sub(r"\\frac{\1}{\2} ", text))
     text = SHORT_ROOT.sub(r"\1{\2}", SHORT_FRACTION.sub(r"\\\1{\2}{\3}", text))
     text = SUBSCRIPT.sub(lambda found: f"_{{{next(filter(None, found.groups()))}}}", text)
     text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
