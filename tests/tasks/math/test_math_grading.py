@@ -67,8 +67,8 @@ def test_the_table_is_large_enough() -> None:
 def test_every_reference_answer_is_accepted_and_its_neighbours_are_not(task: Math, data: Path) -> None:
     for name in ("math/test_math.json", "math/test_aime.json", "math/test_amc.json", "gsm8k/test.jsonl"):
         answers = [item.answer for item in task.load(data / name)]
-        itself, spaced, changed, other = audits.audit_answers(task, answers[:150])
-        assert not itself.wrong + spaced.wrong + changed.wrong
+        itself, spaced, plain, changed, other = audits.audit_answers(task, answers[:150])
+        assert not itself.wrong + spaced.wrong + plain.wrong + changed.wrong
         assert len(other.wrong) <= 1, other.wrong  # 1,-2 and -2,1 are the same list
 
 

@@ -1,7 +1,7 @@
 r"""Rates at which the grader accepts right answers and wrong ones: `python -m edgewise.tasks.math.audit FILE ...`
 
-For each data set: every reference answer against itself in five forms of a completion, without the shortcut for equal texts;
-against itself with one digit changed; and against the answer of another problem. With `--variants FILE`, a table of answers
+For each data set: every reference answer against itself in five forms of a completion, without the shortcut for equal texts, and
+as people type it without LaTeX; against itself with one digit changed; and against the answer of another problem. With `--variants FILE`, a table of answers
 written by hand: `- {kind: ..., gold: ..., same: [...], different: [...]}` in YAML.
 """
 
@@ -33,6 +33,17 @@ FORMS = (
 ROWS = [{"problem": "none", "answer": "0"}, {"problem": "other", "answer": "1"}]
 """Placeholder of a data set: only the comparison is audited."""
 DIGIT = re.compile(r"[0-9]")
+INNER = r"\s*\{([^{}]*)\}"
+GROUPED = (
+    (re.compile(rf"\\[dt]?frac{INNER}{INNER}"), r"(\1)/(\2)"),
+    (re.compile(r"\\[dt]?frac\s*([0-9])\s*([0-9])"), r"\1/\2"),
+    (re.compile(rf"\\sqrt{INNER}|\\sqrt\s*([0-9])"), r"sqrt(\1\2)"),
+    (re.compile(rf"\^{INNER}"), r"^(\1)"),
+)
+WORD = re.compile(r"\\(pi|theta|alpha|sin|cos|tan|sec|csc|cot|log|ln|infty|cup|cdot|times|le|ge|leq|geq)(?![A-Za-z])")
+TYPED = {"infty": "infinity", "cup": "U", "cdot": "*", "times": "*", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">="}
+LATEX = re.compile(r"\\(?![\\{}])|[0-9]\s*\(.*\)/|&")
+"""What is left of LaTeX, or a mixed number without its sign."""
 
 
 @dataclass
@@ -63,10 +74,8 @@ class Rate:
 def audit_answers(task: Math, answers: Sequence[str], seed: int = 0) -> list[Rate]:
     """Rates of one data set, from its reference answers."""
     rng = np.random.default_rng(seed)
-    names = ("itself, in 5 forms", "itself, re-spaced", "one digit changed", "answer of another problem")
-    itself, spaced, changed, other = (
-        Rate(name, accepting=accepting) for name, accepting in zip(names, (True, True, False, False), strict=True)
-    )
+    itself, spaced, plain = map(Rate, ("itself, in 5 forms", "itself, re-spaced", "itself, typed without LaTeX"))
+    changed, other = (Rate(name, accepting=False) for name in ("one digit changed", "answer of another problem"))
     for gold, form in zip(answers, rng.integers(len(FORMS), size=len(answers)).tolist(), strict=True):
         problem = Problem("", "", gold, "")
         for text in FORMS:
@@ -74,6 +83,9 @@ def audit_answers(task: Math, answers: Sequence[str], seed: int = 0) -> list[Rat
         # Not equal as a text, so that every part of the comparison is run.
         respaced = clean(gold).replace("frac", "dfrac").replace("(", "\\left(").replace(")", "\\right)")
         spaced.add(task.verify(problem, FORMS[form].format(f"{respaced} \\,")).correct, gold)
+        text = typed(gold)
+        if text not in ("", gold):
+            plain.add(task.verify(problem, FORMS[form].format(text)).correct, f"{gold}  and  {text}")
         digits = list(DIGIT.finditer(gold))
         if digits:
             place = digits[int(rng.integers(len(digits)))].start()
@@ -82,7 +94,23 @@ def audit_answers(task: Math, answers: Sequence[str], seed: int = 0) -> list[Rat
         answer = answers[int(rng.integers(len(answers)))]
         if "".join(clean(answer).split()) != "".join(clean(gold).split()):
             other.add(task.verify(problem, FORMS[form].format(answer)).correct, f"{gold}  and  {answer}")
-    return [itself, spaced, changed, other]
+    return [itself, spaced, plain, changed, other]
+
+
+def typed(answer: str) -> str:
+    r"""An answer in LaTeX as people type it without; empty where it cannot be.
+
+    Example:
+        >>> typed("\\frac{1 + \\sqrt{5}}{2}\\pi")
+        '(1 + sqrt(5))/(2)pi'
+    """
+    text, before = clean(answer), ""
+    while text != before:
+        before = text
+        for pattern, plain in GROUPED:
+            text = pattern.sub(plain, text)
+    text = WORD.sub(lambda found: TYPED.get(found[1], found[1]), text)
+    return "" if LATEX.search(text) else text
 
 
 def audit_variants(task: Math, table: Sequence[dict[str, Any]]) -> list[Rate]:
