@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.replay.logs.writing import HOSTILE, expected, outcomes, write_lines, write_trl, write_verl
+from tests.replay.logs.writing import HOSTILE, expected, outcomes, write_lines, write_trl, write_verl, write_wandb
 
 import edgewise as ew
 from edgewise.adapters.prompts import digest as adapters_digest
@@ -66,7 +66,7 @@ def test_verl_uids_that_number_the_rollouts_give_whole_groups(tmp_path: Path) ->
     assert table(log, {digest(f"question {i}"): i for i in range(40)}) == expected(rollouts)
 
 
-def test_named_columns_of_jsonl_and_parquet_give_the_same_log(tmp_path: Path) -> None:
+def test_named_columns_of_jsonl_parquet_and_csv_give_the_same_log(tmp_path: Path) -> None:
     import pandas
 
     rollouts = outcomes()
@@ -75,8 +75,9 @@ def test_named_columns_of_jsonl_and_parquet_give_the_same_log(tmp_path: Path) ->
         for r in rollouts
     ]
     pandas.DataFrame(lines).to_parquet(tmp_path / "log.parquet")
+    pandas.DataFrame(lines).to_csv(tmp_path / "log.csv", index=False)
     columns = "step=t,id=who,correct=right,length=n,category=src"
-    for path in (write_lines(tmp_path / "log.jsonl", lines), tmp_path / "log.parquet"):
+    for path in (write_lines(tmp_path / "log.jsonl", lines), tmp_path / "log.parquet", tmp_path / "log.csv"):
         log = read_log(path, columns=columns)
         assert table(log, {str(i): i for i in range(40)}) == expected(rollouts)
         assert log.unit == "tokens"
@@ -85,6 +86,48 @@ def test_named_columns_of_jsonl_and_parquet_give_the_same_log(tmp_path: Path) ->
         assert all(
             log.category_names[log.prompt_codes[row] - 1] == "ab"[log.ids[row] % 2] for row in range(len(log.ids))
         )
+
+
+def test_tables_of_weights_and_biases_give_every_group_and_the_texts(tmp_path: Path) -> None:
+    rollouts = outcomes()
+    write_wandb(tmp_path / "wandb" / "offline-run-1-abc", rollouts)
+    reader = open_log(tmp_path)
+    assert reader.poll()
+    assert not reader.poll()
+    log = reader.log
+    assert table(log, {digest(f"question {i}"): i for i in range(40)}) == expected(rollouts)
+    assert (log.name, log.source, log.unit) == ("offline-run-1-abc", "Weights & Biases", "characters")
+    group = reader.completions(0)[0]
+    assert [rollout["completion"].strip("x") for rollout in group["rollouts"]] == [""] * group["trials"]
+
+
+def test_a_csv_keeps_line_breaks_and_a_table_is_read_anew_when_it_has_changed(tmp_path: Path) -> None:
+    import pandas
+
+    path = tmp_path / "log.csv"
+    lines = [{"step": 1, "prompt": 'a,\n"b"', "completion": "x\ny", "reward": reward} for reward in (1.0, 0.0)]
+    pandas.DataFrame(lines).to_csv(path, index=False)
+    reader = open_log(path)
+    reader.poll()
+    assert (reader.log.trials.tolist(), reader.completions(0)[0]["rollouts"][0]["completion"]) == ([2], "x\ny")
+    pandas.DataFrame([*lines, {**lines[0], "step": 2}]).to_csv(path, index=False)
+    assert reader.poll()
+    assert reader.log.trials.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.table.json", "[1, 2]", "no lists 'columns' and 'data'"),
+        ("a.table.json", '{"columns": ["step", "prompt", "reward"], "data": [[1, 2]]}', "do not have the 3 values"),
+        ("a.csv", "step,prompt,reward\n1,a,1,2\n", "no CSV with the names of its columns"),
+        ("a.csv", "", "no CSV with the names of its columns"),
+    ],
+)
+def test_tables_that_cannot_be_read_are_refused_by_name(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=f"{name}.*{said}"):
+        read_log(tmp_path / name)
 
 
 def test_a_recorded_trace_and_a_run_folder_are_logs(tmp_path: Path) -> None:

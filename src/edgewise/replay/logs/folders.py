@@ -17,17 +17,23 @@ from edgewise.replay.logs.jsonl import JsonLines
 from edgewise.replay.logs.log import RunLog
 from edgewise.replay.logs.rollouts import Progress, RolloutReader
 from edgewise.replay.logs.rule import Rule
+from edgewise.replay.logs.tables import CSV, PARQUET, WANDB, is_table
 from edgewise.replay.logs.traces import TraceReader
 
-DEPTH = 4
+DEPTH = 5
 """Folders below a given one that are searched for runs."""
 MOST = 64
 """Runs that one path may hold."""
 PACKED = {".gz": "gunzip -k", ".zst": "unzstd", ".xz": "xz -dk", ".bz2": "bunzip2 -k", ".zip": "unzip"}
 """Suffixes of compressed files, and what unpacks each: a log is read from where the last look ended."""
+PARTS = ("completions", "rollout_data", "rollouts", "table", "media", "files")
+"""Folders inside of a run, which are not its name."""
+LOGGED = re.compile(rf"(.+?)_[0-9]+_[0-9a-f]+{re.escape(WANDB)}")
+"""A table of Weights & Biases: its name, the step at which it was logged, and its digest."""
 EXPECTED = (
-    "TRL's completions_*.parquet (log_completions=True), verl's STEP.jsonl (trainer.rollout_data_dir), an Edgewise run"
-    " (metrics.jsonl, trace.npz, edgewise.jsonl), or JSONL or parquet with named columns (--columns)"
+    "TRL's completions_*.parquet (log_completions=True) or its tables in a run of Weights & Biases, verl's STEP.jsonl"
+    " (trainer.rollout_data_dir), an Edgewise run (metrics.jsonl, trace.npz, edgewise.jsonl), or JSONL, parquet or CSV with"
+    " named columns (--columns)"
 )
 
 
@@ -149,6 +155,9 @@ def _folder(folder: Path, given: Mapping[str, str], rule: Rule) -> LogReader | N
     if _glob(inner, "completions_*.parquet"):
         evaluations = Evaluations(inner.parent if inner.name == "completions" else inner)
         return _files("TRL", name, lambda: _glob(inner, "completions_*.parquet"), given, rule, evaluations=evaluations)
+    tables = _tables(folder)
+    if tables:
+        return _files("Weights & Biases", name, partial(_glob, folder, f"{tables}_*{WANDB}"), given, rule)
     if (folder / "metrics.jsonl").is_file():
         if _steps(folder / "metrics.jsonl") or not (folder / "trace.npz").is_file():
             return JournalReader(name, folder / "metrics.jsonl")
@@ -160,7 +169,7 @@ def _folder(folder: Path, given: Mapping[str, str], rule: Rule) -> LogReader | N
         return _files("verl", name, lambda: _numbered(folder), given, rule)
     if (folder / "edgewise.jsonl").is_file():
         return JournalReader(name, folder / "edgewise.jsonl")
-    for suffix in (".jsonl", ".parquet"):
+    for suffix in (".jsonl", PARQUET, CSV):
         files = _glob(folder, f"*{suffix}")
         if files:
             _require_whole(folder, suffix)
@@ -197,12 +206,12 @@ def _file(path: Path, given: Mapping[str, str], rule: Rule) -> LogReader:
     name = path.stem if path.stem not in ("metrics", "trace", "edgewise") else _name(path.parent)
     if path.suffix == ".npz":
         return TraceReader(name, path)
+    if is_table(path):
+        return RolloutReader(name.removesuffix(".table"), "rollouts", lambda: [path], given, rule, whole=True)
     if path.suffix in (".jsonl", ".ndjson", ".json"):
         if "reward" not in given and "correct" not in given and (path.name == "edgewise.jsonl" or _steps(path)):
             return JournalReader(name, path)
         return RolloutReader(name, "rollouts", lambda: [path], given, rule)
-    if path.suffix == ".parquet":
-        return RolloutReader(name, "rollouts", lambda: [path], given, rule, whole=True)
     if path.suffix in PACKED:
         raise ConfigError(f"{path} is compressed: unpack it first, such as with {PACKED[path.suffix]}")
     raise ConfigError(f"{path} is no log: expected {EXPECTED}")
@@ -285,9 +294,15 @@ def _numbered(folder: Path) -> list[Path]:
     return [path for path in _glob(folder, "*.jsonl") if path.stem.isdecimal()]
 
 
+def _tables(folder: Path) -> str:
+    """Name of the tables of rollouts that Weights & Biases keeps in a folder, one for each step: `completions`, or the only one."""
+    names = {found[1] for path in _glob(folder, f"*{WANDB}") if (found := LOGGED.fullmatch(path.name))}
+    return "completions" if "completions" in names else names.pop() if len(names) == 1 else ""
+
+
 def _name(folder: Path) -> str:
     resolved = folder.resolve()
-    if resolved.name in ("completions", "rollout_data", "rollouts") and resolved.parent.name:
+    while resolved.name in PARTS and resolved.parent.name:
         resolved = resolved.parent
     if re.fullmatch(r"seed_\d+", resolved.name):
         return f"{resolved.parent.name}/{resolved.name}"

@@ -47,24 +47,25 @@ def reading(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path} is damaged: {reason}; restore it, or leave it out") from error
 
 
-def column_names(file: Any) -> tuple[list[str], list[str]]:
-    """Names of all columns, and of those that hold numbers or bools."""
-    import pyarrow.types as kinds
+class ParquetTable:
+    """Columns of an open parquet file, read in batches of rows; see `edgewise.replay.logs.tables.Table`."""
 
-    schema = file.schema_arrow
-    numbers = (kinds.is_floating, kinds.is_integer, kinds.is_decimal, kinds.is_boolean)
-    numeric = [field.name for field in schema if any(is_one(field.type) for is_one in numbers)]
-    return list(schema.names), numeric
+    def __init__(self, file: Any):
+        import pyarrow.types as kinds
 
+        numbers = (kinds.is_floating, kinds.is_integer, kinds.is_decimal, kinds.is_boolean)
+        schema = file.schema_arrow
+        self._file, self.size = file, int(file.metadata.num_rows)
+        self.names: list[str] = list(schema.names)
+        self.numeric = [field.name for field in schema if any(is_one(field.type) for is_one in numbers)]
 
-def read_rows(file: Any, columns: Sequence[str], first: int = 0) -> Iterator[tuple[int, dict[str, list[Any]]]]:
-    """(number of the first row, values by column) of each batch, from row `first` on."""
-    place = 0
-    for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
-        size = len(batch)
-        if place + size > first:
-            # By place: a name may be there twice, and its first column counts.
-            values = {name: batch.column(batch.schema.names.index(name)).to_pylist() for name in columns}
-            skip = max(first - place, 0)
-            yield place + skip, {name: column[skip:] for name, column in values.items()} if skip else values
-        place += size
+    def batches(self, columns: Sequence[str], first: int = 0) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+        place = 0
+        for batch in self._file.iter_batches(batch_size=BATCH, columns=list(columns)):
+            size = len(batch)
+            if place + size > first:
+                # By place: a name may be there twice, and its first column counts.
+                values = {name: batch.column(batch.schema.names.index(name)).to_pylist() for name in columns}
+                skip = max(first - place, 0)
+                yield place + skip, {name: column[skip:] for name, column in values.items()} if skip else values
+            place += size

@@ -1,4 +1,4 @@
-"""Logs with one record a rollout: TRL's completions, verl's rollout data, and any JSONL or parquet with named columns."""
+"""Logs with one record a rollout: TRL's completions, verl's rollout data, and any JSONL or table with named columns."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from edgewise.replay.logs.identity import PromptIndex, digest
 from edgewise.replay.logs.jsonl import JsonLines, lines_from
 from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant, grouped
 from edgewise.replay.logs.order import Order
-from edgewise.replay.logs.parquet import column_names, open_parquet, read_rows, reading
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.run_folder import draws_uniformly
+from edgewise.replay.logs.tables import is_table, open_table
 from edgewise.replay.logs.values import (
     WIDEST,
     floats,
@@ -180,27 +180,25 @@ class RolloutReader:
         if self._read.get(path) == stamp:
             return False
         again = self._whole and path in self._read
-        changed = self._parquet(path, again) if path.suffix == ".parquet" else self._jsonl(path, again, progress)
+        changed = self._one_table(path, again) if is_table(path) else self._jsonl(path, again, progress)
         self._read[path] = stamp
         return changed
 
-    def _parquet(self, path: Path, again: bool) -> bool:
-        file = open_parquet(path)
-        if file is None:
-            self._waiting.add(path)
-            return False
-        self._waiting.discard(path)
-        with file, reading(path):
-            names, numeric = column_names(file)
-            columns = self._choose(path, names, numeric)
-            wanted = list(dict.fromkeys(columns.by_role.values()))
-            if file.metadata.num_rows == 0:
+    def _one_table(self, path: Path, again: bool) -> bool:
+        with open_table(path) as table:
+            if table is None:
+                self._waiting.add(path)
                 return False
-            if self._whole and self._twice(path, (values for _, values in read_rows(file, wanted)), columns):
+            self._waiting.discard(path)
+            columns = self._choose(path, table.names, table.numeric)
+            wanted = list(dict.fromkeys(columns.by_role.values()))
+            if table.size == 0:
+                return False
+            if self._whole and self._twice(path, (values for _, values in table.batches(wanted)), columns):
                 return False
             if again:
                 self._forget(path)
-            for first, values in read_rows(file, wanted):
+            for first, values in table.batches(wanted):
                 self._add(path, np.arange(first, first + len(next(iter(values.values())))), values, columns)
         return True
 
@@ -455,7 +453,7 @@ class RolloutReader:
             notes += lines.notes()
         if self._waiting:
             names = ", ".join(sorted(path.name for path in self._waiting)[:3])
-            notes.append(f"{len(self._waiting)} parquet file(s) are not whole yet and left out ({names}).")
+            notes.append(f"{len(self._waiting)} file(s) are not whole yet and left out ({names}).")
         if evaluated := self._evaluations.left_out.total():
             notes.append(
                 f"{evaluated} rollouts of evaluations, and of training in the files that they share, are left out (TRL writes"
@@ -500,16 +498,13 @@ def _question(record: Mapping[str, Any], columns: Columns) -> Any:
 
 
 def _records(path: Path, offset: int, most: int, columns: Columns) -> Any:
-    if path.suffix != ".parquet":
+    if not is_table(path):
         for _, record in lines_from(path, offset, most):
             yield record
         return
-    file = open_parquet(path)
-    if file is None:
-        return
     wanted = list(dict.fromkeys(columns.by_role.values()))
-    with file:
-        for _, values in read_rows(file, wanted, offset):
+    with open_table(path) as table:
+        for _, values in table.batches(wanted, offset) if table else ():
             for items in zip(*values.values(), strict=True):
                 yield dict(zip(values, items, strict=True))
                 most -= 1
