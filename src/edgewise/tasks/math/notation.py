@@ -26,6 +26,7 @@ COEFFICIENT = re.compile(
 )
 """A fraction before a factor: `1/2 x` is x / 2, from left to right, where math-verify reads 1 / (2 x)."""
 POWER = re.compile(r"\s*\*\*\s*")
+MIXED = re.compile(r"(?<![\w.^)}/])([0-9]+)(?:\s*\\frac\{([0-9]+)\}\{([0-9]+)\}|\s+([0-9]+)/([0-9]+)(?![0-9.]))")
 RATIO = re.compile(r"(?<=[0-9])\s+to\s+(?=[0-9])")
 SUBSCRIPT = re.compile(r"_\s*(?:\{\s*(?:\\(max|min)|([A-Za-z]{2,}))\s*\}|\\(max|min)(?![A-Za-z]))")
 """A subscript of several letters, as a name, a label or `\\max`."""
@@ -49,6 +50,7 @@ def in_latex(text: str) -> str:
     text = NAMED.sub(r"\\\1", INVERSE.sub("arc", text))
     text = COEFFICIENT.sub(r"\\frac{\1}{\2} ", QUOTIENT.sub(r"\\frac{\1}{\2} ", text))
     text = SHORT_ROOT.sub(r"\1{\2}", SHORT_FRACTION.sub(r"\\\1{\2}{\3}", text))
+    text = MIXED.sub(_improper, text)
     text = SUBSCRIPT.sub(lambda found: f"_{{{next(filter(None, found.groups()))}}}", text)
     text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
     parts = FALLING.split(text)
@@ -58,3 +60,9 @@ def in_latex(text: str) -> str:
 def _binomial(found: re.Match[str]) -> str:
     n, k = filter(None, found.groups())
     return f"\\binom{{{n}}}{{{k}}}"
+
+
+def _improper(found: re.Match[str]) -> str:
+    """A mixed number as one fraction; a product where it is none."""
+    whole, above, below = map(int, filter(None, found.groups()))
+    return f"\\frac{{{whole * below + above}}}{{{below}}} " if above < below else found[0]
