@@ -17,6 +17,7 @@ DIFFICULTY = {
     "countdown": ("count", "weights", "numbers", "target", "operations"),
     "gsm_infinite": ("op", "context", "mode", "answers", "distractors", "mixture"),
     "school": ("family", "level"),
+    "geometry": ("op", "family"),
 }
 OPTIONS = {
     "opgraph": ("modulus", "contexts"),

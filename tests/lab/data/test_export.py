@@ -173,6 +173,9 @@ def test_bad_settings_leave_nothing(tmp_path: Path) -> None:
         Export("school", {}, {}, train=0)
     with pytest.raises(ConfigError, match=r"read from files have no difficulty settings, got \{'op': 3\}"):
         Export("geometry", {}, {"op": 3}, files=(tmp_path,))
+    for name in ("split", "seed", "n"):
+        with pytest.raises(ConfigError, match=f"'{name}' is not a difficulty setting"):
+            Export("school", {}, {name: "eval"}, 3, 3)
     with pytest.raises(TaskError, match="wanted"):
         export(Export("opgraph", {}, {"op": [1, 1]}, 10_000, 10), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -164,7 +164,8 @@ def test_shares_of_families_and_levels() -> None:
         ({"level": (1, 5)}, r"inside 1\.\.4"),
         ({"level": 3}, r"level must be a range"),
         ({"level": "3"}, r"level must be a range"),
-        ({"level": {5: 1.0}}, r"inside 1\.\.4"),
+        ({"level": {5: 1.0}}, r"level must be a range inside 1\.\.4"),
+        ({"level": {1: 0.5}}, "the shares of level must be"),
         ({"digits": 3}, "unknown difficulty setting 'digits'"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import Problem, Task, make_task
-from edgewise.tasks.base import Split, check_disjoint
+from edgewise.tasks.base import Split, check_difficulty, check_disjoint
 from edgewise.tasks.math.records import COLUMNS
 
 Format = Literal["verl", "trl", "jsonl"]
@@ -62,6 +62,7 @@ class Export:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ConfigError(f"{name} must be a number of problems of at least 1, got {count}")
+        check_difficulty(self.difficulty)
         if self.files and self.difficulty:
             raise ConfigError(
                 f"problems that are read from files have no difficulty settings, got {dict(self.difficulty)}"

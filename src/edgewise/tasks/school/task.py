@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
@@ -148,12 +148,7 @@ class School(TextWorld):
                 raise ConfigError(f"family must be a family, different ones, or shares of them, got {family!r}")
             family = {name: 1 / len(family) for name in family}
         families = mixtures.kinds("family", family, list(FAMILIES))
-        pair = isinstance(level, Sequence) and not isinstance(level, str) and len(level) == 2
-        if not isinstance(level, Mapping) and not (pair and all(type(end) is int for end in level)):
-            raise ConfigError(f"level must be a range (first, last) inside 1..4, or shares of levels, got {level!r}")
-        if pair and not LEVELS[0] <= level[0] <= level[1] <= LEVELS[1]:
-            raise ConfigError(f"level must be a range (first, last) inside 1..4, got {tuple(level)}")
-        levels = mixtures.ops(level, *LEVELS)
+        levels = mixtures.ops(level, *LEVELS, "level")
         return {(a, b): families[a] * levels[b] for a in families for b in levels if families[a] * levels[b] > 0}
 
     def _order(self, seed: int, **difficulty: Any) -> Iterator[tuple[str, int]]:
