@@ -21,7 +21,7 @@ DIFFICULTY = {
 }
 OPTIONS = {
     "opgraph": ("modulus", "contexts"),
-    "countdown": ("largest",),
+    "countdown": ("largest", "solutions"),
     "gsm_infinite": ("contexts",),
     "school": ("examples",),
 }
