@@ -53,12 +53,13 @@ WORDY = re.compile(r"[^\w\\]*[A-Za-z]{3}")
 FORMAL = re.compile(r"[0-9\\$]")
 
 
-def final_answer(text: str) -> str | None:
+def final_answer(text: str, *, lone_line: bool = True) -> str | None:
     r"""The answer that a completion ends with, without its marker; None if it has none.
 
     Where markers of several kinds are present, the one that comes last counts; empty ones do not, and `####` before words is a
     heading unless these are the last line. Without a marker, the answer is what follows the last "answer is" or "Answer:", or
-    else the last heading, or the last line if it is short and its only one. Behind `</think>` an answer is looked for first.
+    else the last heading, or (`lone_line`) the last line if it is short and its only one. Behind `</think>` an answer is looked
+    for first.
 
     Example:
         >>> final_answer(r"So $x = 2$, hence \boxed{\frac{1}{2}}."), final_answer("We get 6.\n#### 6")
@@ -71,7 +72,7 @@ def final_answer(text: str) -> str | None:
         ended = ENDED.search(tail, max(0, len(tail) - LONGEST_LINE))
         tail = tail[: ended.start()].rstrip() if ended else tail
     thought, _, reply = tail.rpartition(THOUGHT)
-    line = _only_line(reply) if len(text) <= READ else None
+    line = _only_line(reply) if lone_line and len(text) <= READ else None
     answer = announced(reply)
     if answer is None and line and (read_quantity(line) or (FORMAL.search(line) and not WORDY.match(line))):
         answer = line
