@@ -193,7 +193,7 @@ def _problem(text: str, answer: str, category: str, meta: dict[str, Any], pictur
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise TaskError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):

@@ -18,11 +18,11 @@ WORD = re.compile(r"[^\W\d_]+")
 
 
 def split(text: str) -> tuple[str, str | None]:
-    """The work before the answer, and the answer: between the last tags or, without tags, after the last `Answer:`."""
+    """The work before the answer, and the answer: behind the last tag that is closed or, without, after the last `Answer:`."""
     before, closed, _ = text.rpartition(CLOSE)
     work, opened, given = before.rpartition(OPEN)
     if closed and opened:
-        return work, given
+        return work, given.partition(CLOSE)[0]
     work, opened, given = text.rpartition("Answer:")
     if not opened:
         return text, None

@@ -50,7 +50,7 @@ def load_context(name: str) -> Context:
     if path.parent == FOLDER and not path.exists():
         raise unknown_name("context", name, context_names())
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read the context in {path}: {error}") from error
     if not isinstance(given, dict) or set(given) != {"places", "items", "all"}:
