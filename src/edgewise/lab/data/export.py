@@ -188,6 +188,8 @@ def _problems(task: Task, settings: Export, side: str, known: Set[tuple[str, str
         if getattr(settings, side) is None or len(problems) == wanted:
             break
         drawn += wanted - len(problems)
+    if not problems:
+        raise TaskError(f"the data set holds no problem for {side}; name a file of its own, or change the difficulty")
     if len({problem.id for problem in problems}) < len(problems):
         raise TaskError(f"task {settings.task} gave two problems of one id on the {split} side")
     return problems
