@@ -84,6 +84,18 @@ def final_answer(text: str, *, lone_line: bool = True) -> str | None:
     return answer if 0 < len(answer) <= LONGEST_ANSWER else None
 
 
+def last_tagged(text: str) -> tuple[str, str] | None:
+    """The text before the last `<answer>` that is closed, and what it holds; None without one.
+
+    Example:
+        >>> last_tagged("so <answer> 3 </answer> </answer>")
+        ('so ', ' 3 ')
+    """
+    before, closed, _ = text.rpartition(CLOSE)
+    work, opened, content = before.rpartition(OPEN)
+    return (work, content.partition(CLOSE)[0]) if closed and opened else None
+
+
 def _only_line(text: str) -> str | None:
     """The text, if it is a single short line without a marker."""
     lines = text.strip().splitlines()
@@ -160,7 +172,7 @@ def _tagged(text: str) -> Marked | None:
         place = text.rfind(OPEN, 0, close) if close >= 0 else -1
         if place < 0:
             return None
-        content = text[place + len(OPEN) : close]
+        content = text[place + len(OPEN) : close].partition(CLOSE)[0]
         if content.strip():
             return place, content, True
     return None

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.errors import TaskError
+from edgewise.tasks.answers import last_tagged
 from edgewise.tasks.base import (
     Problem,
     Split,
@@ -101,13 +102,11 @@ class Countdown(TextWorld):
         x × · ÷ \times \cdot \div) between two operands, and parentheses, at most 500 characters; signs of a formula around it
         (`$`, `\(`, `\[`, `\boxed`) and a full stop behind it are ignored. A minus is never a sign: `- 3 + 10` is written `10 - 3`.
         """
-        before, closed, _ = completion.rpartition(END)
-        _, opened, rest = before.rpartition(OPEN)
-        answer = rest.partition(END)[0]  # a closing tag may stand alone behind it
-        if not (closed and opened):
+        tagged = last_tagged(completion)
+        if tagged is None:
             return Verdict(False, 0.0, reason="no answer")
         *given, _, target, _ = problem.prompt.split()
-        postfix = parse(_tidy(answer))
+        postfix = parse(_tidy(tagged[1]))
         if postfix is None:
             return Verdict(False, 0.1, reason="not an expression")
         if sorted(word for word in postfix if isinstance(word, int)) != sorted(map(int, given)):
