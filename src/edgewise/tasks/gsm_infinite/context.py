@@ -61,7 +61,10 @@ def load_context(name: str) -> Context:
     words = [*given["places"], *given["items"], given["all"]]
     for word in words:
         if not isinstance(word, str) or not NAME.fullmatch(word) or {"in", "as", "Define"} & set(word.split()):
-            raise ConfigError(f"{word!r} in {path} is not a name of letters, single spaces, hyphens and apostrophes")
+            raise ConfigError(
+                f"{word!r} in {path} is not a name of letters, single spaces, hyphens and apostrophes, without the words"
+                " in, as and Define"
+            )
         if words.count(word) > 1:
             raise ConfigError(f"'{word}' stands twice in the context in {path}")
     return Context(path.stem, tuple(given["places"]), tuple(given["items"]), given["all"])
