@@ -249,6 +249,11 @@ def test_every_data_set_is_written_in_every_format(tmp_path: Path, task: str, fo
         assert image.width == 12
 
 
+def test_rows_hold_no_figure_beside_its_picture(tmp_path: Path) -> None:
+    files = export(Export("geometry", {}, {}, 3, 2), tmp_path / "out")
+    assert all(set(row["meta"]) == {"op", "family"} and row["images"] for row in read(files["train"]))
+
+
 def test_a_side_without_problems_is_refused(tmp_path: Path) -> None:
     rows = [{"question": f"What is {a} + 1?", "answer": str(a + 1)} for a in range(30)]
     for given, difficulty, side in ((rows[:1], {}, "train|test"), (rows, {"level": (1, 2)}, "train")):

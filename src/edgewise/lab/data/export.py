@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -149,9 +149,9 @@ def verl_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
 
 
 def problem_fields(problem: Problem) -> dict[str, Any]:
-    """A problem as plain values, without its pictures: no task needs them to verify a completion."""
-    names = ("prompt", "solution", "answer", "category", "meta", "key")
-    return {name: getattr(problem, name) for name in names}
+    """A problem as plain values, without its pictures and what they are drawn from: no task needs them to verify a completion."""
+    fields = {name: getattr(problem, name) for name in ("prompt", "solution", "answer", "category", "meta", "key")}
+    return fields | {"meta": {name: value for name, value in problem.meta.items() if not is_dataclass(value)}}
 
 
 def packed(problem: Problem, settings: Export) -> str:
