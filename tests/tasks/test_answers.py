@@ -24,6 +24,7 @@ from edgewise.tasks.quantities import clean, equal, read_quantity
         ("<answer> 3. </answer>", "3."),
         ("<answer>\\boxed{3}</answer> so there", "3"),
         ("<answer>3</answer> <answer>", "3"),
+        ("<answer>3</answer> </answer>", "3"),
         ("\\boxed{1} <answer>2</answer>", "2"),
         ("<answer>2</answer> \\boxed{1}", "1"),
         ("#### 1,200\nmore", "1,200"),

@@ -41,6 +41,12 @@ def reason(answer: str, problem: Problem = BY_HAND) -> str:
         ("$3 \\times 7 + 9$", RIGHT),
         ("3 \\cdot 7 + 9.", RIGHT),
         ("\\left( 3 * 7 \\right) + 9", RIGHT),
+        ("$$3 \\ast 7 + 9$$.", RIGHT),
+        ("\\(3 \u00b7 7 + 9\\).", RIGHT),
+        ("\\[ \\boxed{3 \u22c5 7 + 9} \\]", RIGHT),
+        ("**3 \u2217 7 + 9**", RIGHT),
+        ("`3 * 7 + 9`", RIGHT),
+        ("\\boxed{3 * 7} + 9", NOT),
         ("$3 * 7 + 9", NOT),
         ("\\frac{3}{7} + 9", NOT),
         ("9 + 3 * 7 = 30", NOT),
@@ -98,7 +104,9 @@ def test_the_reward_rule(answer: str, expected: str) -> None:
         ("<answer>3 * 7 + 9</answer> no, <answer>3 + 7 + 9</answer>", VALUE),
         ("<answer>3 * 7 + 9</answer> or <answer> 3 +", RIGHT),
         ("<answer> let me see <answer> 3 * 7 + 9 </answer>", RIGHT),
-        ("<answer> 3 * 7 + 9 </answer> </answer>", NOT),
+        ("<answer> 3 * 7 + 9 </answer> </answer>", RIGHT),
+        ("<answer> 3 + 7 + 9 </answer> </answer>", VALUE),
+        ("<answer> 3 * 7 </answer> + 9 </answer>", NUMBERS),
     ],
 )
 def test_the_last_answer_counts(completion: str, expected: str) -> None:

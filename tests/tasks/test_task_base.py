@@ -191,7 +191,18 @@ def test_a_palette_is_compared_by_its_colours() -> None:
     assert Problem("", "", "", "", images=(images[0],)) != Problem("", "", "", "", images=(images[1],))
 
 
-@pytest.mark.parametrize("image", ["figure.png", b"\x89PNG", np.zeros((2, 2)), np.zeros((0, 2), np.uint8), None])
+@pytest.mark.parametrize(
+    "image",
+    [
+        "figure.png",
+        b"\x89PNG",
+        np.zeros((2, 2)),
+        np.zeros((0, 2), np.uint8),
+        Image.new("I;16", (2, 2)),
+        Image.new("F", (2, 2)),
+        None,
+    ],
+)
 def test_what_is_no_picture_is_refused(image: Any) -> None:
     with pytest.raises(TaskError, match="an image must be a PIL image or a uint8 array"):
         Problem("", "", "", "", images=(image,))

@@ -17,10 +17,11 @@ DIFFICULTY = {
     "countdown": ("count", "weights", "numbers", "target", "operations"),
     "gsm_infinite": ("op", "context", "mode", "answers", "distractors", "mixture"),
     "school": ("family", "level"),
+    "geometry": ("op", "family"),
 }
 OPTIONS = {
     "opgraph": ("modulus", "contexts"),
-    "countdown": ("largest",),
+    "countdown": ("largest", "solutions"),
     "gsm_infinite": ("contexts",),
     "school": ("examples",),
 }

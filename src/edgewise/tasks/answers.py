@@ -57,12 +57,13 @@ WORDY = re.compile(r"[^\w\\]*[A-Za-z]{3}")
 FORMAL = re.compile(r"[0-9\\$]")
 
 
-def final_answer(text: str) -> str | None:
+def final_answer(text: str, *, lone_line: bool = True) -> str | None:
     r"""The answer that a completion ends with, without its marker; None if it has none.
 
     Where markers of several kinds are present, the one that comes last counts; empty ones do not, and `####` before words is a
     heading unless these are the last line. Without a marker, the answer is what follows the last "answer is" or "Answer:", or
-    else the last heading, or the last line if it is short and its only one. Behind `</think>` an answer is looked for first.
+    else the last heading, or (`lone_line`) the last line if it is short and its only one. Behind `</think>` an answer is looked
+    for first.
 
     Example:
         >>> final_answer(r"So $x = 2$, hence \boxed{\frac{1}{2}}."), final_answer("We get 6.\n#### 6")
@@ -75,7 +76,7 @@ def final_answer(text: str) -> str | None:
         ended = ENDED.search(tail, max(0, len(tail) - LONGEST_LINE))
         tail = tail[: ended.start()].rstrip() if ended else tail
     thought, _, reply = tail.rpartition(THOUGHT)
-    line = _only_line(reply) if len(text) <= READ else None
+    line = _only_line(reply) if lone_line and len(text) <= READ else None
     answer = announced(reply)
     if answer is None and line and (read_quantity(line) or (FORMAL.search(line) and not WORDY.match(line))):
         answer = line
@@ -85,6 +86,18 @@ def final_answer(text: str) -> str | None:
         return None
     answer = answer.strip()
     return answer if 0 < len(answer) <= LONGEST_ANSWER else None
+
+
+def last_tagged(text: str) -> tuple[str, str] | None:
+    """The text before the last `<answer>` that is closed, and what it holds; None without one.
+
+    Example:
+        >>> last_tagged("so <answer> 3 </answer> </answer>")
+        ('so ', ' 3 ')
+    """
+    before, closed, _ = text.rpartition(CLOSE)
+    work, opened, content = before.rpartition(OPEN)
+    return (work, content.partition(CLOSE)[0]) if closed and opened else None
 
 
 def _only_line(text: str) -> str | None:
@@ -163,7 +176,7 @@ def _tagged(text: str) -> Marked | None:
         place = text.rfind(OPEN, 0, close) if close >= 0 else -1
         if place < 0:
             return None
-        content = text[place + len(OPEN) : close]
+        content = text[place + len(OPEN) : close].partition(CLOSE)[0]
         if content.strip():
             return place, content, True
     return None

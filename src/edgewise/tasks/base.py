@@ -83,7 +83,8 @@ def digest_of_images(images: Sequence[Any]) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for image in images:
-        if hasattr(image, "convert") and getattr(image, "mode", "RGB") not in ("L", "RGB", "RGBA"):
+        mode = getattr(image, "mode", "RGB") if hasattr(image, "convert") else "RGB"
+        if mode not in ("L", "RGB", "RGBA") and mode[0] not in "IF":  # those of more than 8 bits would be clipped
             image = image.convert("RGBA")  # a palette's indices are not its colours
         pixels = np.asarray(image)
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or not pixels.size:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.errors import TaskError
+from edgewise.tasks.answers import last_tagged
 from edgewise.tasks.base import (
     Problem,
     Split,
@@ -33,6 +34,7 @@ from edgewise.tasks.base import (
     tasks,
 )
 from edgewise.tasks.countdown_solutions import count_solutions
+from edgewise.tasks.quantities import WRAPPERS
 
 OPEN, END = "<answer>", "</answer>"
 OPERATIONS = "+-*/"
@@ -45,11 +47,12 @@ ATTEMPTS = 8
 LONGEST_ANSWER = 500
 """Characters; a longer answer is no expression."""
 TOLERANCE = Fraction(1, 100_000)
-ALLOWED = re.compile(r"[0-9+\-\u2212*x\u00d7/\u00f7()\s]+")
+ALLOWED = re.compile(r"[0-9+\-*x/()\s\u2212\u00d7\u00b7\u22c5\u2217\u00f7\u2215]+")
 TOKEN = re.compile(r"[0-9]+|[^0-9\s]")
-LATEX_SIGNS = {"\\times": "*", "\\cdot": "*", "\\div": "/", "\\left": "", "\\right": ""}
+LATEX_SIGNS = {"\\times": "*", "\\cdot": "*", "\\ast": "*", "\\div": "/", "\\left": "", "\\right": ""}
 LATEX = re.compile("|".join(map(re.escape, LATEX_SIGNS)))
-SPELLINGS = str.maketrans("\u2212x\u00d7\u00f7", "-**/")
+SPELLINGS = str.maketrans("\u2212x\u00d7\u00b7\u22c5\u2217\u00f7\u2215", "-*****//")
+AROUND = (*WRAPPERS, ("\\boxed{", "}"))
 
 
 @tasks.register("countdown")
@@ -59,7 +62,7 @@ class Countdown(TextWorld):
     Args:
         largest: no number, target or intermediate value of generated problems and solutions is larger, 2..9999; the
             vocabulary grows with it. Completions are verified without this limit.
-        solutions: count the solutions of each problem, as `meta["solutions"]`: 5 ms for 4 numbers, half a second for 6.
+        solutions: whether the solutions of each problem are counted, as `meta["solutions"]`: 5 ms for 4 numbers, half a second for 6.
 
     Difficulty (of `problems` and `demonstrations`):
         count: (first, last) how many numbers are given, 2..6; the category of a problem.
@@ -77,6 +80,8 @@ class Countdown(TextWorld):
     def __init__(self, largest: int = 99, solutions: bool = False):
         if type(largest) is not int or not 2 <= largest <= 9999:
             raise TaskError(f"largest must lie in 2..9999, got {largest!r}")
+        if type(solutions) is not bool:
+            raise TaskError(f"solutions must be true or false, got {solutions!r}")
         self.largest, self.solutions = largest, solutions
 
     def source(self, seed: int, **difficulty: Any) -> Iterator[Problem]:
@@ -93,16 +98,15 @@ class Countdown(TextWorld):
     def verify(self, problem: Problem, completion: str) -> Verdict:
         r"""Score 1 for a right answer, 0.1 for a wrong one, 0 for none.
 
-        The answer is between the last `</answer>` and the `<answer>` before it: an expression of unsigned decimal numbers,
-        + - * / (also x × ÷ \times \cdot \div) between two operands, and parentheses, at most 500 characters; dollar signs around it
-        and a full stop behind it are ignored. A minus is never a sign: `- 3 + 10` is written `10 - 3`.
+        The answer is behind the last `<answer>` that is closed: an expression of unsigned decimal numbers, + - * / (also
+        x × · ÷ \times \cdot \div) between two operands, and parentheses, at most 500 characters; signs of a formula around it
+        (`$`, `\(`, `\[`, `\boxed`) and a full stop behind it are ignored. A minus is never a sign: `- 3 + 10` is written `10 - 3`.
         """
-        before, closed, _ = completion.rpartition(END)
-        _, opened, answer = before.rpartition(OPEN)
-        if not (closed and opened):
+        tagged = last_tagged(completion)
+        if tagged is None:
             return Verdict(False, 0.0, reason="no answer")
         *given, _, target, _ = problem.prompt.split()
-        postfix = parse(_tidy(answer))
+        postfix = parse(_tidy(tagged[1]))
         if postfix is None:
             return Verdict(False, 0.1, reason="not an expression")
         if sorted(word for word in postfix if isinstance(word, int)) != sorted(map(int, given)):
@@ -213,11 +217,14 @@ class Countdown(TextWorld):
 
 
 def _tidy(answer: str) -> str:
-    """An answer without LaTeX commands for signs and brackets, dollar signs around it and a full stop behind it."""
+    """An answer without LaTeX commands for signs and brackets, signs of a formula around it and a full stop behind it."""
     if len(answer) > 2 * LONGEST_ANSWER:
         return answer
     text = LATEX.sub(lambda found: LATEX_SIGNS[found[0]], answer).strip().rstrip(".").strip()
-    return text[1:-1] if len(text) > 2 and text[0] == text[-1] == "$" else text
+    for left, right in AROUND:
+        if text.startswith(left) and text.endswith(right) and len(text) > len(left + right):
+            text = text.removeprefix(left).removesuffix(right).strip()
+    return text
 
 
 def parse(text: str) -> list[int | str] | None:

@@ -31,8 +31,8 @@ def kinds(name: str, given: Share, known: Sequence[str]) -> dict[str, float]:
     return shares
 
 
-def ops(given: Sequence[int] | Mapping[Any, float], low: int, high: int) -> dict[int, float]:
-    """Op -> share, of a range (first, last), all alike, or of a mapping such as {2: 0.1, "3-5": 0.9}.
+def ops(given: Sequence[int] | Mapping[Any, float], low: int, high: int, name: str = "op") -> dict[int, float]:
+    """Op -> share, of a range (first, last), all alike, or of a mapping such as {2: 0.1, "3-5": 0.9}; errors name the setting.
 
     Raises:
         ConfigError: not that, outside low..high, or shares that do not sum to 1.
@@ -40,10 +40,10 @@ def ops(given: Sequence[int] | Mapping[Any, float], low: int, high: int) -> dict
     shares: dict[int, float] = {}
     whole = isinstance(given, Sequence) and all(map(is_whole, given))
     if not isinstance(given, Mapping) and not whole:
-        raise ConfigError(f"op must be a range (first, last) inside {low}..{high}, or shares of ops, got {given!r}")
-    ranges = _checked("op", given) if isinstance(given, Mapping) else {tuple(given): 1.0}
+        raise ConfigError(f"{name} must be a range (first, last) inside {low}..{high}, or shares, got {given!r}")
+    ranges = _checked(name, given) if isinstance(given, Mapping) else {tuple(given): 1.0}
     for key, share in ranges.items():
-        first, last = _range(key, low, high)
+        first, last = _range(key, low, high, name)
         for op in range(first, last + 1):
             shares[op] = shares.get(op, 0.0) + share / (last - first + 1)
     return shares
@@ -75,10 +75,12 @@ def _checked(name: str, given: Mapping[Any, float]) -> dict[Any, float]:
     return dict(given)
 
 
-def _range(key: Any, low: int, high: int) -> tuple[int, int]:
+def _range(key: Any, low: int, high: int, name: str) -> tuple[int, int]:
     pair = (key if isinstance(key, tuple) else str(key).split("-")) or [""]
     values = [int(part) if str(part).isdecimal() else -1 for part in pair]
     first, last = values[0], values[-1]
     if len(values) > 2 or not low <= first <= last <= high:
-        raise ConfigError(f"op must be a range inside {low}..{high}, or shares of ops such as 3 or '3-5', got {key}")
+        raise ConfigError(
+            f"{name} must be a range inside {low}..{high}, or shares such as {{3: 0.5, '4-5': 0.5}}, got {key}"
+        )
     return first, last

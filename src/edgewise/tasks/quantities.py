@@ -85,7 +85,7 @@ DOLLAR = "\ue000"
 """Stands for a dollar sign of money while those around formulas are removed."""
 LABEL = "\u2003"
 """Stands before and behind what was in `\\text`: a white space, so that it separates words as one does."""
-ROOT = re.compile(r"\u221a\s*(?:([0-9]+(?:\.[0-9]+)?)|\(([^()]*)\))")
+ROOT = re.compile(r"\u221a\s*(?:([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:\.[0-9]+)?)|\(([^()]*)\))")
 PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?|\\(?:text)?color\s*\{[A-Za-z]+\}")
 """What prints nothing: the place of a text, and a color."""
 POINT = re.compile(r"(?<=[0-9])\.(?=\s*[/)}])")

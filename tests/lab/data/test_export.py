@@ -173,6 +173,9 @@ def test_bad_settings_leave_nothing(tmp_path: Path) -> None:
         Export("school", {}, {}, train=0)
     with pytest.raises(ConfigError, match=r"read from files have no difficulty settings, got \{'op': 3\}"):
         Export("geometry", {}, {"op": 3}, files=(tmp_path,))
+    for name in ("split", "seed", "n"):
+        with pytest.raises(ConfigError, match=f"'{name}' is not a difficulty setting"):
+            Export("school", {}, {name: "eval"}, 3, 3)
     with pytest.raises(TaskError, match="wanted"):
         export(Export("opgraph", {}, {"op": [1, 1]}, 10_000, 10), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -244,6 +247,35 @@ def test_every_data_set_is_written_in_every_format(tmp_path: Path, task: str, fo
         assert ("<image>" in row["prompt"]) == (form == "jsonl")
     with Image.open(BytesIO(picture)) as image:
         assert image.width == 12
+
+
+def test_rows_hold_no_figure_beside_its_picture(tmp_path: Path) -> None:
+    files = export(Export("geometry", {}, {}, 3, 2), tmp_path / "out")
+    assert all(set(row["meta"]) == {"op", "family"} and row["images"] for row in read(files["train"]))
+
+
+def test_a_side_without_problems_is_refused(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {a} + 1?", "answer": str(a + 1)} for a in range(30)]
+    for given, difficulty, side in ((rows[:1], {}, "train|test"), (rows, {"level": (1, 2)}, "train")):
+        with pytest.raises(TaskError, match=f"holds no problem for ({side}); name a file of its own"):
+            export(Export("math", {"train": given, "grader": "plain"}, difficulty), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_of_the_hub_is_named_as_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked = []
+
+    def load(name: str, config: str | None, split: str) -> list[dict[str, str]]:
+        asked.append((name, config, split))
+        return [{"question": f"{split} {a}", "answer": f"#### {a}"} for a in range(10)]
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    hub = [Path(f"hf:openai/gsm8k:main:{split}") for split in ("train", "test")]
+    data_command("gsm8k", tmp_path / "out", source=tuple(hub), options="{grader: plain}")
+    assert asked == [("openai/gsm8k", "main", "train"), ("openai/gsm8k", "main", "test")]
+    assert len(read(tmp_path / "out" / "test.jsonl")) == 10
 
 
 def test_files_are_named_for_what_is_read_from_files_alone(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from edgewise.errors import ConfigError
-from edgewise.lab.evaluation.evaluation import ExamConfig, examine
+from edgewise.lab.evaluation.evaluation import Counts, ExamConfig, _write_problems, examine
+from edgewise.lab.evaluation.likelihood import Likelihood
 from edgewise.statistics import pass_curve
+from edgewise.tasks import Problem
 
 
 class Killed(Exception):
@@ -73,6 +75,16 @@ def test_no_more_rollouts_are_kept_as_text_than_wanted(config: ExamConfig) -> No
     few = replace(config, problems=9, samples=1, k=(1,))
     assert [text["row"] for text in examine(few)["texts"]] == [0, 2, 4, 6, 8]
     assert examine(replace(few, readable=0))["texts"] == []
+
+
+def test_metadata_of_a_problem_take_the_place_of_no_count(tmp_path: Path) -> None:
+    problem = Problem("1 + 1", "", "2", "sum", {"id": 7, "category": "x", "strict": 9, "hall": "y", "steps": [1]})
+    successes = {"strict": np.array([3]), "outcome": np.array([4])}
+    likelihood = Likelihood(np.array([1.5]), np.array([2]))
+    _write_problems(tmp_path / "problems.jsonl", Counts([problem], 4, successes, [{}], likelihood))
+    line = json.loads((tmp_path / "problems.jsonl").read_text())
+    counts = {"trials": 4, "strict": 3, "outcome": 4, "nats": 1.5, "tokens": 2}
+    assert line == {"id": problem.id, "category": "sum", "hall": "y", **counts}
 
 
 def test_a_stopped_evaluation_goes_on_to_the_same_result(config: ExamConfig, tmp_path: Path) -> None:

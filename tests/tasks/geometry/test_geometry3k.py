@@ -38,6 +38,12 @@ def png(width: int = 20, height: int = 10, level: int = 0) -> bytes:
     return buffer.getvalue()
 
 
+def deep_png() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((10, 20), 30_000, np.uint16)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a few hundred bytes that declares a huge picture."""
 
@@ -120,6 +126,8 @@ def test_an_answer_in_words_is_replaced_by_its_value(tmp_path: Path) -> None:
         ({"picture": bomb(60_000, 60_000)}, r"img_diagram\.png (has 60000 x 60000 pixels|is too large)"),
         ({"picture": bomb(6_000, 5_000)}, r"img_diagram\.png has 6000 x 5000 pixels, at most 25,000,000"),
         ({"picture": bomb(0, 5)}, r"img_diagram\.png cannot be read"),
+        ({"picture": deep_png()}, r"img_diagram\.png has more than 8 bits a channel"),
+        ({"problem_text": "<image> and <image>"}, "the text shows 2 pictures, and 1 are there"),
         ({"answer": "Z"}, "names none of its 3 choices"),
         ({"answer": None}, "needs problem_text, choices and answer; it has problem_text"),
         ({"answer": "C", "precise_value": None}, "'a lot' is no number"),
@@ -149,17 +157,19 @@ def test_rows_that_cannot_be_used_are_left_out_and_named(tmp_path: Path) -> None
         row(answer="many"),
         row(problem=None),
         row(images=[{"bytes": None, "path": "a.png"}]),
+        row(images=[]),
         row(),
     ]
     path = parquet(tmp_path / "a.parquet", rows)
-    with pytest.warns(UserWarning, match="4 of 6 problems"):
+    with pytest.warns(UserWarning, match="5 of 7 problems"):
         problems = TASK.load(path)
-    assert [one.where.rpartition(" ")[2] for one in problems.left_out] == ["1", "2", "3", "4"]
+    assert [one.where.rpartition(" ")[2] for one in problems.left_out] == ["1", "2", "3", "4", "5"]
     assert [one.reason.split(":")[0] for one in problems.left_out] == [
         f"the picture in {path} row 1 cannot be read",
         "the answer 'many' is no number",
         "a problem needs a text, an answer and pictures",
         "a picture has no bytes in the file",
+        "the text shows 1 pictures, and 0 are there",
     ]
 
 

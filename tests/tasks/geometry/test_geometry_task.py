@@ -158,7 +158,7 @@ def test_shares_of_op_and_family_hold() -> None:
         ({"op": (1, 6)}, r"inside 1\.\.5"),
         ({"op": (0, 2)}, r"inside 1\.\.5"),
         ({"family": "cube"}, "family must be one of fan, rays"),
-        ({"family": []}, "at least one family"),
+        ({"family": []}, "a list of them, or shares of them"),
         ({"family": "similar", "op": (1, 2)}, "none of the families similar combines 1 facts"),
         ({"families": "rays"}, "unknown difficulty setting 'families'"),
         ({"split": "eval", "evaluation": True}, "not a difficulty setting"),

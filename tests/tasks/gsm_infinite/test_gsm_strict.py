@@ -114,7 +114,7 @@ GIVEN = "We know c = 13, so we have 2*x + 7 = 13."
         (f"{GIVEN} Then 2*x = 8 and x = 3.", "wrong solving"),
         (f"{GIVEN} Then 2*x = 6 and x = 4, so x = 3.", "wrong solving"),
         (f"{GIVEN} Then 13 - 7 = 5, 2*x = 6 and x = 3.", "wrong solving"),
-        (f"{GIVEN} Then 2*x = 6 / 0, 2*x = 6 and x = 3.", "correct"),
+        (f"{GIVEN} Then 2*x = 6 / 0, 2*x = 6 and x = 3.", "wrong solving"),
     ],
 )
 def test_verdicts_of_solving(solving: str, reason: str) -> None:
@@ -161,6 +161,20 @@ def test_commuted_sums_and_products_are_correct(seed: int, op: int, mode: str) -
     operand = r"(\w+|\([^()]*\))"
     commuted = re.sub(rf"(?<== ){operand}( [+*] ){operand}(?= =)", swap, body)
     assert STRICT.verify(problem, commuted + know + rest).correct
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_signs_and_spaces_may_be_written_otherwise(mode: str) -> None:
+    for problem in STRICT.block(3, 0, 40, op=(5, 9), mode=mode):
+        text = problem.solution
+        for other in (
+            text.replace(" * ", " \u00d7 ").replace(" - ", " \u2212 "),
+            text.replace(" * ", " \u00b7 ").replace(" = ", "\u00a0=\u00a0"),
+            text.replace("*x", "x").replace(" ", "  "),
+            text.replace(". ", ".\r\n\r\n") + " </answer>",
+        ):
+            assert STRICT.verify(problem, other).correct
+            assert not STRICT.verify(problem, re.sub(r"([0-9])([.;])", r"\g<1>1\2", other)).correct
 
 
 def test_terms_may_be_combined_step_by_step() -> None:

@@ -314,6 +314,13 @@ def test_lines_that_do_not_verify_are_left_out_and_named(tmp_path: Path) -> None
         TASK.load(path, strict=True)
 
 
+def test_lines_end_with_line_feeds_alone(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    lines = [json.dumps(SAMPLE | {"source": "a\u2028b\x85c"}, ensure_ascii=False)] * 2
+    path.write_text("\r\n".join(lines), encoding="utf-8-sig")
+    assert len(TASK.load(path, strict=True)) == 2
+
+
 def test_values_in_which_x_is_subtracted_are_read() -> None:
     """The original generator writes the constant first where the coefficient of x is negative: `6 - x`."""
     solution = (

@@ -53,6 +53,13 @@ def edges(text: str) -> int:
     return total
 
 
+@pytest.mark.parametrize("rule", ["strict", "published"])
+def test_the_end_of_a_long_text_counts(rule: Any) -> None:
+    thoughts = "<think> Define a school as A; so A = 99. Wait = 3, <answer> 99 </answer> is wrong. </think> "
+    assert verify(GOLD, 15, thoughts * 500 + GOLD, rule=rule).correct
+    assert not verify(GOLD, 15, GOLD + thoughts * 500, rule=rule).correct
+
+
 def test_every_original_solution_is_correct(samples: list[dict[str, Any]]) -> None:
     for sample in samples:
         text = sample["solution"]

@@ -164,7 +164,8 @@ def test_shares_of_families_and_levels() -> None:
         ({"level": (1, 5)}, r"inside 1\.\.4"),
         ({"level": 3}, r"level must be a range"),
         ({"level": "3"}, r"level must be a range"),
-        ({"level": {5: 1.0}}, r"inside 1\.\.4"),
+        ({"level": {5: 1.0}}, r"level must be a range inside 1\.\.4"),
+        ({"level": {1: 0.5}}, "the shares of level must be"),
         ({"digits": 3}, "unknown difficulty setting 'digits'"),
     ],
 )
@@ -205,6 +206,11 @@ def test_impossible_difficulties_are_named(difficulty: dict[str, Any], message: 
         "The answer is 30 * 40 = 1200.",
         "The answer is that she pays 1200 dollars in all.",
         "Five children answered 30 times 40, which is 1200",
+        "<think>\nQuestion: 30 times 40, is it 1201?\n</think>\n1200",
+        "<think>" + "Is it 1201? " * 1000 + "</think> It is 1200.",
+        "So *1200* is right",
+        "She pays **1200** dollars",
+        "It is not 1201 but 1200",
     ],
 )
 def test_legitimate_forms_of_the_answer(completion: str) -> None:
@@ -234,6 +240,15 @@ def test_legitimate_forms_of_the_answer(completion: str) -> None:
         ("1.200", "wrong answer"),
         ("\u0661\u0662\u0660\u0660", "no answer"),
         ("one thousand two hundred", "no answer"),
+        ("2400 - 1200", "no answer"),
+        ("The answer is 1 \u00d7 1200.", "no answer"),
+        ("\\boxed{\\sqrt{1200}}", "no answer"),
+        ("\\boxed{1200\u00b2}", "no answer"),
+        ("It is 1200k", "no answer"),
+        ("It is 1200 dozens.", "no answer"),
+        ("The answer is not 1200.", "no answer"),
+        ("<think> 1200 </think>", "no answer"),
+        ("<think> 1200 </think> 1201", "wrong answer"),
         ("7\n1200", "wrong answer"),
     ],
 )

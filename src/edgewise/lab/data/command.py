@@ -7,6 +7,7 @@ from pathlib import Path
 from edgewise.errors import ConfigError
 from edgewise.lab.data.export import Export, Format, export
 from edgewise.lab.run.yaml import parse
+from edgewise.tasks.math.records import HUB
 
 DATA_SETS = {"gsm8k": "math", "geometry3k": "geometry"}
 """Data sets that are read by a task of another name."""
@@ -36,14 +37,15 @@ def data_command(
         test: problems of the test file, of the evaluation side of the split.
         difficulty: difficulty settings of the task as YAML, such as "{level: [1, 2]}".
         options: options of the task as YAML.
-        source: of math, gsm8k and geometry3k: the file (or folder) of training rows and, if there is one, that of test rows.
+        source: of math, gsm8k and geometry3k: the file (or folder) of training rows and, if there is one, that of test rows; of
+            math and gsm8k also hf:NAME[:CONFIG][:SPLIT].
         instruction: text behind every prompt.
         chat: prompts of the format trl as messages.
         seed: of the problems.
     """
     given = dict(_mapping("options", options))
     name = DATA_SETS.get(task, task)
-    paths = tuple(path.resolve() for path in source)
+    paths = tuple(path if str(path).startswith(HUB) else path.resolve() for path in source)
     if task in FROM_FILES and not 1 <= len(paths) <= 2:
         raise ConfigError(f"{task} is read from files: --source TRAIN or --source TRAIN TEST")
     if task not in FROM_FILES and paths:

@@ -7,14 +7,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import Problem, Task, make_task
-from edgewise.tasks.base import Split, check_disjoint
+from edgewise.tasks.base import Split, check_difficulty, check_disjoint
 from edgewise.tasks.math.records import COLUMNS
 
 Format = Literal["verl", "trl", "jsonl"]
@@ -62,6 +62,7 @@ class Export:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ConfigError(f"{name} must be a number of problems of at least 1, got {count}")
+        check_difficulty(self.difficulty)
         if self.files and self.difficulty:
             raise ConfigError(
                 f"problems that are read from files have no difficulty settings, got {dict(self.difficulty)}"
@@ -148,9 +149,9 @@ def verl_row(problem: Problem, settings: Export, side: str) -> dict[str, Any]:
 
 
 def problem_fields(problem: Problem) -> dict[str, Any]:
-    """A problem as plain values, without its pictures: no task needs them to verify a completion."""
-    names = ("prompt", "solution", "answer", "category", "meta", "key")
-    return {name: getattr(problem, name) for name in names}
+    """A problem as plain values, without its pictures and what they are drawn from: no task needs them to verify a completion."""
+    fields = {name: getattr(problem, name) for name in ("prompt", "solution", "answer", "category", "meta", "key")}
+    return fields | {"meta": {name: value for name, value in problem.meta.items() if not is_dataclass(value)}}
 
 
 def packed(problem: Problem, settings: Export) -> str:
@@ -187,6 +188,8 @@ def _problems(task: Task, settings: Export, side: str, known: Set[tuple[str, str
         if getattr(settings, side) is None or len(problems) == wanted:
             break
         drawn += wanted - len(problems)
+    if not problems:
+        raise TaskError(f"the data set holds no problem for {side}; name a file of its own, or change the difficulty")
     if len({problem.id for problem in problems}) < len(problems):
         raise TaskError(f"task {settings.task} gave two problems of one id on the {split} side")
     return problems

@@ -292,10 +292,10 @@ def _write_problems(path: Path, counts: Counts) -> None:
     """One JSON object a problem, for comparisons of two evaluations problem by problem."""
     lines = []
     for row, problem in enumerate(counts.problems):
+        own = {"id": problem.id, "category": problem.category}
         line = {
-            "id": problem.id,
-            "category": problem.category,
-            **{name: value for name, value in problem.meta.items() if isinstance(value, str | int | float)},
+            **own,
+            **{n: value for n, value in problem.meta.items() if isinstance(value, str | int | float) and n not in own},
             "trials": counts.trials,
             **{kind: int(counts.successes[kind][row]) for kind in KINDS},
             "nats": round(float(counts.likelihood.nats[row]), 5),

@@ -100,6 +100,8 @@ def open_picture(source: Path | bytes, where: str) -> npt.NDArray[np.uint8]:
                 width, height = image.size
                 if width * height > PIXELS:
                     raise TaskError(f"the picture {where} has {width} x {height} pixels, at most {PIXELS:,} are read")
+                if image.mode[0] in "IF":  # Pillow's conversion to 8 bits clips them to white
+                    raise TaskError(f"the picture {where} has more than 8 bits a channel; save it with 8")
                 image.load()
                 whole = image.convert("RGBA")
     except TaskError:
@@ -186,14 +188,17 @@ def _row(record: Mapping[str, Any], where: str) -> Problem:
 def _problem(text: str, answer: str, category: str, meta: dict[str, Any], pictures: tuple[Any, ...]) -> Problem:
     if number(answer) is None:
         raise TaskError(f"the answer {answer[:60]!r} is no number")
-    lacking = len(pictures) - text.count(IMAGE)
+    places = text.count(IMAGE)
+    if len(pictures) < max(places, 1):
+        raise TaskError(f"the text shows {max(places, 1)} pictures, and {len(pictures)} are there")
+    lacking = len(pictures) - places
     prompt = " ".join([*[IMAGE] * lacking, text.strip()]) if lacking > 0 else text.strip()
     return Problem(prompt, "", answer, category, meta, images=pictures)
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise TaskError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):

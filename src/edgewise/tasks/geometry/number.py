@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import re
 
-from edgewise.tasks.answers import READ, announced
+from edgewise.tasks.answers import final_answer
+from edgewise.tasks.quantities import LABEL, NAME, clean
 
 LONGEST = 200
 DEPTH = 8
@@ -17,9 +18,10 @@ CLOSE = 0.01
 WRAPPED = re.compile(
     r"\$\$(.*)\$\$|\$(.*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\boxed\{(.*)\}|\\text\{(.*)\}|\{(.*)\}"
 )
-NAMED = re.compile(r"^(?:\\?angle |m ?\\angle |m?∠ ?)?[A-Za-z]{1,12} *= *")
+NAMED = re.compile(r"^(?:m ?)?(?:(?:\\?angle|∠) ?[A-Za-z0-9]{1,12}|\\overline ?\{ ?[A-Za-z]{2} ?\}) ?= ?")
+"""An angle or a segment, which `NAME` does not have."""
 CHAIN = re.compile(r"=|\\approx(?![A-Za-z])|≈")
-TEXT = re.compile(r"\\(?:text|mathrm|mbox) ?\{([^{}]*)\}|\\[ ,;!]")
+SIGNS = str.maketrans("\u00b7\u22c5\u2217", "***")
 DIGITS = re.compile(r"\\[dt]?frac ?([0-9]) ?([0-9])")
 """A fraction of single digits without braces: LaTeX reads `\\frac12` as 1/2."""
 MIXED = re.compile(
@@ -27,7 +29,8 @@ MIXED = re.compile(
 )
 """A mixed number, `3\\frac{1}{2}` or `3 1/2`: a sum, where other factors side by side are a product."""
 UNIT = re.compile(
-    r" *(?:°|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? )?(?:degrees?|cm|mm|m|km|in|ft|units?|inch(?:es)?|f(?:oo|ee)t|(?:centi|milli|kilo)?met(?:er|re)s?))(?: ?\^? ?2|²| squared)?\.?$"
+    r" *(?:deg(?:ree)?s?|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? |cubic )?(?:cm|mm|m|km|in|ft|yd|units?|inch(?:es)?|f(?:oo|ee)t"
+    r"|yards?|miles?|(?:centi|milli|kilo)?met(?:er|re)s?)(?: ?\^? ?(?:[23]|\{[23]\})| squared)?)\.?$"
 )
 TOKEN = re.compile(
     r" *([0-9]{1,12}(?:,[0-9]{3})*(?:\.[0-9]{0,12})?|\.[0-9]{1,12}|\\[dt]?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
@@ -36,7 +39,7 @@ TOKEN = re.compile(
 
 def read_answer(text: str) -> float | None:
     """The number that a completion announces as its answer, see `edgewise.tasks.answers`; None without one."""
-    answer = announced(text[-READ:])
+    answer = final_answer(text, lone_line=False)
     return None if answer is None else number(answer)
 
 
@@ -45,11 +48,11 @@ def number(text: str) -> float | None:
     text = text.strip()
     if len(text) > LONGEST:
         return None
-    text = " ".join(TEXT.sub(lambda found: f" {found[1] or ''} ", text).split())
+    text = " ".join(clean(text).translate(SIGNS).replace(LABEL, " ").split())
     text = MIXED.sub(r"(\1 + \2)", DIGITS.sub(r"\\frac{\1}{\2}", text))
     for _ in range(4):
         before = text
-        text = NAMED.sub("", UNIT.sub("", text.removesuffix("."))).strip()
+        text = NAME.sub("", NAMED.sub("", UNIT.sub("", text))).strip()
         wrapped = WRAPPED.fullmatch(text)
         if wrapped is not None:
             text = next(part for part in wrapped.groups() if part is not None).strip()

@@ -118,8 +118,8 @@ def _plan(
     mixtures.check_settings(unknown, ("op", "family"))
     if family is None or (isinstance(family, Collection) and not isinstance(family, str | Mapping)):
         names = list(FAMILIES if family is None else family)
-        if not names:
-            raise ConfigError("family must name at least one family")
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ConfigError(f"family must be a family, a list of them, or shares of them, got {family!r}")
         family = dict.fromkeys(names, 1 / len(dict.fromkeys(names)))
     wanted = mixtures.kinds("family", family, list(FAMILIES))
     cells: list[tuple[float, Cell]] = []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-OPEN, CLOSE = "<answer>", "</answer>"
+from edgewise.tasks.answers import last_tagged
+
 LONGEST = 200
 """Characters of an answer."""
 WRAPPED = re.compile(
@@ -18,11 +19,10 @@ WORD = re.compile(r"[^\W\d_]+")
 
 
 def split(text: str) -> tuple[str, str | None]:
-    """The work before the answer, and the answer: between the last tags or, without tags, after the last `Answer:`."""
-    before, closed, _ = text.rpartition(CLOSE)
-    work, opened, given = before.rpartition(OPEN)
-    if closed and opened:
-        return work, given
+    """The work before the answer, and the answer: behind the last tag that is closed or, without, after the last `Answer:`."""
+    tagged = last_tagged(text)
+    if tagged is not None:
+        return tagged
     work, opened, given = text.rpartition("Answer:")
     if not opened:
         return text, None

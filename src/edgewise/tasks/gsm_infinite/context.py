@@ -50,7 +50,7 @@ def load_context(name: str) -> Context:
     if path.parent == FOLDER and not path.exists():
         raise unknown_name("context", name, context_names())
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read the context in {path}: {error}") from error
     if not isinstance(given, dict) or set(given) != {"places", "items", "all"}:
@@ -61,7 +61,10 @@ def load_context(name: str) -> Context:
     words = [*given["places"], *given["items"], given["all"]]
     for word in words:
         if not isinstance(word, str) or not NAME.fullmatch(word) or {"in", "as", "Define"} & set(word.split()):
-            raise ConfigError(f"{word!r} in {path} is not a name of letters, single spaces, hyphens and apostrophes")
+            raise ConfigError(
+                f"{word!r} in {path} is not a name of letters, single spaces, hyphens and apostrophes, without the words"
+                " in, as and Define"
+            )
         if words.count(word) > 1:
             raise ConfigError(f"'{word}' stands twice in the context in {path}")
     return Context(path.stem, tuple(given["places"]), tuple(given["items"]), given["all"])

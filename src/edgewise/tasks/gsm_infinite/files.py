@@ -43,7 +43,7 @@ def load_problems(path: str | Path, *, strict: bool = False) -> LoadedProblems:
         TaskError: the file cannot be read, no line is a problem, or, if `strict`, some line is none.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"cannot read problems from {path}: {error}") from error
     problems, left_out = LoadedProblems(), []

@@ -7,6 +7,7 @@ parents always come earlier, so the graph has no cycles.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -20,6 +21,10 @@ PHANTOM = "?"
 
 COMBINED = 60
 """Parts of a text that may combine terms of the part before them: a bound on the time of a verdict."""
+
+
+SIGNS = str.maketrans("\u00d7\u00b7\u22c5\u2217\u2212", "****-")
+COEFFICIENT = re.compile(r"(?<=[0-9])x\b")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Solution:
 def read(text: str, units: Collection[str] = ()) -> Solution:
     """The graph, solving and answer of any text, in time linear in its length; `units` may follow the answer's number."""
     work, given = answers.split(text)
+    work = COEFFICIENT.sub("*x", " ".join(work.translate(SIGNS).split()))
     steps: dict[str, list[Step]] = {}
     scope = _Scope()
     solving = Solving()

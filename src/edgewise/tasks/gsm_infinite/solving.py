@@ -102,7 +102,7 @@ def _start(text: str) -> str:
 
 
 def _equation(left: str, right: str) -> Equation | None:
-    """None where a side is no linear expression, or one over a number."""
+    """None where a side is no linear expression, or one over a number; `x = 3 / 0` becomes the false `0 = 3`."""
     one, other = _side(left), _side(right)
     if one is None or other is None:
         return None
@@ -115,4 +115,4 @@ def _side(text: str) -> tuple[Linear, int] | None:
     above, slash, below = text.partition("/")
     value = evaluate(above, {"x": UNKNOWN})
     divisor = evaluate(below, {}) if slash else (0, 1)
-    return None if value is None or divisor is None or divisor[1] == 0 else (value, divisor[1])
+    return None if value is None or divisor is None else (value, divisor[1])

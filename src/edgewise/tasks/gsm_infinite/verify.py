@@ -27,7 +27,7 @@ def verify(gold: str, answer: int, completion: str, *, rule: Rule = "strict", un
 
     The reason is "no answer", or the first failure in the gold order: "missing node", "wrong parent", "wrong arithmetic" (the
     work does not yield the value), "wrong operation" (it does, by another calculation), "wrong value"; then "missing
-    solving", "wrong solving", "wrong answer". Text beyond four times the gold solution is not read.
+    solving", "wrong solving", "wrong answer". Of a longer text, its end of four times the gold solution is read.
 
     Args:
         gold: text of the gold solution.
@@ -37,7 +37,7 @@ def verify(gold: str, answer: int, completion: str, *, rule: Rule = "strict", un
         units: words that may follow the number of the answer, besides those of the gold quantities.
     """
     wanted, words = _gold(gold)
-    found = read(completion[: 4 * len(gold) + 1000], {*units, *words})
+    found = read(completion[-4 * len(gold) - 1000 :], {*units, *words})
     check = _strict_failure if rule == "strict" else _published_failure
     failures = [_failure(check, steps[0], found.steps.get(name, ())) for name, steps in wanted.steps.items()]
     if rule == "strict" and wanted.solving.equations:

@@ -16,7 +16,7 @@ from typing import Any
 
 from edgewise.errors import ConfigError, TaskError, unknown_name
 from edgewise.tasks import mixture as mixtures
-from edgewise.tasks.answers import CLOSE, OPEN, final_answer
+from edgewise.tasks.answers import CLOSE, OPEN, final_answer, last_tagged
 from edgewise.tasks.base import Problem, Task, Verdict, check_difficulty, check_whole, tasks
 from edgewise.tasks.bounded import MEMORY, shared_worker
 
@@ -214,10 +214,9 @@ def _hash(*parts: object) -> int:
 
 
 def _answer(completion: str) -> str | None:
-    before, closed, _ = completion.rpartition(CLOSE)
-    _, opened, tagged = before.rpartition(OPEN)
-    if opened and closed:
-        return tagged.strip() or None
+    tagged = last_tagged(completion)
+    if tagged is not None:
+        return tagged[1].strip() or None
     found = final_answer(completion)
     if found is not None:
         return found

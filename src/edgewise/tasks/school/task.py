@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
@@ -17,7 +17,7 @@ from typing import Any
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import mixture as mixtures
-from edgewise.tasks.answers import final_answer
+from edgewise.tasks.answers import THOUGHT, final_answer
 from edgewise.tasks.base import (
     Problem,
     Split,
@@ -41,6 +41,13 @@ PATIENCE = 4000
 NUMBER = re.compile(r"(?<![\w.,])[-\u2212]?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?![0-9])")
 JOINT = re.compile(r"\bor\b"), re.compile(r"\b(?:or|and)\b|[,;]")
 """What makes two answers of two numbers, in a line and in an announced answer."""
+BEFORE = re.compile(
+    r"(?:[0-9)}]\s*(?:[-+*/\u00d7\u00f7\u2212]|\\(?:times|cdot|div))|[\^\u221a]|\\(?:sqrt|log|ln)|\bnot|\bhalf of)[\s{(]*$"
+)
+AFTER = re.compile(
+    r"\s*(?:[\^\u00b2\u00b3\u00bc-\u00be]|\\pi|[kKMnx]\b|(?:dozens?|hundreds?|thousands?|[mb]illions?|squared|cubed)\b)"
+)
+"""What makes another number of the last one: an operation that is not worked out, a denial, a scale."""
 NEXT = re.compile(r"\n\s*(?:Question|Q)\s*[:.]|\bQuestion:")
 SENTENCE = re.compile(r"(?<=[.!?])\s")
 TOKENS = r" ?[A-Za-z]+| ?[0-9]| ?<end>| ?[^\sA-Za-z0-9]|\s"
@@ -148,12 +155,7 @@ class School(TextWorld):
                 raise ConfigError(f"family must be a family, different ones, or shares of them, got {family!r}")
             family = {name: 1 / len(family) for name in family}
         families = mixtures.kinds("family", family, list(FAMILIES))
-        pair = isinstance(level, Sequence) and not isinstance(level, str) and len(level) == 2
-        if not isinstance(level, Mapping) and not (pair and all(type(end) is int for end in level)):
-            raise ConfigError(f"level must be a range (first, last) inside 1..4, or shares of levels, got {level!r}")
-        if pair and not LEVELS[0] <= level[0] <= level[1] <= LEVELS[1]:
-            raise ConfigError(f"level must be a range (first, last) inside 1..4, got {tuple(level)}")
-        levels = mixtures.ops(level, *LEVELS)
+        levels = mixtures.ops(level, *LEVELS, "level")
         return {(a, b): families[a] * levels[b] for a in families for b in levels if families[a] * levels[b] > 0}
 
     def _order(self, seed: int, **difficulty: Any) -> Iterator[tuple[str, int]]:
@@ -207,15 +209,15 @@ def _random(*seed: object) -> Random:
 def read_answer(completion: str) -> Fraction | None:
     r"""The number that a completion answers with; None without one.
 
-    Only the text before a next `Question:` counts. In it: what follows the last `\boxed`, `####`, `<answer>` or "answer is", which
-    has to name one number behind its last `=`; else the first sentence if it is a number, with or without a unit; else the last
-    number of the first line, unless `or` stands before it.
+    Only the text behind the last `</think>` and before a next `Question:` counts. In it: what follows the last `\boxed`, `####`,
+    `<answer>` or "answer is", which has to name one number behind its last `=`; else the first sentence if it is a number, with or
+    without a unit; else the last number of the first line, unless `or`, a sign or a word makes another number of it.
 
     Example:
         >>> print(read_answer(" 61 apples. Because 34 + 27 = 61."), read_answer("34 + 27 = 61\n\nQuestion: What is 5?"))
         61 61
     """
-    text = completion[:READ]
+    text = completion.rpartition(THOUGHT)[2][:READ]
     following = NEXT.search(text)
     text = (text[: following.start()] if following else text).strip()
     if not text:
@@ -231,6 +233,8 @@ def read_answer(completion: str) -> Fraction | None:
         found = [*NUMBER.finditer(line)]
         if found:
             last = found[-1].start()
+            if BEFORE.search(line, 0, last) or AFTER.match(line, found[-1].end()):
+                return None
             start = line.rfind("=", 0, last) if announced else last
             numbers = {_plain(number[0]) for number in found if number.start() >= start}
             joined = found[1:] and JOINT[announced].search(line, found[-2].end(), last)
