@@ -104,6 +104,13 @@ def test_what_does_not_fit_is_named(trinity):
     selector = made(trinity)
     with pytest.raises(RewardError, match=r"has the mean reward 0\.3, which up to 4 rewards of 0 or 1 cannot have"):
         selector.feedback(selector.get_indices(1), [0.3])
+    for indices, values, message in (
+        ([0], ["good"], "prompt 0 has the reward 'good', which is no number"),
+        (["first"], [1.0], "indices of tasks must be whole numbers"),
+        ([0, 1], [1.0], r"indices of tasks must have shape \(1,\), got \(2,\)"),
+    ):
+        with pytest.raises(RewardError, match=message):
+            selector.feedback(indices, values)
     selector.load_state_dict({"current_index": 0})  # a fresh start
     with pytest.raises(CheckpointError, match="saved without a curriculum"):
         selector.load_state_dict({"current_index": 64})
