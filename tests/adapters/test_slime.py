@@ -378,7 +378,7 @@ def test_metrics_are_added_to_slimes(slime, make_args):
 def test_metadata_that_is_text_is_refused_in_words(slime, make_args, tmp_path):
     path = tmp_path / "text.jsonl"
     path.write_text("".join(json.dumps({"text": f"p{i}", "metadata": json.dumps({"id": i})}) + "\n" for i in range(9)))
-    with pytest.raises(ConfigError, match="prompt 0 has the metadata '.*', a str: id_key names a key of a dict"):
+    with pytest.raises(ConfigError, match=r"prompt 0 has the metadata '.*', a str: id_key names a key of a dict"):
         source_of(slime)(make_args(prompt_data=str(path)))
 
 
