@@ -84,6 +84,13 @@ def test_rates_are_linear_between_checkpoints():
             trace.rates(outside)
 
 
+def test_the_last_step_is_read_by_its_number_from_the_end():
+    trace = Trace.from_evaluations(a_pool(3), [2, 7], [[0, 1, 2], [2, 2, 0]], 2)
+    assert [part.tolist() for part in trace.at(-1)] == [[0, 1, 2], [2, 2, 0], [2, 2, 2]]
+    with pytest.raises(IndexError):
+        trace.at(2)
+
+
 def test_a_sparse_trace_has_no_rates():
     trace = Trace(a_pool(2), [0], [0], [1], [1], [2])
     with pytest.raises(PoolError, match="complete"):
@@ -116,6 +123,7 @@ def test_bad_entries_are_named(changes, error, words):
     ("successes", "trials", "error", "words"),
     [
         (np.zeros((2, 5), int), 8, PoolError, "shape"),
+        ([[1] * 6, [1] * 5], 8, PoolError, "rows of different length"),
         (np.zeros((2, 6), int), np.ones((3, 6), int), PoolError, "broadcast"),
         (np.ones((2, 6), int), 0, RewardError, "0 trials"),
         (np.full((2, 6), 0.5), 8, RewardError, "whole numbers"),

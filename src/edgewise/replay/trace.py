@@ -90,7 +90,11 @@ class Trace:
             trials: rollouts, shape (T, N) or anything that broadcasts to it (one int); 0: not observed.
             about: where the trace comes from, JSON values.
         """
-        counts, shape = np.asarray(successes), (np.size(steps), len(pool))
+        shape = (np.size(steps), len(pool))
+        try:
+            counts = np.asarray(successes)
+        except ValueError as error:
+            raise PoolError(f"successes must have shape (steps, prompts) = {shape}, got rows of different length") from error
         if counts.shape != shape:
             raise PoolError(f"successes must have shape (steps, prompts) = {shape}, got {counts.shape}")
         try:
@@ -118,7 +122,8 @@ class Trace:
         return len(self) == len(self.steps) * len(self.pool)
 
     def at(self, index: int) -> tuple[Rows, Counts, Counts]:
-        """(rows, successes, trials) observed at `steps[index]`."""
+        """(rows, successes, trials) observed at `steps[index]`; -1 is the last."""
+        index = range(len(self.steps))[index]
         part = slice(self._starts[index], self._starts[index + 1])
         return self.rows[part], self.successes[part], self.trials[part]
 
