@@ -55,7 +55,7 @@ def test_differences_are_paired():
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="cannot write .*nowhere"):
+    with pytest.raises(ConfigError, match=r"cannot write .*nowhere"):
         a_comparison(effective_ratio=[[0.1, 0.5, 0.9], [0.2, 0.6, 1.0]]).save(tmp_path / "nowhere" / "x.json")
 
 

@@ -94,7 +94,9 @@ class Trace:
         try:
             counts = np.asarray(successes)
         except ValueError as error:
-            raise PoolError(f"successes must have shape (steps, prompts) = {shape}, got rows of different length") from error
+            raise PoolError(
+                f"successes must have shape (steps, prompts) = {shape}, got rows of different length"
+            ) from error
         if counts.shape != shape:
             raise PoolError(f"successes must have shape (steps, prompts) = {shape}, got {counts.shape}")
         try:
