@@ -11,6 +11,7 @@ import pytest
 from tests.adapters.standins.loading import standing_in
 
 from edgewise import Curriculum, PromptPool, gates
+from edgewise.adapters.success import Success
 from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 
 RATES = (0.0, 0.0, 0.5, 1.0, 1.0)
@@ -373,6 +374,12 @@ def test_metrics_are_added_to_slimes(slime, make_args):
     assert slime.log_rollout(1, args, [], logged, 0.5) is False
     assert logged["edgewise/effective_ratio"] == metrics["effective_ratio"]
     assert logged["rollout/x"] == 1.0
+
+
+@pytest.mark.parametrize("answer", [{True, False}, {0: True, 1: False}, "ab"])
+def test_correctness_without_an_order_is_refused(answer):
+    with pytest.raises(RewardError, match="the results of success must be a list or an array"):
+        Success(lambda rewards: answer).read(np.array([0.0, 1.0]), np.array(["a", "b"]))
 
 
 def test_metadata_that_is_text_is_refused_in_words(slime, make_args, tmp_path):

@@ -372,6 +372,24 @@ def test_a_watcher_takes_up_runs_that_begin_later(tmp_path: Path) -> None:
     assert not watcher.update()
 
 
+def test_a_run_that_is_begun_anew_keeps_nothing_of_the_one_before(tmp_path: Path) -> None:
+    folder = write_verl(tmp_path / "run", outcomes(steps=10))
+    watcher = Watcher([open_log(folder)])
+    watcher.update()
+    whole = watcher.views[0]["rollouts"]
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    watcher.update()
+    assert watcher.views[0]["notes"] == ["the files of run are gone"]
+    assert watcher.views[0]["rollouts"] == whole
+    second = [rollout for rollout in outcomes(steps=10) if rollout["step"] <= 2]
+    write_verl(folder, second)
+    watcher.update()
+    assert watcher.views[0]["steps"] == [1, 2]
+    assert watcher.views[0]["rollouts"] == len(second)
+    assert watcher.views[0]["notes"] == view(read_log(folder))["notes"]
+
+
 def test_a_run_whose_folder_is_away_for_a_while_says_so_for_as_long(tmp_path: Path) -> None:
     watcher = Watcher([open_log(write_run(tmp_path / "run", steps=5))])
     watcher.update()
