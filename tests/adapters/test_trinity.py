@@ -11,6 +11,7 @@ from tests.adapters.known_rates import table
 from tests.adapters.standins.loading import standing_in
 
 from edgewise.errors import CheckpointError, ConfigError, RewardError
+from edgewise.replay import Recorder, Trace
 
 K = 4
 
@@ -60,6 +61,21 @@ def test_exact_resume_through_json(trinity):
     resumed.load_state_dict(state)
     assert resumed.get_indices(8) == whole.get_indices(8)
     assert resumed.metrics() == whole.metrics()
+
+
+def test_a_subclass_records(trinity, tmp_path):
+    path = tmp_path / "trace.npz"
+
+    class Recorded(trinity.CurriculumSelector):
+        def __init__(self, data_source, config):
+            super().__init__(data_source, config)
+            Recorder(self.in_flight.pool, path, every=1).attach(self.in_flight.curriculum)
+
+    plain = made(trinity)
+    selector, luck = Recorded(plain.data_source, plain.config), np.random.default_rng(0)
+    for _ in range(3):
+        step(selector, luck)
+    assert Trace.load(path).trials.sum() == 3 * 8 * K
 
 
 def test_patience_without_a_value_is_the_default(trinity):
