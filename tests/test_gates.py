@@ -1,10 +1,12 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgewise.errors import ConfigError
-from edgewise.gates import Band, Groups, Informative, gates, make_gate
+from edgewise.gates import Band, Gate, Groups, Informative, gates, make_gate
 from edgewise.testing import check_gate
 
 
@@ -114,11 +116,67 @@ def test_the_gates_keep_the_contract(factory) -> None:  # type: ignore[no-untype
     check_gate(factory)
 
 
-def test_the_contract_finds_a_gate_that_changes_its_groups() -> None:
+@pytest.mark.parametrize("name", ["rewards", "trials", "lengths"])
+def test_the_contract_finds_a_gate_that_changes_its_groups(name: str) -> None:
     class Greedy(Informative):
         def admit(self, given):  # type: ignore[no-untyped-def]
-            given.rewards[:] = 1.0
-            return super().admit(given)
+            admitted = super().admit(given)
+            getattr(given, name)[:] = 1
+            return admitted
 
     with pytest.raises(AssertionError, match="changed"):
         check_gate(Greedy)
+
+
+class Counting(Gate):
+    """Admits all, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__(max_rounds=1)
+        self.seen = {"groups": 0}
+
+    def admit(self, groups):  # type: ignore[no-untyped-def]
+        self.seen["groups"] += len(groups)
+        return np.ones(len(groups), bool)
+
+    def metrics(self) -> dict[str, float]:
+        return {"seen": float(self.seen["groups"])}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": dict(self.seen)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seen = dict(state["seen"])
+
+
+class Shared(Counting):
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+
+class Forgetful(Counting):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Undefined(Counting):
+    def metrics(self) -> dict[str, float]:
+        return {"seen": float("nan")}
+
+
+class Unmade(Counting):
+    def __init__(self) -> None:
+        self.seen = {"groups": 0}
+
+
+def test_the_contract_finds_gates_whose_state_or_metrics_are_wrong() -> None:
+    check_gate(Counting)
+    for gate, message in (
+        (Shared, "a state changed after it was taken"),
+        (Forgetful, "a restored gate has other metrics"),
+        (Undefined, "metrics must be finite"),
+        (Unmade, r"a gate calls super\(\)\.__init__"),
+        (dict, "the factory made a dict, expected a Gate"),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            check_gate(gate)  # type: ignore[arg-type]

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+from edgewise.cli import main
+
 HEAVY = ("torch", "scipy", "transformers", "rich", "tyro", "yaml", "tokenizers", "importlib.metadata")
 
 
@@ -24,6 +28,15 @@ def test_evaluation_imports_no_compiler():
         "import sys, edgewise.lab.evaluation.evaluation; print('torch' in sys.modules, 'torch._dynamo' in sys.modules)"
     )
     assert printed(code) == "True False"
+
+
+@pytest.mark.parametrize(("command", "extra"), [("watch", "[logs]"), ("fit", "[logs]"), ("demo", "[lab,report]")])
+def test_a_command_without_its_packages_names_the_extra_that_has_them(monkeypatch, capsys, command, extra):
+    monkeypatch.setitem(sys.modules, "tyro", None)
+    monkeypatch.setattr(sys, "argv", ["edgewise", command])
+    with pytest.raises(SystemExit):
+        main()
+    assert f"pip install 'edgewise{extra}' (tyro is missing)" in capsys.readouterr().err
 
 
 def printed(code: str) -> str:

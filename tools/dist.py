@@ -122,8 +122,9 @@ def core(python: Path) -> None:
     output(python, "-O", "-W", "error", str(PROGRAM))
     command = python.with_name("edgewise")
     require(output(command, "--version").startswith("edgewise "), "edgewise --version")
-    refused = subprocess.run([command, "demo"], capture_output=True, text=True, env=clean())
-    require(refused.returncode == 2 and "edgewise[lab" in refused.stderr, f"edgewise demo without torch: {refused}")
+    for name, extra in (("demo", "edgewise[lab"), ("watch", "edgewise[logs]")):
+        refused = subprocess.run([command, name], capture_output=True, text=True, env=clean())
+        require(refused.returncode == 2 and extra in refused.stderr, f"edgewise {name} without an extra: {refused}")
     print(f"Python {'.'.join(map(str, version(python)))}: {said}")
 
 

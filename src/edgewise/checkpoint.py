@@ -210,6 +210,11 @@ def load_state(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     _require_file(path)
     try:
         arrays = _read_arrays(path)
+        if _HEADER not in arrays:
+            held = ", ".join(sorted(arrays)[:6])
+            raise CheckpointError(
+                f"{path} is not of Edgewise: it holds the arrays {held or '(none)'}, expected a {kind}"
+            )
         header = json.loads(arrays.pop(_HEADER).tobytes())
         found, version, values, checksum = header["kind"], header["version"], header["values"], header["checksum"]
     except FileNotFoundError as error:

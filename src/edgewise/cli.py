@@ -14,6 +14,8 @@ from edgewise.errors import ConfigError, EdgewiseError, unknown_name
 from edgewise.lab.run.interrupts import handling
 
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
+NEEDS_LOGS = "the commands that read logs need their packages: pip install 'edgewise[logs]'"
+LOG_COMMANDS = ("replay", "fit", "watch")
 
 
 def main() -> None:
@@ -70,7 +72,8 @@ def _run(arguments: list[str]) -> None:
         # Beside a trainer there may be none of the laboratory's packages.
         if arguments == ["doctor"] or (arguments[:2] == ["doctor", "--config"] and arguments[2:]):
             return doctor(tuple(arguments[2:]))
-        raise ConfigError(f"{NEEDS_LAB} ({error.name} is missing)") from error
+        needs = NEEDS_LOGS if arguments[:1] and arguments[0] in LOG_COMMANDS else NEEDS_LAB
+        raise ConfigError(f"{needs} ({error.name} is missing)") from error
     commands: dict[str, Any] = {
         "data": data,
         "demo": demo,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Number
 from typing import Any, Generic, TypeVar
 
 from edgewise.errors import ConfigError, unknown_name
 
+log = logging.getLogger("edgewise")
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -28,12 +31,25 @@ class Registry(Generic[T]):
     def __init__(self, kind: str):
         self.kind = kind
         self._factories: dict[str, Callable[..., T]] = {}
+        # Reason why a part of an installed package cannot be had, by name.
+        self._faults: dict[str, str] = {}
         self._discovered = False
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Decorator: make a class or function known under `name`."""
+        """Decorator: make a class or function known under `name`.
+
+        Raises:
+            ConfigError: a name that a method in a word cannot hold, one that another module has taken, or no class or function.
+        """
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ConfigError(f"a {self.kind} has a name of letters, digits, '_', '.' and '-', got '{name}'")
 
         def add(factory: C) -> C:
+            if not callable(factory):
+                raise ConfigError(f"the {self.kind} {name} must be a class or a function, got {factory!r:.100}")
+            taken = getattr(self._factories.get(name, factory), "__module__", None)
+            if taken != getattr(factory, "__module__", None):
+                raise ConfigError(f"the {self.kind} {name} is that of {taken} already; choose another name")
             self._factories[name] = factory
             return factory
 
@@ -47,12 +63,14 @@ class Registry(Generic[T]):
         """Whether `name` is registered; installed packages are searched only for names that are not built in."""
         if name not in self._factories:
             self._discover()
-        return name in self._factories
+        return name in self._factories or name in self._faults
 
     def get(self, name: str) -> Callable[..., T]:
         """The factory called `name`; an unknown name raises `ConfigError` with the nearest known one."""
         if not self.holds(name):
             raise unknown_name(self.kind, name, self._factories)
+        if name not in self._factories:
+            raise ConfigError(self._faults[name])
         return self._factories[name]
 
     def accepted(self, name: str, **offered: Any) -> dict[str, Any]:
@@ -107,4 +125,9 @@ class Registry(Generic[T]):
         from importlib.metadata import entry_points
 
         for point in entry_points(group=f"edgewise.{self.kind}s"):
-            self._factories.setdefault(point.name, point.load())
+            try:
+                self.register(point.name)(point.load())
+            except Exception as error:  # whatever a foreign package raises: it takes none of the others away
+                fault = f"the {self.kind} {point.name}, an entry point to {point.value}, cannot be used: {error!r}"
+                log.warning("%s", fault)
+                self._faults[point.name] = fault

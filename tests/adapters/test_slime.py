@@ -11,6 +11,7 @@ import pytest
 from tests.adapters.standins.loading import standing_in
 
 from edgewise import Curriculum, PromptPool, gates
+from edgewise.adapters.success import Success
 from edgewise.errors import CheckpointError, ConfigError, PoolError, RewardError
 
 RATES = (0.0, 0.0, 0.5, 1.0, 1.0)
@@ -375,6 +376,36 @@ def test_metrics_are_added_to_slimes(slime, make_args):
     assert logged["rollout/x"] == 1.0
 
 
+@pytest.mark.parametrize("answer", [{True, False}, {0: True, 1: False}, "ab"])
+def test_correctness_without_an_order_is_refused(answer):
+    with pytest.raises(RewardError, match="the results of success must be a list or an array"):
+        Success(lambda rewards: answer).read(np.array([0.0, 1.0]), np.array(["a", "b"]))
+
+
+def test_metadata_that_is_text_is_refused_in_words(slime, make_args, tmp_path):
+    path = tmp_path / "text.jsonl"
+    path.write_text("".join(json.dumps({"text": f"p{i}", "metadata": json.dumps({"id": i})}) + "\n" for i in range(9)))
+    with pytest.raises(ConfigError, match=r"prompt 0 has the metadata '.*', a str: id_key names a key of a dict"):
+        source_of(slime)(make_args(prompt_data=str(path)))
+
+
+def test_rollouts_without_samples_leave_the_others_of_their_group(slime, make_args, caplog):
+    source = source_of(slime)(make_args())
+    first, second = source.get_samples(2)
+    for sample in (*first, *second):
+        sample.reward = 1.0
+    assert source.observe([[], [first[1]], first[2:]])
+    assert source.metrics()["rollouts"] == 2
+    assert not source.observe([[], []])
+    assert "a group without samples" in caplog.text
+    # Nothing that names its prompt is left: counted, and no belief changes.
+    for sample in second:
+        sample.group_index = sample.metadata = None
+    source.observe(second)
+    assert source.metrics()["unmatched_groups"] == 1
+    assert source.metrics()["rollouts"] == 2
+
+
 def test_without_an_id_the_prompt_is_hashed_and_that_is_said(slime, make_args, caplog):
     with caplog.at_level(logging.WARNING, "edgewise"):
         source = source_of(slime, id_key=None)(make_args())
@@ -401,6 +432,8 @@ def test_without_an_id_the_prompt_is_hashed_and_that_is_said(slime, make_args, c
         ({"curriculum": 3}, {}, "name of a selector or a function"),
         ({"curriculum": lambda self, pool: Curriculum(pool, rollouts=8)}, {}, "make the curriculum with rollouts=4"),
         ({"curriculum": lambda self, pool: Curriculum(PromptPool(["a"]), rollouts=K)}, {}, "over the pool it is given"),
+        ({"curriculum": lambda pool: Curriculum(pool, rollouts=K)}, {}, r"a method, def curriculum\(self, pool\)"),
+        ({"success": lambda sample: True}, {}, r"a method, def success\(self, sample\)"),
         (
             {"curriculum": lambda self, pool: Curriculum(pool, gates=gates.make_gate("informative"), rollouts=K)},
             {},

@@ -11,6 +11,7 @@ from tests.adapters.known_rates import table
 from tests.adapters.standins.loading import standing_in
 
 from edgewise.errors import CheckpointError, ConfigError, RewardError
+from edgewise.replay import Recorder, Trace
 
 K = 4
 
@@ -62,6 +63,21 @@ def test_exact_resume_through_json(trinity):
     assert resumed.metrics() == whole.metrics()
 
 
+def test_a_subclass_records(trinity, tmp_path):
+    path = tmp_path / "trace.npz"
+
+    class Recorded(trinity.CurriculumSelector):
+        def __init__(self, data_source, config):
+            super().__init__(data_source, config)
+            Recorder(self.in_flight.pool, path, every=1).attach(self.in_flight.curriculum)
+
+    plain = made(trinity)
+    selector, luck = Recorded(plain.data_source, plain.config), np.random.default_rng(0)
+    for _ in range(3):
+        step(selector, luck)
+    assert Trace.load(path).trials.sum() == 3 * 8 * K
+
+
 def test_patience_without_a_value_is_the_default(trinity):
     assert made(trinity, patience=None).in_flight.patience == made(trinity).in_flight.patience == 16
     with pytest.raises(ConfigError, match="patience must be a whole number >= 0, got 'long'"):
@@ -104,6 +120,13 @@ def test_what_does_not_fit_is_named(trinity):
     selector = made(trinity)
     with pytest.raises(RewardError, match=r"has the mean reward 0\.3, which up to 4 rewards of 0 or 1 cannot have"):
         selector.feedback(selector.get_indices(1), [0.3])
+    for indices, values, message in (
+        ([0], ["good"], "prompt 0 has the reward 'good', which is no number"),
+        (["first"], [1.0], "indices of tasks must be whole numbers"),
+        ([0, 1], [1.0], r"indices of tasks must have shape \(1,\), got \(2,\)"),
+    ):
+        with pytest.raises(RewardError, match=message):
+            selector.feedback(indices, values)
     selector.load_state_dict({"current_index": 0})  # a fresh start
     with pytest.raises(CheckpointError, match="saved without a curriculum"):
         selector.load_state_dict({"current_index": 64})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,8 +20,9 @@ from edgewise.beliefs import (
     beliefs,
     list_beliefs,
 )
+from edgewise.distributions import Beta
 from edgewise.pool import PromptPool
-from edgewise.testing import common
+from edgewise.testing import check_belief, common
 from edgewise.testing.beliefs import BELIEF_LAWS
 
 MAKE: dict[str, Callable[[PromptPool], Belief]] = {
@@ -80,3 +82,64 @@ def test_known_rates_are_where_a_belief_starts(name: str) -> None:
 def test_all_registered_beliefs_are_tested() -> None:
     own = {name for name in list_beliefs() if beliefs.get(name).__module__.startswith("edgewise.")}
     assert {name.split("-")[0] for name in MAKE} == own
+
+
+class Counts(Belief):
+    """Beta(1 + successes, 1 + failures)."""
+
+    by_row: ClassVar = {"wins": 0.0, "losses": 0.0}
+
+    def __init__(self, pool: PromptPool):
+        super().__init__(pool)
+        self.wins, self.losses = np.zeros(len(pool)), np.zeros(len(pool))
+
+    def distribution(self, rows: Any) -> Beta:
+        return Beta(1 + self.wins[rows], 1 + self.losses[rows])
+
+    def observe(self, rows: Any, successes: Any, trials: Any, age: Any = None) -> None:
+        self.wins[rows] += successes
+        self.losses[rows] += trials - successes
+
+
+class FirstAlone(Counts):
+    def observe(self, rows: Any, successes: Any, trials: Any, age: Any = None) -> None:
+        super().observe(rows[:1], successes[:1], trials[:1])
+
+
+class Beside(Counts):
+    def mean(self, rows: Any) -> Any:
+        return super().mean(rows) * 0.9
+
+
+class OfAll(Counts):
+    def mean(self, rows: Any) -> Any:
+        return super().mean(rows) / max(len(rows), 1)
+
+
+class Lucky(Counts):
+    def draw(self, rows: Any, rng: Any) -> Any:
+        return np.random.default_rng().random(len(rows))
+
+
+class Timeless(Counts):
+    def advance(self, steps: int = 1) -> None:
+        pass
+
+
+class Shared(Counts):
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "wins": self.wins}
+
+
+def test_the_contract_finds_broken_beliefs() -> None:
+    check_belief(Counts)
+    for belief, message in (
+        (FirstAlone, "groups of one call count otherwise"),
+        (Beside, "the mean of a prompt is not that of its distribution"),
+        (OfAll, "depends on the other rows that are read"),
+        (Lucky, "the generator decides a draw"),
+        (Timeless, "moves the clock"),
+        (Shared, "a state changed after it was taken"),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            check_belief(belief)

@@ -147,6 +147,22 @@ def test_a_rule_on_waiting_times_takes_the_summary_s_ratio_and_needs_runs_that_r
     assert (entry["found"], entry["estimate"]) == (found, estimate)
 
 
+def test_a_plan_has_no_estimate_where_a_method_missed_the_target() -> None:
+    comparison = ComparisonConfig(methods=("ds", "edge"), seeds=(0, 1, 2))
+    study = study_of((Rule("fewer", "edge", "rollouts_vs_ds", below=1),), {"a": comparison})
+
+    def line(own: list[float]) -> str:
+        waits = (Spread.over(row, "rollouts_to_target") for row in (own, [2.0, 2.1, 2.2]))
+        summary = Summary(ratios={"rollouts_vs_ds": {"edge": Ratio.between("edge", "ds", "rollouts", *waits)}})
+        return next(text for text in plan(study, {"a": known_spent(summary)}) if text.startswith("fewer"))
+
+    def known_spent(summary: Summary) -> Measures:
+        return Measures(summary, {}, {"edge": np.zeros((3, 2))}, (0, 1, 2))
+
+    assert "no estimate: in 1 of 3 seeds one of the methods missed the target" in line([1.0, inf, 1.1])
+    assert ": 5 seeds (effect +0.5" in line([1.0, 1.1, 1.2])
+
+
 def test_a_rule_across_parts_pairs_the_seeds() -> None:
     comparison = ComparisonConfig(methods=("uniform", "mopps"), seeds=(0, 1, 2))
     rule = Rule("priors", "mopps", "spearman", parts=("with",), minus="mopps", minus_part="without", at_least=0.1)

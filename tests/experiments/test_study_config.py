@@ -99,6 +99,10 @@ def arms(**changes: Any) -> dict[str, Any]:
         ({"seeds": []}, "at least one seed"),
         ({"show": [1, 8]}, "shows pass@8, but its evaluation draws 4"),
         ({"clams": []}, "Did you mean 'claims'"),
+        ({"name": ""}, "name its files"),
+        ({"name": "a/b"}, "name its files.*got 'a/b'"),
+        ({"resources": {"rl": {"cpus": -1}}}, "resources.rl.cpus must be a number of at least 0"),
+        ({"resources": {"rl": {"gpu": 1}}}, "Did you mean 'gpus'"),
         ({"regions": {"easy": {"opp": [1, 2]}}}, "Did you mean 'op'"),
     ],
 )
@@ -120,6 +124,7 @@ def test_unequal_budgets_are_allowed_by_the_tolerance(tmp_path: Path) -> None:
         ({"metric": "pass@4", "where": "eazy", "arm": "short", "at_least": 0}, "Did you mean 'easy'"),
         ({"metric": "pass@4", "where": "easy", "arm": "shot", "at_least": 0}, "Did you mean 'short'"),
         ({"metric": "pass@9", "where": "easy", "arm": "short", "at_least": 0}, "draws 4 rollouts"),
+        ({"metric": "pass@01", "where": "easy", "arm": "short", "at_least": 0}, "Did you mean 'pass@1'"),
         ({"metric": "sucess_rate", "arm": "short", "at_least": 0}, "Did you mean 'success_rate'"),
         ({"metric": "pass@4", "where": "easy", "arm": "short"}, "needs one of at_least, above"),
         ({"metric": "pass@4", "where": "easy", "arm": "short", "minus": "base", "at_least": 0}, "would hold at a tie"),

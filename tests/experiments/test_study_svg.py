@@ -29,6 +29,15 @@ def test_panels_are_well_formed_and_hold_all_points() -> None:
     assert texts.count("a <b> & c") == texts.count("gap") == 1
 
 
+def test_no_two_of_many_lines_look_alike() -> None:
+    lines = [Line(f"arm {i}", [0, 1], [0.1, 0.2]) for i in range(20)]
+    page = ElementTree.fromstring(panels([Panel("one", "x", lines)], "y"))
+    looks = [(path.get("class"), path.get("stroke-dasharray")) for path in page.findall(f"{NAME}path")]
+    drawn, legend = (looks[-40:-20], looks[-20:])
+    assert drawn == legend
+    assert len(set(drawn)) == 20
+
+
 def test_nothing_is_drawn_across_a_gap() -> None:
     known: list[float | None] = [0.2, 0.3, None, 0.4, 0.5]
     page = ElementTree.fromstring(panels([Panel("one", "x", [Line("a", [0, 1, 2, 3, 4], known, known, known)])], "y"))

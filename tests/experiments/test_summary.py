@@ -197,6 +197,13 @@ def test_a_damaged_summary_of_a_run_is_named(folder: Path, text: str) -> None:
         summarise(folder)
 
 
+def test_a_run_that_ended_at_an_unknown_step_is_not_whole(folder: Path) -> None:
+    write_run(folder / "uniform/seed_0", RISING)
+    (folder / "uniform/seed_0/summary.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"summary\.json names no steps; restore it"):
+        summarise(folder)
+
+
 NUMBER = st.one_of(st.floats(-5, 5), st.just(math.nan), st.just(INF))
 RATIO = st.builds(
     Ratio,

@@ -54,6 +54,11 @@ def test_differences_are_paired():
         Comparison("replay", {}, ["a"], [0], None, result.values, [], {}).difference("effective_ratio", "a")
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot write .*nowhere"):
+        a_comparison(effective_ratio=[[0.1, 0.5, 0.9], [0.2, 0.6, 1.0]]).save(tmp_path / "nowhere" / "x.json")
+
+
 def test_the_table_says_what_is_missing():
     nan = float("nan")
     result = a_comparison(

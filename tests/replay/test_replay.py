@@ -191,6 +191,7 @@ class Sure(Selector):
         (["mopps:decai=1"], {}, "decay"),
         (["mopps", "mopps"], {}, "each once"),
         (["mopps"], {"seeds": []}, "at least one seed"),
+        (["mopps"], {"seeds": [-1]}, "a seed must be a whole number >= 0, got -1"),
         (["mopps"], {"batch": 161}, "160"),
         (["mopps"], {"rollouts": 1}, "never informative"),
         (["mopps"], {"steps": 0}, "at least 1"),

@@ -84,6 +84,13 @@ def test_rates_are_linear_between_checkpoints():
             trace.rates(outside)
 
 
+def test_the_last_step_is_read_by_its_number_from_the_end():
+    trace = Trace.from_evaluations(a_pool(3), [2, 7], [[0, 1, 2], [2, 2, 0]], 2)
+    assert [part.tolist() for part in trace.at(-1)] == [[0, 1, 2], [2, 2, 0], [2, 2, 2]]
+    with pytest.raises(IndexError):
+        trace.at(2)
+
+
 def test_a_sparse_trace_has_no_rates():
     trace = Trace(a_pool(2), [0], [0], [1], [1], [2])
     with pytest.raises(PoolError, match="complete"):
@@ -116,6 +123,7 @@ def test_bad_entries_are_named(changes, error, words):
     ("successes", "trials", "error", "words"),
     [
         (np.zeros((2, 5), int), 8, PoolError, "shape"),
+        ([[1] * 6, [1] * 5], 8, PoolError, "rows of different length"),
         (np.zeros((2, 6), int), np.ones((3, 6), int), PoolError, "broadcast"),
         (np.ones((2, 6), int), 0, RewardError, "0 trials"),
         (np.full((2, 6), 0.5), 8, RewardError, "whole numbers"),
@@ -160,6 +168,18 @@ def test_valid_files_with_wrong_contents_are_refused(tmp_path):
         Trace.load(path)
     save_state(path, "trace", {name: value for name, value in state.items() if name != "rows"})
     with pytest.raises(CheckpointError, match="not hold a valid trace"):
+        Trace.load(path)
+    fits = {**state, "successes": one, "about": {}}
+    for wrong, words in (
+        ({"about": [1, 2]}, "about must be a dict"),
+        ({"ids": np.int64(3)}, "valid trace"),
+        ({"categories": np.array([0, -3, -1]), "category_names": ["a", "b"]}, "the number -3, expected -1 to 1"),
+    ):
+        save_state(path, "trace", {**fits, **wrong})
+        with pytest.raises(CheckpointError, match=words):
+            Trace.load(path)
+    np.savez(path, ids=np.arange(3), successes=one)
+    with pytest.raises(CheckpointError, match="not of Edgewise: it holds the arrays ids, successes, expected a trace"):
         Trace.load(path)
 
 
@@ -307,6 +327,7 @@ def test_recorder_saves_as_it_goes_and_goes_on(tmp_path):
         ((0, [0], [0.5], 2), RewardError, "whole numbers"),
         ((0, [0, 1], [1], 2), RewardError, "2 prompts need"),
         ((0, [0], [0], 0), RewardError, "trials >= 1"),
+        ((0, [0], [1], 2**63), RewardError, "1 successes of 9223372036854775808 rollouts"),
     ],
 )
 def test_bad_records_change_nothing(arguments, error, words):
@@ -331,6 +352,25 @@ def test_recorder_misuse():
         Recorder(a_pool(6), every=0)
     with pytest.raises(ConfigError, match="folder"):
         Recorder(a_pool(6), "nowhere/to/be/found.npz")
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        Recorder(a_pool(6), "")
+    curriculum = ew.Curriculum(a_pool(6), "uniform", rollouts=2)
+    recorder = Recorder(curriculum.pool).attach(curriculum)
+    with pytest.raises(ConfigError, match="record every group twice"):
+        recorder.attach(curriculum)
+
+
+def test_a_record_whose_trace_cannot_be_saved_is_kept(tmp_path, caplog):
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    recorder = Recorder(a_pool(6), folder / "trace.npz", every=1)
+    folder.rmdir()
+    for step in range(3):
+        recorder.record(step, [0], [1], 2)
+    assert "trace is not saved" in caplog.text
+    folder.mkdir()
+    recorder.record(3, [0], [1], 2)
+    assert Trace.load(folder / "trace.npz").steps.tolist() == [0, 1, 2, 3]
 
 
 def test_a_trace_that_cannot_be_saved_beside_a_checkpoint_is_logged_and_ends_nothing(tmp_path, caplog):

@@ -136,3 +136,13 @@ def test_the_contract_tests_find_a_broken_selector() -> None:
 
     with pytest.raises(AssertionError, match="selects other rows"):
         testing.check_selector(Forgetful)
+
+    class Shuffling(ew.Selector):
+        """Draws in the caller's own array."""
+
+        def choose(self, n: int, candidates: Candidates) -> Any:
+            self.rng.shuffle(candidates.rows)
+            return candidates.rows[:n]
+
+    with pytest.raises(AssertionError, match="changed the candidates"):
+        testing.check_selector(Shuffling)

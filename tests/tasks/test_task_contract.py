@@ -153,6 +153,21 @@ class Random(Doubling):
         return verdict if verdict.correct else Verdict(False, float(RNG.random()), reason="wrong answer")
 
 
+class Evaluates(Doubling):
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        try:
+            right = eval(completion) == int(problem.answer)
+        except Exception:
+            right = False
+        return Verdict(right, float(right), reason="correct" if right else "wrong answer")
+
+
+class FindsTheAnswerAnywhere(Doubling):
+    def verify(self, problem: Problem, completion: str) -> Verdict:
+        right = problem.answer in completion
+        return Verdict(right, float(right), reason="correct" if right else "wrong answer")
+
+
 class ChangesTheProblem(Doubling):
     def verify(self, problem: Problem, completion: str) -> Verdict:
         problem.meta["seen"] = True
@@ -191,6 +206,8 @@ class World(Doubling, TextWorld):
         (LongReasons, "not a few fixed words"),
         (Contradicts, "correct is False, but the reason is 'correct'"),
         (Random, "two verdicts on the same text differ"),
+        (Evaluates, "verify executes the text of a completion"),
+        (FindsTheAnswerAnywhere, "a list of 17 answers, of which one is right, is verified as correct"),
         (ChangesTheProblem, "changed the metadata"),
         (WrongGold, "the gold solution of .* is 'wrong answer'"),
         (World, "is not in the vocabulary"),

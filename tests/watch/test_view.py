@@ -354,6 +354,54 @@ def test_a_watcher_follows_a_run_and_keeps_its_view_when_the_log_breaks(tmp_path
     assert watcher.views[0]["rollouts"] == len(rollouts)
 
 
+def test_a_watcher_takes_up_runs_that_begin_later(tmp_path: Path) -> None:
+    def find() -> Any:
+        return open_logs([tmp_path])
+
+    write_run(tmp_path / "first" / "edge" / "seed_0", steps=5)
+    watcher = Watcher(find(), find)
+    watcher.update()
+    assert [shown["name"] for shown in watcher.views] == ["edge/seed_0"]
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "trace.npz").write_bytes(b"PK")
+    write_run(tmp_path / "another" / "edge" / "seed_0", steps=3)
+    assert watcher.update()
+    # Runs keep their place, in the page's requests too; the one that cannot be read hides no other.
+    assert [shown["name"] for shown in watcher.views] == ["first/edge/seed_0", "another/edge/seed_0"]
+    assert [shown["steps"] for shown in watcher.views] == [[1, 5], [1, 3]]
+    assert not watcher.update()
+
+
+def test_a_run_that_is_begun_anew_keeps_nothing_of_the_one_before(tmp_path: Path) -> None:
+    folder = write_verl(tmp_path / "run", outcomes(steps=10))
+    watcher = Watcher([open_log(folder)])
+    watcher.update()
+    whole = watcher.views[0]["rollouts"]
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    watcher.update()
+    assert watcher.views[0]["notes"] == ["the files of run are gone"]
+    assert watcher.views[0]["rollouts"] == whole
+    second = [rollout for rollout in outcomes(steps=10) if rollout["step"] <= 2]
+    write_verl(folder, second)
+    watcher.update()
+    assert watcher.views[0]["steps"] == [1, 2]
+    assert watcher.views[0]["rollouts"] == len(second)
+    assert watcher.views[0]["notes"] == view(read_log(folder))["notes"]
+
+
+def test_a_run_whose_folder_is_away_for_a_while_says_so_for_as_long(tmp_path: Path) -> None:
+    watcher = Watcher([open_log(write_run(tmp_path / "run", steps=5))])
+    watcher.update()
+    (tmp_path / "run").rename(tmp_path / "away")
+    assert watcher.update()
+    assert "cannot read" in watcher.views[0]["notes"][0]
+    assert not watcher.update()
+    (tmp_path / "away").rename(tmp_path / "run")
+    assert watcher.update()
+    assert watcher.views[0]["notes"] == []
+
+
 @pytest.mark.parametrize("name", ["1.jsonl", "rollouts.jsonl", "metrics.jsonl"])
 def test_a_run_that_has_not_written_yet_hides_no_other(name: str, tmp_path: Path) -> None:
     write_verl(tmp_path / "runs" / "begun", outcomes())

@@ -214,7 +214,7 @@ def test_the_server_answers_searches_and_prompts_and_nothing_else(served: Any) -
     assert len(found) == len(watcher.readers[0].log.ids)
     entry = json.loads(get(f"{base}prompt?run=0&row={found[0]['row']}")[1])
     assert entry["completions"][0]["rollouts"][0]["completion"].startswith("x")
-    assert set(json.loads(get(f"{base}data?since={watcher.version}")[1])) == {"version"}
+    assert set(json.loads(get(f"{base}data?since={watcher.version}")[1])) == {"version", "idle"}
     for wrong in (
         "../../etc/passwd",
         "prompt?run=9&row=0",

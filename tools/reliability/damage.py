@@ -21,7 +21,7 @@ from edgewise.checkpoint import load_state
 from edgewise.errors import EdgewiseError
 from edgewise.replay import Trace
 from tools.numbers import ROOT
-from tools.reliability.disks import writers
+from tools.reliability.disks import small_trace, writers
 from tools.reliability.kills import small_rl
 from tools.reliability.trials import Outcome, trial
 
@@ -89,6 +89,7 @@ def _other_value(data: bytes, chance: random.Random) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+COLUMNS = ("steps", "index", "rows", "successes", "trials")
 Reader = tuple[Path, tuple[str, ...], Callable[[Path], Any]]
 """A folder, names of files in it that are damaged one at a time, and a call that reads a copy of the folder."""
 
@@ -120,9 +121,20 @@ def core_readers(work: Path) -> dict[str, Reader]:
         if repr(fresh.state_dict()["selector"]) != repr({**whole["selector"]}):
             raise AssertionError("something else was loaded")
 
+    def trace(path: Path) -> None:
+        found, written = Trace.load(path / "trace.npz"), small_trace()
+        if found.about != written.about or any(
+            not np.array_equal(ours, theirs)
+            for ours, theirs in [
+                (found.pool.ids, written.pool.ids),
+                *((getattr(found, name), getattr(written, name)) for name in COLUMNS),
+            ]
+        ):
+            raise AssertionError("something else was loaded")
+
     readers: dict[str, Reader] = {
         "curriculum": (folder, ("curriculum.npz",), curriculum),
-        "trace": (folder, ("trace.npz",), lambda path: Trace.load(path / "trace.npz")),
+        "trace": (folder, ("trace.npz",), trace),
         "log": (folder, ("log.jsonl",), lambda path: open_log(path / "log.jsonl").poll()),
     }
     with contextlib.suppress(ImportError):
@@ -143,6 +155,7 @@ def laboratory_readers(work: Path) -> dict[str, Reader]:
     from edgewise.experiments.comparison import ComparisonConfig
     from edgewise.experiments.study.config import load_study
     from edgewise.lab.evaluation.evaluation import ExamConfig, examine
+    from edgewise.lab.model.checkpoints import steps_of
     from edgewise.lab.model.policy import Policy
     from edgewise.lab.rl.config import RLConfig
     from edgewise.lab.rl.trainer import Trainer
@@ -157,7 +170,7 @@ def laboratory_readers(work: Path) -> dict[str, Reader]:
     run = work / "run"
     small_rl(run)
     config = from_dict(RLConfig, read_yaml(run / "config.yaml"))
-    newest, before = (sorted((run / "checkpoints").iterdir())[at] for at in (-1, -2))
+    before, newest = steps_of(run / "checkpoints")[-2:]
     weights = {path.name: Policy.load(path).model.state_dict() for path in (newest, before)}
 
     def resumed(folder: Path) -> None:

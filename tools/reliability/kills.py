@@ -121,7 +121,9 @@ CLOCKS = {"seconds", "select_seconds", "tokens_per_second"}
 
 def contents(folder: Path) -> dict[str, Any]:
     """What a run left, by part: the weights of its newest checkpoint, and its journals without their clocks."""
-    newest = sorted((folder / "checkpoints").glob("step_*"))[-1]
+    from edgewise.lab.model.checkpoints import steps_of
+
+    newest = steps_of(folder / "checkpoints")[-1]
     found: dict[str, Any] = {"checkpoint": newest.name, "weights": (newest / "model.safetensors").read_bytes()}
     for path in sorted(folder.glob("*.jsonl")):
         lines = map(json.loads, path.read_text("utf-8").splitlines())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +21,7 @@ from edgewise.arrays import Rows, whole_number
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, ConfigError, RewardError
 
+log = logging.getLogger("edgewise")
 _Base: Any = object
 if TYPE_CHECKING:
     _Base = Any
@@ -92,6 +95,8 @@ class CurriculumSource(_Base):  # type: ignore[misc]
                 "some versions' fully asynchronous rollout does not call the filter: add --custom-rollout-log-function-path"
                 f" {module}.log_rollout, which observes the groups that the filter has not seen"
             )
+        for name in ("curriculum", "success"):
+            _require_method(self, name)
         # In the order of the file, whatever --rollout-shuffle does.
         self._prompts = self.dataset.origin_samples
         if self.id_key is None:
@@ -244,7 +249,7 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         return np.concatenate([np.array(rows, np.int64), found[found >= 0]])
 
     def _id(self, sample: Any) -> Any:
-        return digest(sample.prompt) if self.id_key is None else sample.metadata[self.id_key]
+        return digest(sample.prompt) if self.id_key is None else (sample.metadata or {}).get(self.id_key, "")
 
     def _group(self, row: int) -> list[Any]:
         group = [copy.deepcopy(self._prompts[row]) for _ in range(self.args.n_samples_per_prompt)]
@@ -263,6 +268,9 @@ class CurriculumSource(_Base):  # type: ignore[misc]
     def _observe(self, group: list[Any]) -> bool:
         self._has_results = True
         first = _first(group)
+        if first is None:
+            log.warning("a group without samples: it changes no belief, and its prompt is forgotten when it is overdue")
+            return False
         known = self._rows.pop(first.group_index, None)
         row = self._in_flight.row_of(self._id(first)) if known is None else known
         if row < 0:
@@ -297,6 +305,11 @@ class CurriculumSource(_Base):  # type: ignore[misc]
 
     def _metadata(self, key: str, option: str) -> list[Any]:
         for row, sample in enumerate(self._prompts):
+            if not isinstance(sample.metadata, dict):
+                raise ConfigError(
+                    f"prompt {row} has the metadata {sample.metadata!r:.60}, a {type(sample.metadata).__name__}: {option} names a key"
+                    " of a dict, which the column of --metadata-key has to hold"
+                )
             if key not in sample.metadata:
                 raise ConfigError(
                     f"prompt {row} has no '{key}' in its metadata, which {option} names (it has"
@@ -346,8 +359,19 @@ def _flat(samples: Any) -> Iterable[Any]:
 
 
 def _first(group: list[Any]) -> Any:
-    """First sample of a group, which is a list of samples, or of lists where rollouts fan out into several."""
-    return group[0][0] if isinstance(group[0], list) else group[0]
+    """First sample of a group, which is a list of samples, or of lists where rollouts fan out into several; None without any."""
+    return next(iter(_flat(group)), None)
+
+
+def _require_method(source: Any, name: str) -> None:
+    """Refuse a function in the place of a setting that does not take the data source before its one argument."""
+    rule = getattr(source, name)
+    if inspect.ismethod(rule):
+        try:
+            inspect.signature(rule).bind(None)
+        except TypeError as error:
+            argument = {"curriculum": "pool", "success": "sample"}[name]
+            raise ConfigError(f"{name} in a data source is a method, def {name}(self, {argument}): {error}") from error
 
 
 def _is_asynchronous(args: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import NOISE, Flags, as_array
+from edgewise.arrays import NOISE, Flags, as_array, require_sequence
 from edgewise.errors import ConfigError, RewardError
 
 Floats = npt.NDArray[np.float64]
@@ -145,6 +145,7 @@ def number(reward: Any, prompt: Any, hint: str = "a reward is one number a rollo
 
 def _bools(given: Any, n: int) -> Floats:
     """Bools, with None or NaN for unknown, as 1, 0 and NaN, (n,). A float array of 0, 1 and NaN is the same."""
+    require_sequence("the results of success", given, RewardError)
     given = as_array(given) if hasattr(given, "detach") else given
     listed = np.iterable(given) and not isinstance(given, np.ndarray)
     array = np.array([_plain(value) for value in given], object) if listed else np.asarray(given)

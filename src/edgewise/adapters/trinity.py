@@ -25,7 +25,8 @@ import numpy as np
 from edgewise.adapters.in_flight import InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import make_pool
-from edgewise.arrays import NOISE
+from edgewise.adapters.success import number
+from edgewise.arrays import NOISE, whole_numbers
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, ConfigError, RewardError, unknown_name
 
@@ -84,7 +85,8 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
 
     def feedback(self, indices: Sequence[int], values: Sequence[float]) -> None:
         """Observe the mean rewards of tasks, in any order."""
-        rows, means = np.asarray(indices, np.int64), np.asarray(values, np.float64)
+        rows = whole_numbers("indices of tasks", indices, len(values), RewardError)
+        means = np.array([number(value, row) for value, row in zip(values, rows.tolist(), strict=True)])
         present = (rows >= 0) & (rows < len(self.in_flight.pool))
         if not present.all():
             log.warning("%d tasks are not in the dataset any more: they change no belief", (~present).sum())

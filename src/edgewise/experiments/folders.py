@@ -123,10 +123,13 @@ class Run:
         again = (
             f"restore it, or delete {self.folder} and start the same command: this run is done again, others are kept"
         )
+        summary = self.folder / "summary.json"
+        steps = number(self.summary.get("steps"), f"{summary}: steps")
+        if math.isnan(steps):
+            raise CheckpointError(f"the run is finished, but {summary} names no steps; {again}")
         for name, lines in (("metrics.jsonl", self.metrics), ("evals.jsonl", self.evals)):
             if not lines:
                 raise CheckpointError(f"the run is finished, but {self.folder / name} is missing or empty; {again}")
-            steps = number(self.summary.get("steps"), f"{self.folder / 'summary.json'}: steps")
             if lines[-1].step < steps:
                 raise CheckpointError(
                     f"{self.folder / name} ends at step {lines[-1].step:g}, but the run is finished at step {steps:g}; {again}"

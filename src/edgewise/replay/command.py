@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgewise.checkpoint import require_place, writing_to
+from edgewise.checkpoint import require_place
 from edgewise.errors import ConfigError
 from edgewise.replay.comparison import Comparison, format_table
 from edgewise.replay.methods import applicable, known_pool
@@ -89,8 +89,7 @@ def main(
                 names, source, numbers, baseline, length, batch, rollouts, probe, target, knows, wrong, progress
             )
     if out is not None:
-        with writing_to(out):
-            result.save(out)
+        result.save(out)
     print(format_table(result))
     return result
 

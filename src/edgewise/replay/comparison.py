@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.checkpoint import write_json
+from edgewise.arrays import whole_number
+from edgewise.checkpoint import write_json, writing_to
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.method import Method
 from edgewise.statistics import LEVEL, mean_interval, t_quantile
@@ -130,8 +131,9 @@ class Comparison:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """`to_dict` as a JSON file; numbers that are not defined are null."""
-        write_json(path, self.to_dict())
+        """`to_dict` as a JSON file; numbers that are not defined are null. A place that cannot be written is a `ConfigError`."""
+        with writing_to(path):
+            write_json(path, self.to_dict())
 
 
 def compare(
@@ -153,6 +155,7 @@ def compare(
         raise ConfigError(f"the baseline '{baseline}' is not among the methods {names}")
     if not seeds or len(set(seeds)) != len(seeds):
         raise ConfigError(f"give at least one seed, each once, got {list(seeds)}")
+    seeds = [whole_number("a seed", seed, 0, ConfigError) for seed in seeds]
     runs: list[list[Run]] = [[] for _ in methods]
     for seed in seeds:
         for place, method in enumerate(methods):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.arrays import Rows, whole_number
+from edgewise.checkpoint import require_place
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, EdgewiseError, PoolError, RewardError
 from edgewise.pool import PromptPool
@@ -24,7 +25,8 @@ class Recorder:
     Args:
         pool: the prompts.
         path: where to save while recording; None saves only when asked. Call `save` at the end of the run as well.
-        every: training steps between two such saves, >= 1. A save is atomic: a crash leaves the last one whole.
+        every: training steps between two such saves, >= 1. A save is atomic: a crash leaves the last one whole. One that fails
+            is logged, and tried again after as many steps.
         about: where the trace comes from, JSON values.
     """
 
@@ -35,8 +37,7 @@ class Recorder:
         every: int = 50,
         about: dict[str, Any] | None = None,
     ):
-        if path is not None and not Path(path).parent.is_dir():
-            raise ConfigError(f"there is no folder {Path(path).parent} to save the trace in; make it first")
+        require_place(path)
         self.pool, self.path, self.every, self.about = (
             pool,
             path,
@@ -56,6 +57,8 @@ class Recorder:
         """
         if curriculum.pool is not self.pool:
             raise ConfigError("the recorder was made for another pool: Recorder(curriculum.pool, path)")
+        if self in curriculum.listeners:
+            raise ConfigError("the recorder is attached already: it would record every group twice")
         curriculum.listeners.append(self)
         if curriculum.steps:
             self.restored(curriculum.steps)
@@ -98,7 +101,7 @@ class Recorder:
         total = np.broadcast_to(total, rows.shape)
         if rows.size and (correct.dtype.kind not in "iub" or total.dtype.kind not in "iu"):
             raise RewardError("successes and trials must be whole numbers of rollouts")
-        bad = np.flatnonzero((total < 1) | (correct < 0) | (correct > total))
+        bad = np.flatnonzero((total < 1) | (total >= 2**53) | (correct < 0) | (correct > total))
         if bad.size:
             i = bad[0]
             raise RewardError(
@@ -113,7 +116,7 @@ class Recorder:
         if self._saved_at is None:
             self._saved_at = int(step)
         elif step - self._saved_at >= self.every:
-            self.save(self.path)
+            self.save_at_checkpoint()
             self._saved_at = int(step)
 
     def trace(self) -> Trace:
@@ -138,7 +141,7 @@ class Recorder:
         self.trace().save(target)
 
     def save_at_checkpoint(self) -> None:
-        """`save` beside a checkpoint of the run: a trace is an extra, so a failure is logged and does not end the run."""
+        """`save` while a run goes on: a trace is an extra, so a failure is logged and does not end the run."""
         if not self._parts:
             return
         try:

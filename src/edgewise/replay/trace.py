@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgewise.arrays import Rows
 from edgewise.checkpoint import load_state, save_state
-from edgewise.errors import CheckpointError, PoolError, RewardError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError, PoolError, RewardError
 from edgewise.pool import PromptPool
 
 Floats = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ class Trace:
         about: where the trace comes from, JSON values.
 
     Raises:
-        PoolError: steps or rows that do not fit. RewardError: counts that do not fit.
+        PoolError: steps or rows that do not fit. RewardError: counts that do not fit. ConfigError: `about` is no dict.
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class Trace:
         trials: Any,
         about: dict[str, Any] | None = None,
     ):
+        if not isinstance(about, dict | None):
+            raise ConfigError(f"about must be a dict of JSON values, got {about!r:.100}")
         self.pool, self.about = pool, dict(about or {})
         self.steps = _whole("steps", steps)
         if len(self.steps) == 0 or self.steps[0] < 0 or (np.diff(self.steps) <= 0).any():
@@ -88,7 +90,13 @@ class Trace:
             trials: rollouts, shape (T, N) or anything that broadcasts to it (one int); 0: not observed.
             about: where the trace comes from, JSON values.
         """
-        counts, shape = np.asarray(successes), (np.size(steps), len(pool))
+        shape = (np.size(steps), len(pool))
+        try:
+            counts = np.asarray(successes)
+        except ValueError as error:
+            raise PoolError(
+                f"successes must have shape (steps, prompts) = {shape}, got rows of different length"
+            ) from error
         if counts.shape != shape:
             raise PoolError(f"successes must have shape (steps, prompts) = {shape}, got {counts.shape}")
         try:
@@ -116,7 +124,8 @@ class Trace:
         return len(self) == len(self.steps) * len(self.pool)
 
     def at(self, index: int) -> tuple[Rows, Counts, Counts]:
-        """(rows, successes, trials) observed at `steps[index]`."""
+        """(rows, successes, trials) observed at `steps[index]`; -1 is the last."""
+        index = range(len(self.steps))[index]
         part = slice(self._starts[index], self._starts[index + 1])
         return self.rows[part], self.successes[part], self.trials[part]
 
@@ -165,11 +174,14 @@ class Trace:
         try:
             categories = None
             if "categories" in state:
-                categories = np.array([*state["category_names"], None], object)[state["categories"]]
+                names, codes = [*state["category_names"], None], state["categories"]
+                if np.min(codes, initial=0) < -1:
+                    raise PoolError(f"a category has the number {np.min(codes)}, expected -1 to {len(names) - 2}")
+                categories = np.array(names, object)[codes]
             pool = PromptPool(state["ids"], categories, state.get("features"))
             columns = {name: state[name] for name in ("steps", "index", "rows", "successes", "trials", "about")}
             return cls(pool, **columns)
-        except (KeyError, IndexError, PoolError, RewardError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, EdgewiseError) as error:
             raise CheckpointError(f"{path} does not hold a valid trace: {error}") from error
 
 

@@ -17,6 +17,8 @@ from edgewise.tasks.rewards import REWARDS
 
 SECONDS = 60.0
 """Longest time for one verdict: a bound against endless work, far above what is useful in training."""
+CODE = "__import__('sys').exit()"
+"""Python that ends the process where it is evaluated."""
 JUNK = "0123456789+-*/=.,()[]{}<>\\$%^_ \n\tabcxyz\u00e9\u0663\u2212\ud83d"
 
 
@@ -112,6 +114,20 @@ def hostile_texts_are_never_correct(setting: Setting) -> None:
         assert not _verdict(task, problem, text).correct, f"the hostile text '{name}' is verified as correct"
 
 
+def guesses_are_never_correct(setting: Setting) -> None:
+    """The right answer among others is no answer: a policy would learn to list them."""
+    task, problems = setting.factory(), setting.problems(setting.n, 1)
+    answers = dict.fromkeys(problem.answer or problem.solution for problem in problems)
+    for problem in problems[:4]:
+        own = problem.answer or problem.solution
+        others = [answer for answer in answers if not _verdict(task, problem, answer).correct][:16]
+        for gap in ("\n", " ", ", "):
+            text = gap.join([*others[:8], own, *others[8:]])
+            assert len(others) < 16 or not _verdict(task, problem, text).correct, (
+                f"a list of 17 answers, of which one is right, is verified as correct: {text[:80]!r}"
+            )
+
+
 def verification_changes_nothing(setting: Setting) -> None:
     task = setting.factory()
     for problem in setting.problems(min(setting.n, 5), 1):
@@ -161,6 +177,7 @@ TASK_LAWS: tuple[Law, ...] = (
     verification_changes_nothing,
     any_text_gets_a_verdict,
     hostile_texts_are_never_correct,
+    guesses_are_never_correct,
     demonstrations_are_of_the_vocabulary,
 )
 
@@ -170,6 +187,8 @@ def _verdict(task: Task, problem: Problem, text: str) -> Verdict:
     began = time.monotonic()
     try:
         verdict = task.verify(problem, text)
+    except SystemExit as error:
+        raise AssertionError(f"verify executes the text of a completion: {text[:80]!r}") from error
     except Exception as error:
         raise AssertionError(f"verify raised {type(error).__name__} on {text[:80]!r}: {error}") from error
     seconds = time.monotonic() - began
@@ -194,5 +213,5 @@ def _texts(problem: Problem, rng: Random) -> list[str]:
         place = rng.randrange(len(solution))
         texts.append(solution[:place] + rng.choice(JUNK) + solution[place + 1 :])
     return texts + [
-        form.format(value) for form in MARKERS for value in (problem.answer, "0", "".join(rng.sample(JUNK, 6)))
+        form.format(value) for form in MARKERS for value in (problem.answer, "0", CODE, "".join(rng.sample(JUNK, 6)))
     ]

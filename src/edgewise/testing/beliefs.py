@@ -75,9 +75,32 @@ def rates_are_proper(factory: MakeBelief, make_pool: MakePool) -> None:
                 assert ((values >= 0) & (values <= 1)).all(), "rates must lie in [0, 1]"
             assert (std <= 0.5 + 1e-12).all(), "a standard deviation of a rate is at most 1/2"
             assert np.isfinite(list(belief.metrics().values())).all(), "metrics must be finite"
+            again = belief.draw(_ALL, np.random.default_rng(0))
+            assert np.array_equal(belief.draw(_ALL, np.random.default_rng(0)), again), "the generator decides a draw"
             belief.advance(idle)
             observe_groups(belief, [(0, 1, 1), (1, 0, 1000), (0, 0, 1)])
             observe_groups(belief, [(3, 2, 4)], age=5)
+
+
+def a_prompt_s_numbers_do_not_depend_on_the_others_read(factory: MakeBelief, make_pool: MakePool) -> None:
+    belief = play(factory(make_pool(_ALL.tolist())), random_groups(9, 6))
+    some = np.array([7, 2, 11])
+    for name in ("mean", "std"):
+        read: Callable[[np.ndarray], np.ndarray] = getattr(belief, name)
+        close(read(some), read(_ALL)[some], 1e-12, f"the {name} of a prompt depends on the other rows that are read")
+        own = getattr(belief.distribution(some), name)()
+        close(read(some), own, 1e-12, f"the {name} of a prompt is not that of its distribution")
+
+
+def groups_of_one_call_count_as_those_of_several(factory: MakeBelief, make_pool: MakePool) -> None:
+    one, several = (play(factory(make_pool(_ALL.tolist())), random_groups(10, 4)) for _ in range(2))
+    rows, successes, trials = np.array([5, 0, 9, 3]), np.array([8, 2, 0, 4]), np.array([8, 8, 4, 8])
+    for ages in (None, np.array([0, 6, 1, 0])):
+        one.observe(rows.copy(), successes.copy(), trials.copy(), None if ages is None else ages.copy())
+        for i in range(len(rows)):
+            part = slice(i, i + 1)
+            several.observe(rows[part], successes[part], trials[part], None if ages is None else ages[part])
+        close(one.mean(_ALL), several.mean(_ALL), 1e-9, "groups of one call count otherwise than one after the other")
 
 
 def order_within_a_step_does_not_matter(factory: MakeBelief, make_pool: MakePool) -> None:
@@ -118,6 +141,7 @@ def several_steps_are_one_after_the_other(factory: MakeBelief, make_pool: MakePo
     for _ in range(4):
         single.advance()
     several.advance(4)
+    assert single.now == several.now == 9, "advance must call the base's, which moves the clock `now`"
     close(several.mean(_ALL), single.mean(_ALL), 1e-6, "advance(4) differs from four times advance()")
 
 
@@ -133,6 +157,14 @@ def late_results_count_no_more_than_prompt_ones(factory: MakeBelief, make_pool: 
     assert start <= means[2] <= means[1] + 1e-12, (
         "a late result must count less than one in time, in the same direction"
     )
+
+
+def a_belief_state_is_a_snapshot(factory: MakeBelief, make_pool: MakePool) -> None:
+    belief = play(factory(make_pool(_ALL.tolist())), random_groups(3, 6))
+    state, before = belief.state_dict(), belief.mean(_ALL)
+    play(belief, random_groups(4, 4))
+    belief.load_state_dict(state)
+    assert np.array_equal(belief.mean(_ALL), before), "a state changed after it was taken"
 
 
 def belief_states_go_on_identically(factory: MakeBelief, make_pool: MakePool) -> None:
@@ -185,11 +217,14 @@ def wrong_steps_change_no_belief(factory: MakeBelief, make_pool: MakePool) -> No
 
 BELIEF_LAWS: tuple[Callable[[MakeBelief, MakePool], None], ...] = (
     rates_are_proper,
+    a_prompt_s_numbers_do_not_depend_on_the_others_read,
+    groups_of_one_call_count_as_those_of_several,
     order_within_a_step_does_not_matter,
     a_prompts_own_group_counts_at_once,
     reading_changes_nothing,
     several_steps_are_one_after_the_other,
     late_results_count_no_more_than_prompt_ones,
+    a_belief_state_is_a_snapshot,
     belief_states_go_on_identically,
     belief_states_follow_the_ids,
     a_pool_may_grow,

@@ -52,7 +52,9 @@ def selection_is_distinct_and_among_the_candidates(factory: MakeSelector, make_p
             free = set(range(size) if candidates is None else candidates.tolist())
             free -= set() if exclude is None else set(exclude.tolist())
             n = int(rng.integers(len(free) + 1))
+            given = None if candidates is None else candidates.copy()
             chosen = selector.select(n, candidates, exclude, new_step=bool(rng.integers(2)))
+            assert same_state(given, candidates), "select changed the candidates it was given"
             assert chosen.dtype == np.int64, f"select returned {chosen.dtype}, expected int64"
             assert len(set(chosen.tolist())) == len(chosen) == n, f"select({n}) returned {chosen.tolist()}"
             assert set(chosen.tolist()) <= free, f"select returned {chosen.tolist()}, available were {sorted(free)}"

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,14 @@ def main(
     port = whole_number("--port", port, 0, ConfigError, below=2**16)
     if html is not None:
         require_place(html, read=paths)
-    readers = open_logs(paths, columns=columns, success=success, scale=scale)
-    watcher = Watcher(readers)
+    find = partial(open_logs, paths, columns=columns, success=success, scale=scale)
+    watcher = Watcher(find(), find)
     with _bar() as progress:
         watcher.update(progress)
     if json:
         print(dumps({"runs": watcher.views, "pairs": paired(watcher.views)}, indent=1, allow_nan=False))
     elif html is not None:
-        text = page(watcher.views, prompts=embedded_prompts(readers))
+        text = page(watcher.views, prompts=embedded_prompts(watcher.readers))
         # A completion may hold half a surrogate pair, which UTF-8 cannot write.
         with writing_to(html):
             write_atomic(html, text.encode("utf-8", "replace"))

@@ -96,7 +96,7 @@ class Finder:
                 f"{entry['groups_count']:,}",
                 "–" if entry["last_step"] is None else f"{entry['last_step']:,}",
                 Text(sparkline(entry["rates"], len(entry["rates"]), 1.0), "green"),
-                *([plain(reader.log.name, 20)] if many else []),
+                *([plain(reader.name, 20)] if many else []),
             )
         return table
 

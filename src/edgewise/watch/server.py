@@ -91,7 +91,7 @@ class Server:
             return "text/html; charset=utf-8", text.encode("utf-8", "replace")
         if path == "/data":
             if query.get("since") == [str(watcher.version)]:
-                return _json({"version": watcher.version})
+                return _json({"version": watcher.version, "idle": [view["idle"] for view in watcher.views]})
             return _json({"version": watcher.version, "runs": watcher.views, "pairs": paired(watcher.views)})
         try:
             reader = watcher.readers[int(query.get("run", ["0"])[0])]

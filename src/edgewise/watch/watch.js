@@ -62,7 +62,7 @@
 
   const opening = (run, i) => h("header", null,
     h("h1", null, run.name),
-    h("p", { class: "muted" }, facts(run)),
+    h("p", { class: "muted", id: "facts" }, facts(run)),
     h("p", { class: `headline ${run.headline.kind}` }, run.headline.text),
     tiles(run),
     run.findings.length ? h("ul", { class: "findings" }, run.findings.map((entry) =>
@@ -254,6 +254,9 @@
         chosen = Math.min(chosen, data.runs.length - 1);
         chips();
         render();
+      } else {
+        data.runs.forEach((run, i) => { run.idle = fresh.idle[i]; });
+        document.getElementById("facts").textContent = facts(data.runs[chosen]);
       }
       state.textContent = "live";
       state.className = "live";

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgewise.errors import EdgewiseError
 from edgewise.replay.logs import LogReader
+from edgewise.replay.logs.folders import place_of
 from edgewise.replay.logs.rollouts import Progress
 from edgewise.watch.view import view
 
@@ -22,6 +23,7 @@ class Watcher:
 
     Args:
         readers: of the runs.
+        find: finds the readers of all runs anew, those that have begun since among them; None: the runs stay the same.
 
     Attributes:
         views: one a run, see `edgewise.watch.view.view`.
@@ -29,8 +31,10 @@ class Watcher:
         lock: held while the logs change.
     """
 
-    def __init__(self, readers: Sequence[LogReader]):
+    def __init__(self, readers: Sequence[LogReader], find: Callable[[], Sequence[LogReader]] | None = None):
         self.readers = list(readers)
+        self._find = find
+        self._places = {place_of(reader): reader for reader in self.readers}
         self.views: list[dict[str, Any]] = []
         self.version = 0
         self.lock = threading.RLock()
@@ -44,22 +48,39 @@ class Watcher:
         """
         with self.lock:
             first = not self.views
-            changed, views = first, []
-            for number, reader in enumerate(self.readers):
+            changed, readers, views = first, [], []
+            for number, reader in enumerate([*self.readers, *([] if first else self._begun())]):
+                before = None if number >= len(self.views) else self.views[number]
                 try:
-                    fresh = reader.poll(progress) or first
-                    shown = view(reader.log, written(reader)) if fresh else self.views[number]
+                    fresh = reader.poll(progress) or before is None or before["notes"] != reader.log.notes
+                    shown = view(reader.log, written(reader)) if before is None or fresh else before
                 except EdgewiseError as error:
                     if first:
                         raise
-                    fresh, shown = False, {**self.views[number], "notes": [str(error)]}
+                    if before is None:  # it is found again, and may be whole by then
+                        continue
+                    fresh, shown = before["notes"] != [str(error)], {**before, "notes": [str(error)]}
+                fresh |= shown["name"] != reader.name
                 changed |= fresh
-                if not fresh and (when := written(reader)) is not None:
-                    shown = {**shown, "idle": max(0.0, time.time() - when)}
-                views.append(shown)
-            self.views = views
+                when = None if fresh else written(reader)
+                idle = shown["idle"] if when is None else max(0.0, time.time() - when)
+                readers.append(reader)
+                views.append({**shown, "name": reader.name, "idle": idle})
+            self.readers, self.views = readers, views
+            self._places |= {place_of(reader): reader for reader in readers[len(self._places) :]}
             self.version += changed
             return changed
+
+    def _begun(self) -> list[LogReader]:
+        """Readers of the runs that have begun since; runs that are known take the names that keep all of them apart."""
+        try:
+            found = {place_of(reader): reader for reader in (self._find() if self._find is not None else ())}
+        except EdgewiseError:  # such as a path that is gone, or holds too much by now: the runs that are known go on
+            return []
+        for place, reader in self._places.items():
+            if place in found:
+                reader.name = found[place].name
+        return [reader for place, reader in found.items() if place not in self._places]
 
     def follow(self, every: float) -> None:
         """Update from a thread of its own, at most every `every` seconds, until `stop`."""

@@ -49,9 +49,13 @@ def plan(study: ClaimStudy, measured: Mapping[str, Measures], limit: float | Non
 
 def _needed(rule: Rule, part: str, measured: Mapping[str, Measures]) -> str:
     values = np.array(paired(rule, part, measured))
-    values = values[np.isfinite(values)]
+    values = values[~np.isnan(values)]
     if len(values) < FEWEST_PILOT:
         return f"no estimate before {FEWEST_PILOT} seeds are finished ({rule.words()})"
+    # A ratio is infinite, or 0, where one of the two waited in vain: it has no mean.
+    missed = int((np.isinf(values) | (values == 0)).sum())
+    if rule.measure in FACTORS and missed:
+        return f"no estimate: in {missed} of {len(values)} seeds one of the methods missed the target ({rule.words()})"
     effect, spread = float(values.mean()), float(values.std(ddof=1))
     found = seeds_needed(abs(effect - rule.threshold), spread)
     # The sign test of five seeds decides only where all agree.

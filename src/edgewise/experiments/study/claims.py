@@ -93,7 +93,7 @@ class Claim(Bound):
     @property
     def k(self) -> int | None:
         """K of pass@K; None for measures of training."""
-        found = re.fullmatch(r"pass@(\d+)", self.metric)
+        found = re.fullmatch(r"pass@([1-9][0-9]*)", self.metric)
         return int(found[1]) if found else None
 
     def check(self, arms: Sequence[str], regions: Sequence[str], samples: int) -> None:
@@ -103,7 +103,7 @@ class Claim(Bound):
                 raise unknown_name("arm", arm, arms)
         if self.k is None and self.metric not in TRAINING:
             raise unknown_name("metric", self.metric, [*TRAINING, "pass@1", f"pass@{samples}"])
-        if self.k is not None and not 1 <= self.k <= samples:
+        if self.k is not None and self.k > samples:
             raise ConfigError(
                 f"the claim '{self.say}' needs {self.metric}, but the evaluation draws {samples} rollouts"
             )

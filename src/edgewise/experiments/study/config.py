@@ -15,10 +15,11 @@ from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.study.claims import Claim
 from edgewise.experiments.study.stages import KINDS, Stage
 from edgewise.lab.run.budgets import rl_tokens
-from edgewise.lab.run.config import from_dict, read_yaml
+from edgewise.lab.run.config import NotNegative, from_dict, read_yaml
 
 STUDIES, SCALES = Path(__file__).parent / "studies", Path(__file__).parent / "scales"
 CHAINED = ("pretrain", "midtrain", "rl")
+RESOURCES = ("cpus", "gpus")
 NESTED = ("model", "pool", "evaluation")
 """Settings that an override changes name by name; all others it replaces."""
 
@@ -105,10 +106,15 @@ class Study:
     """Values of k in tables."""
     dose: Dose | None = None
     budgets: Budgets = field(default_factory=Budgets)
-    resources: dict[str, dict[str, float]] = field(default_factory=dict)
+    resources: dict[str, dict[str, NotNegative]] = field(default_factory=dict)
     """CPUs and GPUs of each kind of stage on a cluster: {rl: {cpus: 8, gpus: 1}}."""
 
     def __post_init__(self) -> None:
+        for name in (self.name, self.scale):
+            if not name.strip() or {"/", "\\"} & set(name):
+                raise ConfigError(
+                    f"a study's name and scale name its files: they are text without / and \\, got '{name}'"
+                )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"{self.name} needs at least one seed, and none twice, got {list(self.seeds)}")
         if any(type(seed) is not int or not 0 <= seed < 2**31 for seed in self.seeds):
@@ -118,6 +124,10 @@ class Study:
         for kind in [*self.stages, *self.resources]:
             if kind not in KINDS:
                 raise unknown_name("kind of stage", kind, KINDS)
+        for kind, wanted in self.resources.items():
+            for name in wanted:
+                if name not in RESOURCES:
+                    raise unknown_name(f"resource of {kind}", name, RESOURCES)
         samples = self.chain(next(iter(self.arms)), self.seeds[0])[-1].settings["samples"]
         for k in self.show:
             if not 1 <= k <= samples:

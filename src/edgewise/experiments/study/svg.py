@@ -103,10 +103,9 @@ def _drawn(line: Line, number: int, across: Callable[[float], float], up: Callab
     pieces = [[(across(x), up(y)) for x, y in piece] for piece in _stretches(zip(line.x, line.y, strict=True))]
     if pieces:
         path = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in piece) for piece in pieces)
-        dash = DASHES[number // 2 % len(DASHES)]
         parts.append(
             f'<path {where} d="{path}" fill="none" stroke="currentColor" stroke-width="2"'
-            f' stroke-dasharray="{dash}" stroke-linejoin="round"><title>{escape(line.name)}</title></path>'
+            f' stroke-dasharray="{_dash(number)}" stroke-linejoin="round"><title>{escape(line.name)}</title></path>'
         )
         parts += [
             f'<circle {where} cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="currentColor"/>'
@@ -114,6 +113,11 @@ def _drawn(line: Line, number: int, across: Callable[[float], float], up: Callab
             for x, y in piece
         ]
     return "".join(parts)
+
+
+def _dash(number: int) -> str:
+    """Dashes of a line: with its colour they are no other's of the first 32."""
+    return DASHES[(number // 2 + number // len(LIGHT)) % len(DASHES)]
 
 
 def _stretches(points: Iterable[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
@@ -130,7 +134,7 @@ def _legend(names: Sequence[str], width: float, top: float) -> tuple[str, float]
             x, y = float(LEFT), y + 20
         parts.append(
             f'<path class="c{number % len(LIGHT)}" d="M{x:.0f} {y - 4:.0f}h24" stroke="currentColor" stroke-width="2.5"'
-            f' stroke-dasharray="{DASHES[number // 2 % len(DASHES)]}"/>' + _text(x + 30, y, name, "start")
+            f' stroke-dasharray="{_dash(number)}"/>' + _text(x + 30, y, name, "start")
         )
         x += size
     return "".join(parts), y - top + 12

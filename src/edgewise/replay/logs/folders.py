@@ -83,7 +83,7 @@ def open_logs(
         raise ConfigError(f"name the logs of at least one run: {EXPECTED}")
     if len({reader.name for reader in readers}) < len(readers):
         # All of them: a run whose name is its own already belongs to one of several comparisons, too.
-        places = [_place(reader) for reader in readers]
+        places = [place_of(reader) for reader in readers]
         shared = os.path.commonpath([place.parent for place in places])
         for reader, place in zip(readers, places, strict=True):
             reader.name = place.relative_to(shared).as_posix()
@@ -309,7 +309,7 @@ def _name(folder: Path) -> str:
     return resolved.name
 
 
-def _place(reader: LogReader) -> Path:
+def place_of(reader: LogReader) -> Path:
     """The file, without its ending, or the folder that a run is named after."""
     files = getattr(reader, "files", None)
     path = Path(files()[0] if callable(files) else getattr(reader, "path", reader.name)).resolve()

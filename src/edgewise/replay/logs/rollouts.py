@@ -100,7 +100,7 @@ class RolloutReader:
             progress: called with bytes read so far and in all.
 
         Raises:
-            ConfigError: columns or rewards that do not fit; the file is named.
+            ConfigError: columns or rewards that do not fit; the file is named. All files that were read are gone.
         """
         changed = False
         fresh = self._evaluations.poll()
@@ -108,6 +108,16 @@ class RolloutReader:
             del self._read[path]
             self._forget(path)
         files = self.files()
+        if self._read and not files:
+            raise ConfigError(f"the files of {self.name} are gone")
+        for path in self._read.keys() - set(files):
+            # Removed, or left out since the run was begun again.
+            del self._read[path]
+            self._lines.pop(path, None)
+            self._waiting.discard(path)
+            self._marks = {mark: number for mark, number in self._marks.items() if number != self._number[path]}
+            self._forget(path)
+            changed = True
         sizes = [_size(path) for path in files]
         done, total = 0, sum(sizes)
         for path, size in zip(files, sizes, strict=True):
