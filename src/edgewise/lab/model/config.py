@@ -65,7 +65,7 @@ class ModelConfig:
         for name in (*sizes, "max_position_embeddings", *OPEN):
             value, most = getattr(self, name), LARGEST["num_hidden_layers" if name == "num_hidden_layers" else "width"]
             least = 0 if name in OPEN else 1
-            if not isinstance(value, int) or not least <= value <= most:
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
                 raise ConfigError(f"{name} must be a whole number from {least} to {most}, got {value!r:.80}")
         for name in ("rope_theta", "rms_norm_eps"):
             check_positive(name, getattr(self, name))
@@ -135,7 +135,7 @@ class ModelConfig:
             ConfigError: the model type or one of its features is not read.
         """
         family = config.get("model_type")
-        if family not in FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise ConfigError(f"models of type '{family}' are not read; those read are {', '.join(FAMILIES)}")
         try:
             _refuse_unread(config)
