@@ -83,6 +83,10 @@ class ModelConfig:
                 f"num_attention_heads {self.num_attention_heads} must be a multiple of"
                 f" num_key_value_heads {self.num_key_value_heads}"
             )
+        if self.output_bias and not self.attention_bias:
+            raise ConfigError(
+                "output_bias needs attention_bias: no model type has a bias on the output projection of the attention alone"
+            )
         if self.image_size and (self.patch_size < 1 or self.image_size % self.patch_size):
             raise ConfigError(f"image_size {self.image_size} must be a multiple of patch_size, got {self.patch_size}")
         if self.rope_scaling is not None:
