@@ -15,8 +15,8 @@ FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "
 LARGEST = {"num_hidden_layers": 10_000, "width": 2**24}
 """Of a model's layers, and of each of its other sizes: a damaged file must not ask for the memory of more."""
 
-OPEN = ("vocab_size", "head_dim")
-"""Sizes that may be 0: they follow from others."""
+OPEN = ("vocab_size", "head_dim", "image_size", "patch_size")
+"""Sizes that may be 0: they follow from others, or the model reads no pictures."""
 NEEDED = (
     "vocab_size",
     "hidden_size",
@@ -69,6 +69,8 @@ class ModelConfig:
                 raise ConfigError(f"{name} must be a whole number from {least} to {most}, got {value!r:.80}")
         for name in ("rope_theta", "rms_norm_eps"):
             check_positive(name, getattr(self, name))
+        if self.initializer_range:
+            check_positive("initializer_range", self.initializer_range)
         if not self.head_dim:
             if self.hidden_size % self.num_attention_heads or (self.hidden_size // self.num_attention_heads) % 2:
                 raise ConfigError(
