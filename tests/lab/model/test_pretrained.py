@@ -6,8 +6,10 @@ import json
 import random
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -351,6 +353,7 @@ def write_gguf(
     pieces: str | None = None,
     begins: bool | None = None,
     end: int = 2,
+    facts: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
     """The model as llama.cpp's converter writes it: rows of q and k interleaved for Llama."""
     gguf = pytest.importorskip("gguf")
@@ -372,6 +375,8 @@ def write_gguf(
     special = {token["id"] for token in core["added_tokens"]}
     writer.add_token_types([3 if index in special else 1 for index in range(len(words))])
     writer.add_token_merges([" ".join(pair) for pair in core["model"]["merges"]])
+    for name, value in facts.items():
+        writer.add_float32(f"{family}.{name}", value)
     writer.add_eos_token_id(end)
     writer.add_bos_token_id(1)
     if begins is not None:
@@ -458,6 +463,17 @@ def test_quantised_tensors_of_a_gguf_file_are_read(tmp_path: Path) -> None:
     assert not torch.equal(found, wanted)
     # Eight bits: a 254th of the largest of 32 values.
     torch.testing.assert_close(found, wanted, atol=float(wanted.abs().max()) / 250, rtol=0.0)
+
+
+def test_a_gguf_file_of_a_model_that_computes_otherwise_is_refused_by_name(tmp_path: Path) -> None:
+    theirs = make(tmp_path / "source", "llama")
+    usual = {"rope.dimension_count": 8, "attention.scale": 8**-0.5, "logit_scale": 1, "attention.sliding_window": 0}
+    write_gguf(tmp_path / "model.gguf", theirs, tmp_path / "source", "llama", facts=usual)
+    assert_same_logits(load_pretrained(tmp_path / "model.gguf")[0], theirs)
+    for name in (*usual, "residual_scale", "embedding_scale"):
+        write_gguf(tmp_path / "model.gguf", theirs, tmp_path / "source", "llama", facts={name: 4})
+        with pytest.raises(ConfigError, match=rf"llama\.{name} 4.0 of a GGUF file is not read"):
+            load_pretrained(tmp_path / "model.gguf")
 
 
 def test_a_damaged_gguf_file_is_named(tmp_path: Path) -> None:
