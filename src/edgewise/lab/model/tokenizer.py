@@ -8,6 +8,7 @@ tokens of a prompt followed by those of its completion are those of both texts w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from edgewise.errors import CheckpointError, ConfigError, TaskError
 from edgewise.lab.model.chat import ChatTemplate
 from edgewise.tasks import TextWorld
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 PARTS = ("normalizers", "pretokenizers")
 """Names of the parts of a sequence in a tokenizer.json."""
 PAD, UNKNOWN = "<pad>", "<unk>"
@@ -175,7 +177,7 @@ class Tokenizer:
             special: add the tokens that the model expects before a text, such as one that begins it; a rendered chat
                 holds them already.
         """
-        encoded = [self._open(item) for item in self.core.encode_batch_fast(texts, add_special_tokens=special)]
+        encoded = [self._open(item) for item in _encoded(self.core, texts, special)]
         if self.unknown is None:
             return encoded
         for text, ids in zip(texts, encoded, strict=True):
@@ -189,7 +191,7 @@ class Tokenizer:
         every text."""
         if self.unknown is not None:
             return self.encode(texts, special=False)
-        return [item.ids for item in self._inner.encode_batch_fast(texts, add_special_tokens=False)]
+        return [item.ids for item in _encoded(self._inner, texts, special=False)]
 
     def decode(self, tokens: np.ndarray, lengths: np.ndarray) -> list[str]:
         """Texts of rows of token ids (n, time), each of its own length (n,); without special tokens, save a word-level
@@ -232,6 +234,18 @@ def read_core(path: Path) -> Core:
         return Core.from_file(str(path))
     except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
         raise CheckpointError(f"{path} is not a readable tokenizer: {error}") from error
+
+
+def _encoded(core: Core, texts: list[str], special: bool) -> list[Encoding]:
+    try:
+        return core.encode_batch_fast(texts, add_special_tokens=special)
+    except TypeError as error:
+        broken = next((text for text in texts if SURROGATE.search(text)), None)
+        if broken is None:
+            raise
+        raise TaskError(
+            f"a text holds half a character (a lone surrogate), which no tokenizer reads: {broken!r:.80}"
+        ) from error
 
 
 def is_word_level(core: Core) -> bool:
