@@ -96,6 +96,13 @@ def test_output_that_is_not_read_loses_no_file_and_needs_no_traceback(unbuffered
     assert json.loads((tmp_path / "out.json").read_text())["rollouts"] == 320
 
 
+def test_a_name_that_no_file_can_have_is_one_sentence(monkeypatch, capsys, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["edgewise", "model", "import", "x" * 300, str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "the name of a file is too long: 'xxx" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
 @pytest.mark.parametrize("arguments", [["--version"], ["replay", "--help"]])
 def test_output_to_a_full_disk_is_one_sentence(arguments: list[str]) -> None:

@@ -37,6 +37,9 @@ def main() -> None:
             finally:
                 sys.stdout.flush()
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG and not debug:
+                print(f"edgewise: the name of a file is too long: {error.filename!r:.80}", file=sys.stderr)
+                sys.exit(2)
             if debug or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
                 raise
             # What Python flushes at exit goes nowhere.

@@ -169,6 +169,12 @@ class Curriculum:
         return self._steps
 
     @property
+    def tried(self) -> Rows:
+        """Distinct rows observed or forgotten in the present policy step, sorted."""
+        with self._lock:
+            return self._step.tried()
+
+    @property
     def in_flight(self) -> Rows:
         """Rows selected and neither observed nor forgotten, in the order of selection."""
         with self._lock:

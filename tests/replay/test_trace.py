@@ -266,6 +266,33 @@ def test_an_attached_recorder_goes_back_with_the_curriculum(tmp_path):
         Recorder(a_pool(12)).attach(loaded)
 
 
+def test_a_checkpoint_within_a_step_leaves_the_rest_of_the_step_out_of_the_trace(tmp_path):
+    """Where a trainer counts the steps, a checkpoint may lie anywhere in one."""
+
+    def fresh():
+        curriculum = ew.Curriculum(ew.PromptPool(range(12)), "uniform", rollouts=3)
+        recorder = Recorder(curriculum.pool, tmp_path / "trace.npz", every=1).attach(curriculum)
+        curriculum.advance(0)
+        return curriculum, recorder
+
+    def observe(curriculum, rows):
+        curriculum.observe(curriculum.batch(rows=rows), np.zeros((len(rows), 3)))
+
+    curriculum, recorder = fresh()
+    for _ in range(2):
+        curriculum.advance()
+        rows = curriculum.select(6).rows
+        observe(curriculum, rows[:2])
+        saved = curriculum.state_dict()
+        observe(curriculum, rows[2:])
+    recorder.save()
+    for resumed, again in ((curriculum, recorder), fresh()):
+        resumed.load_state_dict(saved)
+        assert again.trace().trials.sum() == 8 * 3
+        observe(resumed, rows[2:])
+        same(again.trace(), Trace.load(tmp_path / "trace.npz"))
+
+
 def test_a_trace_outlives_a_dataset_that_shrank(tmp_path, caplog):
     path = tmp_path / "trace.npz"
     curriculum = ew.Curriculum(ew.PromptPool(range(12)), "uniform", rollouts=3)

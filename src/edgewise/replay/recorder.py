@@ -44,6 +44,7 @@ class Recorder:
             whole_number("every", every, 1, ConfigError),
             dict(about or {}),
         )
+        self._curriculum: Curriculum | None = None
         # One (4, n) array a call: step, row, successes, trials.
         self._parts: list[np.ndarray] = []
         self._saved_at: int | None = None
@@ -52,14 +53,15 @@ class Recorder:
         """Record all that this curriculum observes from now on, in any trainer; returns the recorder.
 
         Steps are the curriculum's policy steps. When the curriculum goes back to a checkpoint, in a resumed run for instance,
-        so does the trace: entries of later steps are dropped, and those of `path` before it are kept, but for prompts that are
-        gone from the pool.
+        so does the trace: what was recorded after it is dropped, and what `path` holds from before it is kept, but for prompts
+        that are gone from the pool.
         """
         if curriculum.pool is not self.pool:
             raise ConfigError("the recorder was made for another pool: Recorder(curriculum.pool, path)")
         if self in curriculum.listeners:
             raise ConfigError("the recorder is attached already: it would record every group twice")
         curriculum.listeners.append(self)
+        self._curriculum = curriculum
         if curriculum.steps:
             self.restored(curriculum.steps)
         return self
@@ -77,7 +79,9 @@ class Recorder:
                     "%d entries of %s are of prompts that the pool does not have: left out", gone.sum(), self.path
                 )
             self._parts.append(part[:, ~gone])
-        kept = [part[:, part[0] <= step] for part in self._parts]
+        # A checkpoint within a step holds a part of the step.
+        tried = np.empty(0, np.int64) if self._curriculum is None else self._curriculum.tried
+        kept = [part[:, (part[0] < step) | ((part[0] == step) & np.isin(part[1], tried))] for part in self._parts]
         self._parts = [part for part in kept if part.shape[1]]
         self._saved_at = step if self._parts else None
 

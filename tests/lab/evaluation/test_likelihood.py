@@ -2,17 +2,21 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tests.small import rl_config
+from tokenizers import Tokenizer as Core
+from tokenizers import models, normalizers, pre_tokenizers
 
 from edgewise.errors import ConfigError
 from edgewise.features import hashed_features
 from edgewise.lab.evaluation.likelihood import gold_log_likelihood, solution_likelihood
 from edgewise.lab.model.generate import sequence_logprobs
-from edgewise.lab.model.policy import Policy, PromptFormat, encode_answers
+from edgewise.lab.model.policy import Policy, PromptFormat, encode_answers, encode_prompts
+from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.rl.trainer import PoolConfig, Trainer, train
 from edgewise.lab.run.corpus import Corpus
 
@@ -72,6 +76,28 @@ def test_answers_go_on_where_the_prompt_stops(tmp_path: Path) -> None:
     assert text("Answer:", PromptFormat(), "\n12") == "\n12<|im_end|>"
     assert text("Answer:", PromptFormat(stop=("\n", "Q"))) == " 12\n"
     assert text("What is 7 + 5?", PromptFormat(chat=True)) == "12<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "pre_tokenizer"),
+    [
+        (normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]), None),
+        (None, pre_tokenizers.Metaspace(prepend_scheme="first", split=False)),
+        (None, pre_tokenizers.Metaspace(prepend_scheme="always", split=False)),
+    ],
+)
+def test_a_tokenizer_that_puts_a_space_before_every_text_puts_none_before_an_answer(
+    normalizer: Any, pre_tokenizer: Any
+) -> None:
+    """As the tokenizers of Llama 2 and TinyLlama do."""
+    core = Core(models.BPE({"<s>": 0, "\u2581": 1, "4": 2, "\n": 3, ":": 4}, []))
+    core.normalizer, core.pre_tokenizer = normalizer, pre_tokenizer
+    tokenizer = Tokenizer(core, [0], 0)
+    for prompt, answer in (("4:", "44"), ("4:\n", "44"), ("4:", "\n4")):
+        space = "" if "\n" in prompt + answer else " "
+        whole = encode_prompts([prompt + space + answer], PromptFormat(), tokenizer)[0]
+        begun = encode_prompts([prompt], PromptFormat(), tokenizer)[0]
+        assert begun + encode_answers([prompt], [answer], PromptFormat(), tokenizer)[0] == [*whole, 0]
 
 
 @pytest.mark.parametrize("form", [PromptFormat(), PromptFormat(stop=("\n",)), PromptFormat(chat=True)])

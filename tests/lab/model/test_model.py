@@ -148,6 +148,12 @@ def test_bad_sizes_and_lengths_are_refused(model: Decoder) -> None:
         ModelConfig(vocab_size=5, hidden_size=30, num_attention_heads=4)
     with pytest.raises(ConfigError, match="multiple of"):
         ModelConfig(vocab_size=5, num_attention_heads=4, num_key_value_heads=3)
+    with pytest.raises(ConfigError, match="image_size must be a whole number from 0"):
+        ModelConfig(vocab_size=5, image_size=-60, patch_size=10)
+    with pytest.raises(ConfigError, match="initializer_range must be a number above 0, got -1"):
+        ModelConfig(vocab_size=5, initializer_range=-1.0)
+    with pytest.raises(ConfigError, match="output_bias needs attention_bias"):
+        ModelConfig(vocab_size=5, attention_bias=False, output_bias=True)
     with pytest.raises(ConfigError, match="longer than the model"):
         generate(model, [[5] * 120], 20, END, PAD)
     with pytest.raises(ConfigError, match="not empty"):

@@ -6,8 +6,10 @@ import json
 import random
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.lab.model.pretrained import FAMILIES, TEXTS, make, sample_tokens
+from tokenizers import processors
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model import Decoder, import_model, load_pretrained
@@ -117,6 +120,28 @@ def test_several_end_tokens_are_read_and_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "b" / "generation_config.json").read_text())["eos_token_id"] == [2, 0]
 
 
+def test_a_begin_token_is_read_from_the_file_that_older_folders_name_it_in(tmp_path: Path) -> None:
+    make(tmp_path, "llama")
+    content = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    named = {name: content.pop(name) for name in ("bos_token", "eos_token", "pad_token")}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(content))
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(named | {"additional_special_tokens": ["<|x|>"]}))
+    (tmp_path / "chat_template.jinja").write_text("{{ bos_token }}{{ messages[0].content }}")
+    tokenizer = load_pretrained(tmp_path)[1]
+    assert (tokenizer.bos, tokenizer.end, tokenizer.pad) == (1, 2, 0)
+    assert tokenizer.chat is not None
+    assert tokenizer.chat.render([{"role": "user", "content": "Hi"}]) == "<|im_start|>Hi"
+
+
+def test_an_end_that_the_tokenizer_adds_to_every_text_is_no_part_of_a_prompt(tmp_path: Path) -> None:
+    make(tmp_path, "llama")
+    tokenizer = load_pretrained(tmp_path)[1]
+    plain = tokenizer.encode(["7 + 5 ="])[0]
+    pieces = [("<|im_start|>", 1), ("<|im_end|>", 2)]
+    tokenizer.core.post_processor = processors.TemplateProcessing("<|im_start|> $A <|im_end|>", special_tokens=pieces)
+    assert tokenizer.encode(["7 + 5 =", "7 + 5 =<|im_end|>"]) == [[1, *plain], [1, *plain, 2]]
+
+
 def change(folder: Path, name: str, **values: Any) -> None:
     path = folder / name
     content = {**json.loads(path.read_text()), **values}
@@ -140,6 +165,8 @@ def change(folder: Path, name: str, **values: Any) -> None:
         ({"num_hidden_layers": 1}, "the model has no such tensor"),
         ({"intermediate_size": 40}, r"has shape \(32, 48\), the model has shape \(32, 40\)"),
         ({"vocab_size": 20}, "embed_tokens.weight has shape"),
+        ({"vocab_size": True}, "vocab_size must be a whole number from 0 to 16777216"),
+        ({"model_type": ["llama"]}, r"models of type '\['llama'\]' are not read"),
         ({"vocab_size": 10**13}, "vocab_size must be a whole number from 0 to 16777216"),
         ({"head_dim": 2**50}, "head_dim must be a whole number"),
         ({"max_position_embeddings": None}, "config.json lacks max_position_embeddings"),
@@ -167,6 +194,15 @@ def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:
     tensors["model.layers.1.mlp.up_proj.weight"][3, 4] = torch.nan
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"NaN or infinite weights in model\.layers\.1\.mlp\.up_proj"):
+        load_pretrained(tmp_path)
+
+
+def test_weights_of_whole_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    make(tmp_path, "qwen2")
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["model.norm.weight"] = torch.ones(32, dtype=torch.int8)
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"int8 weights in model\.norm"):
         load_pretrained(tmp_path)
 
 
@@ -287,6 +323,17 @@ def test_pickled_weights_are_refused_with_the_way_to_convert_them(tmp_path: Path
         load_pretrained(tmp_path)
 
 
+def test_a_model_that_cannot_be_read_is_left_out_of_the_list_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("foreign", "good", "strange"):
+        make(tmp_path / name, "llama")
+    change(tmp_path / "foreign", "config.json", model_type="mistral")
+    (tmp_path / "strange" / "source.json").write_text("{}")
+    assert [entry.name for entry in list_models([tmp_path])] == ["good", "strange"]
+    assert "foreign is left out: models of type 'mistral' are not read" in caplog.text
+
+
 def test_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file, folder or package"):
         find_source("nothing-like-this")
@@ -306,6 +353,7 @@ def write_gguf(
     pieces: str | None = None,
     begins: bool | None = None,
     end: int = 2,
+    facts: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
     """The model as llama.cpp's converter writes it: rows of q and k interleaved for Llama."""
     gguf = pytest.importorskip("gguf")
@@ -327,6 +375,8 @@ def write_gguf(
     special = {token["id"] for token in core["added_tokens"]}
     writer.add_token_types([3 if index in special else 1 for index in range(len(words))])
     writer.add_token_merges([" ".join(pair) for pair in core["model"]["merges"]])
+    for name, value in facts.items():
+        writer.add_float32(f"{family}.{name}", value)
     writer.add_eos_token_id(end)
     writer.add_bos_token_id(1)
     if begins is not None:
@@ -413,6 +463,17 @@ def test_quantised_tensors_of_a_gguf_file_are_read(tmp_path: Path) -> None:
     assert not torch.equal(found, wanted)
     # Eight bits: a 254th of the largest of 32 values.
     torch.testing.assert_close(found, wanted, atol=float(wanted.abs().max()) / 250, rtol=0.0)
+
+
+def test_a_gguf_file_of_a_model_that_computes_otherwise_is_refused_by_name(tmp_path: Path) -> None:
+    theirs = make(tmp_path / "source", "llama")
+    usual = {"rope.dimension_count": 8, "attention.scale": 8**-0.5, "logit_scale": 1, "attention.sliding_window": 0}
+    write_gguf(tmp_path / "model.gguf", theirs, tmp_path / "source", "llama", facts=usual)
+    assert_same_logits(load_pretrained(tmp_path / "model.gguf")[0], theirs)
+    for name in (*usual, "residual_scale", "embedding_scale"):
+        write_gguf(tmp_path / "model.gguf", theirs, tmp_path / "source", "llama", facts={name: 4})
+        with pytest.raises(ConfigError, match=rf"llama\.{name} 4.0 of a GGUF file is not read"):
+            load_pretrained(tmp_path / "model.gguf")
 
 
 def test_a_damaged_gguf_file_is_named(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ def test_a_word_that_is_not_known_is_named() -> None:
         Tokenizer.for_task(make_task("countdown")).encode(["1 x7"])
 
 
+def test_half_a_character_is_refused_in_words() -> None:
+    for encode in (TOKENIZER.encode, TOKENIZER.encode_completions):
+        with pytest.raises(TaskError, match=r"half a character .*: 'How\\ud83d'"):
+            encode(["How many", "How\ud83d"])
+
+
 def test_numbers_of_any_length_are_known() -> None:
     text = "so f = 90210 * 7 = 631470"
     ids = TOKENIZER.encode([text])

@@ -82,6 +82,8 @@ def test_adapters_need_less_memory_and_bad_settings_are_refused(
     assert part["optimizer"] == 2 * 4 * 100 < whole["optimizer"]
     with pytest.raises(ConfigError, match="targets of LoRA must be some of q_proj"):
         config(tmp_path / "base", lora={"targets": ["embed_tokens"]})
+    with pytest.raises(ConfigError, match="a finite alpha above 0, got 2 and inf"):
+        config(tmp_path / "base", lora={"rank": 2, "alpha": float("inf")})
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match="pip install peft"):
         Trainer(config(tmp_path / "base", lora=LORA), tmp_path / "run")

@@ -132,6 +132,14 @@ def test_prompts_by_the_chat_template_and_stop_strings(imported: Path) -> None:
     assert policy.decode(tokens, np.array([len(row) for row in rows])) == [" 12", " 12 # 3", " 12 #", " 12 "]
 
 
+def test_a_folder_without_generation_settings_is_a_base(tmp_path: Path) -> None:
+    make(tmp_path, "llama")
+    (tmp_path / "generation_config.json").unlink(missing_ok=True)
+    assert Policy.load(tmp_path, {"name": "school", "options": {}}).tokenizer.ends == (2,)
+    with pytest.raises(ConfigError, match="names no task: add `task"):
+        Policy.load(tmp_path)
+
+
 def test_what_does_not_fit_together_is_one_sentence(imported: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="names no task: add `task"):
         Trainer(config(imported, task=None), tmp_path / "run")

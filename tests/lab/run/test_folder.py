@@ -22,7 +22,7 @@ from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import Trainer, train
-from edgewise.lab.run.folder import RunCheckpoints, load_policy, run_folder
+from edgewise.lab.run.folder import RunCheckpoints, fingerprint, load_policy, run_folder
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.pretrain import pretrain
 
@@ -170,6 +170,14 @@ def test_results_of_other_weights_are_not_served_again(base: Path, tmp_path: Pat
     with pytest.raises(ConfigError, match="holds results of other weights"):
         train(run, tmp_path / "run")
     assert tree(tmp_path / "exam") == before
+
+
+def test_a_base_in_shards_has_other_weights_where_one_shard_has(tmp_path: Path) -> None:
+    for name in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "config.json"):
+        (tmp_path / name).write_text(name)
+    before = fingerprint(tmp_path)
+    (tmp_path / "model-00002-of-00002.safetensors").write_text("trained on")
+    assert fingerprint(tmp_path) != before
 
 
 def test_weights_that_are_not_numbers_are_refused_before_anything_is_written(base: Path, tmp_path: Path) -> None:

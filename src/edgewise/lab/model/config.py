@@ -15,8 +15,8 @@ FAMILIES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "
 LARGEST = {"num_hidden_layers": 10_000, "width": 2**24}
 """Of a model's layers, and of each of its other sizes: a damaged file must not ask for the memory of more."""
 
-OPEN = ("vocab_size", "head_dim")
-"""Sizes that may be 0: they follow from others."""
+OPEN = ("vocab_size", "head_dim", "image_size", "patch_size")
+"""Sizes that may be 0: they follow from others, or the model reads no pictures."""
 NEEDED = (
     "vocab_size",
     "hidden_size",
@@ -65,10 +65,12 @@ class ModelConfig:
         for name in (*sizes, "max_position_embeddings", *OPEN):
             value, most = getattr(self, name), LARGEST["num_hidden_layers" if name == "num_hidden_layers" else "width"]
             least = 0 if name in OPEN else 1
-            if not isinstance(value, int) or not least <= value <= most:
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
                 raise ConfigError(f"{name} must be a whole number from {least} to {most}, got {value!r:.80}")
         for name in ("rope_theta", "rms_norm_eps"):
             check_positive(name, getattr(self, name))
+        if self.initializer_range:
+            check_positive("initializer_range", self.initializer_range)
         if not self.head_dim:
             if self.hidden_size % self.num_attention_heads or (self.hidden_size // self.num_attention_heads) % 2:
                 raise ConfigError(
@@ -82,6 +84,10 @@ class ModelConfig:
             raise ConfigError(
                 f"num_attention_heads {self.num_attention_heads} must be a multiple of"
                 f" num_key_value_heads {self.num_key_value_heads}"
+            )
+        if self.output_bias and not self.attention_bias:
+            raise ConfigError(
+                "output_bias needs attention_bias: no model type has a bias on the output projection of the attention alone"
             )
         if self.image_size and (self.patch_size < 1 or self.image_size % self.patch_size):
             raise ConfigError(f"image_size {self.image_size} must be a multiple of patch_size, got {self.patch_size}")
@@ -135,7 +141,7 @@ class ModelConfig:
             ConfigError: the model type or one of its features is not read.
         """
         family = config.get("model_type")
-        if family not in FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise ConfigError(f"models of type '{family}' are not read; those read are {', '.join(FAMILIES)}")
         try:
             _refuse_unread(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,14 @@ def _config(facts: dict[str, Any], stored: dict[str, Any], vocabulary: int) -> M
         raise ConfigError(f"rope scaling '{scaling}' of a GGUF file is not read")
     heads = int(fact("attention.head_count"))
     width = int(fact("embedding_length"))
+    size = int(fact("attention.key_length", width // heads))
+    usual = dict.fromkeys(("logit_scale", "residual_scale", "embedding_scale"), 1.0)
+    usual |= {"rope.dimension_count": size, "attention.scale": size**-0.5, "attention.sliding_window": 0}
+    for name, value in usual.items():
+        given = fact(name, value)
+        # 0 stands for none.
+        if given and not math.isclose(given, value, rel_tol=1e-4):
+            raise ConfigError(f"{family}.{name} {given} of a GGUF file is not read, which the model was trained with")
     return ModelConfig(
         vocab_size=int(stored["token_embd.weight"].shape[1]) if "token_embd.weight" in stored else vocabulary,
         hidden_size=width,
@@ -119,7 +128,7 @@ def _config(facts: dict[str, Any], stored: dict[str, Any], vocabulary: int) -> M
         num_hidden_layers=int(fact("block_count")),
         num_attention_heads=heads,
         num_key_value_heads=int(fact("attention.head_count_kv", heads)),
-        head_dim=int(fact("attention.key_length", width // heads)),
+        head_dim=size,
         max_position_embeddings=int(fact("context_length")),
         rope_theta=float(fact("rope.freq_base", 10000.0)),
         rope_scaling=None

@@ -67,7 +67,8 @@ def fill(config: ModelConfig, tensors: Iterator[tuple[str, Tensor]], source: str
                 )
             parameter.copy_(tensor)
             if not tensor.is_floating_point() or not bool(torch.isfinite(parameter).all()):
-                raise CheckpointError(f"{source} holds NaN or infinite weights in {name}")
+                kind = "NaN or infinite" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
+                raise CheckpointError(f"{source} holds {kind} weights in {name}")
             missing.discard(name)
     if missing:
         first = ", ".join(sorted(missing)[:3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,10 @@ class LoraSettings:
     """Projections that get an adapter."""
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or not self.alpha > 0:
-            raise ConfigError(f"LoRA needs a rank of at least 1 and alpha above 0, got {self.rank} and {self.alpha}")
+        if self.rank < 1 or not 0 < self.alpha < math.inf:
+            raise ConfigError(
+                f"LoRA needs a rank of at least 1 and a finite alpha above 0, got {self.rank} and {self.alpha}"
+            )
         unknown = sorted(set(self.targets) - set(PROJECTIONS))
         if unknown or not self.targets:
             given = ", ".join(unknown) or "none"

@@ -96,7 +96,7 @@ class Policy:
             raise CheckpointError(f"no checkpoint folder at {folder}")
         config = read_json(folder / "config.json")
         path = folder / "task.json"
-        own = read_json(path) if path.exists() or not (folder / "generation_config.json").exists() else {}
+        own = read_json(path) if path.exists() else {}
         form = own.pop("prompts", None)
         if own and not (isinstance(own.get("name"), str) and isinstance(own.get("options", {}), dict)):
             raise CheckpointError(f"{path} names no task; restore it, or train the checkpoint anew")
@@ -213,7 +213,7 @@ def encode_answers(
         for prompt, answer in zip(prompts, answers, strict=True)
     ]
     end = [] if stop else [tokenizer.end]
-    return [tokens + end for tokens in tokenizer.encode(texts, special=False)]
+    return [tokens + end for tokens in tokenizer.encode_completions(texts)]
 
 
 def encode_solutions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,12 +11,13 @@ from pathlib import Path
 import torch
 
 from edgewise.checkpoint import read_json, write_json
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.decoder import Decoder
 from edgewise.lab.model.hugging_face import check_vocabulary, read_model, write_model
 from edgewise.lab.model.tokenizer import Tokenizer
 
+log = logging.getLogger("edgewise")
 IMPORTED = Path("models")
 """Folder in which imported models are looked for by name."""
 SOURCE = "source.json"
@@ -84,8 +86,10 @@ def import_model(path: str | Path, out: Path) -> ModelEntry:
 def find_source(path: str) -> Path:
     """The folder or GGUF file of a model: given by path, or as the name of an installed package."""
     place = Path(path)
-    if not place.exists() and path.replace("-", "_").isidentifier():
-        spec = find_spec(path.replace("-", "_"))
+    package = path.replace("-", "_")
+    # A name with two underscores, such as __main__, is of Python's own, which find_spec fails on.
+    if not place.exists() and package.isidentifier() and not package.startswith("__"):
+        spec = find_spec(package)
         if spec is not None and spec.submodule_search_locations:
             place = Path(next(iter(spec.submodule_search_locations)))
     if place.is_file() and place.suffix == ".gguf":
@@ -110,11 +114,16 @@ def smollm2() -> Path:
 
 
 def list_models(folders: list[Path]) -> list[ModelEntry]:
-    """The models in folders of models, by name; what is no model is left out."""
+    """The models in folders of models, by name; what is no model is left out, with a warning where it looks like one."""
     paths = sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir())
-    return [
-        describe(path) for path in paths if (path / "config.json").is_file() and (path / "tokenizer.json").is_file()
-    ]
+    entries = []
+    for path in paths:
+        if (path / "config.json").is_file() and (path / "tokenizer.json").is_file():
+            try:
+                entries.append(describe(path))
+            except EdgewiseError as error:
+                log.warning("%s is left out: %s", path, error)
+    return entries
 
 
 def describe(folder: Path) -> ModelEntry:
@@ -123,7 +132,7 @@ def describe(folder: Path) -> ModelEntry:
     if (folder / "task.json").exists():
         origin = f"trained on {read_json(folder / 'task.json').get('name')}"
     else:
-        origin = str(read_json(folder / SOURCE)["source"]) if (folder / SOURCE).exists() else ""
+        origin = str(read_json(folder / SOURCE).get("source", "")) if (folder / SOURCE).exists() else ""
     return ModelEntry(folder.name, folder, config.family, _count(config), origin)
 
 

@@ -8,12 +8,14 @@ tokens of a prompt followed by those of its completion are those of both texts w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Encoding, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Core
 
 from edgewise.checkpoint import read_json, write_atomic, write_json
@@ -21,6 +23,9 @@ from edgewise.errors import CheckpointError, ConfigError, TaskError
 from edgewise.lab.model.chat import ChatTemplate
 from edgewise.tasks import TextWorld
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+PARTS = ("normalizers", "pretokenizers")
+"""Names of the parts of a sequence in a tokenizer.json."""
 PAD, UNKNOWN = "<pad>", "<unk>"
 QWEN2_PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -112,14 +117,17 @@ class Tokenizer:
                 " AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
             )
         core = read_core(path)
-        settings, generation = (
-            _optional(folder / name) for name in ("tokenizer_config.json", "generation_config.json")
+        settings, generation, older = (
+            _optional(folder / f"{name}.json")
+            for name in ("tokenizer_config", "generation_config", "special_tokens_map")
         )
+        settings = {name: token for name, token in older.items() if name.endswith("_token")} | settings
         template = folder / "chat_template.jinja"
         if template.exists():
             settings["chat_template"] = template.read_text(encoding="utf-8")
         elif isinstance(settings.get("chat_template"), list):
-            named = {item.get("name"): item.get("template") for item in settings["chat_template"]}
+            listed = [item for item in settings["chat_template"] if isinstance(item, dict)]
+            named = {item.get("name"): item.get("template") for item in listed}
             settings["chat_template"] = named.get("default")
         eos = core.token_to_id(_content(settings.get("eos_token")))
         declared = generation.get("eos_token_id", config.get("eos_token_id"))
@@ -166,10 +174,10 @@ class Tokenizer:
 
         Args:
             texts: any number of texts.
-            special: add the tokens that the model expects around a text, such as one that begins it; a rendered chat
+            special: add the tokens that the model expects before a text, such as one that begins it; a rendered chat
                 holds them already.
         """
-        encoded = [item.ids for item in self.core.encode_batch_fast(texts, add_special_tokens=special)]
+        encoded = [self._open(item) for item in _encoded(self.core, texts, special)]
         if self.unknown is None:
             return encoded
         for text, ids in zip(texts, encoded, strict=True):
@@ -177,6 +185,13 @@ class Tokenizer:
                 begin, end = self.core.encode(text).offsets[ids.index(self.unknown)]
                 raise TaskError(f"'{text[begin:end].strip()}' in '{text[:80]}' is not in the vocabulary")
         return encoded
+
+    def encode_completions(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts that go on where a prompt ends: without a space that a pretrained model's tokenizer puts before
+        every text."""
+        if self.unknown is not None:
+            return self.encode(texts, special=False)
+        return [item.ids for item in _encoded(self._inner, texts, special=False)]
 
     def decode(self, tokens: np.ndarray, lengths: np.ndarray) -> list[str]:
         """Texts of rows of token ids (n, time), each of its own length (n,); without special tokens, save a word-level
@@ -190,6 +205,22 @@ class Tokenizer:
             return {}
         added = self.core.get_added_tokens_decoder()
         return {token.content: index for index, token in added.items() if token.special}
+
+    @cached_property
+    def _inner(self) -> Core:
+        """The same without a space that it puts before every text."""
+        state = json.loads(self.core.to_str())
+        inner = state | {name: _without_prefix(state[name]) for name in ("normalizer", "pre_tokenizer")}
+        return self.core if inner == state else Core.from_str(json.dumps(inner))
+
+    def _open(self, text: Encoding) -> list[int]:
+        """Ids without an end token that was added behind: the text goes on."""
+        ids = text.ids
+        for added in reversed(text.special_tokens_mask):
+            if not added or ids[-1] not in self.ends:
+                break
+            ids.pop()
+        return ids
 
     def _special(self) -> dict[str, str]:
         """Texts of the special tokens by name, as chat templates use them."""
@@ -205,6 +236,18 @@ def read_core(path: Path) -> Core:
         raise CheckpointError(f"{path} is not a readable tokenizer: {error}") from error
 
 
+def _encoded(core: Core, texts: list[str], special: bool) -> list[Encoding]:
+    try:
+        return core.encode_batch_fast(texts, add_special_tokens=special)
+    except TypeError as error:
+        broken = next((text for text in texts if SURROGATE.search(text)), None)
+        if broken is None:
+            raise
+        raise TaskError(
+            f"a text holds half a character (a lone surrogate), which no tokenizer reads: {broken!r:.80}"
+        ) from error
+
+
 def is_word_level(core: Core) -> bool:
     """Whether a tokenizer knows the words of one task alone, and not text at large."""
     return isinstance(core.model, models.WordLevel)
@@ -215,6 +258,16 @@ def _splits_as_qwen2(core: Core) -> bool:
         return False
     state = json.loads(core.pre_tokenizer.__getstate__())
     return any(part.get("pattern", {}).get("Regex") == QWEN2_PIECES for part in state.get("pretokenizers", []))
+
+
+def _without_prefix(part: Any) -> Any:
+    """A normalizer or pre-tokenizer, as plain values, that puts no space before a text."""
+    if part is None or part["type"] == "Prepend":
+        return None
+    off = {"prepend_scheme": "never", "add_prefix_space": False}
+    lists = {name: [_without_prefix(item) for item in part[name]] for name in part if name in PARTS}
+    lists = {name: [item for item in items if item is not None] for name, items in lists.items()}
+    return part | {name: value for name, value in off.items() if name in part} | lists
 
 
 def _content(token: Any) -> str:

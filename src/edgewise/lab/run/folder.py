@@ -152,10 +152,12 @@ def program() -> str:
 def fingerprint(folder: Path) -> str:
     """SHA-256 of a checkpoint's model: weights, architecture, tokenizer and task."""
     digest = hashlib.sha256()
-    for name in ("model.safetensors", "config.json", "tokenizer.json", "task.json"):
-        path = folder / name
+    weights = [folder / "model.safetensors"]
+    if not weights[0].exists():
+        weights = sorted(folder.glob("model-*.safetensors"))
+    for path in (*weights, *(folder / name for name in ("config.json", "tokenizer.json", "task.json"))):
         if path.exists():
-            digest.update(f"{name} {_sha256(path)}\n".encode())
+            digest.update(f"{path.name} {_sha256(path)}\n".encode())
     return digest.hexdigest()
 
 
