@@ -283,6 +283,8 @@ def test_files_are_named_for_what_is_read_from_files_alone(tmp_path: Path) -> No
         data_command("geometry3k", tmp_path / "out")
     with pytest.raises(ConfigError, match="school makes its problems; --source is for math, gsm8k, geometry3k"):
         data_command("school", tmp_path / "out", source=(tmp_path,))
+    with pytest.raises(ConfigError, match="those of --source; --options names them too"):
+        data_command("math", tmp_path / "out", source=(tmp_path,), options="{train: other.jsonl}")
     pictured = sources(tmp_path)["geometry3k"]["source"]
     with pytest.raises(TaskError, match="problems for train, wanted 1000"):
         data_command("geometry3k", tmp_path / "out", source=pictured, train=1000)

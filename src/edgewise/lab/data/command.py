@@ -52,6 +52,8 @@ def data_command(
         raise ConfigError(f"task {task} makes its problems; --source is for {', '.join(FROM_FILES)}")
     if name == "math":
         # This task reads its own files.
+        if twice := {"train", "eval"} & set(given):
+            raise ConfigError(f"the files are those of --source; --options names them too ({', '.join(sorted(twice))})")
         given |= dict(zip(("train", "eval"), map(str, paths), strict=False))
         paths = ()
     settings = Export(
