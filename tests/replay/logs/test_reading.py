@@ -101,6 +101,18 @@ def test_tables_of_weights_and_biases_give_every_group_and_the_texts(tmp_path: P
     assert [rollout["completion"].strip("x") for rollout in group["rollouts"]] == [""] * group["trials"]
 
 
+def test_a_table_that_an_evaluation_has_logged_at_the_step_of_another_is_left_out(tmp_path: Path) -> None:
+    rollouts = outcomes(steps=3)
+    run = write_wandb(tmp_path / "run", rollouts)
+    tables = run / "files" / "media" / "table"
+    held_out = [["2", f"held out {i}", "x", 1.0] for i in range(8)]
+    table_of_step_2 = {"columns": ["step", "prompt", "completion", "accuracy_reward"], "data": held_out}
+    (tables / "completions_3_0123456789abcdef0123.table.json").write_text(json.dumps(table_of_step_2))
+    log = read_log(run)
+    assert int(log.trials.sum()) == len(rollouts)
+    assert any("1 tables have the step of an earlier one" in note for note in log.notes)
+
+
 def test_a_csv_keeps_line_breaks_and_a_table_is_read_anew_when_it_has_changed(tmp_path: Path) -> None:
     import pandas
 

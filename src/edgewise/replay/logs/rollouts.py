@@ -21,7 +21,7 @@ from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant, grouped
 from edgewise.replay.logs.order import Order
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.run_folder import draws_uniformly
-from edgewise.replay.logs.tables import is_table, open_table
+from edgewise.replay.logs.tables import Table, is_table, open_table
 from edgewise.replay.logs.values import (
     WIDEST,
     floats,
@@ -53,6 +53,8 @@ class RolloutReader:
         whole: each file is written once, whole: it is read again when it has changed.
         by_step: each file holds one step (TRL, verl).
         evaluations: of a run of TRL, whose files hold their rollouts too.
+        logged: each file is a table that was logged: of several with one step the first is that of the training, the others
+            are logged by evaluations.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class RolloutReader:
         whole: bool = False,
         by_step: bool = False,
         evaluations: Evaluations | None = None,
+        logged: bool = False,
     ):
+        self._logged: dict[int, int] | None = {} if logged else None
         self.name, self.source, self.files, self._given, self._rule, self._whole = (
             name,
             source,
@@ -86,7 +90,7 @@ class RolloutReader:
         self._units: dict[Path, Unit] = {}
         self._order = None if by_step else Order()
         self._marks: dict[bytes, int] = {}
-        self._unscored = self._unnamed = self._unmeasured = self._repeated = 0
+        self._unscored = self._unnamed = self._unmeasured = self._repeated = self._later = 0
         self._methods: set[str] = set()
         self.folder_notes: list[str] = []
         self._chosen: list[str] = []
@@ -206,6 +210,8 @@ class RolloutReader:
                 return False
             if self._whole and self._twice(path, (values for _, values in table.batches(wanted)), columns):
                 return False
+            if self._logged is not None and self._is_later(path, table, str(columns["step"])):
+                return False
             if again:
                 self._forget(path)
             for first, values in table.batches(wanted):
@@ -261,6 +267,16 @@ class RolloutReader:
         number = self._number[path]
         first = self._marks.setdefault(mark.digest(), number)
         self._repeated += first != number
+        return first != number
+
+    def _is_later(self, path: Path, table: Table, step: str) -> bool:
+        """Whether the last step of a table is that of an earlier one."""
+        assert self._logged is not None
+        number = self._number[path]
+        steps = [floats(values[step], len(values[step])) for _, values in table.batches([step])]
+        last = np.nanmax(np.concatenate(steps), initial=-1.0)
+        first = self._logged.setdefault(int(last), number) if 0 <= last < LARGEST else number
+        self._later += first != number
         return first != number
 
     def _forget(self, path: Path) -> None:
@@ -493,6 +509,10 @@ class RolloutReader:
             notes.append(
                 f"{self._repeated} files repeat the rollouts of an earlier step (a generation batch that trained for several"
                 " steps) and are counted once."
+            )
+        if self._later:
+            notes.append(
+                f"{self._later} tables have the step of an earlier one, as TRL logs them at evaluations, and are left out."
             )
         notes += order_notes
         steps = np.unique(table["step"])
