@@ -146,7 +146,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: the file is missing or damaged, or holds something else.
     """
     try:
-        value = json.loads(Path(path).read_text("utf-8"))
+        value = json.loads(Path(path).read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is missing or damaged: {error}; restore it or start anew") from error
     if not isinstance(value, dict):

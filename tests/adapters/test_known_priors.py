@@ -36,7 +36,7 @@ def test_a_column_a_file_and_rates_by_id_are_the_same(tmp_path: Path) -> None:
 
 def test_unknown_rates_are_unknown_and_whole_ids_are_texts_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "priors.json"
-    file.write_text(json.dumps({"7": 0.25, "9": None, "100": 1.0}))
+    file.write_text(json.dumps({"7": 0.25, "9": None, "100": 1.0}), "utf-8-sig")  # as Windows editors write it
     found = read_priors(file, [7, 8, 9])
     assert found is not None
     assert found[0] == 0.25

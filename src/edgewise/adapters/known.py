@@ -74,7 +74,7 @@ class Known:
 
     def _read_file(self, path: Path) -> dict[str, Any]:
         try:
-            loaded = json.loads(path.read_text("utf-8"))
+            loaded = json.loads(path.read_text("utf-8-sig"))
         except OSError as error:
             raise ConfigError(f"{self.option}: {path} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:

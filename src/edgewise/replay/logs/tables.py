@@ -80,7 +80,7 @@ def _csv(path: Path) -> dict[str, list[Any]]:
 
 def _wandb(path: Path) -> dict[str, list[Any]] | None:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     except (ValueError, RecursionError):
