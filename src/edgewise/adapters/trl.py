@@ -420,7 +420,9 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         if self.args.should_save:
             with _made(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}") as folder:
                 self.curriculum.save(folder / CURRICULUM)
-                state = {"backward_passes": self._step, "selected": self.curriculum.pool.ids[self._selected]}
+                # Since the last generation began: at its end, other batch settings than these may go on.
+                passes = self._step % (self.args.steps_per_generation * self.num_iterations)
+                state = {"backward_passes": passes, "selected": self.curriculum.pool.ids[self._selected]}
                 save_state(folder / STATE, "trl", state)
             self._save_trace()
         super()._save_checkpoint(model, trial)
