@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import NOISE, Flags, as_array
+from edgewise.arrays import NOISE, Flags, as_array, is_number
 from edgewise.errors import ConfigError, RewardError
 
 Floats = npt.NDArray[np.float64]
@@ -35,11 +35,10 @@ class Success:
     """
 
     def __init__(self, rule: Rule = None, names: Collection[str] | None = ()):
-        number = isinstance(rule, (int, float, np.number)) and not isinstance(rule, bool)
         if isinstance(rule, str) and names is not None and rule not in names:
             known = f"the scores are {', '.join(sorted(names))}" if names else "this trainer names no scores"
             raise ConfigError(f"success={rule!r} names no score: {known}. A threshold is a number, without quotes")
-        if not (rule is None or isinstance(rule, str) or callable(rule) or (number and np.isfinite(rule))):
+        if not (rule is None or isinstance(rule, str) or callable(rule) or (is_number(rule) and np.isfinite(rule))):
             raise ConfigError(
                 f"success is a finite threshold, the name of a score, or a function that returns bools, got {rule!r}"
             )
