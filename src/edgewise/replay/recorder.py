@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.arrays import Rows, whole_number
+from edgewise.checkpoint import require_place
 from edgewise.curriculum import Curriculum
 from edgewise.errors import ConfigError, EdgewiseError, PoolError, RewardError
 from edgewise.pool import PromptPool
@@ -26,6 +27,9 @@ class Recorder:
         path: where to save while recording; None saves only when asked. Call `save` at the end of the run as well.
         every: training steps between two such saves, >= 1. A save is atomic: a crash leaves the last one whole.
         about: where the trace comes from, JSON values.
+
+    Raises:
+        ConfigError: a path that cannot be written, such as a folder, or `every` that is no whole number >= 1.
     """
 
     def __init__(
@@ -35,8 +39,7 @@ class Recorder:
         every: int = 50,
         about: dict[str, Any] | None = None,
     ):
-        if path is not None and not Path(path).parent.is_dir():
-            raise ConfigError(f"there is no folder {Path(path).parent} to save the trace in; make it first")
+        require_place(path)
         self.pool, self.path, self.every, self.about = (
             pool,
             path,
