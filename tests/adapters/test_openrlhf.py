@@ -153,6 +153,23 @@ def test_a_rollout_without_the_named_score_is_unknown(openrlhf, missing):
     assert (numbers["rollouts"], numbers["unscored_rollouts"], numbers["success_rate"]) == (K - 1, 1, 1.0)
 
 
+def test_a_named_score_that_no_response_has_names_those_that_are_there(openrlhf):
+    def observe(loader, entries):
+        (prompt,) = next(iter(loader))[1]
+        for _ in range(K):
+            loader.observe({**response_of(prompt, "answer", 0.0, 0.0), "extra_logs": entries})
+
+    loader = trainer_of(openrlhf, engine(), success="rihgt").prompts_dataloader
+    with pytest.raises(RewardError, match=r"score 'rihgt', which success= names, is not there; there are right"):
+        observe(loader, {"right": 1.0})
+    loader = trainer_of(openrlhf, engine(), success="right").prompts_dataloader
+    observe(loader, {"right": 1.0})
+    # A verifier that is down for a while.
+    observe(loader, {"style": 1.0})
+    numbers = loader.metrics()
+    assert (numbers["rollouts"], numbers["unscored_rollouts"]) == (K, K)
+
+
 def test_evaluation_is_not_observed(openrlhf):
     trainer = trainer_of(openrlhf, engine())
     trainer.samples_generator.generate_eval_samples()

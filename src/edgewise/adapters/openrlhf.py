@@ -20,7 +20,7 @@ from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import hashes, unique_pool
-from edgewise.adapters.success import Rule, Success, number
+from edgewise.adapters.success import Rule, Success, missing_score, number
 from edgewise.errors import ConfigError
 
 require("openrlhf")
@@ -122,6 +122,8 @@ class CurriculumLoader:
         self._left, self._resumed = 0, False
         # Steps that have drawn prompts, and whether the present one has.
         self._step, self._is_open = 0, False
+        # Whether some response has had the score that success= names.
+        self._named = False
         # Responses so far of the prompts in flight, by row.
         self._responses: dict[int, list[dict[str, Any]]] = {}
 
@@ -173,8 +175,17 @@ class CurriculumLoader:
             self._success,
             [_turns(response) for response in responses],
             evaluate=lambda rule: [rule(response) for response in responses],
-            score=lambda name: [(response.get("extra_logs") or {}).get(name) for response in responses],
+            score=lambda name: self._scores(name, responses),
         )
+
+    def _scores(self, name: str, responses: list[dict[str, Any]]) -> list[Any]:
+        """An entry of `extra_logs` of each response, None where it has none; an error where none has ever had it."""
+        logs = [response.get("extra_logs") or {} for response in responses]
+        there = {key for entries in logs for key in entries}
+        self._named = self._named or name in there
+        if there and not self._named:
+            raise missing_score(name, there)
+        return [entries.get(name) for entries in logs]
 
 
 class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]

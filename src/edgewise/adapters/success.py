@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,13 @@ class Success:
             score=lambda name: matrix[known, names.index(name)],
         )
         return known, correct
+
+
+def missing_score(name: str, there: Iterable[str]) -> RewardError:
+    """The error for a score that success= names and no rollout has."""
+    found = ", ".join(sorted(there))
+    known = f"there are {found}" if found else "the reward function returns none"
+    return RewardError(f"score '{name}', which success= names, is not there; {known}")
 
 
 def number(reward: Any, prompt: Any, hint: str = "a reward is one number a rollout") -> float:

@@ -77,11 +77,11 @@ def test_steps_that_overlap_do_not_lose_the_later_one(selection):
 
 def test_a_trainer_that_hands_over_no_rewards_is_stopped(selection):
     """As verl's fully asynchronous rollouter and DAPO's recipe for 0.7, whose prompts would be selected by nothing."""
-    here, drawn = selection(), 0
+    here = selection()
+    for _ in range(32):
+        here.next_batch(1)
     with pytest.raises(ConfigError, match="32 batches of prompts were drawn and no rewards came"):
-        for drawn in range(64):
-            here.next_batch(1)
-    assert drawn == 32
+        here.next_batch(1)
     here = selection()
     for _ in range(64):
         here.update(batch_of(here, here.next_batch(1)))
@@ -121,6 +121,16 @@ def test_success_from_a_named_score_of_which_some_are_unknown(selection):
     metrics = here.metrics()
     assert metrics["edgewise/success_rate"] == 0.5
     assert metrics["edgewise/rollouts"] == metrics["edgewise/unscored_rollouts"] == BATCH * GROUP / 2
+
+
+def test_a_named_score_that_no_rollout_has_names_those_that_are_there(selection):
+    here = selection("+data.edgewise.success=acc")
+    batch = batch_of(here, here.next_batch(BATCH))
+    batch.non_tensor_batch["accuracy"] = np.ones(BATCH * GROUP)
+    with pytest.raises(
+        RewardError, match=r"score 'acc', which success= names, is not there; there are accuracy, extra_"
+    ):
+        here.update(batch)
 
 
 def test_tokens_of_silent_groups_are_counted(selection):
