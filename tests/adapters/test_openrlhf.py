@@ -170,6 +170,21 @@ def test_a_named_score_that_no_response_has_names_those_that_are_there(openrlhf)
     assert (numbers["rollouts"], numbers["unscored_rollouts"]) == (K, K)
 
 
+def test_responses_that_are_of_no_prompt_that_was_drawn_end_the_run(openrlhf):
+    """An agent that writes over the prompt: nothing would ever be observed."""
+
+    def generate(prompt, label, n):
+        return [response_of(f"system: {prompt}", label, 1.0, 1.0) for _ in range(n)]
+
+    with pytest.raises(RewardError, match=r"no response is of a prompt that was drawn; the last one has .*'system: p"):
+        trainer_of(openrlhf, generate).samples_generator.generate_samples()
+
+
+def test_an_option_that_does_not_exist_is_refused_before_the_trainer_exists(openrlhf):
+    with pytest.raises(TypeError, match="selector"):
+        openrlhf.install(selector="edge")
+
+
 def test_evaluation_is_not_observed(openrlhf):
     trainer = trainer_of(openrlhf, engine())
     trainer.samples_generator.generate_eval_samples()
