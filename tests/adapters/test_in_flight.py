@@ -244,8 +244,9 @@ def test_ids_and_labels_that_do_not_fit_get_one_sentence(ids, labels, message):
 
 @pytest.mark.parametrize("rule", ["0.9", float("nan"), True, [1], float("inf")])
 def test_a_success_rule_that_is_none_is_refused_when_it_is_made(rule):
-    with pytest.raises(ConfigError, match="success"):
-        Success(rule)
+    for names in ((), None):
+        with pytest.raises(ConfigError, match="success"):
+            Success(rule, names)
 
 
 @given(st.lists(st.sampled_from([True, False, None, float("nan")]), min_size=1, max_size=20))

@@ -35,8 +35,10 @@ class Success:
     """
 
     def __init__(self, rule: Rule = None, names: Collection[str] | None = ()):
-        if isinstance(rule, str) and names is not None and rule not in names:
-            known = f"the scores are {', '.join(sorted(names))}" if names else "this trainer names no scores"
+        if isinstance(rule, str) and (_is_numeric(rule) if names is None else rule not in names):
+            known = "it is a number" if names is None else "this trainer names no scores"
+            if names:
+                known = f"the scores are {', '.join(sorted(names))}"
             raise ConfigError(f"success={rule!r} names no score: {known}. A threshold is a number, without quotes")
         if not (rule is None or isinstance(rule, str) or callable(rule) or (is_number(rule) and np.isfinite(rule))):
             raise ConfigError(
@@ -128,6 +130,14 @@ class Success:
             score=lambda name: matrix[known, names.index(name)],
         )
         return known, correct
+
+
+def _is_numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def missing_score(name: str, there: Iterable[str]) -> RewardError:
