@@ -217,9 +217,10 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             raise ConfigError("refill does not handle images; take a gate with max_rounds=1, or none")
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        result = super().train(*args, **kwargs)
-        self._save_trace()
-        return result
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self._save_trace()
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
