@@ -90,6 +90,16 @@ def test_thresholds_and_shares_are_numbers(given):
         make(success_threshold=given)
     with pytest.raises(ConfigError, match="random_share"):
         make(random_share=given)
+    with pytest.raises(ConfigError, match="tolerance"):
+        ew.gates.Informative(tolerance=given)
+    with pytest.raises(ConfigError, match="a band needs"):
+        ew.gates.Band(low=given)
+
+
+@pytest.mark.parametrize("given", ["4", None, math.nan, True, -1.0, math.inf], ids=repr)
+def test_the_strength_of_priors_is_a_number(given):
+    with pytest.raises(PoolError, match="prior_strength must be a finite number"):
+        ew.PromptPool([0, 1], priors=[0.1, 0.9], prior_strength=given)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", None])
@@ -305,6 +315,13 @@ def test_a_value_in_a_message_reads_as_a_number(part, given):
     curriculum, batch = in_flight()
     with pytest.raises(RewardError, match=rf" {given}; expected"):
         curriculum.observe(batch, [1, 0, 0, 1], **{part: [given] * 4})
+
+
+@pytest.mark.parametrize("reward", [math.inf, math.nan])
+def test_beside_correctness_a_reward_has_to_be_finite(reward):
+    curriculum, batch = in_flight()
+    with pytest.raises(RewardError, match=rf"has reward {reward}; rewards must be finite \(1 of 4 are not\)"):
+        curriculum.observe(batch, [reward, 0, 0, 1], correct=[1, 0, 0, 1])
 
 
 @pytest.mark.parametrize(("name", "missing"), [("oracle", "truth="), ("bandit", "belief=")])

@@ -97,7 +97,9 @@ def test_a_state_saved_before_acceptance_was_kept():
     assert fresh.oversampling(4) == curriculum.oversampling(4)
 
 
-@pytest.mark.parametrize("bad", [{"n": 0}, {"n": 1.5}, {"n": 4, "confidence": 1.0}])
+@pytest.mark.parametrize(
+    "bad", [{"n": 0}, {"n": 1.5}, {"n": None}, {"n": 4, "confidence": 1.0}, {"n": 4, "confidence": "1"}]
+)
 def test_numbers_that_do_not_fit(bad):
-    with pytest.raises(ConfigError, match=r"whole number of groups|confidence is a probability"):
+    with pytest.raises(ConfigError, match=r"the number of groups must be a whole number|confidence is a probability"):
         Curriculum(PromptPool(range(8))).oversampling(**bad)

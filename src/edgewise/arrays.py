@@ -71,6 +71,11 @@ def whole_as_int(value: Any) -> Any:
     return int(value) if isinstance(value, (float, np.floating)) and float(value).is_integer() else value
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is an int or a float, of Python or numpy, and no bool; NaN is one."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
 def whole_number(name: str, value: Any, least: int, error: type[EdgewiseError], below: int = 2**63) -> int:
     """`value` as an int, where it is a whole number in [least, below)."""
     if type(value) is int and least <= value < below:  # nearly always, and many times a step

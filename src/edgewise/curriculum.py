@@ -15,7 +15,18 @@ import numpy.typing as npt
 
 from edgewise.advice import Advice, advise, silent_step
 from edgewise.allocation import Allocation, make_allocation
-from edgewise.arrays import NOISE, Counts, Flags, Floats, Rows, as_array, require_sequence, whole_number, whole_numbers
+from edgewise.arrays import (
+    NOISE,
+    Counts,
+    Flags,
+    Floats,
+    Rows,
+    as_array,
+    is_number,
+    require_sequence,
+    whole_number,
+    whole_numbers,
+)
 from edgewise.batch import Batch, Feedback
 from edgewise.beliefs import monitor_belief
 from edgewise.checkpoint import generator_state, load_state, restore_generator, save_state
@@ -128,12 +139,12 @@ class Curriculum:
                 f"the selector was made for groups of {judged} rollouts, the curriculum rolls out {self.allocation.mean}:"
                 f" pass rollouts={self.allocation.mean} to make_selector, or the selector by name"
             )
-        if not _is_number(success_threshold) or not 0 < success_threshold <= 1 + NOISE:
+        if not is_number(success_threshold) or not 0 < success_threshold <= 1 + NOISE:
             raise ConfigError(
                 "success_threshold is the reward from which a rollout counts as correct, in (0, 1], got"
                 f" {success_threshold!r}"
             )
-        if not _is_number(random_share) or not 0 <= random_share < 1:
+        if not is_number(random_share) or not 0 <= random_share < 1:
             raise ConfigError(f"random_share is a share of the batch in [0, 1), got {random_share!r}")
         self.pool, self.selector, self.gates = pool, selector, GateStack(gates)
         self.quota = Quota(pool, quota) if quota is not None else None
@@ -746,10 +757,6 @@ class Curriculum:
 
     def _whole(self, n: int) -> int:
         return whole_number("the number of prompts to select", n, 0, PoolError)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _unavailable(n: int, size: int, taken: int, closed: int) -> str:

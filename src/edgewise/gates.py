@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgewise.arrays import NOISE, Counts, Flags, Floats, Rows, whole_number
+from edgewise.arrays import NOISE, Counts, Flags, Floats, Rows, is_number, whole_number
 from edgewise.errors import ConfigError
 from edgewise.registry import Registry
 
@@ -133,8 +133,8 @@ class Informative(Gate):
     ):
         super().__init__(max_rounds=max_rounds, refill=refill)
         self.by = _by(by)
-        if not 0 <= tolerance < 1:
-            raise ConfigError(f"tolerance must lie in [0, 1), got {tolerance}")
+        if not is_number(tolerance) or not 0 <= tolerance < 1:
+            raise ConfigError(f"tolerance must lie in [0, 1), got {tolerance!r}")
         self.tolerance = float(tolerance)
 
     def admit(self, groups: Groups) -> Flags:
@@ -163,8 +163,8 @@ class Band(Gate):
         refill: Refill = "shortfall",
     ):
         super().__init__(max_rounds=max_rounds, refill=refill)
-        if not 0 <= low <= high <= 1:
-            raise ConfigError(f"a band needs 0 <= low <= high <= 1, got [{low}, {high}]")
+        if not (is_number(low) and is_number(high)) or not 0 <= low <= high <= 1:
+            raise ConfigError(f"a band needs 0 <= low <= high <= 1, got [{low!r}, {high!r}]")
         self.low, self.high, self.by = float(low), float(high), _by(by)
 
     def admit(self, groups: Groups) -> Flags:

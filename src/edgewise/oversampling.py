@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgewise.acquisition import p_informative
-from edgewise.arrays import Floats
+from edgewise.arrays import Floats, is_number, whole_number
 from edgewise.errors import ConfigError
 
 HALF_LIFE = 128
@@ -91,11 +91,9 @@ def oversampling(
     Raises:
         ConfigError: a number of groups or a confidence that does not fit.
     """
-    if isinstance(wanted, bool) or int(wanted) != wanted or wanted < 1:
-        raise ConfigError(f"oversampling needs a whole number of groups >= 1, got {wanted}")
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is a probability in (0, 1), got {confidence}")
-    wanted = int(wanted)
+    wanted = whole_number("the number of groups", wanted, 1, ConfigError)
+    if not is_number(confidence) or not 0 < confidence < 1:
+        raise ConfigError(f"confidence is a probability in (0, 1), got {confidence!r}")
     rate, groups = acceptance(held, coming, rollouts, max(HALF_LIFE, 2 * wanted))
     size = groups / dispersion(held["accepted"], wanted) + 2 * PRIOR
     rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import NOISE, Counts, Floats, Rows, as_array, require_sequence, whole_as_int
+from edgewise.arrays import NOISE, Counts, Floats, Rows, as_array, is_number, require_sequence, whole_as_int
 from edgewise.errors import PoolError
 
 log = logging.getLogger("edgewise")
@@ -56,8 +56,8 @@ class PromptPool:
             raise PoolError("the pool is empty: give at least one prompt id")
         if len(self._ids) >= LARGEST:
             raise PoolError("pools of 2**31 prompts and more are not supported")
-        if not 0 <= prior_strength < np.inf:
-            raise PoolError(f"prior_strength must be a finite number of rollouts >= 0, got {prior_strength}")
+        if not is_number(prior_strength) or not 0 <= prior_strength < np.inf:
+            raise PoolError(f"prior_strength must be a finite number of rollouts >= 0, got {prior_strength!r}")
         self._order: npt.NDArray[np.int32] | None = None
         self._by_category: tuple[npt.NDArray[np.int32], Rows, Counts] | None = None
         _require_unique(self._ids)

@@ -67,10 +67,13 @@ def read_rewards(
     bad = (~fits).nonzero()[0]
     if bad.size:
         owner = np.repeat(ids, trials)[bad[0]]
-        raise RewardError(
-            f"prompt {owner.item()!r} has reward {values[bad[0]]}; rewards must lie in [0, 1] ({bad.size} of"
-            f" {len(values)} do not). Scale them, give correctness apart (correct=), or leave unscored rollouts out"
+        share = f"{bad.size} of {len(values)}"
+        rule = (
+            f"rewards must lie in [0, 1] ({share} do not). Scale them, give correctness apart (correct=), or"
+            if correct is None
+            else f"rewards must be finite ({share} are not). Bound them, or"
         )
+        raise RewardError(f"prompt {owner.item()!r} has reward {values[bad[0]]}; {rule} leave unscored rollouts out")
     if correct is None:
         values = np.minimum(np.maximum(values, 0.0), 1.0)
     right = values >= threshold - NOISE if correct is None else _correct(correct, trials, ids)

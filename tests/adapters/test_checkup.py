@@ -103,9 +103,16 @@ def test_training_files_that_cannot_be_read_are_named(tmp_path: Path):
 
 
 def test_a_yaml_file_by_nested_names(tmp_path: Path):
-    path = tmp_path / "run.yaml"
+    # As Hydra names the folders of a sweep.
+    path = tmp_path / "lr=1e-6" / "run.yaml"
+    path.parent.mkdir()
     path.write_text("data:\n  dataloader_num_workers: 4\nactor_rollout_ref:\n  rollout:\n    n: 1\n")
     assert len(check_config([str(path)])) == 2
+
+
+def test_options_of_a_command_line_are_overrides():
+    (warning,) = check_config(["--num_generations=1", "--seed=2"])
+    assert warning.startswith("num_generations is 1")
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,10 @@ def test_a_state_that_does_not_fit():
     ("ids", "labels", "message"),
     [
         ([{"k": 1}, {"k": 2}], None, r"row 0 has the dict \{'k': 1\} as its id"),
+        (["a", None], None, r"row 1 has the NoneType None as its id \(column 'id'\): ids are int or str; name another"),
+        ([17.0, float("nan")], None, "row 0 has the float 17.0 as its id"),
+        ([b"a", b"b"], None, "row 0 has the bytes b'a' as its id"),
+        ([True, False], None, "row 0 has the bool True as its id"),
         ([1, 2], [["algebra"], ["sets"]], "a category is one label a prompt"),
         ([1, 2], ["algebra", ["algebra", "sets"]], "row 1 has the list"),
         ([1, 1], None, "rows 0 and 1 have the same id 1"),
@@ -240,8 +244,9 @@ def test_ids_and_labels_that_do_not_fit_get_one_sentence(ids, labels, message):
 
 @pytest.mark.parametrize("rule", ["0.9", float("nan"), True, [1], float("inf")])
 def test_a_success_rule_that_is_none_is_refused_when_it_is_made(rule):
-    with pytest.raises(ConfigError, match="success"):
-        Success(rule)
+    for names in ((), None):
+        with pytest.raises(ConfigError, match="success"):
+            Success(rule, names)
 
 
 @given(st.lists(st.sampled_from([True, False, None, float("nan")]), min_size=1, max_size=20))

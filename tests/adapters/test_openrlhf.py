@@ -153,6 +153,38 @@ def test_a_rollout_without_the_named_score_is_unknown(openrlhf, missing):
     assert (numbers["rollouts"], numbers["unscored_rollouts"], numbers["success_rate"]) == (K - 1, 1, 1.0)
 
 
+def test_a_named_score_that_no_response_has_names_those_that_are_there(openrlhf):
+    def observe(loader, entries):
+        (prompt,) = next(iter(loader))[1]
+        for _ in range(K):
+            loader.observe({**response_of(prompt, "answer", 0.0, 0.0), "extra_logs": entries})
+
+    loader = trainer_of(openrlhf, engine(), success="rihgt").prompts_dataloader
+    with pytest.raises(RewardError, match=r"score 'rihgt', which success= names, is not there; there are right"):
+        observe(loader, {"right": 1.0})
+    loader = trainer_of(openrlhf, engine(), success="right").prompts_dataloader
+    observe(loader, {"right": 1.0})
+    # A verifier that is down for a while.
+    observe(loader, {"style": 1.0})
+    numbers = loader.metrics()
+    assert (numbers["rollouts"], numbers["unscored_rollouts"]) == (K, K)
+
+
+def test_responses_that_are_of_no_prompt_that_was_drawn_end_the_run(openrlhf):
+    """An agent that writes over the prompt: nothing would ever be observed."""
+
+    def generate(prompt, label, n):
+        return [response_of(f"system: {prompt}", label, 1.0, 1.0) for _ in range(n)]
+
+    with pytest.raises(RewardError, match=r"no response is of a prompt that was drawn; the last one has .*'system: p"):
+        trainer_of(openrlhf, generate).samples_generator.generate_samples()
+
+
+def test_an_option_that_does_not_exist_is_refused_before_the_trainer_exists(openrlhf):
+    with pytest.raises(TypeError, match="selector"):
+        openrlhf.install(selector="edge")
+
+
 def test_evaluation_is_not_observed(openrlhf):
     trainer = trainer_of(openrlhf, engine())
     trainer.samples_generator.generate_eval_samples()

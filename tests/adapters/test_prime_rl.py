@@ -84,6 +84,11 @@ def level(task):
     return task.data.level
 
 
+def test_an_option_that_does_not_exist_is_refused_at_once(prime_rl):
+    with pytest.raises(TypeError, match="selector"):
+        prime_rl.install(selector="edge")
+
+
 def test_selection_pays(prime_rl):
     shares = {}
     for selector in ("uniform", "edge"):
@@ -129,7 +134,7 @@ def test_a_gate_filters(prime_rl):
 
 def test_each_environment_has_its_own(prime_rl):
     code = env_of("code", tasks_of(30, "c"))
-    run = orchestrator(prime_rl, env_of(), code, envs=["code"])
+    run = orchestrator(prime_rl, env_of(), code, envs="code")
     run.run(3)
     samplers = {name: curriculum.sampler for name, curriculum in run.train_source.curricula.items()}
     assert isinstance(samplers["code"], prime_rl.CurriculumSampler)

@@ -27,9 +27,9 @@ def made(trinity: Any, data: Any = None, **options: Any) -> Any:
     from types import SimpleNamespace
 
     reader = SimpleNamespace(dataset=table() if data is None else data)
+    seed = options.pop("seed", 1)
     kwargs = {"rollouts": K, "id_column": "name", "category_column": "kind", **options}
-    config = SimpleNamespace(seed=1, kwargs={name: value for name, value in kwargs.items() if value is not None})
-    return trinity.CurriculumSelector(reader, config)
+    return trinity.CurriculumSelector(reader, SimpleNamespace(seed=seed, kwargs=kwargs))
 
 
 def step(selector: Any, luck: Any, size: int = 8) -> list[int]:
@@ -82,6 +82,21 @@ def test_patience_without_a_value_is_the_default(trinity):
     assert made(trinity, patience=None).in_flight.patience == made(trinity).in_flight.patience == 16
     with pytest.raises(ConfigError, match="patience must be a whole number >= 0, got 'long'"):
         made(trinity, patience="long")
+
+
+def test_an_option_without_a_value_is_the_default(trinity):
+    nothing = dict.fromkeys(trinity.OPTIONS[1:])
+    assert made(trinity, **nothing).in_flight.pool.prior_strength == 4
+    assert made(trinity, **nothing).in_flight.curriculum.method == "edge"
+    with pytest.raises(ConfigError, match="Did you mean 'priors'"):
+        made(trinity, prior=None)
+
+
+@pytest.mark.parametrize("number", ["rollouts", "seed"])
+@pytest.mark.parametrize("given", ["four", 4.5, -1])
+def test_numbers_that_are_none_are_refused_in_words(trinity, number, given):
+    with pytest.raises(ConfigError, match=f"{number} must be a whole number"):
+        made(trinity, **{number: given})
 
 
 def test_a_task_whose_reward_never_came_is_forgotten(trinity):

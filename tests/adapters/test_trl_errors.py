@@ -12,7 +12,7 @@ from tests.adapters.known_rates import by_completion, spy
 
 from edgewise import Curriculum, PromptPool, allocation, gates
 from edgewise.adapters import make_pool
-from edgewise.errors import ConfigError, PoolError, RewardError
+from edgewise.errors import ConfigError, RewardError
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -62,7 +62,7 @@ def test_columns_that_are_not_there_or_do_not_fit(dataset):
         make_pool(dataset, "nam")
     with pytest.raises(ConfigError, match="no column 'topic'"):
         make_pool(dataset, "name", "topic")
-    with pytest.raises(PoolError, match="ids must be int or str"):
+    with pytest.raises(ConfigError, match=r"row 0 has the float 0.5 as its id \(column .name.\): ids are int or str"):
         make_pool(Dataset.from_dict({"prompt": ["a", "b"], "name": [0.5, 1.5]}), "name")
     with pytest.raises(ConfigError, match="empty"):
         make_pool(dataset.select([]), "name")

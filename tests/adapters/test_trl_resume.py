@@ -107,6 +107,25 @@ def test_other_batch_settings_inside_a_generation(make, dataset, tmp_path):
         )
 
 
+@pytest.mark.parametrize("size", [8, 16])
+def test_other_batch_settings_between_two_generations(make, dataset, tmp_path, size):
+    # transformers#43708: smaller batches with more accumulation after a run that needed too much memory.
+    make({**SAVE, "save_steps": 3, "max_steps": 3}).train()
+    resumed, rolled_out = spy(dataset), []
+
+    def reward(name, rate, **_):
+        rolled_out.append(list(dict.fromkeys(name)))
+        return by_place(rate)
+
+    settings = {**SAVE, "max_steps": 5, "per_device_train_batch_size": size, "gradient_accumulation_steps": 2}
+    trainer = make(settings, curriculum=resumed, reward_funcs=reward)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-3"))
+    # Nothing of what the first run has trained on is rolled out again.
+    assert rolled_out == resumed.selected()
+    assert [len(names) for names in rolled_out] == [size // 2] * 2
+    assert resumed.metrics()["rollouts"] == 3 * 16 + 2 * 2 * size
+
+
 def test_a_generation_that_was_cut_whose_prompts_have_left_the_dataset_is_selected_anew(make, dataset, tmp_path):
     settings = {**SAVE, "num_iterations": 3}
     first = spy(dataset)

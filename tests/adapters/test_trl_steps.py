@@ -193,6 +193,20 @@ def test_trace(make, dataset, tmp_path):
     assert trace.successes.sum() == rewards.sum()
 
 
+def test_the_trace_of_a_run_that_ends_early_holds_what_was_observed(make, dataset, tmp_path):
+    calls = []
+
+    def reward(completions, rate, **_):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return by_completion(completions, rate)
+
+    with pytest.raises(KeyboardInterrupt):
+        make(reward_funcs=reward, trace=tmp_path / "trace.npz").train()
+    assert Trace.load(tmp_path / "trace.npz").steps.tolist() == [1, 2]
+
+
 def test_ids_decide_which_row_is_generated(make, dataset):
     """The pool is smaller than the dataset and in another order."""
     curriculum = spy(dataset.select(range(19, -1, -1)))

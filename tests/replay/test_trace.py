@@ -365,7 +365,7 @@ def test_bad_records_change_nothing(arguments, error, words):
     assert len(recorder.trace()) == 1
 
 
-def test_recorder_misuse():
+def test_recorder_misuse(tmp_path):
     recorder = Recorder(a_pool(6))
     with pytest.raises(PoolError, match="nothing"):
         recorder.trace()
@@ -379,6 +379,8 @@ def test_recorder_misuse():
         Recorder(a_pool(6), every=0)
     with pytest.raises(ConfigError, match="folder"):
         Recorder(a_pool(6), "nowhere/to/be/found.npz")
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        Recorder(a_pool(6), tmp_path)
     with pytest.raises(ConfigError, match="is a folder; name a file"):
         Recorder(a_pool(6), "")
     curriculum = ew.Curriculum(a_pool(6), "uniform", rollouts=2)

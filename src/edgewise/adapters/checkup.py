@@ -149,7 +149,8 @@ def _read(given: Sequence[str]) -> dict[str, Any]:
             f"reading a configuration needs pyyaml: pip install pyyaml ({error.name} is missing)"
         ) from error
 
-    if len(given) == 1 and "=" not in given[0]:
+    # Folders of sweeps are named by their overrides.
+    if len(given) == 1 and ("=" not in given[0] or Path(given[0]).is_file()):
         path = Path(given[0])
         if not path.is_file():
             raise ConfigError(f"there is no file {path}: give a YAML file, or overrides such as data.seed=1")
@@ -166,7 +167,7 @@ def _read(given: Sequence[str]) -> dict[str, Any]:
         deleted = item.startswith("~")
         if not equals and not deleted:
             raise ConfigError(f"'{item}' is no override: write name=value, or give one YAML file")
-        values[name.lstrip("+~")] = parse(value, item) if value and not deleted else None
+        values[name.lstrip("+~-")] = parse(value, item) if value and not deleted else None
     return values
 
 

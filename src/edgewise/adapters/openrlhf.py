@@ -9,6 +9,7 @@ curriculum's gates, as OpenRLHF filters by itself, and reward models, whose rewa
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,8 +21,8 @@ from edgewise.adapters.in_flight import CurriculumChoice, InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.priors import PriorChoice
 from edgewise.adapters.prompts import hashes, unique_pool
-from edgewise.adapters.success import Rule, Success, number
-from edgewise.errors import ConfigError
+from edgewise.adapters.success import Rule, Success, missing_score, number
+from edgewise.errors import ConfigError, RewardError
 
 require("openrlhf")
 
@@ -38,8 +39,14 @@ def install(**options: Any) -> None:
 
     Args:
         options: of `CurriculumLoader`.
+
+    Raises:
+        TypeError: an option that does not exist.
     """
     from openrlhf.trainer import ppo_trainer, ppo_trainer_async
+
+    # Here, not in the trainer's actor, which exists when the engines have been started.
+    inspect.signature(CurriculumLoader).bind(None, None, **options)
 
     original = ppo_trainer.prepare_datasets
     if isinstance(original, functools.partial):
@@ -122,6 +129,10 @@ class CurriculumLoader:
         self._left, self._resumed = 0, False
         # Steps that have drawn prompts, and whether the present one has.
         self._step, self._is_open = 0, False
+        # Whether some response has had the score that success= names.
+        self._named = False
+        # Whether a response has ever been of a prompt that was drawn, and the last one that was not.
+        self._matched, self._stray = False, None
         # Responses so far of the prompts in flight, by row.
         self._responses: dict[int, list[dict[str, Any]]] = {}
 
@@ -143,8 +154,10 @@ class CurriculumLoader:
         else:
             row = int(self.curriculum.pool.find(np.array([self._identify(response["prompt"], response["label"])]))[0])
         if row not in self._responses:
+            self._stray = response["prompt"]
             log.warning("a response to a prompt that is not in flight changes no belief: %.60r", response["prompt"])
             return
+        self._matched = True
         self._responses[row].append(response)
         if len(self._responses[row]) == self.curriculum.allocation.mean:
             self._observe_group(row)
@@ -154,6 +167,11 @@ class CurriculumLoader:
         for row in list(self._responses):
             self._observe_group(row)
         self._step, self._is_open = self._step + self._is_open, False
+        if self._stray is not None and not self._matched:
+            raise RewardError(
+                f"no response is of a prompt that was drawn; the last one has the prompt {self._stray!r:.60}: responses have to"
+                " carry the prompt of the dataset as it is, or identify= an id that does not change"
+            )
 
     def metrics(self) -> dict[str, float]:
         return self._in_flight.metrics()
@@ -173,8 +191,17 @@ class CurriculumLoader:
             self._success,
             [_turns(response) for response in responses],
             evaluate=lambda rule: [rule(response) for response in responses],
-            score=lambda name: [(response.get("extra_logs") or {}).get(name) for response in responses],
+            score=lambda name: self._scores(name, responses),
         )
+
+    def _scores(self, name: str, responses: list[dict[str, Any]]) -> list[Any]:
+        """An entry of `extra_logs` of each response, None where it has none; an error where none has ever had it."""
+        logs = [response.get("extra_logs") or {} for response in responses]
+        there = {key for entries in logs for key in entries}
+        self._named = self._named or name in there
+        if there and not self._named:
+            raise missing_score(name, there)
+        return [entries.get(name) for entries in logs]
 
 
 class CurriculumSamplesGenerator(SamplesGenerator):  # type: ignore[misc]

@@ -8,6 +8,7 @@ where the orchestrator builds its train source. Refill is prime-rl's: it draws u
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -38,9 +39,13 @@ def install(envs: Sequence[str] | None = None, **options: Any) -> None:
     Args:
         envs: train environments to do this for; None: all.
         options: of `CurriculumSampler`, the same for each environment.
+
+    Raises:
+        TypeError: an option that does not exist.
     """
     from prime_rl.orchestrator import orchestrator
 
+    inspect.signature(CurriculumSampler).bind(None, None, **options)
     orchestrator.TrainSource = functools.partial(CurriculumTrainSource, envs=envs, options=options)
 
 
@@ -49,7 +54,7 @@ class CurriculumTrainSource(TrainSource):  # type: ignore[misc]
 
     def __init__(self, train_envs: Any, envs: Sequence[str] | None = None, options: dict[str, Any] | None = None):
         super().__init__(train_envs)
-        names = self.env_names if envs is None else list(envs)
+        names = self.env_names if envs is None else [envs] if isinstance(envs, str) else list(envs)
         unknown = sorted(set(names) - set(self.env_names))
         if unknown:
             raise ConfigError(f"no train environment '{unknown[0]}'; there are {', '.join(self.env_names)}")

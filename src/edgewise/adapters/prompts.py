@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from edgewise.adapters.features import FeatureChoice, read_features
 from edgewise.adapters.known import Column
@@ -117,7 +119,7 @@ def unique_pool(
     """
     first: dict[Any, int] = {}
     for row, value in enumerate(ids):
-        if not isinstance(value, Hashable):
+        if not isinstance(value, (int, str, np.integer)) or isinstance(value, bool):
             raise ConfigError(
                 f"row {row} has the {type(value).__name__} {value!r} as its id ({source}): ids are int or str; {hint}"
             )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgewise.arrays import NOISE, Flags, as_array, require_sequence
+from edgewise.arrays import NOISE, Flags, as_array, is_number, require_sequence
 from edgewise.errors import ConfigError, RewardError
 
 Floats = npt.NDArray[np.float64]
@@ -35,11 +35,12 @@ class Success:
     """
 
     def __init__(self, rule: Rule = None, names: Collection[str] | None = ()):
-        number = isinstance(rule, (int, float, np.number)) and not isinstance(rule, bool)
-        if isinstance(rule, str) and names is not None and rule not in names:
-            known = f"the scores are {', '.join(sorted(names))}" if names else "this trainer names no scores"
+        if isinstance(rule, str) and (_is_numeric(rule) if names is None else rule not in names):
+            known = "it is a number" if names is None else "this trainer names no scores"
+            if names:
+                known = f"the scores are {', '.join(sorted(names))}"
             raise ConfigError(f"success={rule!r} names no score: {known}. A threshold is a number, without quotes")
-        if not (rule is None or isinstance(rule, str) or callable(rule) or (number and np.isfinite(rule))):
+        if not (rule is None or isinstance(rule, str) or callable(rule) or (is_number(rule) and np.isfinite(rule))):
             raise ConfigError(
                 f"success is a finite threshold, the name of a score, or a function that returns bools, got {rule!r}"
             )
@@ -129,6 +130,21 @@ class Success:
             score=lambda name: matrix[known, names.index(name)],
         )
         return known, correct
+
+
+def _is_numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def missing_score(name: str, there: Iterable[str]) -> RewardError:
+    """The error for a score that success= names and no rollout has."""
+    found = ", ".join(sorted(there))
+    known = f"there are {found}" if found else "the reward function returns none"
+    return RewardError(f"score '{name}', which success= names, is not there; {known}")
 
 
 def number(reward: Any, prompt: Any, hint: str = "a reward is one number a rollout") -> float:

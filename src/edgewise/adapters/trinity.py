@@ -26,7 +26,7 @@ from edgewise.adapters.in_flight import InFlight
 from edgewise.adapters.installed import require
 from edgewise.adapters.prompts import make_pool
 from edgewise.adapters.success import number
-from edgewise.arrays import NOISE, whole_numbers
+from edgewise.arrays import NOISE, whole_number, whole_numbers
 from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import CheckpointError, ConfigError, RewardError, unknown_name
 
@@ -48,7 +48,8 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
         data_source: Trinity's reader of the taskset, with `dataset`.
         config: Trinity's `DataSelectorConfig`: `seed`, and in `kwargs` `rollouts` (`algorithm.repeat_times`), `curriculum` (a
             method in a word), `id_column` (None: a hash of the whole row), `category_column`, `priors`, `prior_strength` and
-            `features` (see `make_pool`), and `patience` (steps after which a task without a reward is forgotten; None: 16).
+            `features` (see `make_pool`), and `patience` (steps after which a task without a reward is forgotten; 16). None is
+            the default of each but `rollouts`.
 
     Raises:
         ConfigError: options or a dataset that do not fit.
@@ -56,21 +57,22 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
 
     def __init__(self, data_source: Any, config: Any):
         super().__init__(data_source, config)
-        options = dict(config.kwargs or {})
-        for name in options:
+        given = config.kwargs or {}
+        for name in given:
             if name not in OPTIONS:
                 raise unknown_name("option of the data selector", name, OPTIONS)
+        options = {name: value for name, value in given.items() if value is not None}
         if "rollouts" not in options:
             raise ConfigError("give the data selector kwargs with rollouts: the value of algorithm.repeat_times")
         described = {name: options[name] for name in POOL if name in options}
         pool = make_pool(data_source.dataset, **described, whole_row=True)
-        self.rollouts, self._step = int(options["rollouts"]), 0
+        self.rollouts, self._step = whole_number("rollouts", options["rollouts"], 1, ConfigError), 0
         self.in_flight = InFlight(
             pool,
             options.get("curriculum", "edge"),
             self.rollouts,
-            seed=int(config.seed),
-            patience=PATIENCE if options.get("patience") is None else options["patience"],
+            seed=config.seed,
+            patience=options.get("patience", PATIENCE),
         )
         if self.in_flight.curriculum.gates.parts:
             raise ConfigError("Trinity filters groups in its pipelines: give a curriculum without gates")

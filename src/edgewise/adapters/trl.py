@@ -217,9 +217,10 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             raise ConfigError("refill does not handle images; take a gate with max_rounds=1, or none")
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        result = super().train(*args, **kwargs)
-        self._save_trace()
-        return result
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self._save_trace()
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
@@ -420,7 +421,9 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
         if self.args.should_save:
             with _made(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}") as folder:
                 self.curriculum.save(folder / CURRICULUM)
-                state = {"backward_passes": self._step, "selected": self.curriculum.pool.ids[self._selected]}
+                # Since the last generation began: at its end, other batch settings than these may go on.
+                passes = self._step % (self.args.steps_per_generation * self.num_iterations)
+                state = {"backward_passes": passes, "selected": self.curriculum.pool.ids[self._selected]}
                 save_state(folder / STATE, "trl", state)
             self._save_trace()
         super()._save_checkpoint(model, trial)

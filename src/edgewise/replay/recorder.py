@@ -28,6 +28,9 @@ class Recorder:
         every: training steps between two such saves, >= 1. A save is atomic: a crash leaves the last one whole. One that fails
             is logged, and tried again after as many steps.
         about: where the trace comes from, JSON values.
+
+    Raises:
+        ConfigError: a path that cannot be written, such as a folder, or `every` that is no whole number >= 1.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ import torch
 from tests.adapters.real_verl.verl_data import BATCH, GROUP, RATES, rows, source
 from verl import DataProto
 
+from edgewise.adapters.verl.options import Options
 from edgewise.errors import ConfigError, PoolError, RewardError
 
 
@@ -74,6 +75,18 @@ def test_steps_that_overlap_do_not_lose_the_later_one(selection):
     assert sorted(here.curriculum.in_flight) == sorted(second)
 
 
+def test_a_trainer_that_hands_over_no_rewards_is_stopped(selection):
+    """As verl's fully asynchronous rollouter and DAPO's recipe for 0.7, whose prompts would be selected by nothing."""
+    here = selection()
+    for _ in range(32):
+        here.next_batch(1)
+    with pytest.raises(ConfigError, match="32 batches of prompts were drawn and no rewards came"):
+        here.next_batch(1)
+    here = selection()
+    for _ in range(64):
+        here.update(batch_of(here, here.next_batch(1)))
+
+
 @pytest.mark.parametrize(
     ("scores", "message"), [(-1.0, "has reward -1.0, outside"), (2.0, "success="), (float("nan"), "has reward nan")]
 )
@@ -108,6 +121,16 @@ def test_success_from_a_named_score_of_which_some_are_unknown(selection):
     metrics = here.metrics()
     assert metrics["edgewise/success_rate"] == 0.5
     assert metrics["edgewise/rollouts"] == metrics["edgewise/unscored_rollouts"] == BATCH * GROUP / 2
+
+
+def test_a_named_score_that_no_rollout_has_names_those_that_are_there(selection):
+    here = selection("+data.edgewise.success=acc")
+    batch = batch_of(here, here.next_batch(BATCH))
+    batch.non_tensor_batch["accuracy"] = np.ones(BATCH * GROUP)
+    with pytest.raises(
+        RewardError, match=r"score 'acc', which success= names, is not there; there are accuracy, extra_"
+    ):
+        here.update(batch)
 
 
 def test_tokens_of_silent_groups_are_counted(selection):
@@ -248,6 +271,10 @@ def test_features_come_from_a_column_or_a_file(selection, tmp_path):
         (["+data.edgewise.success.path=x"], "a number, the name of a score, or path and name"),
         (["+data.edgewise.allocation=knapsack"], "rolls out 4 completions for every prompt"),
         (["+data.edgewise.random_share=2"], "random_share is a share"),
+        (["+data.edgewise=edge"], r"options by name, such as \+data\.edgewise\.selector=edge; got 'edge'"),
+        (["+data.edgewise.selector=[edge]"], r"data\.edgewise\.selector is a text, got \['edge'\]"),
+        (["+data.edgewise.selector_options=sharpness"], r"selector_options is options by name, got 'sharpness'"),
+        (["+data.edgewise.category=[a,b]"], r"data\.edgewise\.category is a text"),
         (["data.train_batch_size=65"], "each step takes 65 prompts, but the dataset has 64"),
         (["data.dataloader_num_workers=2"], "set data.dataloader_num_workers=0"),
     ],
@@ -255,6 +282,17 @@ def test_features_come_from_a_column_or_a_file(selection, tmp_path):
 def test_options_that_do_not_fit(selection, options, message):
     with pytest.raises(ConfigError, match=message):
         selection(*options)
+
+
+def test_an_option_without_a_value_is_the_default(selection):
+    names = ("selector", "selector_options", "allocation", "ids", "priors", "prior_strength", "random_share", "trace")
+    here = selection(*(f"+data.edgewise.{name}=null" for name in names))
+    assert here.options == Options()
+    assert selection("+data.edgewise.category=null").pool.categories is None
+
+
+def test_a_path_to_resume_from_without_a_value_is_left_to_verl(selection):
+    assert len(selection("trainer.resume_mode=resume_path").next_batch(BATCH)) == BATCH
 
 
 def test_the_selector_knows_its_options_and_the_group_size(selection):

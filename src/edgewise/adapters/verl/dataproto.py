@@ -24,6 +24,8 @@ from edgewise.checkpoint import load_state, save_state
 from edgewise.errors import ConfigError, PoolError, RewardError
 
 log = logging.getLogger("edgewise")
+AHEAD = 32
+"""Batches that a trainer may draw before it hands over the first rewards."""
 
 
 class DataProtoSelection(Selection):
@@ -33,7 +35,8 @@ class DataProtoSelection(Selection):
         latest: metrics after the step that was observed last, `edgewise/...`; empty before the first.
 
     Raises:
-        ConfigError: as `Selection`, and dataloader workers, which would draw prompts ahead of the rewards.
+        ConfigError: as `Selection`, and dataloader workers, which would draw prompts ahead of the rewards; later, a trainer that
+            draws prompts and hands over no rewards.
     """
 
     def __init__(self, dataset: Any, data_config: Any):
@@ -46,6 +49,8 @@ class DataProtoSelection(Selection):
         super().__init__(dataset, data_config)
         self._folder, self._checkpoint = saves_to(data_config), resumes_from(data_config)
         self._restored = False
+        # Batches drawn while no rewards had come; None once some have.
+        self._unanswered: int | None = 0
         # Name of the state that was saved in the step under way.
         self._saved: str | None = None
         self.latest: dict[str, float] = {}
@@ -56,6 +61,13 @@ class DataProtoSelection(Selection):
         if self._checkpoint is not None and not self._restored:
             # At the end of an epoch, verl 0.9 leaves the state that it saved unread.
             self.load_state_dict(_saved_state(self._checkpoint))
+        if self._unanswered is not None:
+            self._unanswered += 1
+            if self._unanswered > AHEAD:
+                raise ConfigError(
+                    f"{AHEAD} batches of prompts were drawn and no rewards came: this trainer, unlike verl's RayPPOTrainer, hands"
+                    " them over neither to a sampler nor to a dataset, so that nothing can be selected by them"
+                )
         return self.select(n, (self._step or 0) + 1)
 
     def update(self, batch: Any) -> None:
@@ -68,6 +80,7 @@ class DataProtoSelection(Selection):
             RewardError: no scores, scores of another shape, or none that can be judged. PoolError: of other prompts.
         """
         rollouts = self._read(batch)
+        self._unanswered = None
         if self._saved is not None:
             self._save_rollouts(self._saved, rollouts)
             self._saved = None

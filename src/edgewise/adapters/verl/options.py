@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from edgewise.replay import Recorder
 
 @dataclass(frozen=True)
 class Options:
-    """The keys of `data.edgewise`, each of them optional.
+    """The keys of `data.edgewise`, each of them optional; null is the default of each but `category`.
 
     Attributes:
         selector: name of a selector.
@@ -64,12 +64,20 @@ class Options:
             ConfigError: an option that does not exist or does not fit.
         """
         given = data_config.get("edgewise") or {}
-        values = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else dict(given)
-        known = [item.name for item in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise unknown_name("option data.edgewise.", name, known)
-        options = cls(**values)
+        values = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else given
+        if not isinstance(values, dict):
+            raise ConfigError(
+                f"data.edgewise holds options by name, such as +data.edgewise.selector=edge; got {values!r}"
+            )
+        defaults = vars(cls())
+        for name, value in values.items():
+            if name not in defaults:
+                raise unknown_name("option data.edgewise.", name, defaults)
+            kind = type(defaults[name])
+            if value is not None and kind in (str, dict) and not isinstance(value, kind):
+                wanted = "a text" if kind is str else "options by name"
+                raise ConfigError(f"data.edgewise.{name} is {wanted}, got {value!r}")
+        options = cls(**{name: value for name, value in values.items() if value is not None or name == "category"})
         if options.ids not in ("index", "prompt"):
             raise ConfigError(f"data.edgewise.ids is 'index' or 'prompt', got {options.ids!r}")
         return options
@@ -133,7 +141,8 @@ def resumes_from(data_config: DictConfig) -> Path | None:
     """The checkpoint that the run is about to resume from, as verl finds it; None for a run that starts anew."""
     mode = setting(data_config, "trainer.resume_mode")
     if mode == "resume_path":
-        return Path(setting(data_config, "trainer.resume_from_path")).absolute()
+        path = setting(data_config, "trainer.resume_from_path")
+        return None if path is None else Path(path).absolute()  # which verl itself refuses
     folder = saves_to(data_config)
     if mode != "auto" or folder is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgewise.adapters.in_flight import InFlight
-from edgewise.adapters.success import Floats
+from edgewise.adapters.success import Floats, missing_score
 from edgewise.adapters.verl.dataset_pool import DatasetPool
 from edgewise.adapters.verl.options import Options
 from edgewise.arrays import Counts, Rows
@@ -42,11 +42,14 @@ class Selection(InFlight):
 
     def correct(self, rows: Rows, scores: Floats, info: dict[str, Any]) -> Floats | None:
         """Correctness of rollouts by `data.edgewise.success`; see `Success.read`."""
+
+        def score(name: str) -> Any:
+            if name not in info:
+                raise missing_score(name, info)
+            return info[name]
+
         return self.success.read(
-            scores,
-            self.pool.ids[rows],
-            evaluate=lambda rule: rule(scores.copy(), info),
-            score=lambda name: info.get(name, ()),
+            scores, self.pool.ids[rows], evaluate=lambda rule: rule(scores.copy(), info), score=score
         )
 
     def metrics(self) -> dict[str, float]:
