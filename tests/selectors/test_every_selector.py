@@ -109,11 +109,11 @@ class Broken(ew.Selector):
 @pytest.mark.parametrize(
     ("answer", "options", "message"),
     [
-        ([0, 0], {}, r"Broken\.choose returned row 0 \(prompt 'a'\) twice"),
+        ([0, 0], {}, r"Broken\.choose returned no selection: row 0 \(prompt 'a'\) is given more than once"),
         ([0, 1], {"exclude": [1]}, r"row 1 \(prompt 'b'\), which is excluded"),
         ([0, 2], {"candidates": [0, 1]}, r"row 2 \(prompt 'c'\), which is not among the candidates"),
-        ([0, 3], {}, "row 3, outside the pool"),
-        ([0], {}, r"shape \(1,\), expected 2 rows"),
+        ([0, 3], {}, "row 3 is outside the pool"),
+        ([0], {}, "returned 1 rows, expected 2"),
         ([0.0, 1.0], {}, "float64"),
     ],
 )

@@ -201,22 +201,13 @@ class Selector(Part, ABC):
 
     def _checked(self, chosen: Any, n: int, candidates: Candidates) -> Rows:
         """What `choose` returned, as int64 (n,)."""
-        name, rows = type(self).__name__, np.asarray(chosen)
-        if rows.shape != (n,) or (n and rows.dtype.kind not in "iu"):
-            raise PoolError(
-                f"{name}.choose returned {rows.dtype} of shape {rows.shape}, expected {n} rows, int64 ({n},)"
-            )
-        rows = rows.astype(np.int64, copy=False)
-        ordered = np.sort(rows)
-        if n and (ordered[0] < 0 or ordered[-1] >= len(self.pool)):
-            raise PoolError(
-                f"{name}.choose returned row {ordered[0] if ordered[0] < 0 else ordered[-1]}, outside the pool"
-            )
-        twice = ordered[1:][ordered[1:] == ordered[:-1]]
-        if twice.size:
-            raise PoolError(
-                f"{name}.choose returned row {twice[0]} (prompt {self._id(twice[0])}) twice; rows are distinct"
-            )
+        name = type(self).__name__
+        try:
+            rows = self.pool.check_rows(chosen)
+        except PoolError as error:
+            raise PoolError(f"{name}.choose returned no selection: {error}") from error
+        if len(rows) != n:
+            raise PoolError(f"{name}.choose returned {len(rows)} rows, expected {n}")
         refused = rows[~candidates.allow(rows)]
         if refused.size:
             why = "is excluded (in flight, say)" if candidates.is_pool else "is not among the candidates"
