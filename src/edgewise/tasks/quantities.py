@@ -106,7 +106,8 @@ WRAPPERS = (
     ('"', '"'),
     ("'", "'"),
 )
-BRACED = re.compile(r"^\{([^{}\\]*)\}$")
+ATOM = r"[^{}\\]|\\."
+BRACED = re.compile(rf"^\{{((?:{ATOM}|\{{(?:{ATOM}|\{{(?:{ATOM})*\}})*\}})*)\}}$")
 STOPS = re.compile(r"(?:(?<!\.)\.|[,;:\s])+$")
 """Stops and blanks at the end; several dots stand for more parts."""
 

@@ -189,6 +189,7 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("(2, 3)", "x = 2, y = 3", "x = 3, y = 2"),
         ("(1, 2)", "(1; 2)", "(2; 1)"),
         ("\\{1, 2\\}", "{1, 2}", "{1, 3}"),
+        ("\\{\\frac12, \\sqrt{3}\\}", "{\\frac{1}{2}, \\sqrt{3}}", "{\\frac{1}{2}, \\sqrt{2}}"),
         (
             "(0, 1) \\cup [3, 4)",
             "\\bigl(0, 1\\bigr) \\bigcup \\big[3, 4\\big)",
