@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.errors import TaskError
-from edgewise.tasks.answers import last_tagged
+from edgewise.tasks.answers import CLOSE, OPEN, last_tagged
 from edgewise.tasks.base import (
     Problem,
     Split,
@@ -26,7 +26,7 @@ from edgewise.tasks.base import (
     check_difficulty,
     generator,
     int_range,
-    is_number,
+    is_finite,
     sample,
     settings_of,
     shares,
@@ -34,9 +34,8 @@ from edgewise.tasks.base import (
     tasks,
 )
 from edgewise.tasks.countdown_solutions import count_solutions
-from edgewise.tasks.quantities import WRAPPERS
+from edgewise.tasks.quantities import PRODUCTS, WRAPPERS
 
-OPEN, END = "<answer>", "</answer>"
 OPERATIONS = "+-*/"
 MAX_COUNT = 6
 BLOCK = 1024
@@ -47,11 +46,11 @@ ATTEMPTS = 8
 LONGEST_ANSWER = 500
 """Characters; a longer answer is no expression."""
 TOLERANCE = Fraction(1, 100_000)
-ALLOWED = re.compile(r"[0-9+\-*x/()\s\u2212\u00d7\u00b7\u22c5\u2217\u00f7\u2215]+")
+ALLOWED = re.compile(rf"[0-9+\-*x/()\s\u2212\u00d7{PRODUCTS}\u00f7\u2215]+")
 TOKEN = re.compile(r"[0-9]+|[^0-9\s]")
 LATEX_SIGNS = {"\\times": "*", "\\cdot": "*", "\\ast": "*", "\\div": "/", "\\left": "", "\\right": ""}
 LATEX = re.compile("|".join(map(re.escape, LATEX_SIGNS)))
-SPELLINGS = str.maketrans("\u2212x\u00d7\u00b7\u22c5\u2217\u00f7\u2215", "-*****//")
+SPELLINGS = str.maketrans(f"\u2212x\u00d7{PRODUCTS}\u00f7\u2215", "-*****//")
 AROUND = (*WRAPPERS, ("\\boxed{", "}"))
 
 
@@ -75,7 +74,7 @@ class Countdown(TextWorld):
     """
 
     name = "countdown"
-    end = END
+    end = CLOSE
 
     def __init__(self, largest: int = 99, solutions: bool = False):
         if type(largest) is not int or not 2 <= largest <= 9999:
@@ -122,13 +121,13 @@ class Countdown(TextWorld):
         The answer is then an expression of the given numbers that misses the target, its steps calculated right.
         Prompts repeat, in other orders and with other solutions, when n exceeds the number of problems of this difficulty.
         """
-        if not is_number(slips) or not 0 <= slips <= 1:
+        if not is_finite(slips) or not 0 <= slips <= 1:
             raise TaskError(f"slips is a probability in [0, 1], got {slips!r}")
         source = self._source(seed, slips, difficulty)
         return [(problem.prompt, problem.solution) for problem in sample(n, source, "train")]
 
     def vocabulary(self) -> list[str]:
-        return ["->", ":", "=", *OPERATIONS, "(", ")", OPEN, END, *map(str, range(1, self.largest + 1))]
+        return ["->", ":", "=", *OPERATIONS, "(", ")", OPEN, CLOSE, *map(str, range(1, self.largest + 1))]
 
     def _source(self, seed: int, slips: float, difficulty: Mapping[str, Any]) -> Iterator[Problem]:
         check_difficulty(difficulty, settings_of(self._draw, without=("seed", "slips")))
@@ -285,7 +284,7 @@ def _problem(numbers: list[int], target: int, work: list[list[int]]) -> Problem:
         values.append(result)
     answer = texts[-1][2:-2]
     prompt = f"{' '.join(texts[: len(numbers)])} -> {target} :"
-    solution = f"{' '.join(steps)} {OPEN} {answer} {END}"
+    solution = f"{' '.join(steps)} {OPEN} {answer} {CLOSE}"
     meta = {"count": len(numbers), "target": target, "operations": "".join(OPERATIONS[step[0]] for step in work)}
     key = f"{' '.join(map(str, sorted(numbers)))} -> {target}"
     return Problem(prompt, solution, answer, f"{len(numbers)} numbers", meta, key)

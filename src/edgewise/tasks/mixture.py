@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgewise.errors import ConfigError, unknown_name
-from edgewise.tasks.base import is_number, is_whole
+from edgewise.tasks.base import is_finite, is_whole
 
 TOLERANCE = 1e-6
 
@@ -31,8 +31,8 @@ def kinds(name: str, given: Share, known: Sequence[str]) -> dict[str, float]:
     return shares
 
 
-def ops(given: Sequence[int] | Mapping[Any, float], low: int, high: int, name: str = "op") -> dict[int, float]:
-    """Op -> share, of a range (first, last), all alike, or of a mapping such as {2: 0.1, "3-5": 0.9}; errors name the setting.
+def numbers(name: str, given: Sequence[int] | Mapping[Any, float], low: int, high: int) -> dict[int, float]:
+    """Number, such as an op -> share, of a range (first, last), all alike, or of a mapping such as {2: 0.1, "3-5": 0.9}; errors name the setting.
 
     Raises:
         ConfigError: not that, outside low..high, or shares that do not sum to 1.
@@ -68,7 +68,7 @@ def components(mixture: Sequence[Mapping[str, Any]], known: Sequence[str]) -> li
 
 
 def _checked(name: str, given: Mapping[Any, float]) -> dict[Any, float]:
-    numbers = all(is_number(share) and share >= 0 for share in given.values())
+    numbers = all(is_finite(share) and share >= 0 for share in given.values())
     if not numbers or abs(sum(given.values()) - 1) > TOLERANCE:
         total = f", which is {sum(given.values()):g}" if numbers else ""
         raise ConfigError(f"the shares of {name} must be numbers >= 0 that sum to 1, got {list(given.values())}{total}")

@@ -23,7 +23,7 @@ from edgewise.tasks.base import (
     Verdict,
     check_difficulty,
     int_range,
-    is_number,
+    is_finite,
     sample_distinct,
     shares,
     stream,
@@ -108,7 +108,7 @@ class OpGraph(TextWorld):
     ) -> list[tuple[str, str]]:
         """Solutions with errors: each +, -, x is wrong with its probability `slips`, and later values follow from it."""
         triple = isinstance(slips, Sequence) and len(slips) == 3
-        if not triple or not all(is_number(slip) and 0 <= slip <= 1 for slip in slips):
+        if not triple or not all(is_finite(slip) and 0 <= slip <= 1 for slip in slips):
             raise TaskError(f"slips are three probabilities in [0, 1] (of +, - and x), got {slips!r}")
         check_difficulty(difficulty)
         problems = sample_distinct(n, self._source(seed, slips, **difficulty), "train")
@@ -126,7 +126,7 @@ class OpGraph(TextWorld):
         links: float = 0.0,
         **settings: Any,
     ) -> Iterator[Problem]:
-        if not all(is_number(share) and 0 <= share <= 1 for share in (links, 0 if times is None else times)):
+        if not all(is_finite(share) and 0 <= share <= 1 for share in (links, 0 if times is None else times)):
             raise TaskError(f"times and links are shares in [0, 1], got {times!r} and {links!r}")
         mixtures.check_settings(settings, (*SETTINGS, "times", "links", "mixture"))
         cells: dict[tuple[int, int], float] = {}
@@ -153,7 +153,7 @@ class OpGraph(TextWorld):
         if isinstance(op, Mapping):
             if weights is not None:
                 raise ConfigError("op gives the shares of ops already; leave out weights")
-            ops = mixtures.ops(op, 1, MAX_OP)
+            ops = mixtures.numbers("op", op, 1, MAX_OP)
         else:
             first, last = int_range("op", op, 1, MAX_OP)
             ops = dict(zip(range(first, last + 1), shares(weights, last - first + 1).tolist(), strict=True))

@@ -13,6 +13,8 @@ LONGEST = 200
 MIN_DECIMALS = 6
 """Decimals that a rounded value of a fraction such as 1/3 must have to be equal to it."""
 
+PRODUCTS = "\u00b7\u22c5\u2217"
+"""Signs of multiplication that are no LaTeX; `\u00d7` is not among them, since it is read as `\\times`."""
 COMMANDS = {
     "\\\\": "\\\\",  # a line of a matrix: its second backslash begins no command
     "\\varnothing": "\\emptyset",
@@ -54,6 +56,7 @@ COMMANDS = {
     "\u2212": "-",
     "\u2013": "-",
     "\u00d7": "\\times ",
+    **dict.fromkeys(PRODUCTS, "\\cdot "),
     "\u00a0": " ",
     "\u202f": "",
     "\u2009": "",

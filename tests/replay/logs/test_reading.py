@@ -113,6 +113,21 @@ def test_a_table_that_an_evaluation_has_logged_at_the_step_of_another_is_left_ou
     assert any("1 tables have the step of an earlier one" in note for note in log.notes)
 
 
+def test_tables_of_a_run_that_is_begun_anew_take_the_steps_of_those_that_are_removed(tmp_path: Path) -> None:
+    tables = write_wandb(tmp_path / "run", outcomes(steps=3)) / "files" / "media" / "table"
+    reader = open_log(tmp_path / "run")
+    reader.poll()
+    kept, removed = sorted(tables.glob("completions_*"), key=lambda path: int(path.name.split("_")[1]))[:2]
+    removed.unlink()
+    written = json.loads(kept.read_text())
+    for line in written["data"]:
+        line[:2] = ["2", f"new {line[1]}"]
+    (tables / "completions_7_0123456789abcdef0123.table.json").write_text(json.dumps(written))
+    assert reader.poll()
+    assert sorted(set(reader.log.steps.tolist())) == [1, 2, 3]
+    assert not reader.log.notes
+
+
 def test_a_csv_keeps_line_breaks_and_a_table_is_read_anew_when_it_has_changed(tmp_path: Path) -> None:
     import pandas
 

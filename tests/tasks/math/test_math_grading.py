@@ -217,6 +217,7 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("x^2 + y^2 = 25", "25 = x^2 + y^2", "25"),
         ("\\frac{\\pi}{4}", "pi/4", "pi/2"),
         ("2\\sqrt{3}", "2sqrt3", "3sqrt2"),
+        ("6\\sqrt3", "2·3√3", "3·3√3"),
         ("\\arcsin\\frac13", "asin(1/3)", "acos(1/3)"),
         ("120", "C(10, 3)", "C(10, 2)"),
         ("120", "\\mathrm{C}_{10}^{3}", "\\mathrm{C}_{10}^{4}"),

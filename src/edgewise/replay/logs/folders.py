@@ -157,7 +157,7 @@ def _folder(folder: Path, given: Mapping[str, str], rule: Rule) -> LogReader | N
         return _files("TRL", name, lambda: _glob(inner, "completions_*.parquet"), given, rule, evaluations=evaluations)
     tables = _tables(folder)
     if tables:
-        return _files("Weights & Biases", name, partial(_glob, folder, f"{tables}_*{WANDB}"), given, rule, logged=True)
+        return _files("Weights & Biases", name, partial(_glob, folder, f"{tables}_*{WANDB}"), given, rule)
     if (folder / "metrics.jsonl").is_file():
         if _steps(folder / "metrics.jsonl") or not (folder / "trace.npz").is_file():
             return JournalReader(name, folder / "metrics.jsonl")
@@ -225,7 +225,6 @@ def _files(
     rule: Rule,
     whole: bool = True,
     evaluations: Evaluations | None = None,
-    logged: bool = False,
 ) -> RolloutReader:
     notes: list[str] = []
 
@@ -236,9 +235,7 @@ def _files(
         return kept
 
     files()
-    reader = RolloutReader(
-        name, source, files, given, rule, whole=whole, by_step=whole, evaluations=evaluations, logged=logged
-    )
+    reader = RolloutReader(name, source, files, given, rule, whole=whole, by_step=whole, evaluations=evaluations)
     reader.folder_notes = notes
     return reader
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant, grouped
 from edgewise.replay.logs.order import Order
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.run_folder import draws_uniformly
-from edgewise.replay.logs.tables import Table, is_table, open_table
+from edgewise.replay.logs.tables import is_table, open_table
 from edgewise.replay.logs.values import (
     WIDEST,
     floats,
@@ -53,8 +53,6 @@ class RolloutReader:
         whole: each file is written once, whole: it is read again when it has changed.
         by_step: each file holds one step (TRL, verl).
         evaluations: of a run of TRL, whose files hold their rollouts too.
-        logged: each file is a table that was logged: of several with one step the first is that of the training, the others
-            are logged by evaluations.
     """
 
     def __init__(
@@ -68,9 +66,7 @@ class RolloutReader:
         whole: bool = False,
         by_step: bool = False,
         evaluations: Evaluations | None = None,
-        logged: bool = False,
     ):
-        self._logged: dict[int, int] | None = {} if logged else None
         self.name, self.source, self.files, self._given, self._rule, self._whole = (
             name,
             source,
@@ -89,7 +85,9 @@ class RolloutReader:
         self._columns: dict[Path, Columns] = {}
         self._units: dict[Path, Unit] = {}
         self._order = None if by_step else Order()
-        self._marks: dict[bytes, int] = {}
+        # Number of the file that first had the content, or the last step, of a table.
+        self._contents: dict[bytes, int] = {}
+        self._steps: dict[float, int] = {}
         self._unscored = self._unnamed = self._unmeasured = self._repeated = self._later = 0
         self._methods: set[str] = set()
         self.folder_notes: list[str] = []
@@ -119,7 +117,9 @@ class RolloutReader:
             del self._read[path]
             self._lines.pop(path, None)
             self._waiting.discard(path)
-            self._marks = {mark: number for mark, number in self._marks.items() if number != self._number[path]}
+            gone = self._number[path]
+            self._contents = {content: number for content, number in self._contents.items() if number != gone}
+            self._steps = {step: number for step, number in self._steps.items() if number != gone}
             self._forget(path)
             changed = True
         sizes = [_size(path) for path in files]
@@ -208,9 +208,7 @@ class RolloutReader:
             wanted = list(dict.fromkeys(columns.by_role.values()))
             if table.size == 0:
                 return False
-            if self._whole and self._twice(path, (values for _, values in table.batches(wanted)), columns):
-                return False
-            if self._logged is not None and self._is_later(path, table, str(columns["step"])):
+            if self._whole and self._repeats(path, (values for _, values in table.batches(wanted)), columns):
                 return False
             if again:
                 self._forget(path)
@@ -257,27 +255,24 @@ class RolloutReader:
         self._chosen += [note for note in columns.notes if note not in self._chosen]
         return columns
 
-    def _twice(self, path: Path, batches: Any, columns: Columns) -> bool:
-        """Whether the file repeats the rollouts of an earlier one: a generation batch that trained for several steps."""
-        mark = hashlib.blake2b(digest_size=16)
-        named = [columns[role] for role in ("prompt", "completion", "reward", "correct") if columns[role]]
+    def _repeats(self, path: Path, batches: Iterable[dict[str, list[Any]]], columns: Columns) -> bool:
+        """Whether a table repeats an earlier one: its rollouts, in a generation batch that trained for several steps, or its
+        last step, as TRL logs evaluations behind the training."""
+        mark, last = hashlib.blake2b(digest_size=16), -np.inf
+        named = [name for role in ("prompt", "completion", "reward", "correct") if (name := columns[role])]
         for values in batches:
             for name in named:
                 mark.update(repr(values[name]).encode("utf-8", "replace"))
+            steps = values[str(columns["step"])]
+            last = np.fmax.reduce(floats(steps, len(steps)), initial=last)
         number = self._number[path]
-        first = self._marks.setdefault(mark.digest(), number)
-        self._repeated += first != number
-        return first != number
-
-    def _is_later(self, path: Path, table: Table, step: str) -> bool:
-        """Whether the last step of a table is that of an earlier one."""
-        assert self._logged is not None
-        number = self._number[path]
-        steps = [floats(values[step], len(values[step])) for _, values in table.batches([step])]
-        last = np.nanmax(np.concatenate(steps), initial=-1.0)
-        first = self._logged.setdefault(int(last), number) if 0 <= last < LARGEST else number
-        self._later += first != number
-        return first != number
+        if self._contents.setdefault(mark.digest(), number) != number:
+            self._repeated += 1
+            return True
+        if last >= 0 and self._steps.setdefault(float(last), number) != number:
+            self._later += 1
+            return True
+        return False
 
     def _forget(self, path: Path) -> None:
         """Drop what was read from a file that has been written anew."""

@@ -21,7 +21,6 @@ WRAPPED = re.compile(
 NAMED = re.compile(r"^(?:m ?)?(?:(?:\\?angle|∠) ?[A-Za-z0-9]{1,12}|\\overline ?\{ ?[A-Za-z]{2} ?\}) ?= ?")
 """An angle or a segment, which `NAME` does not have."""
 CHAIN = re.compile(r"=|\\approx(?![A-Za-z])|≈")
-SIGNS = str.maketrans("\u00b7\u22c5\u2217", "***")
 DIGITS = re.compile(r"\\[dt]?frac ?([0-9]) ?([0-9])")
 """A fraction of single digits without braces: LaTeX reads `\\frac12` as 1/2."""
 MIXED = re.compile(
@@ -48,7 +47,7 @@ def number(text: str) -> float | None:
     text = text.strip()
     if len(text) > LONGEST:
         return None
-    text = " ".join(clean(text).translate(SIGNS).replace(LABEL, " ").split())
+    text = " ".join(clean(text).replace(LABEL, " ").split())
     text = MIXED.sub(r"(\1 + \2)", DIGITS.sub(r"\\frac{\1}{\2}", text))
     for _ in range(4):
         before = text

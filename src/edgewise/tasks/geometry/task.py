@@ -124,7 +124,7 @@ def _plan(
     wanted = mixtures.kinds("family", family, list(FAMILIES))
     cells: list[tuple[float, Cell]] = []
     mark = 0.0
-    for number, share in mixtures.ops(op, 1, MAX_OP).items():
+    for number, share in mixtures.numbers("op", op, 1, MAX_OP).items():
         own = {name: part for name, part in wanted.items() if part > 0 and number in FAMILIES[name][1]}
         if share and not own:
             raise ConfigError(f"none of the families {', '.join(wanted)} combines {number} facts")

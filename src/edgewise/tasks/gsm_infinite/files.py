@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from edgewise.errors import TaskError
+from edgewise.tasks.answers import CLOSE, OPEN
 from edgewise.tasks.base import Problem
 from edgewise.tasks.gsm_infinite.solution import read
 from edgewise.tasks.gsm_infinite.verify import verify
 
-END = "</answer>"
 FIELDS = {"op": int, "mode": str, "context": str, "problem": str, "question": str, "solution": str}
 SENTENCE = re.compile(r"(?<=\.) ")
 NAMED = 5
@@ -71,7 +71,7 @@ def load_problems(path: str | Path, *, strict: bool = False) -> LoadedProblems:
 def make_problem(statements: list[str], question: str, solution: str, answer: str, meta: dict[str, Any]) -> Problem:
     """A problem; the order of its statements makes no difference to its key."""
     prompt = f"<question> {' '.join(statements)} {question} </question>"
-    completion = f"<solution> {solution} </solution> <answer> {answer} {END}"
+    completion = f"<solution> {solution} </solution> {OPEN} {answer} {CLOSE}"
     content = "\n".join([*sorted(statements), question])
     key = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return Problem(prompt, completion, answer, str(meta["op"]), meta, key)

@@ -15,15 +15,14 @@ from edgewise.tasks.gsm_infinite import answer as answers
 from edgewise.tasks.gsm_infinite.linear import UNKNOWN, Linear, evaluate, letters, literal, postfix
 from edgewise.tasks.gsm_infinite.operation import Operation, expand, operation, simplifies, with_numbers
 from edgewise.tasks.gsm_infinite.solving import Solving
+from edgewise.tasks.quantities import PRODUCTS
 
 PHANTOM = "?"
 """Parent of a node whose operation uses a letter that stands for nothing yet; no quantity is called that."""
 
 COMBINED = 60
 """Parts of a text that may combine terms of the part before them: a bound on the time of a verdict."""
-
-
-SIGNS = str.maketrans("\u00d7\u00b7\u22c5\u2217\u2212", "****-")
+SIGNS = str.maketrans(f"\u00d7{PRODUCTS}\u2212", "****-")
 COEFFICIENT = re.compile(r"(?<=[0-9])x\b")
 
 

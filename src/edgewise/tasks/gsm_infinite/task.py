@@ -11,12 +11,13 @@ from typing import Any
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks import mixture as mixtures
-from edgewise.tasks.base import Problem, TextWorld, Verdict, check_difficulty, int_range, is_number, sample, tasks
+from edgewise.tasks.answers import CLOSE
+from edgewise.tasks.base import Problem, TextWorld, Verdict, check_difficulty, int_range, is_finite, sample, tasks
 from edgewise.tasks.gsm_infinite import text
 from edgewise.tasks.gsm_infinite.answer import unit_words
 from edgewise.tasks.gsm_infinite.context import load_context
 from edgewise.tasks.gsm_infinite.distractors import how_many
-from edgewise.tasks.gsm_infinite.files import END, LoadedProblems, load_problems, make_problem
+from edgewise.tasks.gsm_infinite.files import LoadedProblems, load_problems, make_problem
 from edgewise.tasks.gsm_infinite.graph import Chance, draw
 from edgewise.tasks.gsm_infinite.verify import RULES, Rule, verify
 from edgewise.tasks.gsm_infinite.words import pieces, vocabulary
@@ -49,7 +50,7 @@ class GsmInfinite(TextWorld):
     """
 
     name = "gsm_infinite"
-    end = END
+    end = CLOSE
 
     def __init__(self, contexts: Sequence[str] = ("zoo", "school", "festival"), *, rule: Rule = "strict"):
         if rule not in RULES:
@@ -150,9 +151,9 @@ class _Plan:
     ) -> Iterator[tuple[Cell, float]]:
         known = list(self.task.contexts)
         given = int_range("answers", answers, 1, 999)
-        if distractors is not None and not (is_number(distractors) and 0 <= distractors <= 20):
+        if distractors is not None and not (is_finite(distractors) and 0 <= distractors <= 20):
             raise TaskError(f"distractors must lie in 0..20, got {distractors!r}")
-        ops = mixtures.ops(op, MIN_OP, MAX_OP)
+        ops = mixtures.numbers("op", op, MIN_OP, MAX_OP)
         modes = mixtures.kinds("mode", mode, MODES)
         contexts = mixtures.kinds("context", context or known[0], known)
         for a, b, c in itertools.product(ops, modes, contexts):

@@ -155,7 +155,7 @@ class School(TextWorld):
                 raise ConfigError(f"family must be a family, different ones, or shares of them, got {family!r}")
             family = {name: 1 / len(family) for name in family}
         families = mixtures.kinds("family", family, list(FAMILIES))
-        levels = mixtures.ops(level, *LEVELS, "level")
+        levels = mixtures.numbers("level", level, *LEVELS)
         return {(a, b): families[a] * levels[b] for a in families for b in levels if families[a] * levels[b] > 0}
 
     def _order(self, seed: int, **difficulty: Any) -> Iterator[tuple[str, int]]:
