@@ -54,7 +54,7 @@ def test_every_claim_loads_at_every_scale_and_its_rules_have_their_methods(name:
     special = {("real", "smollm2"): 5, ("real", "gpu"): 16, ("critics", "laptop"): 12, ("likelihood", "laptop"): 12}
     special |= {("likelihood-school", "smollm2"): 5, ("likelihood-school", "gpu"): 16}
     special |= {("real-large", "smollm2"): 8, ("real-large", "gpu"): 16}
-    special |= {("published", "gpu"): 8, ("midtrained", "smollm2"): 5, ("midtrained", "gpu"): 8}
+    special |= {("published", "gpu"): 8, ("midtrained", "smollm2"): 5, ("midtrained", "gpu"): 8, ("gsm8k", "gpu"): 5}
     assert seeds == {special.get((name, scale), 5 if scale == "laptop" or (name == "C1" and scale == "smollm2") else 3)}
     for rule in study.rules:
         for part in study.parts_of(rule):
