@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import torch
 from tests.lab.model.pretrained import make
 
 from edgewise.errors import ConfigError
+from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model import import_model
-from edgewise.lab.model.memory import StepSize, check_memory, step_bytes
+from edgewise.lab.model.memory import EVALUATION, StepSize, check_memory, rows_at_once, step_bytes
 from edgewise.lab.model.policy import Policy, PromptFormat
+from edgewise.lab.rl import trainer
 from edgewise.lab.rl.config import RLConfig
 from edgewise.lab.rl.trainer import Trainer, train
 from edgewise.lab.run.config import from_dict
@@ -179,6 +182,41 @@ def test_a_step_that_does_not_fit_is_refused_with_a_setting_that_does(imported: 
     long, half = (StepSize(rows=512, longest=400, micro_tokens=64, bfloat16=bfloat16) for bfloat16 in (False, True))
     keys = 2 * model.num_hidden_layers * model.num_key_value_heads * model.head_dim * 512 * 400
     assert step_bytes(model, long)["step"] - step_bytes(model, half)["step"] == 2 * keys
+
+
+def test_an_evaluation_needs_no_more_memory_than_the_step_that_was_checked(imported: Path) -> None:
+    model = dataclasses.replace(
+        Policy.load(imported, {"name": "school"}).model.config, num_hidden_layers=30, vocab_size=49_152
+    )
+    size = StepSize(rows=256, longest=2_000, micro_tokens=4_096)
+    for longest in (500, 2_000, 20_000):
+        rows = rows_at_once(model, size, longest, most=100_000)
+        sampled = StepSize(rows, longest, micro_tokens=1)
+        larger = dataclasses.replace(sampled, rows=rows + 1)
+        allowed = max(step_bytes(model, size)["step"], EVALUATION)
+        assert step_bytes(model, sampled)["step"] <= allowed < step_bytes(model, larger)["step"]
+    assert rows_at_once(model, size, 500, most=7) == 7
+    assert rows_at_once(model, size, 10**9, most=7) == 1
+
+
+def test_evaluations_and_prior_pass_rates_are_sampled_in_parts_that_fit(
+    imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    roll = Roller.roll
+
+    def watched(self: Roller, rows: Any, counts: Any, generator: Any) -> Any:
+        sizes.append(int(counts.sum()))
+        return roll(self, rows, counts, generator)
+
+    monkeypatch.setattr(Roller, "roll", watched)
+    monkeypatch.setattr(trainer, "CHUNK", 6)
+    run = Trainer(config(imported, pool={"size": 10, "priors": {"source": "rollouts", "samples": 2}}), tmp_path / "run")
+    measured = len(sizes)
+    (tmp_path / "run").mkdir()
+    run.monitor.evaluate(0, run.curriculum)
+    assert 4 <= measured < len(sizes)
+    assert max(sizes) <= 6
 
 
 def test_the_configuration_that_is_shipped_is_valid() -> None:

@@ -22,7 +22,7 @@ from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
 from edgewise.lab.evaluation.pictures import check_pictures
-from edgewise.lab.evaluation.rollouts import Rolled, Roller, chunks_of, sorted_labels
+from edgewise.lab.evaluation.rollouts import CHUNK, Rolled, Roller, chunks_of, sorted_labels
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.vision import data_uri
 from edgewise.lab.run.config import GREEDY, Count, Range, Seed, Size, validate
@@ -64,7 +64,7 @@ class ExamConfig:
     """0: the most likely tokens, of which one rollout a problem is all there is."""
     max_new_tokens: Count = 32
     seed: Seed = 1
-    chunk: Count = 1024
+    chunk: Count = CHUNK
     """Completions at a time."""
     level: Level = 0.95
     """Coverage of intervals over problems."""

@@ -17,6 +17,9 @@ from edgewise.lab.run.parallel import ALONE, World
 from edgewise.statistics import pass_at_k
 from edgewise.tasks import Problem, Verdict, make_reward
 
+CHUNK = 1024
+"""Completions of a process that are sampled at once."""
+
 
 @dataclass(frozen=True)
 class Rolled:
@@ -61,7 +64,9 @@ class Roller:
         self.ending = policy.ending
         self.encoded = policy.encode(problems, without_pictures=without_pictures)
         longest = max(map(len, self.encoded))
-        if longest + max_new_tokens > policy.model.config.max_position_embeddings:
+        self.longest = longest + max_new_tokens
+        """Tokens of the longest prompt and completion."""
+        if self.longest > policy.model.config.max_position_embeddings:
             raise ConfigError(
                 f"prompts of {longest} tokens and {max_new_tokens} new ones are longer than the model's"
                 f" {policy.model.config.max_position_embeddings} positions"
@@ -135,7 +140,7 @@ def chunks_of(roller: Roller, samples: int, chunk: int) -> list[npt.NDArray[np.i
     return [order[begin : begin + step] for begin in range(0, len(order), step)]
 
 
-def evaluate(roller: Roller, samples: int, generator: torch.Generator, chunk: int = 1024) -> Evaluation:
+def evaluate(roller: Roller, samples: int, generator: torch.Generator, chunk: int = CHUNK) -> Evaluation:
     """Roll out every problem `samples` times, `chunk` completions of each process at a time."""
     successes = np.empty(len(roller.problems), np.int64)
     reasons: Counter[str] = Counter()

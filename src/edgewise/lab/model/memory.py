@@ -19,6 +19,8 @@ PROCESS = 350 << 20
 """Python, torch and their libraries."""
 LARGE = 20_000_000
 """Parameters from which memory that was freed is given back to the system after every step."""
+EVALUATION = 1 << 30
+"""Bytes that sampling for an evaluation may take even where a step takes less."""
 ADAM, FLOAT, HALF = 2, 4, 2
 KEPT_PER_LAYER = 4
 """Activations of a layer that the backward pass reads, in units of hidden_size, besides those of attention and MLP."""
@@ -61,10 +63,7 @@ def step_bytes(config: ModelConfig, size: StepSize) -> dict[str, int]:
     weights = FLOAT * parameters_count(config)
     trained = weights if size.trained is None else FLOAT * size.trained
     heads = (config.num_attention_heads + 2 * config.num_key_value_heads) * config.head_dim
-    kept_keys = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * size.rows * size.longest
-    cache = kept_keys * (HALF if size.bfloat16 else FLOAT)
-    # Scores, their exponentials and the cumulated probabilities in float64.
-    sampling = cache + 4 * size.rows * config.vocab_size * FLOAT
+    sampling = size.rows * _sampled_row(config, size.longest, size.bfloat16)
     layer = KEPT_PER_LAYER * config.hidden_size + 2 * heads + 4 * config.intermediate_size
     kept = config.num_hidden_layers * config.hidden_size + layer if size.recompute else config.num_hidden_layers * layer
     chunk = min(CHUNK_LOGITS, size.micro_tokens * config.vocab_size)
@@ -77,6 +76,23 @@ def step_bytes(config: ModelConfig, size: StepSize) -> dict[str, int]:
         "optimizer": ADAM * trained,
         "step": max(sampling, update),
     }
+
+
+def rows_at_once(config: ModelConfig, size: StepSize, longest: int, most: int) -> int:
+    """Completions of sequences of `longest` tokens, at most `most`, that an evaluation may sample at once beside such a step.
+
+    They take the memory of what a step holds for a while, or `EVALUATION` bytes where that is more: an evaluation needs no
+    more memory than the step that was checked.
+    """
+    bytes_left = max(step_bytes(config, size)["step"], EVALUATION)
+    return min(max(bytes_left // _sampled_row(config, longest, size.bfloat16), 1), most)
+
+
+def _sampled_row(config: ModelConfig, longest: int, bfloat16: bool) -> int:
+    """Bytes of one completion while it is sampled."""
+    kept_keys = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * longest
+    # Scores, their exponentials and the cumulated probabilities in float64.
+    return kept_keys * (HALF if bfloat16 else FLOAT) + 4 * config.vocab_size * FLOAT
 
 
 def available_bytes(device: torch.device) -> int | None:

@@ -15,7 +15,7 @@ from edgewise.batch import Batch
 from edgewise.curriculum import Curriculum
 from edgewise.errors import CheckpointError
 from edgewise.lab.evaluation.pictures import blank_roller
-from edgewise.lab.evaluation.rollouts import Rolled, Roller, evaluate, sorted_labels
+from edgewise.lab.evaluation.rollouts import CHUNK, Rolled, Roller, evaluate, sorted_labels
 from edgewise.lab.model.vision import data_uri
 from edgewise.lab.rl.config import EvalConfig
 from edgewise.lab.run.journal import Journal, read
@@ -46,6 +46,7 @@ class Monitor:
         held_out: samples held-out problems.
         calibration: samples the prompts of the pool at `calibration_rows`, on which predictions are judged.
         calibration_rows: (n,) int64.
+        chunk: completions of a process that are sampled at once.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class Monitor:
         held_out: Roller,
         calibration: Roller | None,
         calibration_rows: npt.NDArray[np.int64],
+        chunk: int = CHUNK,
     ):
-        self.config, self.problems = config, problems
+        self.config, self.problems, self.chunk = config, problems, chunk
         self.held_out, self.calibration, self.calibration_rows = held_out, calibration, calibration_rows
         self.here = held_out.here
         self.blank = blank_roller(held_out)
@@ -146,11 +148,13 @@ class Monitor:
         """Measure and write; draws from a generator of its own, so that how often it happens does not change the run."""
         config = self.config
         generator = torch.Generator(self.here.device).manual_seed(1_000_003 * (config.seed + 1) + step)
-        result = evaluate(self.held_out, config.samples, generator)
-        judged = evaluate(self.calibration, config.probe_samples, generator) if self.calibration is not None else None
+        result = evaluate(self.held_out, config.samples, generator, self.chunk)
+        judged = None
+        if self.calibration is not None:
+            judged = evaluate(self.calibration, config.probe_samples, generator, self.chunk)
         rows = np.arange(0, len(self.held_out.problems), max(len(self.held_out.problems) // TEXTS, 1))
         rolled = self.held_out.roll(rows, np.ones(len(rows), np.int64), generator)
-        blank = None if self.blank is None else evaluate(self.blank, 1, generator)
+        blank = None if self.blank is None else evaluate(self.blank, 1, generator, self.chunk)
         if not self.here.leads:
             return
         predicted = curriculum.predict()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from edgewise.arrays import Floats
-from edgewise.lab.evaluation.rollouts import Roller, evaluate, sorted_labels
+from edgewise.lab.evaluation.rollouts import CHUNK, Roller, evaluate, sorted_labels
 from edgewise.lab.run.config import Count, validate
 
 if TYPE_CHECKING:
@@ -47,10 +47,13 @@ def level_rates(problems: Sequence[Problem]) -> Floats:
     return 1 - (ranks + 0.5) / len(names)
 
 
-def measured_rates(roller: Roller, samples: int, seed: int) -> Floats:
-    """Pass rates (n,) of a roller's problems; the same in every process, and whenever the run begins anew."""
+def measured_rates(roller: Roller, samples: int, seed: int, chunk: int = CHUNK) -> Floats:
+    """Pass rates (n,) of a roller's problems, `chunk` completions at a time.
+
+    They are the same in every process, and whenever the run begins anew.
+    """
     generator = torch.Generator(roller.here.device).manual_seed(1_000_003 * (seed + 1) + 500_009)
-    return evaluate(roller, samples, generator).successes / samples
+    return evaluate(roller, samples, generator, chunk).successes / samples
 
 
 __all__ = ["PriorsConfig", "level_rates", "measured_rates"]

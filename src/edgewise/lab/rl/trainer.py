@@ -23,7 +23,7 @@ from edgewise.curriculum import Curriculum
 from edgewise.errors import EdgewiseError
 from edgewise.features import hashed_features
 from edgewise.lab.evaluation.likelihood import gold_log_likelihood
-from edgewise.lab.evaluation.rollouts import Roller
+from edgewise.lab.evaluation.rollouts import CHUNK, Roller
 from edgewise.lab.model.checkpoints import (
     generator_from_json,
     generator_to_json,
@@ -31,7 +31,7 @@ from edgewise.lab.model.checkpoints import (
     read_tensors,
 )
 from edgewise.lab.model.lora import adapter_tensors, add_lora, load_adapters
-from edgewise.lab.model.memory import StepSize, check_memory
+from edgewise.lab.model.memory import StepSize, check_memory, rows_at_once
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.model.tensors import write_tensors
 from edgewise.lab.rl.batch import RolloutBatch
@@ -91,18 +91,21 @@ class Trainer:
             add_lora(self.policy.model, config.lora, config.seed)
         task, evaluation = self.policy.task, config.evaluation
         self.problems, self.pool = make_problems(task, config.pool)
+        self.roller = self._roller(self.problems, config.temperature)
+        self.size = self._step_size()
+        check_memory(self.policy.model.config, self.size, self.here.device)
         self.pool = self._described(self.pool)
         self.curriculum = make_curriculum(config, self.pool)
         difficulty = config.pool.difficulty
         held_out = draw_problems(task, evaluation.problems, evaluation.seed, "eval", difficulty, "evaluation.problems")
         check_disjoint(self.problems, held_out)
         self.generator = torch.Generator(self.here.device).manual_seed(config.seed)
-        self.roller = self._roller(self.problems, config.temperature)
         chosen = np.random.default_rng([evaluation.seed, 3]).permutation(len(self.pool))
         rows = np.sort(chosen[: evaluation.probe])
         calibration = self._roller([self.problems[row] for row in rows], config.temperature) if len(rows) else None
-        self.monitor = Monitor(out, evaluation, self.problems, self._roller(held_out, 1.0), calibration, rows)
-        self._check_memory()
+        evaluated = self._roller(held_out, 1.0)
+        chunk = self._at_once(evaluated, self.roller)
+        self.monitor = Monitor(out, evaluation, self.problems, evaluated, calibration, rows, chunk)
         self.learner = Learner(
             self.policy.model,
             config.algorithm,
@@ -153,7 +156,7 @@ class Trainer:
             policy = load_policy(priors.base, self.config.task, self.config.prompts_format)
             policy.model.to(self.here.device)
         roller = self._roller(self.problems, self.config.temperature, policy)
-        return measured_rates(roller, priors.samples, self.config.pool.seed)
+        return measured_rates(roller, priors.samples, self.config.pool.seed, self._at_once(roller))
 
     def _features(self) -> npt.NDArray[np.floating] | None:
         """Numbers that describe the prompts, (prompts, d)."""
@@ -166,15 +169,19 @@ class Trainer:
         # The leader's, so that all processes select alike whatever their devices round to.
         return np.array(self.here.sum(values.tolist() if self.here.leads else [0.0] * len(values)))[:, None]
 
-    def _check_memory(self) -> None:
-        """Refuse a step that does not fit, before anything is written."""
+    def _at_once(self, *rollers: Roller) -> int:
+        """Completions that these sample at once outside of a step."""
+        longest = max(roller.longest for roller in rollers)
+        return rows_at_once(self.policy.model.config, self.size, longest, CHUNK)
+
+    def _step_size(self) -> StepSize:
+        """What decides the memory of a step."""
         config, algorithm = self.config, self.config.algorithm
         rows = config.prompts * config.rollouts // self.here.size
-        longest = max(map(len, self.roller.encoded))
-        whole = config.prompts * longest + rows * config.max_new_tokens
-        size = StepSize(
+        whole = config.prompts * (self.roller.longest - config.max_new_tokens) + rows * config.max_new_tokens
+        return StepSize(
             rows,
-            longest + config.max_new_tokens,
+            self.roller.longest,
             min(config.micro_batch_tokens or MICRO_TOKENS, whole),
             int(algorithm.needs_reference)
             + 4 * int(algorithm.critic is not None and algorithm.critic.network == "own"),
@@ -182,7 +189,6 @@ class Trainer:
             None if config.lora is None else sum(p.numel() for p in self.policy.model.parameters() if p.requires_grad),
             config.bfloat16,
         )
-        check_memory(self.policy.model.config, size, self.here.device)
 
     def run(self, progress: Progress | None = None, stop: Stop | None = None) -> dict[str, Any]:
         """Train to the end, from the newest checkpoint if there is one; writes and returns the summary.
