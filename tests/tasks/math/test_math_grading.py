@@ -313,6 +313,8 @@ def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> 
         ("42", "an answer other than 42", "the answer is 42"),
         ("9:24", "9:24 \\text{ or maybe later}", "9:24 \\text{ in the morning}"),
         ("12", "3 \\cdot 5 = 12", "3 \\cdot 4 = 12"),
+        ("\\frac{\\pi}{16}", "58 = \\frac{\\pi}{16}", "\\frac{2\\pi}{32} = \\frac{\\pi}{16}"),
+        ("(0, 1) \\cup (2, 3)", "(0, 1) \\cup (2, 3) \\ldots", "(2, 3) \\cup (0, 1)"),
         ("-3", "3 = -3", "-\\frac{6}{2} = -3"),
         ("34.29", "\\frac{250}{7} = 34.29", "\\frac{240}{7} = 34.29"),
     ],

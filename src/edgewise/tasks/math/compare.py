@@ -203,9 +203,11 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
     if depth < 4 and rounded != ([a], [b]):
         results = (_equal(x, y, expressions, depth + 1, is_text) for x in rounded[0] for y in rounded[1])
         return next((result for result in results if result is not False), False)
-    chained = _chained(a), _chained(b)
-    if chained != (a, b):
-        return _equal(*chained, expressions, depth + 1, is_text) if depth < 4 else False
+    x, y = _chained(a), _chained(b)
+    if x is None or y is None:
+        return False
+    if (x, y) != (a, b):
+        return _equal(x, y, expressions, depth + 1, is_text) if depth < 4 else False
     if (one and "=" in b) or (two and "=" in a):
         return False  # an equation is no number
     if (CLOCK.match(a) or CLOCK.match(b)) and TIME.match(a) and TIME.match(b) and not NO_LABEL.search(b):
@@ -295,14 +297,14 @@ def _unit(text: str) -> tuple[str, str] | None:
     return head if label or not found else found[1], quantity.unit
 
 
-def _chained(text: str) -> str:
-    """The last part of a chain of equal numbers, `3 + 4 = 7`, or the text."""
+def _chained(text: str) -> str | None:
+    """The last part of a chain of equal numbers, `3 + 4 = 7`, or the text; None for a chain of other numbers, `3 + 4 = 8`."""
     parts = text.split("=")
     if len(parts) < 2 or LETTERS.search("".join(parts[:-1])):
         return text
     if not read_quantity(parts[-1], cleaned=True) and LETTERS.search((_unit(parts[-1].strip()) or parts[-1:])[0]):
         return text  # 25 = x^2 + y^2
-    return parts[-1].strip() if _near(parts[0], parts[-1]) else text
+    return parts[-1].strip() if _near(parts[0], parts[-1]) else None
 
 
 def _rounded(text: str, trusted: bool) -> list[str]:
@@ -407,7 +409,7 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
     if len(left) > 1 and len(right) > 1:
         pieces = _unordered(left, right, expressions, depth)
         # Unions of other pieces may still be the same set.
-        return (expressions(a, b) if pieces is False else pieces,)
+        return (_expressions(a, b, expressions) if pieces is False else pieces,)
     one, two = _bracketed(a), _bracketed(b)
     if one and two:
         if len(one[1]) == 1 == len(two[1]) and one[0] == two[0] == "()":
