@@ -342,6 +342,14 @@ def test_a_value_and_its_rounding_are_both_answers_and_two_values_are_none(
         assert task.verify(by_hand(gold), f"\\boxed{{{answer}}}").correct == (gold in right), gold
 
 
+@pytest.mark.parametrize(
+    "empty", ["\\begin{pmatrix}\\end{pmatrix}", "\\langle\\rangle", "\\begin{cases}\\end{cases}", "[[]]"]
+)
+def test_brackets_without_parts_are_wrong_and_no_error(task: Math, empty: str) -> None:
+    for gold in ("(1, 2)", "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", "\\{1, 2\\}", "3"):
+        assert not task.verify(by_hand(gold), f"\\boxed{{{empty}}}").correct
+
+
 def test_alternatives_are_one_answer_only_where_all_are_equal(task: Math) -> None:
     for gold, alternatives, right in (
         ("\\frac12", "\\frac12 \\text{ or } 0.5", True),

@@ -495,7 +495,8 @@ def _column(text: str) -> str:
     found = COLUMN.match(text)
     if not found or "&" in text:
         return text
-    return f"({','.join(filter(None, map(str.strip, (found[1] or found[2]).split(ROW))))})"
+    rows = (found[1] or found[2] or "").split(ROW)
+    return f"({','.join(filter(None, map(str.strip, rows)))})"
 
 
 def _ordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: int) -> bool | None:
