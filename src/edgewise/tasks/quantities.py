@@ -56,6 +56,7 @@ COMMANDS = {
     "\u00ba": " degrees ",
     "\u02da": " degrees ",
     "\u2212": "-",
+    "\uff0d": "-",
     "\u2013": "-",
     "\u00d7": "\\times ",
     **dict.fromkeys(PRODUCTS, "\\cdot "),

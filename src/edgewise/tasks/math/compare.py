@@ -40,6 +40,7 @@ EXPLOSIVE = re.compile(
 CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
 TIME = re.compile(r"^[0-9]{1,2}(?:\s*:\s*[0-9]{2}){0,2}[A-Za-z.'\s]*$")
 BASED = re.compile(r"^\(?(-?[0-9A-Za-z.]{1,60})\)?_\{?([0-9]{1,2})\}?$")
+IN_BASE = re.compile(r"\s*\(?\s*(?:in\s+)?base[-\s]*([0-9]{1,2})\s*\)?$")
 MODULAR = re.compile(
     r"^(?:[A-Za-z]\s*(?:\\equiv|=)\s*)?(-?[0-9]{1,60})\s*[({]?\s*\\?[pb]?mod\s*\{?\s*([0-9]{1,60})\s*\}?\s*[)}]?$"
 )
@@ -52,6 +53,7 @@ CHOICE = re.compile(
 """A letter and the option that it stands for, not another letter."""
 MARKUP = re.compile(r"[\s$]*(?:\\(?:text|textbf|textit|textrm|mbox)\s*\{[^{}]*\}[\s$.]*)+")
 ARTICLE = re.compile(r"^\W*(?:an?|the)\s+(?=[a-z]{3})")
+ORDINAL = re.compile(r"(?<=[0-9])(?:st|nd|rd|th)\b")
 SEGMENT = re.compile(r"\\overline\s*\{\s*([A-Z]{2})\s*\}")
 SIGNS = re.compile(r"[=^_+<>*/]|(?<![A-Za-z])-")
 """What makes mathematics of words; a hyphen does not."""
@@ -80,7 +82,7 @@ BOTH = re.compile(rf"^([A-Za-z])\s*{RELATED}([^<>,]+?),?\s+and\s+\1\s*{RELATED}(
 """Two conditions on a letter, its bounds."""
 LOWER = (">", ">=", "\\g")
 GREATER, LESS = "\\g", "\\l"
-POINT = re.compile(r"^[A-Z]\s*(?=\()")
+POINT = re.compile(r"^(?:(?:[Tt]he\s+)?(?:[Pp]oint|[Oo]rdered pair)\s+[A-Z]?|[A-Z])\s*(?=\()")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
 ANGLE = re.compile(
     r"(\\?(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*\{?-?[0-9]\}?)?)\s*([({])?\s*([0-9.]+) degrees(?(2)\s*[)}])"
@@ -89,8 +91,10 @@ TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\
 TOUCHING = re.compile(r"(?<=[0-9}])(?=[A-Za-z])")
 SET = "\\{\\}"
 ROW = "\\\\"
-SPACED_ROW = re.compile(r"\\\\\s*\[\s*[0-9.]+\s*(?:pt|em|ex|mm|cm)\s*\]")
-ARRAY = re.compile(r"[(\[]\s*\\begin\{(?:array\}\s*\{[clr|\s]*|matrix)\}(.*)\\end\{(?:array|matrix)\}\s*[)\]]")
+SPACED_ROW = re.compile(r"\\\\\s*\[\s*[0-9.]+\s*(?:pt|em|ex|mm|cm)\s*\]|\\cr(?![A-Za-z])")
+ARRAY = re.compile(
+    r"[(\[]\s*\\begin\{(?:array\}\s*\{[clr|\s]*|(?:small)?matrix)\}(.*)\\end\{(?:array|(?:small)?matrix)\}\s*[)\]]"
+)
 NESTED = re.compile(r"^\[\s*((?:\[[^][]*\]\s*,\s*)*\[[^][]*\])\s*\]$")
 """Rows of a matrix as a list of lists."""
 TRANSPOSED = re.compile(r"^[(\[]([^][()&]*)[)\]]\s*\^\s*\{?\s*(?:T|\\(?:top|intercal|mathsf\{T\}))\s*\}?$")
@@ -331,7 +335,10 @@ def _near(text: str, other: str) -> bool:
     if (one and one.unit) or (two and two.unit):
         return not (one and two)
     x, y = number(text), number(other)
-    return x is None or y is None or abs(x - y) <= CLOSE * max(abs(x), abs(y)) or _is_rounding(x, other)
+    if x is None or y is None:
+        several = (_list(side) or (_bracketed(side) or ("", []))[1][1:] or "\\infty" in side for side in (text, other))
+        return x is None is y or not any(several)  # a number is neither a list nor an interval
+    return abs(x - y) <= CLOSE * max(abs(x), abs(y)) or _is_rounding(x, other)
 
 
 def _is_rounding(value: float, text: str) -> bool:
@@ -366,11 +373,12 @@ def _text(a: str, b: str, is_text: bool) -> bool | None:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", ARTICLE.sub("", text.lower()))
+    return re.findall(r"[a-z0-9]+", ORDINAL.sub("", ARTICLE.sub("", text.lower())))
 
 
 def _based(a: str, b: str) -> bool | None:
     """Equality of numerals with a base such as 1010_2; None if neither has one."""
+    a, b = (IN_BASE.sub(r"_\1", text) for text in (a, b))
     one, two = BASED.match(_bare(a)), BASED.match(_bare(b))
     if one and two:
         return one[1].lower() == two[1].lower() and one[2] == two[2]
@@ -417,7 +425,7 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
         if one[0] != two[0] or len(one[1]) != len(two[1]):
             return (False,)
         return (TOGETHER[one[0] == SET](one[1], two[1], expressions, depth),)
-    listed, other = (None if found else _list(text) for text, found in ((a, one), (b, two)))
+    listed, other = (None if found else _signs(_list(text) or []) for text, found in ((a, one), (b, two)))
     if (listed or (one and one[0] == SET)) and not (other or two):
         other = _both(b)
     if (other or (two and two[0] == SET)) and not (listed or one):
@@ -427,7 +435,7 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
     if listed and other:
         if RELATION.search(a) and len({*JOINED.findall(a), *JOINED.findall(b)}) > 1:
             return (False,)  # x < 1 and x > 3 is empty
-        return (_unordered(_signs(listed), _signs(other), expressions, depth),)
+        return (_unordered(listed, other, expressions, depth),)
     if one and other and len(one[1]) > 1:
         return (
             one[0] in (() if interval else (SET, "()")) and TOGETHER[one[0] == SET](one[1], other, expressions, depth),
@@ -548,7 +556,7 @@ def _bracketed(text: str) -> tuple[str, list[str]] | None:
     else:
         return None
     parts = split(inside, ",") if ";" not in inside else split(inside, ";")
-    return None if _closes_early(inside) or len(parts) > MOST_PARTS else (kind, parts)
+    return None if _closes_early(inside) or len(parts) > MOST_PARTS else (kind, _signs(parts) if kind == SET else parts)
 
 
 def _closes_early(text: str) -> bool:

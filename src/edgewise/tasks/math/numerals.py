@@ -40,6 +40,7 @@ PARTS = {
     )
     for name in names.split()
 }
+MINUS = re.compile(r"(?:minus|negative)\s+(?!(?:minus|negative)\b)", re.IGNORECASE)
 PART = rf"(?P<part>{'|'.join(PARTS)})s?\b"
 MIXED = re.compile(
     rf"(?:(?P<whole>{BELOW_THOUSAND}|[0-9]{{1,9}})\s+and\s+)?(?:(?P<top>{DIGIT}|an?)[-\s]|(?=half)){PART}",
@@ -59,6 +60,10 @@ def in_digits(text: str) -> str:
         >>> in_digits("two thousand and twelve apples"), in_digits("Three-quarters"), in_digits("one-to-one")
         ('2012 apples', '3/4', 'one-to-one')
     """
+    minus = MINUS.match(text)
+    if minus:
+        rest = in_digits(text[minus.end() :])
+        return f"-{rest}" if rest[:1].isdigit() else text
     found = MIXED.match(text) or NUMERAL.match(text)
     if not found or text[found.end() : found.end() + 1] not in ("", " ", ",", ".", ";"):
         return text
