@@ -20,7 +20,7 @@ OPEN, CLOSE = "<answer>", "</answer>"
 THOUGHT = "</think>"
 """End of a chain of thought, whose answers are not final."""
 FILLER = re.compile(
-    r"^(?:\s|\*|_|:|\uff1a|=|is\b|was\b|therefore\b|thus\b|indeed\b|simply\b|equal to\b|would be\b|should be\b|will be\b)+",
+    r"^(?:\s|\*|_|:|\uff1a|=|is\b|was\b|therefore\b|thus\b|indeed\b|simply\b|equal to\b|exactly\b|would be\b|should be\b|will be\b)+",
     re.IGNORECASE,
 )
 REASON = re.compile(
@@ -35,13 +35,30 @@ MATH = re.compile(
     re.DOTALL,
 )
 """A formula, or the rest of bold words."""
-GOES_ON = re.compile(r"\s*(?:[,;/]|,?\s*(?:or|and)\b)\s*(?:\$|\\[(\[]|\*\*|[-0-9])")
-"""What joins another answer to a formula."""
+GOES_ON = re.compile(
+    r"\s*(?:[,;/|+\u2013-]?\s*|[,;(]?\s*(?:or|and|to|times|else|possibly|perhaps|maybe|alternatively|if not,?(?: then)?)\b,?\s*)"
+    r"(?:\$|\\[(\[]|\*\*|[-0-9])|\s*(?:hundred|thousand|[mb]illion|trillion|more than|less than)\b"
+)
+"""What joins another answer to a formula, or makes another number of it."""
 FORMULA = re.compile(r"(?<!\\)\$|\\[()\[\]]")
 """Signs around formulas."""
 JOINTS = (",", ";", "and", "or", ", and", ", or")
-AROUND = re.compile(r"[\s$*{}]|\\(?:[()\[\],;! ]|q?quad\b|text\b)")
+JOINT = re.compile(r"(?:,? ?(?:and|or))?,? ?(?:alternatively|equivalently|possibly|perhaps|maybe),?")
+"""What stands for "or" between two boxes."""
+AROUND = re.compile(r"[\s$*{}()]|\\(?:[()\[\],;! ]|q?quad\b|text\b)")
 """What may stand around a joint of two boxes."""
+ALTERNATIVE = re.compile(
+    r"[\s$*]*(?:\\[)\]])?\s*[,(]?\s*(?:or|alternatively|possibly|perhaps|maybe)\b[,\s]*(?:\$([^$\n]{1,60})\$|([-0-9][^\s,;)]*))"
+)
+"""Another answer behind a box."""
+DENIED_BOX = re.compile(r"\bnot\s*(?:\$+|\\[(\[])?\s*$", re.IGNORECASE)
+NEGATIVE = re.compile(r"[=$(]\s*-$")
+"""The sign of a box, not the dash of a list."""
+PREFACE = re.compile(
+    r"^\s*(?:\\text\s*\{\s*)?(?:the )?(?:final |correct )?answer\s*(?:is\b:?|[:=])[\s}]*(?=\S)", re.IGNORECASE
+)
+"""What stands before the answer inside of its marker."""
+SUBJECT = re.compile(r"^ (?:to|of|for) (?:the|this|your|our) (?:[a-z]+ ){1,4}?(?=is\b)", re.IGNORECASE)
 TITLE = re.compile(r"(?:^|\n)[#*_ ]*(?:the )?(?:final )?$", re.IGNORECASE)
 """What stands before the word of a line that is nothing but `### Final Answer`."""
 WORDS = ("answer", "Answer", "ANSWER")
@@ -113,7 +130,7 @@ def announced(text: str) -> str | None:
     if found is None:
         return _phrase(text) or heading
     inner = _boxed(found[1]) if found[2] else None
-    return inner[1] if inner else found[1]
+    return PREFACE.sub("", inner[1] if inner else found[1])
 
 
 Marked = tuple[int, str, bool]
@@ -132,10 +149,17 @@ def _boxed(text: str) -> Marked | None:
         content = _braced(text, start)
         if content and content.strip():
             if found is None:
-                found = place, content, False
+                before = text[max(0, place - LONGEST_LINE) : place]
+                if DENIED_BOX.search(before):
+                    end = place
+                    continue
+                other = ALTERNATIVE.match(text, text.index(content, start) + len(content) + 1)
+                whole = f"{content} or {other[1] or other[2].rstrip('.')}" if other else content
+                found = place, f"-({whole})" if NEGATIVE.search(before) else whole, False
             else:
                 between = text[text.index(content, start) + len(content) : end]
                 joint = " ".join(AROUND.sub(" ", between).split()) if len(between) <= LONGEST_LINE else ""
+                joint = JOINT.sub("or", joint)
                 if joint not in JOINTS:
                     break
                 found = found[0], f"{content} {joint} {found[1]}", False
@@ -205,7 +229,7 @@ def _phrase(text: str) -> str | None:
         end = max(text.rfind(word, 0, end) for word in WORDS)
         if end < 0:
             return None
-        rest = text[end + len(WORDS[0]) : end + LONGEST_ANSWER]
+        rest = SUBJECT.sub(" ", text[end + len(WORDS[0]) : end + LONGEST_ANSWER])
         filler = FILLER.match(rest)
         if filler is None or DENIED.search(text, max(0, end - LONGEST_LINE), end):
             continue

@@ -21,6 +21,8 @@ COMMANDS = {
     "\\dfrac": "\\frac",
     "\\tfrac": "\\frac",
     "\\cfrac": "\\frac",
+    "\\sfrac": "\\frac",
+    "\\nicefrac": "\\frac",
     "\\left": "",
     "\\right": "",
     **dict.fromkeys((f"\\{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r", "m")), ""),
@@ -54,6 +56,7 @@ COMMANDS = {
     "\u00ba": " degrees ",
     "\u02da": " degrees ",
     "\u2212": "-",
+    "\uff0d": "-",
     "\u2013": "-",
     "\u00d7": "\\times ",
     **dict.fromkeys(PRODUCTS, "\\cdot "),
@@ -97,7 +100,7 @@ UNIT_FRACTION = re.compile(rf"\\frac\s*\{{\s*{TEXT}\s*\}}\s*\{{\s*{TEXT}\s*(\^\s
 ABOUT = re.compile(r"^(?:\\approx(?![A-Za-z])|(?:approximately|about|roughly)\b)\s*", re.IGNORECASE)
 HALF_OF_DAY = re.compile(r"(?<![A-Za-z])([ap])\.\s?(m)\b\.?", re.IGNORECASE)
 FONT = re.compile(
-    r"\\(?:mathbf|boldsymbol|bm|mathit|mathsf|underline|operatorname)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+    r"\\(?:mathbf|boldsymbol|bm|mathit|mathsf|underline|operatorname|vec)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
 )
 WRAPPERS = (
     ("$$", "$$"),
@@ -111,8 +114,8 @@ WRAPPERS = (
 )
 ATOM = r"[^{}\\]|\\."
 BRACED = re.compile(rf"^\{{((?:{ATOM}|\{{(?:{ATOM}|\{{(?:{ATOM})*\}})*\}})*)\}}$")
-STOPS = re.compile(r"(?:(?<!\.)\.|[,;:\s])+$")
-"""Stops and blanks at the end; several dots stand for more parts."""
+STOPS = re.compile("(?:(?<!\\.)\\.|[,;:\\s\u2705\u2713\u2714\ufe0f\U0001f300-\U0001faff])+$")
+"""Stops, blanks and pictures at the end; several dots stand for more parts."""
 
 INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+|[0-9]{1,100})"
 SEPARATORS = re.compile("[, ]")
@@ -153,6 +156,8 @@ NO_LABEL = re.compile(
 VARIABLE = re.compile(r"[A-Za-z] (?![ghlms]$)[a-z]$")
 """A letter at the end of words, `72 more than x`, that is no unit."""
 COMPOUND = re.compile(r"^(.*?[A-Za-z])\s*(?:,|,?\sand\b|(?=\s))\s*(?=[0-9])(.*)$")
+BRACKETED = re.compile(r"^\s*[(\[]([^][()]*)[)\]]$")
+"""A unit in brackets."""
 SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)s?(?![A-Za-z])", re.IGNORECASE)
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 ORDINALS = ("st", "nd", "rd", "th")
@@ -267,7 +272,7 @@ def read_quantity(text: str, *, cleaned: bool = False) -> Quantity | None:
     found = NUMBER.match(sign + text)
     if found is None:
         return None
-    rest = RATE.sub(r" per \1", (sign + text)[found.end() :])
+    rest = BRACKETED.sub(r" \1", RATE.sub(r" per \1", (sign + text)[found.end() :]))
     if rest[:1].isdigit() or (rest[:1] in (".", ",", "/", "^", "_") and rest.strip(".,")):
         return None
     value, decimals = _value(found)

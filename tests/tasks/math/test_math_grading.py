@@ -257,6 +257,32 @@ def test_an_equation_for_what_was_asked_is_its_number_and_one_for_an_unknown_is_
         ("\\tan 15^\\circ", "tan 15 degrees", "tan 25 degrees"),
         ("\\cos^2\\theta", "cos^2 theta", "cos^2 phi"),
         ("x = \\frac{1}{67}", "x = (1)/(67)", "x = (1)/(76)"),
+        ("120", "P(6, 3)", "P(6, 2)"),
+        ("\\{1, 2\\}", "x = 1 \\text{ or } x = 2", "x = 1 \\text{ or } x = 3"),
+        ("120", "10C3", "10P3"),
+        ("120", "{10 \\choose 3}", "{10 \\choose 4}"),
+        ("\\{-1, 0, 1\\}", "0, \\pm 1", "1, \\pm 1"),
+        ("(2, -1)", "\\text{the point } (2, -1)", "f(2, -1)"),
+        ("-4", "negative four", "four"),
+        ("\\text{June 20}", "\\text{June 20th}", "June 2nd"),
+        ("1101_2", "1101 \\text{ (base 2)}", "1101 \\text{ (base 3)}"),
+        ("(3, 4)", "P(3, 4)", "P(4, 3)"),
+        ("\\overline{AB}", "AB", "AC"),
+        ("\\text{ellipse}", "an ellipse", "a circle"),
+        ("10 \\text{ cm}", "10 (\\text{cm})", "10 (\\text{m})"),
+        ("2.5", "two and a half", "two and a third"),
+        ("\\frac12", "half", "a third"),
+        ("[-2, 5)", "x \\ge -2 \\text{ and } x < 5", "x \\ge -2 \\text{ or } x < 5"),
+        ("[-2, 5)", "\\{x \\mid -2 \\le x < 5\\}", "\\{x \\mid -2 < x < 5\\}"),
+        ("\\frac{-1 \\pm \\sqrt{5}}{2}", "(-1 \u00b1 \u221a5)/2", "(1 \u00b1 \u221a5)/2"),
+        ("\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}", "[[1, 2], [3, 4]]", "[[1, 3], [2, 4]]"),
+        ("\\begin{pmatrix} 1 \\\\ -2 \\end{pmatrix}", "[1, -2]^T", "[-2, 1]^T"),
+        (
+            "\\begin{pmatrix} 1 \\\\ -2 \\end{pmatrix}",
+            "\\left(\\begin{array}{c} 1 \\\\[4pt] -2 \\end{array}\\right)",
+            "\\vec{v} = (2, 1)",
+        ),
+        ("(3, 4)", "\\begin{cases} x = 3 \\\\ y = 4 \\end{cases}", "\\begin{cases} x = 4 \\\\ y = 3 \\end{cases}"),
     ],
 )
 def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> None:
@@ -286,6 +312,17 @@ def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> 
         ("\\Gamma + 1", "\\Gamma(1)", "1 + \\Gamma"),
         ("\\frac{V_{\\max} S}{K_m + S}", "\\frac{V_{\\min} S}{K_m + S}", "\\frac{S V_{\\text{max}}}{S + K_m}"),
         ("\\frac{1}{(1 + x^2)^2}", "(1 + x^2)^2", "(1 + x^2)^{-2}"),
+        ("42", "42 \\ldots", "42."),
+        ("\\mathbb{R}", "[-\\infty, \\infty]", "-\\infty < x < \\infty"),
+        ("\\$2.75", "x < \\$2.75", "x = \\$2.75"),
+        ("\\$2.75", "2016 \\implies \\$2.75", "$2.75"),
+        ("42", "an answer other than 42", "the answer is 42"),
+        ("9:24", "9:24 \\text{ or maybe later}", "9:24 \\text{ in the morning}"),
+        ("12", "3 \\cdot 5 = 12", "3 \\cdot 4 = 12"),
+        ("\\frac{\\pi}{16}", "58 = \\frac{\\pi}{16}", "\\frac{2\\pi}{32} = \\frac{\\pi}{16}"),
+        ("(0, 1) \\cup (2, 3)", "(0, 1) \\cup (2, 3) \\ldots", "(2, 3) \\cup (0, 1)"),
+        ("-3", "3 = -3", "-\\frac{6}{2} = -3"),
+        ("34.29", "\\frac{250}{7} = 34.29", "\\frac{240}{7} = 34.29"),
     ],
 )
 def test_what_math_verify_or_punctuation_would_drop_is_compared(task: Math, gold: str, wrong: str, right: str) -> None:
@@ -294,7 +331,55 @@ def test_what_math_verify_or_punctuation_would_drop_is_compared(task: Math, gold
 
 
 @pytest.mark.parametrize(
-    "hedge", ["(B) or (C)", "(B), 7", "\\text{(B)} and 7", "B) C) D)", "(B) (C)", "B. C", "(B) & (C)"]
+    ("answer", "right"),
+    [
+        ("\\sqrt{151} \\approx 12.3", ("\\sqrt{151}", "12.3")),
+        ("x = 12.6 \\approx 13", ("12.6", "13")),
+        ("x \\approx 12.3", ("12.3",)),
+        ("\\frac23 \\approx 0.7", ("\\frac23", "0.7")),
+        ("500 \\approx 501", ("500",)),
+        ("42 \\approx 44", ()),
+    ],
+)
+def test_a_value_and_its_rounding_are_both_answers_and_two_values_are_none(
+    task: Math, answer: str, right: tuple[str, ...]
+) -> None:
+    for gold in ("\\sqrt{151}", "12.3", "12.6", "13", "\\frac23", "0.7", "500", "501", "42", "44"):
+        assert task.verify(by_hand(gold), f"\\boxed{{{answer}}}").correct == (gold in right), gold
+
+
+@pytest.mark.parametrize(
+    "empty", ["\\begin{pmatrix}\\end{pmatrix}", "\\langle\\rangle", "\\begin{cases}\\end{cases}", "[[]]"]
+)
+def test_brackets_without_parts_are_wrong_and_no_error(task: Math, empty: str) -> None:
+    for gold in ("(1, 2)", "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", "\\{1, 2\\}", "3"):
+        assert not task.verify(by_hand(gold), f"\\boxed{{{empty}}}").correct
+
+
+def test_alternatives_are_one_answer_only_where_all_are_equal(task: Math) -> None:
+    for gold, alternatives, right in (
+        ("\\frac12", "\\frac12 \\text{ or } 0.5", True),
+        ("5 \\text{ cm}", "5 \\text{ cm or } 50 \\text{ mm}", True),
+        ("5", "5 \\text{ or } 6", False),
+        ("5", "6 \\text{ or } 5", False),
+    ):
+        assert task.verify(by_hand(gold), f"\\boxed{{{alternatives}}}").correct == right, alternatives
+
+
+@pytest.mark.parametrize(
+    "hedge",
+    [
+        "(B) or (C)",
+        "(B), 7",
+        "\\text{(B)} and 7",
+        "B) C) D)",
+        "(B) (C)",
+        "B. C",
+        "(B) & (C)",
+        "(\\text{B}) \\quad (\\text{C})",
+        "(B) \\to C",
+        "(B) maybe C",
+    ],
 )
 def test_several_options_are_not_the_first_of_them(task: Math, hedge: str) -> None:
     assert not task.verify(by_hand("\\text{(B)}"), f"\\boxed{{{hedge}}}").correct

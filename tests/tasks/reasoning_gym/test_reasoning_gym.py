@@ -207,6 +207,17 @@ def test_no_answer_is_right_for_all_problems(name: str) -> None:
     assert all(task.verify(p, f"<answer>{OTHER_FORMS[name](p.answer)}</answer>").correct for p in problems)
 
 
+@pytest.mark.parametrize(
+    ("name", "forms"), [("gsm_symbolic", ("-{}", "{} or 7", "not -{}")), ("coin_flip", ("0", "-{}", "0.{}"))]
+)
+def test_a_sign_another_number_and_nearly_nothing_are_wrong(name: str, forms: tuple[str, ...]) -> None:
+    task = ReasoningGym(name)
+    for problem in task.problems(30, 1):
+        assert task.verify(problem, f"<answer> {problem.answer} </answer>").correct
+        for form in forms:
+            assert not task.verify(problem, f"<answer>{form.format(problem.answer)}</answer>").correct, form
+
+
 def test_several_data_sets_make_problems() -> None:
     names = [name for name in list_datasets() if name not in SLOW]
     if not os.environ.get("EDGEWISE_ALL_DATASETS"):

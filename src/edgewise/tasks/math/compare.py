@@ -12,10 +12,11 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from edgewise.tasks.answers import LONGEST_ANSWER
+from edgewise.tasks.geometry.number import CLOSE, number
 from edgewise.tasks.math.letters import distinct_letters
 from edgewise.tasks.math.notation import in_latex
 from edgewise.tasks.math.numerals import in_digits
-from edgewise.tasks.quantities import LABEL, NAME, Quantity, clean, equal, known_unit, read_quantity
+from edgewise.tasks.quantities import LABEL, NAME, NO_LABEL, Quantity, clean, equal, known_unit, read_quantity
 
 Compare = Callable[[str, str], bool | None]
 """Equality of two expressions; None where it could not be decided."""
@@ -37,22 +38,31 @@ EXPLOSIVE = re.compile(
     r"|(?:[-+*/^_=]\s*){8}"  # chains of signs
 )
 CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
-TIME = re.compile(r"^[0-9]{1,2}(?:\s*:\s*[0-9]{2}){0,2}[^0-9]*$")
+TIME = re.compile(r"^[0-9]{1,2}(?:\s*:\s*[0-9]{2}){0,2}[A-Za-z.'\s]*$")
 BASED = re.compile(r"^\(?(-?[0-9A-Za-z.]{1,60})\)?_\{?([0-9]{1,2})\}?$")
+IN_BASE = re.compile(r"\s*\(?\s*(?:in\s+)?base[-\s]*([0-9]{1,2})\s*\)?$")
 MODULAR = re.compile(
     r"^(?:[A-Za-z]\s*(?:\\equiv|=)\s*)?(-?[0-9]{1,60})\s*[({]?\s*\\?[pb]?mod\s*\{?\s*([0-9]{1,60})\s*\}?\s*[)}]?$"
 )
 """A residue and its modulus."""
 WORDS = re.compile(r"^[A-Za-z][A-Za-z\s'&.-]*$")
 LETTER = re.compile(r"^(?:[Oo]ption |[Cc]hoice )?\(?([A-Za-z])\)?[.)]?$")
-CHOICE = re.compile(r"^\(?([A-Ja-j])[).:]\s+(?!(?:or|and)\b|\(?[A-J](?:[).:,]|$))([^\s+*/^=<>,;&].*)$")
+CHOICE = re.compile(
+    r"^\(?([A-Ja-j])[).:]\s+(?!.*\(\s*[A-J]\s*\)|(?:\W|\\[a-z]+|(?:also|maybe|perhaps|possibly)\b)*[A-J]$)(?!(?:or|and)\b|\(?[A-J](?:[).:,]|$))([^\s+*/^=<>,;&].*)$"
+)
 """A letter and the option that it stands for, not another letter."""
 MARKUP = re.compile(r"[\s$]*(?:\\(?:text|textbf|textit|textrm|mbox)\s*\{[^{}]*\}[\s$.]*)+")
+ARTICLE = re.compile(r"^\W*(?:an?|the)\s+(?=[a-z]{3})")
+ORDINAL = re.compile(r"(?<=[0-9])(?:st|nd|rd|th)\b")
+SEGMENT = re.compile(r"\\overline\s*\{\s*([A-Z]{2})\s*\}")
 SIGNS = re.compile(r"[=^_+<>*/]|(?<![A-Za-z])-")
 """What makes mathematics of words; a hyphen does not."""
 UNEQUAL = r"(?:\\(?:neq?|geq?|leq?|[gl]t|not)(?![A-Za-z])|[<>\u2260])"
 ONE_SIDED = re.compile(rf"^{UNEQUAL}|{UNEQUAL}$")
 NEGATED = re.compile(r"(?<!\\)\bnot\b", re.IGNORECASE)
+UNBOUNDED = re.compile(r"\[\s*-\s*(?:\\infty|inf)|(?:\\infty|inf(?:inity)?)\s*\]")
+"""A closed end of an interval where there is none."""
+DOTS = re.compile(r"\\[lc]?dots(?![A-Za-z])|\.{3}|\u2026")
 BLANKS = re.compile(r"\s+(?![0-9])|(?<![0-9])\s+|\s(?=[0-9]{3}(?![0-9/]))")
 """Blanks without a meaning: not that of `3 1/2`, but those around anything else and of `10 000`."""
 APPLIED = r"(?:(?:[fghpqFGHPQNST]|\\?(?:gcd|lcm|min|max|deg|det|Pr|Var|Cov))\s*\([^()=]*(?:\([^()=]*\)[^()=]*)*\)|(?:E|\\mathbb\s*\{E\})\s*\[[^][=]*\]|\\overline\s*\{\s*[A-Z]{2}\s*\}|\|\s*[A-Z]{2,3}\s*\||\[\s*[A-Z]{3,6}\s*\])"
@@ -63,6 +73,16 @@ ASKED = re.compile(rf"^({TERM}(?:\s*[-+]\s*{TERM})*)\s*=\s*(?=[^=]*$)")
 OR = re.compile(r"\s*,?\s+or\s+")
 JOINED = re.compile(r"\s(and|or)\s")
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
+BUILDER = re.compile(
+    r"^\\\{\s*[A-Za-z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?(?:\\(?:mid|vert|colon)(?![A-Za-z])|[:|])(?=.*(?:[<>=]|\\[lgi]))\s*(.*\S)\s*\\\}$"
+)
+"""A set by a condition on its members."""
+RELATED = r"((?:[<>]|\\[lg](?:eq?(?:slant)?|t)(?![A-Za-z]))=?)"
+BOTH = re.compile(rf"^([A-Za-z])\s*{RELATED}([^<>,]+?),?\s+and\s+\1\s*{RELATED}([^<>,]+)$")
+"""Two conditions on a letter, its bounds."""
+LOWER = (">", ">=", "\\g")
+GREATER, LESS = "\\g", "\\l"
+POINT = re.compile(r"^(?:(?:[Tt]he\s+)?(?:[Pp]oint|[Oo]rdered pair)\s+[A-Z]?|[A-Z])\s*(?=\()")
 COORDINATES = re.compile(r"^\([a-z](?:\s*,\s*[a-z]){1,3}\)\s*=\s*(?=[(\[])")
 ANGLE = re.compile(
     r"(\\?(?:sin|cos|tan|cot|sec|csc)(?:\s*\^\s*\{?-?[0-9]\}?)?)\s*([({])?\s*([0-9.]+) degrees(?(2)\s*[)}])"
@@ -71,7 +91,19 @@ TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\
 TOUCHING = re.compile(r"(?<=[0-9}])(?=[A-Za-z])")
 SET = "\\{\\}"
 ROW = "\\\\"
+SPACED_ROW = re.compile(r"\\\\\s*\[\s*[0-9.]+\s*(?:pt|em|ex|mm|cm)\s*\]|\\cr(?![A-Za-z])")
+ARRAY = re.compile(
+    r"[(\[]\s*\\begin\{(?:array\}\s*\{[clr|\s]*|(?:small)?matrix)\}(.*)\\end\{(?:array|(?:small)?matrix)\}\s*[)\]]"
+)
+NESTED = re.compile(r"^\[\s*((?:\[[^][]*\]\s*,\s*)*\[[^][]*\])\s*\]$")
+"""Rows of a matrix as a list of lists."""
+TRANSPOSED = re.compile(r"^[(\[]([^][()&]*)[)\]]\s*\^\s*\{?\s*(?:T|\\(?:top|intercal|mathsf\{T\}))\s*\}?$")
+SYSTEM = re.compile(
+    r"^(?:\\\{)?\s*\\begin\{(?:cases|aligned|align\*?|gathered)\}(.*)\\end\{(?:cases|aligned|align\*?|gathered)\}$"
+)
 COLUMN = re.compile(r"^\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}$|^\\langle(?![A-Za-z])(.*)\\rangle$")
+DECIMALS = re.compile(r"-?[0-9,]+(?:\.([0-9]{0,12}))?[^0-9]*")
+APPROXIMATED = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt|\\mathbb")
 LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|[<>]")
 """Letters that belong to no command, and relations."""
@@ -81,7 +113,7 @@ PHRASES = [
     for spellings in (
         r"\\(?:emptyset|varnothing)|\\\{\s*\\\}|(?:there (?:is|are) )?no (?:real )?solutions?|(?:the )?empty set",
         r"(?:the limit )?(?:does not|doesn't) exist|DNE",
-        r"\\mathbb\s*\{?\s*R\s*\}?|\(\s*-\s*\\infty\s*,\s*\+?\s*\\infty\s*\)|(?:the set of )?(?:all )?(?:real numbers|reals)",
+        r"\\mathbb\s*\{?\s*R\s*\}?|-\s*\\infty\s*<\s*[A-Za-z]\s*<\s*\+?\s*\\infty|\(\s*-\s*\\infty\s*,\s*\+?\s*\\infty\s*\)|(?:the set of )?(?:all )?(?:real numbers|reals)",
     )
 ]
 """Spellings of the empty set, of a limit that does not exist, and of the real numbers."""
@@ -107,7 +139,7 @@ def compare(gold: str, answer: str, expressions: Compare) -> Comparison:
     """Whether an answer equals the gold one. Never raises; `expressions` decides what is not decided by its structure."""
     if len(answer) > LONGEST_ANSWER:
         return UNREADABLE
-    a, b = clean(gold), clean(answer)
+    a, b = (SEGMENT.sub(r"\1", clean(text)) for text in (gold, answer))
     if not _bare(a):
         return WRONG
     if _bare(a) == _bare(b):
@@ -136,7 +168,10 @@ def _bare(text: str) -> str:
 def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = False) -> bool | None:
     if _bare(a) == _bare(b) or _same_phrase(a, b):
         return True
-    if any(bool(pattern.search(a)) != bool(pattern.search(b)) for pattern in (ONE_SIDED, NEGATED)):
+    a, b = (_matrix(_condition(text)) for text in (a, b))
+    if "matrix" in a + b:
+        a, b = (NESTED.sub(_rows, text) for text in (a, b))
+    if any(bool(pattern.search(a)) != bool(pattern.search(b)) for pattern in (ONE_SIDED, NEGATED, UNBOUNDED)):
         return False
     choices = CHOICE.match(a), CHOICE.match(b)
     if any(choices):
@@ -168,12 +203,18 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
             return True
     if one and two:
         return equal(one, two)
-    chained = _chained(a), _chained(b)
-    if chained != (a, b):
-        return _equal(*chained, expressions, depth + 1, is_text) if depth < 4 else False
+    rounded = _rounded(a, True), _rounded(b, False)
+    if depth < 4 and rounded != ([a], [b]):
+        results = (_equal(x, y, expressions, depth + 1, is_text) for x in rounded[0] for y in rounded[1])
+        return next((result for result in results if result is not False), False)
+    x, y = _chained(a), _chained(b)
+    if x is None or y is None:
+        return False
+    if (x, y) != (a, b):
+        return _equal(x, y, expressions, depth + 1, is_text) if depth < 4 else False
     if (one and "=" in b) or (two and "=" in a):
         return False  # an equation is no number
-    if (CLOCK.match(a) or CLOCK.match(b)) and TIME.match(a) and TIME.match(b):
+    if (CLOCK.match(a) or CLOCK.match(b)) and TIME.match(a) and TIME.match(b) and not NO_LABEL.search(b):
         return _same_time(a, b)
     if is_text or WORDS.match(a):
         text = _text(a, b, is_text)
@@ -196,6 +237,22 @@ def _same_phrase(a: str, b: str) -> bool:
     """Whether two texts are spellings of the same phrase, such as the empty set."""
     a, b = (MEMBER.sub("", text.replace(LABEL, "")).strip() for text in (a, b))
     return any(phrase.fullmatch(a) and phrase.fullmatch(b) for phrase in PHRASES)
+
+
+def _condition(text: str) -> str:
+    r"""The condition of `\{x \mid x > 1\}`, `1 < x \le 2` for `x > 1 \text{ and } x \le 2`, and the lines of a system as a list."""
+    system = SYSTEM.match(text)
+    if system:
+        return ", ".join(filter(None, (line.replace("&", "").strip(" ,;.") for line in system[1].split(ROW))))
+    text = BUILDER.sub(r"\1", text)
+    found = BOTH.match(text.replace(LABEL, " "))
+    if not found or (found[2][:2] in LOWER) == (found[4][:2] in LOWER):
+        return text
+    letter, (low, start), (high, end) = (
+        found[1],
+        *sorted(((found[2], found[3]), (found[4], found[5])), key=lambda bound: bound[0][:2] not in LOWER),
+    )
+    return f"{start.strip()} {low.replace('>', '<').replace(GREATER, LESS)} {letter} {high} {end.strip()}"
 
 
 def _numeral(text: str) -> str:
@@ -225,6 +282,8 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
         return False
     if a.count("'") != b.count("'"):
         return False  # math-verify drops what marks a derivative
+    if len(DOTS.findall(a)) != len(DOTS.findall(b)):
+        return False  # and what stands for more terms
     a, b = (ANGLE.sub(r"\1(\\frac{\3 \\pi}{180})", text) for text in (a, b))
     one, two = _unit(a), _unit(b)
     if one and two and not equal(Quantity(Fraction(1), one[1]), Quantity(Fraction(1), two[1])):
@@ -242,15 +301,52 @@ def _unit(text: str) -> tuple[str, str] | None:
     return head if label or not found else found[1], quantity.unit
 
 
-def _chained(text: str) -> str:
-    """The last part of a chain of equal numbers, `3 + 4 = 7`, or the text."""
+def _chained(text: str) -> str | None:
+    """The last part of a chain of equal numbers, `3 + 4 = 7`, or the text; None for a chain of other numbers, `3 + 4 = 8`."""
     parts = text.split("=")
     if len(parts) < 2 or LETTERS.search("".join(parts[:-1])):
         return text
-    first, last = read_quantity(parts[0], cleaned=True), read_quantity(parts[-1], cleaned=True)
-    if not last and LETTERS.search((_unit(parts[-1].strip()) or parts[-1:])[0]):
+    if not read_quantity(parts[-1], cleaned=True) and LETTERS.search((_unit(parts[-1].strip()) or parts[-1:])[0]):
         return text  # 25 = x^2 + y^2
-    return text if "\\" not in text and first and last and not equal(first, last) else parts[-1].strip()
+    return parts[-1].strip() if _near(parts[0], parts[-1]) else None
+
+
+def _rounded(text: str, trusted: bool) -> list[str]:
+    r"""The values that `\sqrt{2} \approx 1.4` stands for: the first, and the last where it is the first one rounded.
+
+    None where the two are not near, unless the text is trusted; the text itself where there is no such sign.
+    """
+    first, *others = APPROXIMATED.split(text)
+    if not others or trusted:
+        return [first, *others]
+    if NAME.fullmatch(f"{first}=") and number(first) is None:
+        return _rounded(" \\approx ".join(others), trusted)
+    if not all(_near(first, other) for other in others):
+        return []
+    value = number(first.rpartition("=")[2])
+    return [first, others[-1]] if value is not None and _is_rounding(value, others[-1]) else [first]
+
+
+def _near(text: str, other: str) -> bool:
+    """Whether two sides of an equation may be the same number: not if both are read, and differ by more than a rounding."""
+    one, two = read_quantity(text, cleaned=True), read_quantity(other, cleaned=True)
+    if one and two and equal(one, two):
+        return True
+    if (one and one.unit) or (two and two.unit):
+        return not (one and two)
+    x, y = number(text), number(other)
+    if x is None or y is None:
+        several = (_list(side) or (_bracketed(side) or ("", []))[1][1:] or "\\infty" in side for side in (text, other))
+        return x is None is y or not any(several)  # a number is neither a list nor an interval
+    return abs(x - y) <= CLOSE * max(abs(x), abs(y)) or _is_rounding(x, other)
+
+
+def _is_rounding(value: float, text: str) -> bool:
+    """Whether a plain decimal is a value rounded to as many decimals."""
+    rounding, found = number(text), DECIMALS.fullmatch(text.strip())
+    if rounding is None or found is None:
+        return False
+    return 2 * abs(value - rounding) * 10 ** len(found[1] or "") <= 1 + CLOSE
 
 
 def _same_time(a: str, b: str) -> bool:
@@ -277,11 +373,12 @@ def _text(a: str, b: str, is_text: bool) -> bool | None:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", text.lower())
+    return re.findall(r"[a-z0-9]+", ORDINAL.sub("", ARTICLE.sub("", text.lower())))
 
 
 def _based(a: str, b: str) -> bool | None:
     """Equality of numerals with a base such as 1010_2; None if neither has one."""
+    a, b = (IN_BASE.sub(r"_\1", text) for text in (a, b))
     one, two = BASED.match(_bare(a)), BASED.match(_bare(b))
     if one and two:
         return one[1].lower() == two[1].lower() and one[2] == two[2]
@@ -310,13 +407,17 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
     """Equality of lists, tuples, sets, intervals and unions, part by part; None if it cannot be decided by the parts."""
     interval = "\\infty" in a or (MEMBER.match(a) and "\\{" not in a)
     a, b = (UNION.sub(r"\\cup ", OUTWARD.sub(_inward, _value(MEMBER.sub("", text)))) for text in (a, b))
+    a, b = (POINT.sub("", text) if other.startswith("(") else text for text, other in ((a, b), (b, a)))
     if not ("matrix" in a and "matrix" in b):
-        a, b = _column(a), _column(b)
+        column = _column(a)
+        if column != a and b.startswith("["):
+            b = f"({b[1:-1]})" if b.endswith("]") else b
+        a, b = column, _column(b)
     left, right = _pieces(a, b), _pieces(b, a)
     if len(left) > 1 and len(right) > 1:
         pieces = _unordered(left, right, expressions, depth)
         # Unions of other pieces may still be the same set.
-        return (expressions(a, b) if pieces is False else pieces,)
+        return (_expressions(a, b, expressions) if pieces is False else pieces,)
     one, two = _bracketed(a), _bracketed(b)
     if one and two:
         if len(one[1]) == 1 == len(two[1]) and one[0] == two[0] == "()":
@@ -324,15 +425,17 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
         if one[0] != two[0] or len(one[1]) != len(two[1]):
             return (False,)
         return (TOGETHER[one[0] == SET](one[1], two[1], expressions, depth),)
-    listed, other = (None if found else _list(text) for text, found in ((a, one), (b, two)))
+    listed, other = (None if found else _signs(_list(text) or []) for text, found in ((a, one), (b, two)))
     if (listed or (one and one[0] == SET)) and not (other or two):
         other = _both(b)
     if (other or (two and two[0] == SET)) and not (listed or one):
         listed = _both(a)
+    if not (listed or other or one or two) and _both(a) and _both(b):
+        listed, other = _both(a), _both(b)
     if listed and other:
         if RELATION.search(a) and len({*JOINED.findall(a), *JOINED.findall(b)}) > 1:
             return (False,)  # x < 1 and x > 3 is empty
-        return (_unordered(_signs(listed), _signs(other), expressions, depth),)
+        return (_unordered(listed, other, expressions, depth),)
     if one and other and len(one[1]) > 1:
         return (
             one[0] in (() if interval else (SET, "()")) and TOGETHER[one[0] == SET](one[1], other, expressions, depth),
@@ -347,7 +450,9 @@ def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | Non
         if found and len(found[1]) > 1 and rest is not None and not RELATION.search(rest):
             return (False,)
     if bool(listed) != bool(other) and not (one or two) and "\\pm" not in a + b:
-        return (False,)
+        alternatives = OR.split(b)
+        results = (_equal(a, part, expressions, depth + 1) for part in alternatives)
+        return (len(alternatives) > 1 and next((result for result in results if not result), True),)
     return None
 
 
@@ -381,12 +486,25 @@ def _value(text: str) -> str:
     return text[found.end() :] if found and letters == sorted(letters) else text
 
 
+def _matrix(text: str) -> str:
+    r"""A matrix that is written as an array, or with spaced rows, as `\begin{pmatrix}`."""
+    return ARRAY.sub(r"\\begin{pmatrix}\1\\end{pmatrix}", SPACED_ROW.sub(r"\\\\ ", text))
+
+
+def _rows(found: re.Match[str]) -> str:
+    """The matrix of `[[1, 2], [3, 4]]`."""
+    rows = (row.strip(" ,[").replace(",", "&") for row in found[1].split("]"))
+    return f"\\begin{{pmatrix}}{ROW.join(filter(None, rows))}\\end{{pmatrix}}"
+
+
 def _column(text: str) -> str:
     r"""The tuple of a column vector or of `\langle 1, 2 \rangle`, or the text."""
+    text = TRANSPOSED.sub(r"(\1)", text)
     found = COLUMN.match(text)
     if not found or "&" in text:
         return text
-    return f"({','.join(filter(None, map(str.strip, (found[1] or found[2]).split(ROW))))})"
+    rows = (found[1] or found[2] or "").split(ROW)
+    return f"({','.join(filter(None, map(str.strip, rows)))})"
 
 
 def _ordered(a: Sequence[str], b: Sequence[str], expressions: Compare, depth: int) -> bool | None:
@@ -438,7 +556,7 @@ def _bracketed(text: str) -> tuple[str, list[str]] | None:
     else:
         return None
     parts = split(inside, ",") if ";" not in inside else split(inside, ";")
-    return None if _closes_early(inside) or len(parts) > MOST_PARTS else (kind, parts)
+    return None if _closes_early(inside) or len(parts) > MOST_PARTS else (kind, _signs(parts) if kind == SET else parts)
 
 
 def _closes_early(text: str) -> bool:

@@ -22,7 +22,10 @@ def compute(request: dict[str, Any]) -> dict[str, Any]:
     latex = replace(latex, normalization_config=replace(latex.normalization_config, units=False))
 
     def read(text: str) -> Any:
-        text, ways = f"${' '.join(text.split())}$", [latex, ExprExtractionConfig()]
+        if "answer" in text.lower():
+            return []  # what follows the word, whatever stands between, would be the expression
+        # A dollar sign within would end the formula, so that what follows it is all that is read.
+        text, ways = f"${' '.join(text.replace('$', ' ').split())}$", [latex, ExprExtractionConfig()]
         # The first match is the whole text; any later one is a number in a formula that was not understood.
         return parse(text, ways, fallback_mode="no_fallback", extraction_mode="first_match", parsing_timeout=None)
 

@@ -15,11 +15,13 @@ NAMED = re.compile(
     r"(?<![\\A-Za-z])((?:arc)?(?:sin|cos|tan)|cot|sec|csc|ln|log|exp|pi|alpha|beta|theta|phi|lambda|omega)(?![A-Za-z])"
 )
 """A function or constant whose name has no backslash."""
-CHOOSE = re.compile(
-    r"(?<![A-Za-z])C\s*(?:\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)|_\s*\{?\s*([0-9]+)\s*\}?\s*\^\s*\{?\s*([0-9]+)(?:\s*\})?)"
-    r"|(?:\{\}\s*)?[_^]\s*\{?([0-9]+)\}?\s*C\s*_\s*\{?([0-9]+)(?:\})?"
+COUNTED = re.compile(
+    r"(?<![A-Za-z])([CP])\s*(?:\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)|_\s*\{?\s*([0-9]+)\s*\}?\s*\^\s*\{?\s*([0-9]+)(?:\s*\})?)"
+    r"|(?:\{\}\s*)?[_^]\s*\{?([0-9]+)\}?\s*([CP])\s*_\s*\{?([0-9]+)(?:\})?"
+    r"|(?<![\w.])([0-9]+)([CP])([0-9]+)(?!\w)"
 )
-"""Numbers of combinations: `C(10, 3)`, `C_{10}^3` and `{}_{10}C_3`."""
+"""Numbers of combinations and permutations: `C(10, 3)`, `C_{10}^3`, `{}_{10}C_3` and `10C3`."""
+CHOOSE = re.compile(r"\{?\s*([0-9A-Za-z+-]+)\s*\\choose(?![A-Za-z])\s*([0-9A-Za-z+-]+)\s*\}?")
 QUOTIENT = re.compile(rf"(?<![\w.^)}}])(?<![\w.^)}}]\s){BRACKET}\s*/\s*{BRACKET}")
 COEFFICIENT = re.compile(
     r"(?<![\w.^)}/])(?<![0-9]\s)([0-9]+|[0-9]*\s?\\sqrt\{?[0-9]+\}?)\s*/\s*([0-9]+)\s*(?=[A-Za-z\\(])"
@@ -43,8 +45,8 @@ def in_latex(text: str) -> str:
         >>> in_latex("C(5, 2) pi"), in_latex("a > b > 0")
         ('\\binom{5}{2} \\pi', '0 < b < a')
     """
-    text = CHOOSE.sub(_binomial, RATIO.sub(":", THOUSANDS.sub("", text)))
-    text = POWER.sub("^", text)
+    text = COUNTED.sub(_count, RATIO.sub(":", THOUSANDS.sub("", text)))
+    text = POWER.sub("^", CHOOSE.sub(r"\\binom{\1}{\2}", text))
     for _ in range(DEEPEST_ROOT):
         text = ROOT.sub(r"\\sqrt{\1\2}", text)
     text = NAMED.sub(r"\\\1", INVERSE.sub("arc", text))
@@ -57,9 +59,12 @@ def in_latex(text: str) -> str:
     return text if len(parts) < 5 or RISING.search(text) else "".join(RISE.get(part, part) for part in reversed(parts))
 
 
-def _binomial(found: re.Match[str]) -> str:
-    n, k = filter(None, found.groups())
-    return f"\\binom{{{n}}}{{{k}}}"
+def _count(found: re.Match[str]) -> str:
+    """A number of combinations or permutations in LaTeX; of permutations of at most 999 things."""
+    kind, n, k = sorted(filter(None, found.groups()), key=str.isdigit)
+    if kind == "C":
+        return f"\\binom{{{n}}}{{{k}}}"
+    return f"\\frac{{{n}!}}{{{int(n) - int(k)}!}}" if int(k) <= int(n) < 1000 else found[0]
 
 
 def _improper(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Numbers in words: `twenty-one`, `two hundred and five`, `two thirds`."""
+"""Numbers in words: `twenty-one`, `two hundred and five`, `two thirds`, `two and a half`."""
 
 from __future__ import annotations
 
@@ -40,9 +40,15 @@ PARTS = {
     )
     for name in names.split()
 }
+MINUS = re.compile(r"(?:minus|negative)\s+(?!(?:minus|negative)\b)", re.IGNORECASE)
+PART = rf"(?P<part>{'|'.join(PARTS)})s?\b"
+MIXED = re.compile(
+    rf"(?:(?P<whole>{BELOW_THOUSAND}|[0-9]{{1,9}})\s+and\s+)?(?:(?P<top>{DIGIT}|an?)[-\s]|(?=half)){PART}",
+    re.IGNORECASE,
+)
 NUMERAL = re.compile(
     rf"(?P<thousands>{BELOW_THOUSAND}|a)\s+thousand\b(?:,?\s+(?:and\s+)?(?P<units>{BELOW_THOUSAND})\b)?"
-    rf"|(?P<only>{BELOW_THOUSAND})\b(?:[-\s](?P<part>{'|'.join(PARTS)})s?\b)?",
+    rf"|(?P<only>{BELOW_THOUSAND})\b(?:[-\s]{PART})?",
     re.IGNORECASE,
 )
 
@@ -54,9 +60,17 @@ def in_digits(text: str) -> str:
         >>> in_digits("two thousand and twelve apples"), in_digits("Three-quarters"), in_digits("one-to-one")
         ('2012 apples', '3/4', 'one-to-one')
     """
-    found = NUMERAL.match(text)
+    minus = MINUS.match(text)
+    if minus:
+        rest = in_digits(text[minus.end() :])
+        return f"-{rest}" if rest[:1].isdigit() else text
+    found = MIXED.match(text) or NUMERAL.match(text)
     if not found or text[found.end() : found.end() + 1] not in ("", " ", ",", ".", ";"):
         return text
+    if found.re is MIXED:
+        whole = found["whole"] or "0"
+        whole, top = int(whole) if whole.isdigit() else _value(whole), _value(found["top"] or "a")
+        return f"{whole or ''} {top}/{PARTS[found['part'].lower()]}{text[found.end() :]}".lstrip()
     number = str(1000 * _value(found["thousands"] or "") + _value(found["units"] or found["only"] or ""))
     return f"{number}{'/' if found['part'] else ''}{PARTS.get((found['part'] or '').lower(), '')}{text[found.end() :]}"
 

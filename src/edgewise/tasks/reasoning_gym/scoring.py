@@ -50,16 +50,19 @@ ATTRIBUTE = re.compile(r"\.\s*[A-Za-z_]|[A-Za-z_)]\s*\.")
 
 RIGHT: dict[str, Callable[[str, dict[str, Any]], bool]] = {
     "coin_flip": lambda answer, entry: (
-        abs(Fraction(answer.replace(",", "")) - Fraction(entry["answer"].replace(",", ""))) <= 1e-4
+        abs(Fraction(answer.replace(",", "")) - (gold := Fraction(entry["answer"].replace(",", "")))) <= gold / 100
     ),
     "complex_arithmetic": lambda answer, entry: "nan" not in answer.lower(),
     "game_of_life_halting": lambda answer, entry: answer.strip().lower() == str(entry["answer"]).lower(),
+    "gsm_symbolic": lambda answer, entry: (
+        {*map(float, re.findall(r"-?[0-9]+(?:\.[0-9]+)?", answer.replace(",", "")))} == {float(entry["answer"])}
+    ),
     "puzzle24": lambda answer, entry: (
         sorted(map(int, re.findall(r"[0-9]+", answer))) == sorted(entry["metadata"]["numbers"])
     ),
 }
-"""What a full score needs besides, where a grader of the package gives it to one answer for all problems: `0`, `nan`, any text
-or four numbers of another puzzle."""
+"""What a full score needs besides, where a grader of the package gives it to one answer for many problems (`0`, `nan`, any text
+or four numbers of another puzzle), or to a number without regard to its sign and to others behind it."""
 
 
 def prepare() -> None:

@@ -41,11 +41,13 @@ PATIENCE = 4000
 NUMBER = re.compile(r"(?<![\w.,])[-\u2212]?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?![0-9])")
 JOINT = re.compile(r"\bor\b"), re.compile(r"\b(?:or|and)\b|[,;]")
 """What makes two answers of two numbers, in a line and in an announced answer."""
+LISTED = re.compile(r"[\s,;]+")
+"""What stands between numbers that are only listed."""
 BEFORE = re.compile(
-    r"(?:[0-9)}]\s*(?:[-+*/\u00d7\u00f7\u2212]|\\(?:times|cdot|div))|[\^\u221a]|\\(?:sqrt|log|ln)|\bnot|\bhalf of)[\s{(]*$"
+    r"(?:[0-9)}]\s*(?:[-+*/\u00d7\u00f7\u2212]|\\(?:times|cdot|div))|[\^\u221a]|\\(?:sqrt|log|ln)|[<>\u2260]|\\(?:neq?|g[et]q?|l[et]q?)|\b(?:not|half of|twice|double|triple|(?:more|less|fewer) than|at (?:least|most)|between|over|under|above|below))[\s{(]*$"
 )
 AFTER = re.compile(
-    r"\s*(?:[\^\u00b2\u00b3\u00bc-\u00be]|\\pi|[kKMnx]\b|(?:dozens?|hundreds?|thousands?|[mb]illions?|squared|cubed)\b)"
+    r"\s*(?:\\?%|per ?cent\b|or\b|[\^\u00b2\u00b3\u00bc-\u00be]|\\pi|[kKMnx]\b|(?:dozens?|hundreds?|thousands?|[mb]illions?|squared|cubed)\b)"
 )
 """What makes another number of the last one: an operation that is not worked out, a denial, a scale."""
 NEXT = re.compile(r"\n\s*(?:Question|Q)\s*[:.]|\bQuestion:")
@@ -228,7 +230,7 @@ def read_answer(completion: str) -> Fraction | None:
         for part in (line, SENTENCE.split(line, maxsplit=1)[0]):
             quantity = read_quantity(part)
             if quantity is not None:
-                return quantity.value
+                return None if quantity.unit == "%" else quantity.value
         line, announced = line[:1000], line != first
         found = [*NUMBER.finditer(line)]
         if found:
@@ -237,7 +239,8 @@ def read_answer(completion: str) -> Fraction | None:
                 return None
             start = line.rfind("=", 0, last) if announced else last
             numbers = {_plain(number[0]) for number in found if number.start() >= start}
-            joined = found[1:] and JOINT[announced].search(line, found[-2].end(), last)
+            between = line[found[-2].end() : last] if found[1:] else ""
+            joined = JOINT[announced].search(between) or LISTED.fullmatch(between)
             return None if joined or len(numbers) > 1 else numbers.pop()
     return None
 
