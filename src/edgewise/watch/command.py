@@ -69,7 +69,7 @@ def main(
     if html is not None:
         require_place(html, read=paths)
     find = partial(open_logs, paths, columns=columns, success=success, scale=scale)
-    watcher = Watcher(find(), find)
+    watcher = Watcher(find(), lambda refused: find(refused=refused))
     with _bar() as progress:
         watcher.update(progress)
     if json:

@@ -59,6 +59,8 @@ def render(views: Sequence[dict[str, Any]], width: int, height: int | None = Non
         room = None if height is None else max(4, height // len(views) - 24)
         for view in views:
             parts += _run(view, width, room)
+    else:
+        parts += _notes([note for note in views[0]["notes"] if all(note in view["notes"] for view in views)])
     return Group(*parts)
 
 
@@ -80,8 +82,13 @@ def _run(view: dict[str, Any], width: int, room: int | None) -> list[RenderableT
         parts.append(_categories(view["categories"], width, room))
     if view["calibration"]:
         parts.append(_calibration(view["calibration"]))
-    parts += [Text(f"  {plain(note, 400)}", style="dim") for note in view["notes"]]
-    return parts
+    return parts + _notes(view["notes"])
+
+
+def _notes(notes: Sequence[str]) -> list[RenderableType]:
+    from rich.text import Text
+
+    return [Text(f"  {plain(note, 400)}", style="dim") for note in notes]
 
 
 def _title(view: dict[str, Any]) -> Text:
