@@ -44,6 +44,9 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("demo", "--methods", "uniform,moops"), "Did you mean 'mopps'"),
         (("experiment", "critic"), "Did you mean 'critics'"),
         (("experiment", "C1", "--hours", "nan"), "hours must be above 0"),
+        (("eval", "opgraph", "--out", ""), "the value of --out is empty"),
+        (("demo", "--out="), "the value of --out is empty"),
+        (("watch", ""), "an argument is empty"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(

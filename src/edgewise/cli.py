@@ -69,6 +69,12 @@ def _run(arguments: list[str]) -> None:
     if arguments == ["--version"]:
         print(f"edgewise {__version__}")
         return
+    for option, value in zip(["", *arguments], arguments, strict=False):
+        if not value or (value.startswith("--") and value.endswith("=")):
+            # An empty path is the present folder.
+            name = value.removesuffix("=") or option
+            what = f"the value of {name}" if name.startswith("--") else "an argument"
+            raise ConfigError(f"{what} is empty: leave it out, or see what the variable in its place holds")
     try:
         import tyro
     except ModuleNotFoundError as error:

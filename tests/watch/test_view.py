@@ -473,11 +473,22 @@ def test_a_run_whose_folder_is_away_for_a_while_says_so_for_as_long(tmp_path: Pa
     assert watcher.views[0]["notes"] == []
 
 
-@pytest.mark.parametrize("name", ["1.jsonl", "rollouts.jsonl", "metrics.jsonl"])
-def test_a_run_that_has_not_written_yet_hides_no_other(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("1.jsonl", ""),
+        ("rollouts.jsonl", ""),
+        ("metrics.jsonl", ""),
+        ("log.parquet", ""),
+        ("log.csv", ""),
+        ("log.csv", "step,prompt,reward\n"),
+        ("log.csv", "step,prompt,reward\n1,"),
+    ],
+)
+def test_a_run_that_has_not_written_yet_hides_no_other(name: str, text: str, tmp_path: Path) -> None:
     write_verl(tmp_path / "runs" / "begun", outcomes())
     (tmp_path / "runs" / "new").mkdir()
-    (tmp_path / "runs" / "new" / name).touch()
+    (tmp_path / "runs" / "new" / name).write_text(text)
     watcher = Watcher(open_logs([tmp_path / "runs"]))
     watcher.update()
     assert [shown["rollouts"] > 0 for shown in watcher.views] == [True, False]

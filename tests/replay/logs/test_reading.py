@@ -142,13 +142,32 @@ def test_a_csv_keeps_line_breaks_and_a_table_is_read_anew_when_it_has_changed(tm
     assert reader.log.trials.tolist() == [2, 1]
 
 
+def test_a_csv_cut_anywhere_gives_the_whole_rows_before_the_cut(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    head = "step,prompt,reward,completion\n"
+    rows = [f'{step},"a,\n""{step}""",{reward},"x\ny"\n' for step in (1, 2) for reward in (1, 0)]
+    text = head + "".join(rows)
+    for cut in range(len(head) + 1, len(text)):
+        path.write_text(text[:cut])
+        reader = open_log(path)
+        reader.poll()
+        whole = sum(cut >= len(head) + len("".join(rows[: i + 1])) for i in range(len(rows)))
+        assert whole <= reader.log.trials.sum() <= whole + 1
+
+
+def test_a_csv_may_have_long_completions(tmp_path: Path) -> None:
+    lines = [f"1,a,{reward},{'x' * 3_000_000}\n" for reward in (1, 0)]
+    (tmp_path / "log.csv").write_text("step,prompt,reward,completion\n" + "".join(lines))
+    assert read_log(tmp_path / "log.csv").lengths.tolist() == [6_000_000]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("a.table.json", "[1, 2]", "no lists 'columns' and 'data'"),
         ("a.table.json", '{"columns": ["step", "prompt", "reward"], "data": [[1, 2]]}', "do not have the 3 values"),
         ("a.csv", "step,prompt,reward\n1,a,1,2\n", "no CSV with the names of its columns"),
-        ("a.csv", "", "no CSV with the names of its columns"),
+        ("a.csv", "step,prompt,reward\n1,a\n1,a,1\n", "no CSV with the names of its columns"),
     ],
 )
 def test_tables_that_cannot_be_read_are_refused_by_name(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -55,7 +55,7 @@ class ParquetTable:
 
         numbers = (kinds.is_floating, kinds.is_integer, kinds.is_decimal, kinds.is_boolean)
         schema = file.schema_arrow
-        self._file, self.size = file, int(file.metadata.num_rows)
+        self._file, self.size, self.cut = file, int(file.metadata.num_rows), False
         self.names: list[str] = list(schema.names)
         self.numeric = [field.name for field in schema if any(is_one(field.type) for is_one in numbers)]
 

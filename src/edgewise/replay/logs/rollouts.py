@@ -17,7 +17,7 @@ from edgewise.replay.logs.columns import MARKED, Columns, choose_columns
 from edgewise.replay.logs.evaluations import Evaluations, step_of
 from edgewise.replay.logs.groups import FILE_BITS, GroupTable, joined
 from edgewise.replay.logs.identity import PromptIndex, digest
-from edgewise.replay.logs.jsonl import JsonLines, lines_from
+from edgewise.replay.logs.jsonl import JsonLines, cut_note, lines_from
 from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant, grouped, of_groups
 from edgewise.replay.logs.order import Order
 from edgewise.replay.logs.rule import Rule
@@ -100,6 +100,7 @@ class RolloutReader:
         self._unscored, self._unnamed, self._unmeasured = Counter[Path](), Counter[Path](), Counter[Path]()
         self._repeated: set[Path] = set()
         self._later: set[Path] = set()
+        self._cut: set[Path] = set()
         self._methods: set[str] = set()
         self._chosen: list[str] = []
 
@@ -217,8 +218,11 @@ class RolloutReader:
             if again:
                 self._forget(path)
             columns = self._choose(path, table.names, table.numeric)
+            if table.cut:
+                self._cut.add(path)
             wanted = list(dict.fromkeys(columns.by_role.values()))
             if table.size == 0:
+                self._waiting.add(path)
                 return again
             if self._whole and self._repeats(path, (values for _, values in table.batches(wanted)), columns):
                 return again
@@ -299,7 +303,7 @@ class RolloutReader:
         self._steps = {step: number for step, number in self._steps.items() if number != gone}
         for counts in (self._units, self._unscored, self._unnamed, self._unmeasured):
             counts.pop(path, None)
-        for paths in (self._repeated, self._later):
+        for paths in (self._repeated, self._later, self._cut):
             paths.discard(path)
 
     def _key(self, record: Mapping[str, Any], columns: Columns) -> Any:
@@ -494,6 +498,7 @@ class RolloutReader:
         notes = [*self.folder_notes, *self._chosen]
         for lines in self._lines.values():
             notes += lines.notes()
+        notes += map(cut_note, sorted(self._cut))
         if self._waiting:
             names = ", ".join(sorted(path.name for path in self._waiting)[:3])
             notes.append(f"{len(self._waiting)} file(s) are not whole yet and left out ({names}).")
