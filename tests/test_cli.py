@@ -75,6 +75,20 @@ def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in result.stderr
 
 
+def test_a_view_is_printed_where_the_encoding_is_ascii(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"step": t // 8, "prompt": "é", "reward": t % 2}) + "\n" for t in range(32)))
+    result = subprocess.run(
+        [sys.executable, "-m", "edgewise.cli", "watch", str(log), "--once"],
+        capture_output=True,
+        env={**ENVIRONMENT, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        timeout=240,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"32 rollouts" in result.stdout
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_output_that_is_not_read_loses_no_file_and_needs_no_traceback(unbuffered: str, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewise import __version__
-from edgewise.errors import ConfigError, EdgewiseError, unknown_name
+from edgewise.errors import ConfigError, EdgewiseError, printable, unknown_name
 from edgewise.lab.run.interrupts import handling
 
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
@@ -25,7 +25,7 @@ def main() -> None:
     if sys.stdout is None or sys.stderr is None:  # closed by what started the process
         nowhere = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         # Names of files, completions and frames may hold characters that the output's encoding lacks: cp1252 of a pipe on Windows.
         sys.stdout.reconfigure(errors="replace")
     arguments = sys.argv[1:]
@@ -51,7 +51,8 @@ def main() -> None:
         except EdgewiseError as error:
             if debug:
                 raise
-            print(f"edgewise: {error}", file=sys.stderr)
+            # The sentence may quote a log, and with it a model's output.
+            print("edgewise:", printable(str(error), keep="\n"), file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt as stop:
             if debug:

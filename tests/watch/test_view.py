@@ -341,6 +341,17 @@ def test_no_line_of_the_terminal_view_is_wider_than_the_terminal(width: int, tmp
     assert "…" not in "".join(heads)
 
 
+def test_a_terminal_of_40_columns_cuts_no_number_of_the_pool(tmp_path: Path) -> None:
+    shown = view(read_log(write_run(tmp_path, steps=20)), time.time())
+    out = io.StringIO()
+    Console(file=out, width=40).print(render([shown], 40))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    for name, counts in shown["pool"]["counts"].items():
+        numbers = [f"{counts[-1]:,}", f"{counts[-1] / 300:.0%}"]
+        assert any(name in line and line.split()[-2:] == numbers for line in lines)
+
+
 def test_a_watcher_follows_a_run_and_keeps_its_view_when_the_log_breaks(tmp_path: Path) -> None:
     rollouts = outcomes(steps=10)
     folder = write_verl(tmp_path / "run", [r for r in rollouts if r["step"] <= 5])

@@ -155,6 +155,19 @@ def test_a_csv_cut_anywhere_gives_the_whole_rows_before_the_cut(tmp_path: Path) 
         assert whole <= reader.log.trials.sum() <= whole + 1
 
 
+def test_what_an_error_quotes_of_a_log_moves_no_cursor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("step,prompt,reward\n1,a,\x1b[2J\u202eX,1\n1,a,1\n")
+    monkeypatch.setattr(sys, "argv", ["edgewise", "replay", str(path)])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert "·[2J·X" in said
+    assert "\x1b" not in said
+
+
 def test_a_csv_may_have_long_completions(tmp_path: Path) -> None:
     lines = [f"1,a,{reward},{'x' * 3_000_000}\n" for reward in (1, 0)]
     (tmp_path / "log.csv").write_text("step,prompt,reward,completion\n" + "".join(lines))
