@@ -45,6 +45,8 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("experiment", "critic"), "Did you mean 'critics'"),
         (("experiment", "C1", "--hours", "nan"), "hours must be above 0"),
         (("eval", "opgraph", "--out", ""), "the value of --out is empty"),
+        (("replay", "{tmp}", "--steps", "3", "--baseline", "mopps"), "--steps, --baseline would change nothing: a log"),
+        (("replay", "simulator", "--json"), "--json would change nothing: simulator is no log"),
         (("demo", "--out="), "the value of --out is empty"),
         (("watch", ""), "an argument is empty"),
     ],

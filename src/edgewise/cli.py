@@ -6,6 +6,8 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -435,6 +437,13 @@ def replay(
     from edgewise.replay.logs.command import main as answer
 
     logs = is_log(trace)
+    if not logs:
+        of_logs = {"columns": columns, "success": success, "scale": scale, "json": json}
+        _require_defaults(replay, of_logs, f"{trace} is no log")
+    elif not trace.endswith(".npz"):
+        of_traces: dict[str, Any] = {"seeds": seeds, "steps": steps, "batch": batch, "rollouts": rollouts}
+        of_traces |= {"knows": knows, "wrong": wrong, "baseline": baseline}
+        _require_defaults(replay, of_traces, "a log is followed as it is, once")
     chosen = selectors or ("edge,mopps" if logs else "uniform,mopps,dps,edge")
     names = listed(chosen)
     if logs:
@@ -483,6 +492,14 @@ def report(folder: Path, show: bool = False) -> None:
     print(page)
     if show:
         webbrowser.open(page.resolve().as_uri())
+
+
+def _require_defaults(command: Callable[..., None], given: dict[str, Any], why: str) -> None:
+    """Refuse options that would be accepted and do nothing."""
+    parameters = signature(command).parameters
+    idle = [f"--{name}" for name, value in given.items() if value != parameters[name].default]
+    if idle:
+        raise ConfigError(f"{', '.join(idle)} would change nothing: {why}")
 
 
 def _need(*packages: str) -> None:

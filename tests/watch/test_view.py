@@ -546,6 +546,7 @@ def test_a_width_that_is_none_hides_nothing(
         (("{tmp}/run", "--once", "--json"), "choose one of"),
         (("{tmp}/run", "--prompt", "absent"), "no prompt has the id 'absent'; ids are such as '"),
         (("{tmp}/run", "--every", "0"), "seconds above 0"),
+        (("{tmp}/run", "--every", "inf"), "seconds above 0"),
         (("{tmp}/run", "--html", "{tmp}/missing/page.html"), "make it first"),
         (("{tmp}/run/metrics.jsonl", "--html", "{tmp}/run/metrics.jsonl"), "is what the results are made from"),
         (("{tmp}/run", "--web", "--host", "0.0.0.0"), "guard it with --token"),

@@ -52,15 +52,18 @@ class Watcher:
             first = not self.views
             changed, readers, views = first, [], []
             left_out: list[str] = []
-            for number, reader in enumerate([*self.readers, *([] if first else self._begun(left_out))]):
+            begun = {} if first else self._begun(left_out)
+            for number, reader in enumerate([*self.readers, *begun.values()]):
                 before = None if number >= len(self.views) else self.views[number]
                 try:
                     fresh, notes = reader.poll(progress), [*reader.log.notes, *left_out]
                     fresh = fresh or before is None or before["notes"] != notes
                     shown = view(reader.log, written(reader)) if before is None or fresh else before
                 except EdgewiseError as error:
-                    if first or before is None:
+                    if first:
                         raise
+                    if before is None:  # it has changed since it was found, and is found again
+                        continue
                     notes = [str(error), *left_out]
                     fresh, shown = before["notes"] != notes, before
                 fresh |= shown["name"] != reader.name
@@ -70,18 +73,22 @@ class Watcher:
                 readers.append(reader)
                 views.append({**shown, "name": reader.name, "idle": idle, "notes": notes})
             self.readers, self.views = readers, views
-            self._places |= {place_of(reader): reader for reader in readers[len(self._places) :]}
+            self._places |= {place: reader for place, reader in begun.items() if reader in readers}
             self.version += changed
             return changed
 
-    def _begun(self, left_out: list[str]) -> list[LogReader]:
-        """Readers of the runs that have begun since; runs that are known take the names that keep all of them apart.
+    def _begun(self, left_out: list[str]) -> dict[Path, LogReader]:
+        """Readers of the runs that have begun since, by place; those that are known take the names that keep all of them apart.
 
         What cannot be read is found again, and may be whole by then; until then a sentence in `left_out` names it.
         """
         refused: list[str] = []
-        found = {place_of(reader): reader for reader in (self._find(refused) if self._find is not None else ())}
-        begun = []
+        found: dict[Path, LogReader] = {}
+        try:
+            found |= {place_of(reader): reader for reader in (self._find(refused) if self._find is not None else ())}
+        except EdgewiseError as error:  # such as files that have gone since they were found
+            refused.append(str(error))
+        begun = {}
         for place, reader in found.items():
             if place in self._places:
                 self._places[place].name = reader.name
@@ -92,7 +99,7 @@ class Watcher:
             except EdgewiseError as error:
                 refused.append(str(error))
             else:
-                begun.append(reader)
+                begun[place] = reader
         left_out += [f"Left out: {why}" for why in refused]
         return begun
 

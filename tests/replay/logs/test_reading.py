@@ -27,6 +27,7 @@ from edgewise.replay.logs import RunLog, digest, open_log, open_logs, read_log
 from edgewise.replay.logs.groups import GroupTable
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.savings import count_waste
+from edgewise.replay.logs.tables import open_table
 
 pytest.importorskip("pyarrow")
 
@@ -153,6 +154,30 @@ def test_a_csv_cut_anywhere_gives_the_whole_rows_before_the_cut(tmp_path: Path) 
         reader.poll()
         whole = sum(cut >= len(head) + len("".join(rows[: i + 1])) for i in range(len(rows)))
         assert whole <= reader.log.trials.sum() <= whole + 1
+
+
+def cut_while_it_is_read(path: Path) -> None:
+    with open_table(path) as table:
+        assert table is not None
+        os.truncate(path, 10)
+        list(table.batches(["completion"]))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_that_is_cut_or_removed_behind_the_reader_loses_its_texts_alone(suffix: str, tmp_path: Path) -> None:
+    import pandas
+
+    path = tmp_path / f"log{suffix}"
+    table = pandas.DataFrame(outcomes()).rename(columns={"correct": "reward"}).assign(completion="x" * 100)
+    table.to_csv(path) if suffix == ".csv" else table.to_parquet(path)
+    reader = open_log(path)
+    reader.poll()
+    assert reader.completions(0)[0]["rollouts"]
+    if suffix == ".parquet":
+        with pytest.raises(ConfigError, match="damaged"):
+            cut_while_it_is_read(path)
+    path.unlink()
+    assert [group["rollouts"] for group in reader.completions(0)] == [[]] * (reader.log.rows == 0).sum()
 
 
 def test_what_an_error_quotes_of_a_log_moves_no_cursor(

@@ -343,9 +343,16 @@ def _name(folder: Path) -> str:
 
 
 def place_of(reader: LogReader) -> Path:
-    """The file, without its ending, or the folder that a run is named after."""
+    """The file, without its ending, or the folder that a run is named after.
+
+    Raises:
+        ConfigError: the files of the run are gone.
+    """
     files = getattr(reader, "files", None)
-    path = Path(files()[0] if callable(files) else getattr(reader, "path", reader.name)).resolve()
+    found = files() if callable(files) else [getattr(reader, "path", reader.name)]
+    if not found:
+        raise ConfigError(f"the files of {reader.name} are gone")
+    path = Path(found[0]).resolve()
     last = reader.name.rpartition("/")[2]
     return next((place for place in (path.with_suffix(""), *path.parents) if place.name == last), path)
 

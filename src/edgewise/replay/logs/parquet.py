@@ -25,7 +25,8 @@ def open_parquet(path: Path) -> Any | None:
     except ImportError as error:
         raise ConfigError("parquet files need pyarrow: pip install 'edgewise[logs]'") from error
     try:
-        return pyarrow.parquet.ParquetFile(path, memory_map=True)
+        # Mapped memory of a file that is cut ends the process, and TRL writes over its files.
+        return pyarrow.parquet.ParquetFile(path, memory_map=False)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError):
         return None
     except OSError as error:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -553,7 +554,8 @@ def _records(path: Path, offset: int, most: int, columns: Columns) -> Any:
             yield record
         return
     wanted = list(dict.fromkeys(columns.by_role.values()))
-    with open_table(path) as table:
+    # A file that is gone, or is written anew, has no text to show.
+    with suppress(ConfigError), open_table(path) as table:
         for _, values in table.batches(wanted, offset) if table else ():
             for items in zip(*values.values(), strict=True):
                 yield dict(zip(values, items, strict=True))

@@ -51,7 +51,7 @@ def open_table(path: Path) -> Iterator[Table | None]:
                 yield ParquetTable(file)
         return
     if path.name.endswith(CSV):
-        yield _csv(path) if path.stat().st_size else None
+        yield _csv(path)
     else:
         columns = _wandb(path)
         yield None if columns is None else _Columns(columns)
@@ -70,7 +70,7 @@ class _Columns:
             yield first, {name: self._columns[name][first:] for name in columns}
 
 
-def _csv(path: Path) -> _Columns:
+def _csv(path: Path) -> _Columns | None:
     try:
         import pyarrow
         import pyarrow.csv
@@ -86,6 +86,8 @@ def _csv(path: Path) -> _Columns:
         return "skip"
 
     try:
+        if not path.stat().st_size:
+            return None
         table = pyarrow.csv.read_csv(
             path,
             # A row has to fit into a block.
@@ -101,9 +103,12 @@ def _csv(path: Path) -> _Columns:
 def _ends_in(path: Path, text: str) -> bool:
     """Whether a file ends in a text, but for line breaks."""
     end = text.encode("utf-8", "surrogateescape").strip()
-    with path.open("rb") as file:
-        file.seek(max(file.seek(0, os.SEEK_END) - len(end) - 2, 0))
-        return file.read().strip().endswith(end)
+    try:
+        with path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - len(end) - 2, 0))
+            return file.read().strip().endswith(end)
+    except OSError:
+        return False
 
 
 def _wandb(path: Path) -> dict[str, list[Any]] | None:
