@@ -450,6 +450,22 @@ def test_what_is_read_as_it_is_written_is_what_is_read_at_once(suffix: str, part
     look([r for r in first if r["step"] <= 8])
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "metrics.jsonl"])
+def test_a_line_that_cannot_be_read_is_named_as_soon_as_it_is_there(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "metrics.jsonl":
+        write_run(tmp_path, steps=5)
+    else:
+        write_lines(path, [{"step": 1, "prompt": "q", "reward": reward} for reward in (0, 1)])
+    watcher = Watcher([open_log(path)])
+    watcher.update()
+    with path.open("a") as file:
+        file.write("Traceback (most recent call last):\n")
+    assert watcher.update()
+    assert "1 line is no JSON object" in watcher.views[0]["notes"][0]
+    assert not watcher.update()
+
+
 def test_a_run_that_is_resumed_counts_the_prompts_of_its_groups_alone(tmp_path: Path) -> None:
     lines = (write_run(tmp_path / "run", steps=20) / "metrics.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "run" / "metrics.jsonl").write_text("".join([*lines, lines[4]]))

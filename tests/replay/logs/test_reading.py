@@ -432,6 +432,7 @@ def test_folders_without_a_log_and_with_several_say_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the logs of 2 runs \(a, b\)"):
         read_log(tmp_path)
     assert [reader.name for reader in open_logs([tmp_path])] == ["a", "b"]
+    assert [reader.name for reader in open_logs([tmp_path / "a", tmp_path])] == ["a", "b"]
     write_verl(tmp_path / "more" / "a", outcomes(steps=2))
     assert [reader.name for reader in open_logs([tmp_path])] == ["a", "b", "more/a"]
     one = tmp_path / "c"

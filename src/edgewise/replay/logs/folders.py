@@ -80,11 +80,14 @@ def open_logs(
     if not readers and refused is None:
         raise ConfigError(f"name the logs of at least one run: {EXPECTED}")
     if len({reader.name for reader in readers}) < len(readers):
-        # All of them: a run whose name is its own already belongs to one of several comparisons, too.
-        places = [place_of(reader) for reader in readers]
-        shared = os.path.commonpath([place.parent for place in places])
-        for reader, place in zip(readers, places, strict=True):
-            reader.name = place.relative_to(shared).as_posix()
+        # Two paths may hold the same run.
+        places = {place_of(reader): reader for reader in readers}
+        readers = list(places.values())
+        if len({reader.name for reader in readers}) < len(readers):
+            # All of them: a run whose name is its own already belongs to one of several comparisons, too.
+            shared = os.path.commonpath([place.parent for place in places])
+            for place, reader in places.items():
+                reader.name = place.relative_to(shared).as_posix()
     return readers
 
 

@@ -59,7 +59,7 @@ class JournalReader:
         self._snapshot: RunLog | None = None
 
     def poll(self, progress: Any = None) -> bool:
-        changed = False
+        changed, said = False, self._lines.notes()
         for place, line in self._lines.read():
             if self._lines.restarted:
                 self._clear()
@@ -67,6 +67,7 @@ class JournalReader:
             changed = True
             if progress is not None and self._count % 64 == 0:
                 progress(place, max(self.path.stat().st_size, place))
+        changed |= self._lines.notes() != said
         if changed:
             self._snapshot = None
         return changed

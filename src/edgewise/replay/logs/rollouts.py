@@ -237,6 +237,7 @@ class RolloutReader:
                 self._forget(path)
             self._lines[path] = JsonLines(path)
         lines = self._lines[path]
+        said = lines.notes()
         places: list[int] = []
         records: list[dict[str, Any]] = []
         changed = False
@@ -253,7 +254,7 @@ class RolloutReader:
         if records:
             self._records(path, places, records)
             changed = True
-        return changed
+        return changed or lines.notes() != said
 
     def _records(self, path: Path, places: list[int], records: list[dict[str, Any]]) -> None:
         columns = self._columns.get(path)
