@@ -44,6 +44,11 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("demo", "--methods", "uniform,moops"), "Did you mean 'mopps'"),
         (("experiment", "critic"), "Did you mean 'critics'"),
         (("experiment", "C1", "--hours", "nan"), "hours must be above 0"),
+        (("eval", "opgraph", "--out", ""), "the value of --out is empty"),
+        (("replay", "{tmp}", "--steps", "3", "--baseline", "mopps"), "--steps, --baseline would change nothing: a log"),
+        (("replay", "simulator", "--json"), "--json would change nothing: simulator is no log"),
+        (("demo", "--out="), "the value of --out is empty"),
+        (("watch", ""), "an argument is empty"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(
@@ -70,6 +75,20 @@ def test_debug_shows_the_traceback() -> None:
     result = edgewise("demo", "--seeds", "0", "--debug")
     assert result.returncode != 0
     assert "Traceback" in result.stderr
+
+
+def test_a_view_is_printed_where_the_encoding_is_ascii(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"step": t // 8, "prompt": "é", "reward": t % 2}) + "\n" for t in range(32)))
+    result = subprocess.run(
+        [sys.executable, "-m", "edgewise.cli", "watch", str(log), "--once"],
+        capture_output=True,
+        env={**ENVIRONMENT, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        timeout=240,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"32 rollouts" in result.stdout
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

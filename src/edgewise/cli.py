@@ -6,11 +6,13 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from edgewise import __version__
-from edgewise.errors import ConfigError, EdgewiseError, unknown_name
+from edgewise.errors import ConfigError, EdgewiseError, printable, unknown_name
 from edgewise.lab.run.interrupts import handling
 
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
@@ -25,7 +27,7 @@ def main() -> None:
     if sys.stdout is None or sys.stderr is None:  # closed by what started the process
         nowhere = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
         # Names of files, completions and frames may hold characters that the output's encoding lacks: cp1252 of a pipe on Windows.
         sys.stdout.reconfigure(errors="replace")
     arguments = sys.argv[1:]
@@ -51,7 +53,8 @@ def main() -> None:
         except EdgewiseError as error:
             if debug:
                 raise
-            print(f"edgewise: {error}", file=sys.stderr)
+            # The sentence may quote a log, and with it a model's output.
+            print("edgewise:", printable(str(error), keep="\n"), file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt as stop:
             if debug:
@@ -69,6 +72,12 @@ def _run(arguments: list[str]) -> None:
     if arguments == ["--version"]:
         print(f"edgewise {__version__}")
         return
+    for option, value in zip(["", *arguments], arguments, strict=False):
+        if not value or (value.startswith("--") and value.endswith("=")):
+            # An empty path is the present folder.
+            name = value.removesuffix("=") or option
+            what = f"the value of {name}" if name.startswith("--") else "an argument"
+            raise ConfigError(f"{what} is empty: leave it out, or see what the variable in its place holds")
     try:
         import tyro
     except ModuleNotFoundError as error:
@@ -428,6 +437,13 @@ def replay(
     from edgewise.replay.logs.command import main as answer
 
     logs = is_log(trace)
+    if not logs:
+        of_logs = {"columns": columns, "success": success, "scale": scale, "json": json}
+        _require_defaults(replay, of_logs, f"{trace} is no log")
+    elif not trace.endswith(".npz"):
+        of_traces: dict[str, Any] = {"seeds": seeds, "steps": steps, "batch": batch, "rollouts": rollouts}
+        of_traces |= {"knows": knows, "wrong": wrong, "baseline": baseline}
+        _require_defaults(replay, of_traces, "a log is followed as it is, once")
     chosen = selectors or ("edge,mopps" if logs else "uniform,mopps,dps,edge")
     names = listed(chosen)
     if logs:
@@ -476,6 +492,14 @@ def report(folder: Path, show: bool = False) -> None:
     print(page)
     if show:
         webbrowser.open(page.resolve().as_uri())
+
+
+def _require_defaults(command: Callable[..., None], given: dict[str, Any], why: str) -> None:
+    """Refuse options that would be accepted and do nothing."""
+    parameters = signature(command).parameters
+    idle = [f"--{name}" for name, value in given.items() if value != parameters[name].default]
+    if idle:
+        raise ConfigError(f"{', '.join(idle)} would change nothing: {why}")
 
 
 def _need(*packages: str) -> None:

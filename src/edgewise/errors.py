@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -36,3 +37,19 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return ConfigError(f"unknown {kind} '{name}'.{hint} Known: {', '.join(names)}.")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Text from files without what a terminal would obey: control characters and changes of direction become `·`.
+
+    Args:
+        text: any.
+        keep: characters that stay as they are, such as line breaks.
+
+    Example:
+        >>> printable("a\\x1b[31mb")
+        'a·[31mb'
+    """
+    return "".join(
+        "·" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in keep else c for c in text
+    )

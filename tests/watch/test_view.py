@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ from tests.replay.logs.writing import HOSTILE, outcomes, write_lines, write_verl
 from tests.watch.runs import write_run
 
 pytest.importorskip("pyarrow")
+pandas = pytest.importorskip("pandas")
 
 
 @settings(max_examples=50)
@@ -339,6 +341,17 @@ def test_no_line_of_the_terminal_view_is_wider_than_the_terminal(width: int, tmp
     assert "…" not in "".join(heads)
 
 
+def test_a_terminal_of_40_columns_cuts_no_number_of_the_pool(tmp_path: Path) -> None:
+    shown = view(read_log(write_run(tmp_path, steps=20)), time.time())
+    out = io.StringIO()
+    Console(file=out, width=40).print(render([shown], 40))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    for name, counts in shown["pool"]["counts"].items():
+        numbers = [f"{counts[-1]:,}", f"{counts[-1] / 300:.0%}"]
+        assert any(name in line and line.split()[-2:] == numbers for line in lines)
+
+
 def test_a_watcher_follows_a_run_and_keeps_its_view_when_the_log_breaks(tmp_path: Path) -> None:
     rollouts = outcomes(steps=10)
     folder = write_verl(tmp_path / "run", [r for r in rollouts if r["step"] <= 5])
@@ -355,21 +368,26 @@ def test_a_watcher_follows_a_run_and_keeps_its_view_when_the_log_breaks(tmp_path
 
 
 def test_a_watcher_takes_up_runs_that_begin_later(tmp_path: Path) -> None:
-    def find() -> Any:
-        return open_logs([tmp_path])
-
     write_run(tmp_path / "first" / "edge" / "seed_0", steps=5)
-    watcher = Watcher(find(), find)
+    watcher = Watcher(open_logs([tmp_path]), lambda refused: open_logs([tmp_path], refused=refused))
     watcher.update()
     assert [shown["name"] for shown in watcher.views] == ["edge/seed_0"]
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "trace.npz").write_bytes(b"PK")
+    (tmp_path / "mixed").mkdir()
+    for name in ("train.jsonl", "eval.jsonl"):
+        (tmp_path / "mixed" / name).touch()
     write_run(tmp_path / "another" / "edge" / "seed_0", steps=3)
     assert watcher.update()
-    # Runs keep their place, in the page's requests too; the one that cannot be read hides no other.
+    # Runs keep their place, in the page's requests too; those that cannot be read hide no other, and are named.
     assert [shown["name"] for shown in watcher.views] == ["first/edge/seed_0", "another/edge/seed_0"]
     assert [shown["steps"] for shown in watcher.views] == [[1, 5], [1, 3]]
+    for shown in watcher.views:
+        assert [place in note for note, place in zip(shown["notes"], ("mixed", "broken"), strict=True)] == [True, True]
     assert not watcher.update()
+    shutil.rmtree(tmp_path / "mixed")
+    assert watcher.update()
+    assert [len(shown["notes"]) for shown in watcher.views] == [1, 1]
 
 
 def test_a_run_that_is_begun_anew_keeps_nothing_of_the_one_before(tmp_path: Path) -> None:
@@ -390,6 +408,86 @@ def test_a_run_that_is_begun_anew_keeps_nothing_of_the_one_before(tmp_path: Path
     assert watcher.views[0]["notes"] == view(read_log(folder))["notes"]
 
 
+def write_table(folder: Path, rollouts: list[dict[str, Any]], suffix: str, parts: bool) -> None:
+    """One file, or one for every four steps, written whole; each tenth rollout has no reward."""
+    folder.mkdir(exist_ok=True)
+    table = pandas.DataFrame(rollouts).rename(columns={"correct": "reward"})
+    table["reward"] = table["reward"].astype(float).where(table.index % 10 != 0)
+    for number, part in table.groupby((table["step"] - 1) // 4 if parts else table["step"] * 0):
+        path = folder / (f"part_{number}{suffix}" if parts else f"log{suffix}")
+        text = part.to_csv(index=False) if suffix == ".csv" else part.to_json(orient="records", lines=True)
+        if suffix == ".parquet":
+            part.to_parquet(path)
+        elif not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+@pytest.mark.parametrize("parts", [False, True])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_what_is_read_as_it_is_written_is_what_is_read_at_once(suffix: str, parts: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def look(rollouts: list[dict[str, Any]]) -> None:
+        write_table(folder, rollouts, suffix, parts)
+        watcher.update()
+        assert len(watcher.views) == 1
+        once = view(read_log(folder), 0.0)
+        assert {**watcher.views[0], "idle": None} == {**once, "idle": None}
+
+    first, second = outcomes(), [{**r, "prompt": r["prompt"] + 100} for r in outcomes(steps=10, seed=1)]
+    write_table(folder, first[:50], suffix, parts)
+    watcher = Watcher(open_logs([folder]), lambda refused: open_logs([folder], refused=refused))
+    watcher.update()
+    for n in (70, 200, len(first)):
+        look(first[:n])
+    for path in folder.iterdir():
+        path.unlink()
+    watcher.update()
+    for n in (70, 200, len(second)):
+        look(second[:n])
+    for path in folder.glob("part_2*"):
+        path.unlink()
+    look([r for r in first if r["step"] <= 8])
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "metrics.jsonl"])
+def test_a_line_that_cannot_be_read_is_named_as_soon_as_it_is_there(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "metrics.jsonl":
+        write_run(tmp_path, steps=5)
+    else:
+        write_lines(path, [{"step": 1, "prompt": "q", "reward": reward} for reward in (0, 1)])
+    watcher = Watcher([open_log(path)])
+    watcher.update()
+    with path.open("a") as file:
+        file.write("Traceback (most recent call last):\n")
+    assert watcher.update()
+    assert "1 line is no JSON object" in watcher.views[0]["notes"][0]
+    assert not watcher.update()
+
+
+def test_a_run_that_is_resumed_counts_the_prompts_of_its_groups_alone(tmp_path: Path) -> None:
+    lines = (write_run(tmp_path / "run", steps=20) / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join([*lines, lines[4]]))
+    shown = view(read_log(tmp_path / "run"))
+    assert shown["steps"] == [1, 5]
+    assert shown["prompts"] == len({name for line in lines[:5] for name in json.loads(line)["ids"]})
+
+
+def test_a_log_that_cannot_be_read_says_so_for_as_long(tmp_path: Path) -> None:
+    folder = write_verl(tmp_path / "run", outcomes(steps=10))
+    watcher = Watcher([open_log(folder)])
+    watcher.update()
+    whole = (folder / "10.jsonl").read_text()
+    (folder / "10.jsonl").write_text(whole.replace('"score": 1.0', '"score": 7.0'))
+    for _ in range(3):
+        watcher.update()
+        assert "outside [0, 1]" in watcher.views[0]["notes"][0]
+    (folder / "10.jsonl").write_text(whole)
+    watcher.update()
+    assert {**watcher.views[0], "idle": None} == {**view(read_log(folder)), "idle": None}
+
+
 def test_a_run_whose_folder_is_away_for_a_while_says_so_for_as_long(tmp_path: Path) -> None:
     watcher = Watcher([open_log(write_run(tmp_path / "run", steps=5))])
     watcher.update()
@@ -402,11 +500,22 @@ def test_a_run_whose_folder_is_away_for_a_while_says_so_for_as_long(tmp_path: Pa
     assert watcher.views[0]["notes"] == []
 
 
-@pytest.mark.parametrize("name", ["1.jsonl", "rollouts.jsonl", "metrics.jsonl"])
-def test_a_run_that_has_not_written_yet_hides_no_other(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("1.jsonl", ""),
+        ("rollouts.jsonl", ""),
+        ("metrics.jsonl", ""),
+        ("log.parquet", ""),
+        ("log.csv", ""),
+        ("log.csv", "step,prompt,reward\n"),
+        ("log.csv", "step,prompt,reward\n1,"),
+    ],
+)
+def test_a_run_that_has_not_written_yet_hides_no_other(name: str, text: str, tmp_path: Path) -> None:
     write_verl(tmp_path / "runs" / "begun", outcomes())
     (tmp_path / "runs" / "new").mkdir()
-    (tmp_path / "runs" / "new" / name).touch()
+    (tmp_path / "runs" / "new" / name).write_text(text)
     watcher = Watcher(open_logs([tmp_path / "runs"]))
     watcher.update()
     assert [shown["rollouts"] > 0 for shown in watcher.views] == [True, False]
@@ -453,6 +562,7 @@ def test_a_width_that_is_none_hides_nothing(
         (("{tmp}/run", "--once", "--json"), "choose one of"),
         (("{tmp}/run", "--prompt", "absent"), "no prompt has the id 'absent'; ids are such as '"),
         (("{tmp}/run", "--every", "0"), "seconds above 0"),
+        (("{tmp}/run", "--every", "inf"), "seconds above 0"),
         (("{tmp}/run", "--html", "{tmp}/missing/page.html"), "make it first"),
         (("{tmp}/run/metrics.jsonl", "--html", "{tmp}/run/metrics.jsonl"), "is what the results are made from"),
         (("{tmp}/run", "--web", "--host", "0.0.0.0"), "guard it with --token"),

@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -226,6 +228,20 @@ def test_the_server_answers_searches_and_prompts_and_nothing_else(served: Any) -
         assert get(base + wrong)[0] == 404
     assert get(base, Host="evil.example")[0] == 403
     assert get(base, Host="localhost:1")[0] == 200
+
+
+def test_a_page_that_is_closed_before_its_answer_prints_nothing(
+    served: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = served[0]()
+    for _ in range(10):
+        with socket.create_connection(("127.0.0.1", server.port)) as page:
+            # Closed with a reset.
+            page.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            page.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert get(server.address)[0] == 200
+    time.sleep(0.5)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_token_is_asked_for_with_every_request(served: Any) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ def main(
     Raises:
         ConfigError: no log, one that cannot be read, or options that exclude each other.
     """
-    if not every > 0:
+    if not 0 < every < threading.TIMEOUT_MAX:
         raise ConfigError(f"--every takes seconds above 0, got {every}")
     if sum([once, json, html is not None, web, prompt is not None]) > 1:
         raise ConfigError("choose one of --once, --json, --html, --web and --prompt")
@@ -69,7 +70,7 @@ def main(
     if html is not None:
         require_place(html, read=paths)
     find = partial(open_logs, paths, columns=columns, success=success, scale=scale)
-    watcher = Watcher(find(), find)
+    watcher = Watcher(find(), lambda refused: find(refused=refused))
     with _bar() as progress:
         watcher.update(progress)
     if json:

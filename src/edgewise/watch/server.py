@@ -6,6 +6,7 @@ import hmac
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -115,6 +116,11 @@ def _handler(server: Server) -> Callable[..., BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server_version, sys_version = "edgewise", ""
         timeout = 30
+
+        def handle(self) -> None:
+            # A page that is closed or loaded again does not wait for its answer.
+            with suppress(ConnectionError):
+                super().handle()
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)

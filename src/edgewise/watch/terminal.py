@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgewise.errors import printable
 from edgewise.replay.logs.states import STATES
 from edgewise.watch.pairs import paired
 
@@ -21,9 +21,8 @@ DETAILED = 3
 
 
 def plain(text: Any, most: int = 200) -> str:
-    """Text from a log without what a terminal would obey: control characters and changes of direction become `·`."""
-    shown = str(text)[: most + 1]
-    clean = "".join("·" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in shown)
+    """The beginning of a text from a log, without what a terminal would obey."""
+    clean = printable(str(text)[: most + 1])
     return clean if len(clean) <= most else clean[:most] + "…"
 
 
@@ -59,6 +58,8 @@ def render(views: Sequence[dict[str, Any]], width: int, height: int | None = Non
         room = None if height is None else max(4, height // len(views) - 24)
         for view in views:
             parts += _run(view, width, room)
+    else:
+        parts += _notes([note for note in views[0]["notes"] if all(note in view["notes"] for view in views)])
     return Group(*parts)
 
 
@@ -72,7 +73,7 @@ def _run(view: dict[str, Any], width: int, room: int | None) -> list[RenderableT
         Panel(Text(headline["text"]), border_style=KINDS[headline["kind"]], padding=(0, 1), width=min(width, 118))
     )
     parts += [_finding(entry) for entry in view["findings"]]
-    span = max(16, min(60, width - 44))
+    span = max(8, min(60, width - 44))
     if view["pool"]:
         parts += _pool(view["pool"], span)
     parts += _curves(view["curves"], span)
@@ -80,8 +81,13 @@ def _run(view: dict[str, Any], width: int, room: int | None) -> list[RenderableT
         parts.append(_categories(view["categories"], width, room))
     if view["calibration"]:
         parts.append(_calibration(view["calibration"]))
-    parts += [Text(f"  {plain(note, 400)}", style="dim") for note in view["notes"]]
-    return parts
+    return parts + _notes(view["notes"])
+
+
+def _notes(notes: Sequence[str]) -> list[RenderableType]:
+    from rich.text import Text
+
+    return [Text(f"  {plain(note, 400)}", style="dim") for note in notes]
 
 
 def _title(view: dict[str, Any]) -> Text:
@@ -141,7 +147,7 @@ def _pool(pool: dict[str, Any], span: int) -> list[RenderableType]:
             f"{counts[-1] / total:.0%}",
         )
     bar = Text("  ")
-    cells = span + 24
+    cells = span + 24  # as wide as the table
     for name, size in zip(STATES, _parts([pool["counts"][name][-1] for name in STATES], cells), strict=True):
         bar.append("█" * size, STYLE[name])
     return [Text(""), table, bar]

@@ -23,7 +23,8 @@ class Watcher:
 
     Args:
         readers: of the runs.
-        find: finds the readers of all runs anew, those that have begun since among them; None: the runs stay the same.
+        find: finds the readers of all runs anew, those that have begun since among them, and appends to the list that it is
+            given a sentence for each place that it cannot read; None: the runs stay the same.
 
     Attributes:
         views: one a run, see `edgewise.watch.view.view`.
@@ -31,7 +32,7 @@ class Watcher:
         lock: held while the logs change.
     """
 
-    def __init__(self, readers: Sequence[LogReader], find: Callable[[], Sequence[LogReader]] | None = None):
+    def __init__(self, readers: Sequence[LogReader], find: Callable[[list[str]], Sequence[LogReader]] | None = None):
         self.readers = list(readers)
         self._find = find
         self._places = {place_of(reader): reader for reader in self.readers}
@@ -44,43 +45,63 @@ class Watcher:
         """Read what is new; whether anything was.
 
         Raises:
-            EdgewiseError: a log that cannot be read, at the first update; later ones keep the last view and say so in it.
+            EdgewiseError: a log that cannot be read, at the first update; later ones keep the last view and say so in it, and
+                name the places that are left out.
         """
         with self.lock:
             first = not self.views
             changed, readers, views = first, [], []
-            for number, reader in enumerate([*self.readers, *([] if first else self._begun())]):
+            left_out: list[str] = []
+            begun = {} if first else self._begun(left_out)
+            for number, reader in enumerate([*self.readers, *begun.values()]):
                 before = None if number >= len(self.views) else self.views[number]
                 try:
-                    fresh = reader.poll(progress) or before is None or before["notes"] != reader.log.notes
+                    fresh, notes = reader.poll(progress), [*reader.log.notes, *left_out]
+                    fresh = fresh or before is None or before["notes"] != notes
                     shown = view(reader.log, written(reader)) if before is None or fresh else before
                 except EdgewiseError as error:
                     if first:
                         raise
-                    if before is None:  # it is found again, and may be whole by then
+                    if before is None:  # it has changed since it was found, and is found again
                         continue
-                    fresh, shown = before["notes"] != [str(error)], {**before, "notes": [str(error)]}
+                    notes = [str(error), *left_out]
+                    fresh, shown = before["notes"] != notes, before
                 fresh |= shown["name"] != reader.name
                 changed |= fresh
                 when = None if fresh else written(reader)
                 idle = shown["idle"] if when is None else max(0.0, time.time() - when)
                 readers.append(reader)
-                views.append({**shown, "name": reader.name, "idle": idle})
+                views.append({**shown, "name": reader.name, "idle": idle, "notes": notes})
             self.readers, self.views = readers, views
-            self._places |= {place_of(reader): reader for reader in readers[len(self._places) :]}
+            self._places |= {place: reader for place, reader in begun.items() if reader in readers}
             self.version += changed
             return changed
 
-    def _begun(self) -> list[LogReader]:
-        """Readers of the runs that have begun since; runs that are known take the names that keep all of them apart."""
+    def _begun(self, left_out: list[str]) -> dict[Path, LogReader]:
+        """Readers of the runs that have begun since, by place; those that are known take the names that keep all of them apart.
+
+        What cannot be read is found again, and may be whole by then; until then a sentence in `left_out` names it.
+        """
+        refused: list[str] = []
+        found: dict[Path, LogReader] = {}
         try:
-            found = {place_of(reader): reader for reader in (self._find() if self._find is not None else ())}
-        except EdgewiseError:  # such as a path that is gone, or holds too much by now: the runs that are known go on
-            return []
-        for place, reader in self._places.items():
-            if place in found:
-                reader.name = found[place].name
-        return [reader for place, reader in found.items() if place not in self._places]
+            found |= {place_of(reader): reader for reader in (self._find(refused) if self._find is not None else ())}
+        except EdgewiseError as error:  # such as files that have gone since they were found
+            refused.append(str(error))
+        begun = {}
+        for place, reader in found.items():
+            if place in self._places:
+                self._places[place].name = reader.name
+                continue
+            try:
+                reader.poll()
+                len(reader.log)
+            except EdgewiseError as error:
+                refused.append(str(error))
+            else:
+                begun[place] = reader
+        left_out += [f"Left out: {why}" for why in refused]
+        return begun
 
     def follow(self, every: float) -> None:
         """Update from a thread of its own, at most every `every` seconds, until `stop`."""

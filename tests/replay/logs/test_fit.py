@@ -124,6 +124,21 @@ def test_choices_are_not_scored_on_the_log_of_a_run_that_selected(tmp_path: Path
     assert "The run selected its prompts itself" in words(found)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_choices_are_not_scored_where_steps_are_too_small(late: bool, tmp_path: Path) -> None:
+    """`late`: the steps are large enough in the first block alone, of which nothing is scored."""
+    lines = [
+        {"step": t, "prompt": f"q{p}", "reward": (t + p + j) % 2}
+        for t in range(60)
+        for p in range(8 if late and t < 6 else 2)
+        for j in range(2)
+    ]
+    found = fit(read_log(write_lines(tmp_path / "log.jsonl", lines)), grid={"drift": (0.1,), "retention": (0.998,)})
+    assert np.isnan(found.sharpness_gain.estimate)
+    assert found.method == "edge"
+    assert late or "A step is too small for choices" in words(found)
+
+
 def test_logs_that_cannot_be_fitted_say_why(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds 12 steps; a fit needs at least 40"):
         fit(read_log(write_verl(tmp_path / "a", outcomes())))

@@ -27,6 +27,7 @@ from edgewise.replay.logs import RunLog, digest, open_log, open_logs, read_log
 from edgewise.replay.logs.groups import GroupTable
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.savings import count_waste
+from edgewise.replay.logs.tables import open_table
 
 pytest.importorskip("pyarrow")
 
@@ -142,13 +143,69 @@ def test_a_csv_keeps_line_breaks_and_a_table_is_read_anew_when_it_has_changed(tm
     assert reader.log.trials.tolist() == [2, 1]
 
 
+def test_a_csv_cut_anywhere_gives_the_whole_rows_before_the_cut(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    head = "step,prompt,reward,completion\n"
+    rows = [f'{step},"a,\n""{step}""",{reward},"x\ny"\n' for step in (1, 2) for reward in (1, 0)]
+    text = head + "".join(rows)
+    for cut in range(len(head) + 1, len(text)):
+        path.write_text(text[:cut])
+        reader = open_log(path)
+        reader.poll()
+        whole = sum(cut >= len(head) + len("".join(rows[: i + 1])) for i in range(len(rows)))
+        assert whole <= reader.log.trials.sum() <= whole + 1
+
+
+def cut_while_it_is_read(path: Path) -> None:
+    with open_table(path) as table:
+        assert table is not None
+        os.truncate(path, 10)
+        list(table.batches(["completion"]))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_that_is_cut_or_removed_behind_the_reader_loses_its_texts_alone(suffix: str, tmp_path: Path) -> None:
+    import pandas
+
+    path = tmp_path / f"log{suffix}"
+    table = pandas.DataFrame(outcomes()).rename(columns={"correct": "reward"}).assign(completion="x" * 100)
+    table.to_csv(path) if suffix == ".csv" else table.to_parquet(path)
+    reader = open_log(path)
+    reader.poll()
+    assert reader.completions(0)[0]["rollouts"]
+    if suffix == ".parquet":
+        with pytest.raises(ConfigError, match="damaged"):
+            cut_while_it_is_read(path)
+    path.unlink()
+    assert [group["rollouts"] for group in reader.completions(0)] == [[]] * (reader.log.rows == 0).sum()
+
+
+def test_what_an_error_quotes_of_a_log_moves_no_cursor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("step,prompt,reward\n1,a,\x1b[2J\u202eX,1\n1,a,1\n")
+    monkeypatch.setattr(sys, "argv", ["edgewise", "replay", str(path)])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert "·[2J·X" in said
+    assert "\x1b" not in said
+
+
+def test_a_csv_may_have_long_completions(tmp_path: Path) -> None:
+    lines = [f"1,a,{reward},{'x' * 3_000_000}\n" for reward in (1, 0)]
+    (tmp_path / "log.csv").write_text("step,prompt,reward,completion\n" + "".join(lines))
+    assert read_log(tmp_path / "log.csv").lengths.tolist() == [6_000_000]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("a.table.json", "[1, 2]", "no lists 'columns' and 'data'"),
         ("a.table.json", '{"columns": ["step", "prompt", "reward"], "data": [[1, 2]]}', "do not have the 3 values"),
         ("a.csv", "step,prompt,reward\n1,a,1,2\n", "no CSV with the names of its columns"),
-        ("a.csv", "", "no CSV with the names of its columns"),
+        ("a.csv", "step,prompt,reward\n1,a\n1,a,1\n", "no CSV with the names of its columns"),
     ],
 )
 def test_tables_that_cannot_be_read_are_refused_by_name(tmp_path: Path, name: str, text: str, said: str) -> None:
@@ -375,6 +432,7 @@ def test_folders_without_a_log_and_with_several_say_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the logs of 2 runs \(a, b\)"):
         read_log(tmp_path)
     assert [reader.name for reader in open_logs([tmp_path])] == ["a", "b"]
+    assert [reader.name for reader in open_logs([tmp_path / "a", tmp_path])] == ["a", "b"]
     write_verl(tmp_path / "more" / "a", outcomes(steps=2))
     assert [reader.name for reader in open_logs([tmp_path])] == ["a", "b", "more/a"]
     one = tmp_path / "c"

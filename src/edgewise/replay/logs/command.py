@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgewise.checkpoint import require_place, write_json, writing_to
-from edgewise.errors import CheckpointError, ConfigError
+from edgewise.errors import CheckpointError, ConfigError, printable
 from edgewise.replay.logs.answer import answer, to_dict
 from edgewise.replay.logs.folders import open_log
 from edgewise.replay.logs.rollouts import Progress
@@ -78,7 +78,7 @@ def main(
     if out is not None:
         with writing_to(out):
             write_json(out, result)
-    print(json.dumps(result, indent=1) if as_json else answer(savings))
+    print(json.dumps(result, indent=1) if as_json else printable(answer(savings), keep="\n"))
     return savings
 
 

@@ -214,12 +214,11 @@ def _candidates(log: RunLog, groups: Groups) -> tuple[Flags | None, list[str]]:
         return None, [
             "The run selected its prompts itself and marks none as random, so other choices cannot be scored on its log."
         ]
-    if sampling != "random share":
-        return np.ones(len(groups.rows), bool), []
-    per_step = np.add.reduceat(groups.random, groups.starts[:-1])
-    if not np.round(SHARE * per_step).any():
-        return None, ["The random share of a step is too small for choices among it."]
-    return groups.random, []
+    part = sampling == "random share"
+    scored = groups.random if part else np.ones(len(groups.rows), bool)
+    if not np.round(SHARE * np.add.reduceat(scored, groups.starts[:-1])).any():
+        return None, [f"{'The random share of a step' if part else 'A step'} is too small for choices among it."]
+    return scored, []
 
 
 def _picked(log: RunLog, groups: Groups, scored: Flags, options: Mapping[str, float], seed: int) -> Floats:
@@ -305,6 +304,8 @@ def _prior_strength(
 def _mean(gains: Floats, weights: Floats) -> Interval:
     """Gain a rollout, or a pick, with its interval, from sums by step."""
     total = float(weights.sum())
+    if not total:
+        return Interval()
     estimate = float(gains.sum()) / total
     half = Z * math.sqrt(variance_of_sum(gains - estimate * weights)) / total
     return Interval(estimate, estimate - half, estimate + half, LEVEL)

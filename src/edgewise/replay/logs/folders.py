@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,6 +57,7 @@ def open_logs(
     columns: str | None = None,
     success: float | None = None,
     scale: tuple[float, float] | None = None,
+    refused: list[str] | None = None,
 ) -> list[LogReader]:
     """Readers of all runs under some paths; nothing is read yet but what tells formats apart.
 
@@ -64,6 +66,8 @@ def open_logs(
         columns: `role=column,...` where names are not recognised; see `edgewise.replay.logs.columns.KNOWN` for the roles.
         success: reward from which on a rollout is correct; 0.5 for rewards in [0, 1] if None.
         scale: rewards that stand for 0 and for 1.
+        refused: takes a sentence for each path and folder that cannot be read, and the others are read; None: the first is an
+            error.
 
     Raises:
         ConfigError: a path that does not exist, or without a log.
@@ -71,22 +75,19 @@ def open_logs(
     given, rule = parse_columns(columns), Rule(success, scale)
     readers: list[LogReader] = []
     for path in map(Path, paths):
-        if not path.exists():
-            raise ConfigError(f"there is no {path}")
-        found = _search(path, given, rule, DEPTH) if path.is_dir() else [_file(path, given, rule)]
-        if not found:
-            raise ConfigError(f"{path} holds no log: expected {EXPECTED}; it holds {_contents(path)}")
-        if len(found) > MOST:
-            raise ConfigError(f"{path} holds {len(found)} logs, more than {MOST}: give the folders of single runs")
-        readers += found
-    if not readers:
+        with _refusing(refused):
+            readers += _under(path, given, rule, refused)
+    if not readers and refused is None:
         raise ConfigError(f"name the logs of at least one run: {EXPECTED}")
     if len({reader.name for reader in readers}) < len(readers):
-        # All of them: a run whose name is its own already belongs to one of several comparisons, too.
-        places = [place_of(reader) for reader in readers]
-        shared = os.path.commonpath([place.parent for place in places])
-        for reader, place in zip(readers, places, strict=True):
-            reader.name = place.relative_to(shared).as_posix()
+        # Two paths may hold the same run.
+        places = {place_of(reader): reader for reader in readers}
+        readers = list(places.values())
+        if len({reader.name for reader in readers}) < len(readers):
+            # All of them: a run whose name is its own already belongs to one of several comparisons, too.
+            shared = os.path.commonpath([place.parent for place in places])
+            for place, reader in places.items():
+                reader.name = place.relative_to(shared).as_posix()
     return readers
 
 
@@ -133,16 +134,43 @@ def read_log(
     return reader.log
 
 
-def _search(folder: Path, given: Mapping[str, str], rule: Rule, depth: int) -> list[LogReader]:
-    found = _folder(folder, given, rule)
-    if found is not None:
-        return [found]
+@contextmanager
+def _refusing(refused: list[str] | None) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        if refused is None:
+            raise
+        refused.append(str(error))
+
+
+def _under(path: Path, given: Mapping[str, str], rule: Rule, refused: list[str] | None) -> list[LogReader]:
+    """Readers of the runs that a path holds."""
+    if not path.exists():
+        raise ConfigError(f"there is no {path}")
+    if not path.is_dir():
+        return [_file(path, given, rule)]
+    found = _search(path, given, rule, DEPTH, refused)
+    if not found and not refused:
+        raise ConfigError(f"{path} holds no log: expected {EXPECTED}; it holds {_contents(path)}")
+    if len(found) > MOST:
+        raise ConfigError(f"{path} holds {len(found)} logs, more than {MOST}: give the folders of single runs")
+    return found
+
+
+def _search(
+    folder: Path, given: Mapping[str, str], rule: Rule, depth: int, refused: list[str] | None
+) -> list[LogReader]:
+    with _refusing(refused):
+        found = _folder(folder, given, rule)
+        if found is not None:
+            return [found]
     if depth == 0:
         return []
     readers: list[LogReader] = []
     for child in sorted(_children(folder), key=_natural):
         if child.is_dir() and not child.is_symlink() and not child.name.startswith((".", "checkpoint")):
-            readers += _search(child, given, rule, depth - 1)
+            readers += _search(child, given, rule, depth - 1, refused)
             if len(readers) > MOST:
                 break
     return readers
@@ -173,10 +201,13 @@ def _folder(folder: Path, given: Mapping[str, str], rule: Rule) -> LogReader | N
         files = _glob(folder, f"*{suffix}")
         if files:
             _require_whole(folder, suffix)
-        if len(files) == 1:
+        shapes = {_shape(path.stem) for path in files}
+        # The first of numbered parts is alone for a while.
+        numbered = bool(files) and _shape(files[0].stem) != files[0].stem
+        if len(files) == 1 and (not numbered or (suffix == ".jsonl" and _steps(files[0]))):
             return _file(files[0], given, rule)
-        if files and len({_shape(path.stem) for path in files}) == 1:
-            return _files("rollouts", name, partial(_glob, folder, f"*{suffix}"), given, rule, whole=False)
+        if len(shapes) == 1:
+            return _files("rollouts", name, partial(_parts, folder, suffix, *shapes), given, rule, whole=False)
         if files:
             raise ConfigError(
                 f"{folder} holds {len(files)} {suffix} files under different names"
@@ -294,6 +325,11 @@ def _numbered(folder: Path) -> list[Path]:
     return [path for path in _glob(folder, "*.jsonl") if path.stem.isdecimal()]
 
 
+def _parts(folder: Path, suffix: str, shape: str) -> list[Path]:
+    """Files of a folder that differ by their numbers alone."""
+    return [path for path in _glob(folder, f"*{suffix}") if _shape(path.stem) == shape]
+
+
 def _tables(folder: Path) -> str:
     """Name of the tables of rollouts that Weights & Biases keeps in a folder, one for each step: `completions`, or the only one."""
     names = {found[1] for path in _glob(folder, f"*{WANDB}") if (found := LOGGED.fullmatch(path.name))}
@@ -310,15 +346,22 @@ def _name(folder: Path) -> str:
 
 
 def place_of(reader: LogReader) -> Path:
-    """The file, without its ending, or the folder that a run is named after."""
+    """The file, without its ending, or the folder that a run is named after.
+
+    Raises:
+        ConfigError: the files of the run are gone.
+    """
     files = getattr(reader, "files", None)
-    path = Path(files()[0] if callable(files) else getattr(reader, "path", reader.name)).resolve()
+    found = files() if callable(files) else [getattr(reader, "path", reader.name)]
+    if not found:
+        raise ConfigError(f"the files of {reader.name} are gone")
+    path = Path(found[0]).resolve()
     last = reader.name.rpartition("/")[2]
     return next((place for place in (path.with_suffix(""), *path.parents) if place.name == last), path)
 
 
 def _shape(stem: str) -> str:
-    return re.sub(r"\d+", "0", stem)
+    return re.sub(r"\d+", "#", stem)
 
 
 def _natural(path: Path) -> list[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgewise.replay.logs.identity import PromptIndex
 from edgewise.replay.logs.jsonl import JsonLines
-from edgewise.replay.logs.log import LARGEST, RunLog, constant, grouped
+from edgewise.replay.logs.log import LARGEST, RunLog, constant, grouped, of_groups
 from edgewise.replay.logs.run_folder import is_uniform, pool_size, uniform_sample
 
 COLUMNS: dict[str, tuple[type, Any]] = {
@@ -44,12 +44,12 @@ class JournalReader:
     def __init__(self, name: str, path: Path):
         self.name, self.path = name, path
         self._lines = JsonLines(path)
-        self._prompts = PromptIndex()
         self._clear()
-        self._odd = 0
 
     def _clear(self) -> None:
         self._lines.restarted = False
+        self._prompts = PromptIndex()
+        self._odd = 0
         self._last: int | None = None
         self._count = 0
         # Groups of single lines, and of many: one array a column, constants where no line has it.
@@ -59,7 +59,7 @@ class JournalReader:
         self._snapshot: RunLog | None = None
 
     def poll(self, progress: Any = None) -> bool:
-        changed = False
+        changed, said = False, self._lines.notes()
         for place, line in self._lines.read():
             if self._lines.restarted:
                 self._clear()
@@ -67,6 +67,7 @@ class JournalReader:
             changed = True
             if progress is not None and self._count % 64 == 0:
                 progress(place, max(self.path.stat().st_size, place))
+        changed |= self._lines.notes() != said
         if changed:
             self._snapshot = None
         return changed
@@ -152,8 +153,8 @@ class JournalReader:
     def _made(self) -> RunLog:
         held = self._columns()
         n = len(held["step"])
-        rows, successes, trials = held["row"], held["successes"], held["trials"]
-        prompt_codes = self._prompts.codes
+        successes, trials = held["successes"], held["trials"]
+        rows, ids, prompt_codes = of_groups(held["row"], self._prompts.ids, self._prompts.codes)
         seen = rows >= 0
         named = bool(seen.all())
         if named:
@@ -182,7 +183,7 @@ class JournalReader:
             random=held["random"],
             codes=held["code"],
             where=constant(-1, n, np.int64),
-            ids=self._prompts.ids,
+            ids=ids,
             prompt_codes=prompt_codes,
             category_names=self._prompts.names,
             unit="tokens" if bool((held["lengths"] >= 0).any()) else None,

@@ -118,10 +118,13 @@ class JsonLines:
             first = self.first_bad or self.line + 1
             notes.append(f"{self.path.name}: {bad} {lines} no JSON object and left out (the first is line {first}).")
         if self.partial:
-            notes.append(
-                f"{self.path.name} ends within a line: it is still being written, or was cut; that line is left out."
-            )
+            notes.append(cut_note(self.path))
         return notes
+
+
+def cut_note(path: Path) -> str:
+    """Sentence on a file of which the last line is not whole."""
+    return f"{path.name} ends within a line: it is still being written, or was cut; that line is left out."
 
 
 def lines_from(path: Path, offset: int, most: int) -> Iterator[tuple[int, dict[str, Any]]]:

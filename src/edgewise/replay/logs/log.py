@@ -31,6 +31,21 @@ def grouped(trials: Counts) -> bool:
     return bool(len(trials)) and float(np.median(trials)) > 1
 
 
+def of_groups(rows: Counts, ids: np.ndarray, codes: Counts) -> tuple[Counts, np.ndarray, Counts]:
+    """Rows of the groups, and ids and category codes of the prompts, without the prompts of which no group is left.
+
+    Args:
+        rows: position of each group's prompt, -1 where it is unknown, (groups,).
+        ids, codes: of the prompts, (prompts,) each.
+    """
+    held = np.zeros(len(ids), bool)
+    held[rows[rows >= 0]] = True
+    if held.all():
+        return rows, ids, codes
+    number = np.append(np.cumsum(held) - 1, -1).astype(rows.dtype)
+    return number[rows], ids[held], codes[held]
+
+
 @dataclass(frozen=True, eq=False)
 class RunLog:
     """Groups of one run, sorted by step; every column has shape (groups,) and is read-only. Types are as narrow as the log allows.

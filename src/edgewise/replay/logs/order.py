@@ -85,6 +85,11 @@ class Order:
         self._follow(steps, parts, file)
         return parts
 
+    def forget(self, file: int) -> None:
+        """Drop what is known of a file that is read anew, if it was the last one."""
+        while self._sections and self._sections[-1][1] == file:
+            self._part, self._fall = self._sections.pop()[0] - 1, None
+
     def _follow(self, steps: np.ndarray, parts: np.ndarray, file: int) -> None:
         """Find the sections that begin in these rollouts."""
         begin = 0

@@ -25,7 +25,8 @@ def open_parquet(path: Path) -> Any | None:
     except ImportError as error:
         raise ConfigError("parquet files need pyarrow: pip install 'edgewise[logs]'") from error
     try:
-        return pyarrow.parquet.ParquetFile(path, memory_map=True)
+        # Mapped memory of a file that is cut ends the process, and TRL writes over its files.
+        return pyarrow.parquet.ParquetFile(path, memory_map=False)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError):
         return None
     except OSError as error:
@@ -55,7 +56,7 @@ class ParquetTable:
 
         numbers = (kinds.is_floating, kinds.is_integer, kinds.is_decimal, kinds.is_boolean)
         schema = file.schema_arrow
-        self._file, self.size = file, int(file.metadata.num_rows)
+        self._file, self.size, self.cut = file, int(file.metadata.num_rows), False
         self.names: list[str] = list(schema.names)
         self.numeric = [field.name for field in schema if any(is_one(field.type) for is_one in numbers)]
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgewise.arrays import whole_as_int
-from edgewise.errors import ConfigError
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.replay.logs.columns import MARKED, Columns, choose_columns
 from edgewise.replay.logs.evaluations import Evaluations, step_of
 from edgewise.replay.logs.groups import FILE_BITS, GroupTable, joined
 from edgewise.replay.logs.identity import PromptIndex, digest
-from edgewise.replay.logs.jsonl import JsonLines, lines_from
-from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant, grouped
+from edgewise.replay.logs.jsonl import JsonLines, cut_note, lines_from
+from edgewise.replay.logs.log import LARGEST, RunLog, Unit, constant, grouped, of_groups
 from edgewise.replay.logs.order import Order
 from edgewise.replay.logs.rule import Rule
 from edgewise.replay.logs.run_folder import draws_uniformly
@@ -75,25 +77,33 @@ class RolloutReader:
             rule,
             whole,
         )
-        self._evaluations = evaluations or Evaluations()
-        self._table, self._prompts = GroupTable(), PromptIndex()
+        self._by_step, self._evaluations = by_step, evaluations or Evaluations()
         self._paths: list[Path] = []
         self._number: dict[Path, int] = {}
         self._lines: dict[Path, JsonLines] = {}
         self._read: dict[Path, tuple[int, int]] = {}
         self._waiting: set[Path] = set()
+        self.folder_notes: list[str] = []
+        self._snapshot: RunLog | None = None
+        self._groups: tuple[dict[str, np.ndarray], list[str]] | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        """Drop everything that was read."""
+        self._table, self._prompts = GroupTable(), PromptIndex()
         self._columns: dict[Path, Columns] = {}
         self._units: dict[Path, Unit] = {}
-        self._order = None if by_step else Order()
+        self._order = None if self._by_step else Order()
         # Number of the file that first had the content, or the last step, of a table.
         self._contents: dict[bytes, int] = {}
         self._steps: dict[float, int] = {}
-        self._unscored = self._unnamed = self._unmeasured = self._repeated = self._later = 0
+        # By file, what of it does not count.
+        self._unscored, self._unnamed, self._unmeasured = Counter[Path](), Counter[Path](), Counter[Path]()
+        self._repeated: set[Path] = set()
+        self._later: set[Path] = set()
+        self._cut: set[Path] = set()
         self._methods: set[str] = set()
-        self.folder_notes: list[str] = []
         self._chosen: list[str] = []
-        self._snapshot: RunLog | None = None
-        self._groups: tuple[dict[str, np.ndarray], list[str]] | None = None
 
     def poll(self, progress: Progress | None = None) -> bool:
         """Read what is new; whether anything was.
@@ -117,9 +127,6 @@ class RolloutReader:
             del self._read[path]
             self._lines.pop(path, None)
             self._waiting.discard(path)
-            gone = self._number[path]
-            self._contents = {content: number for content, number in self._contents.items() if number != gone}
-            self._steps = {step: number for step, number in self._steps.items() if number != gone}
             self._forget(path)
             changed = True
         sizes = [_size(path) for path in files]
@@ -155,20 +162,19 @@ class RolloutReader:
             row: of the prompt.
             most: groups that are read.
         """
-        table, _ = self._resolved()
-        chosen = np.flatnonzero(table["row"] == row)[::-1][:most]
-        return [self._group(table, int(i), row) for i in chosen]
+        return [self._group(int(i)) for i in np.flatnonzero(self.log.rows == row)[::-1][:most]]
 
-    def _group(self, table: dict[str, np.ndarray], i: int, row: int) -> dict[str, Any]:
-        where, trials = int(table["where"][i]), int(table["trials"][i])
+    def _group(self, i: int) -> dict[str, Any]:
+        log = self.log
+        where, trials = int(log.where[i]), int(log.trials[i])
         path = self._paths[where >> FILE_BITS]
         offset = where & ((1 << FILE_BITS) - 1)
-        columns = self._columns[path]
+        columns = self._columns.get(path, Columns({}))
         found = []
-        wanted = self._prompts.ids[row]
+        wanted = str(log.ids[log.rows[i]])
         # Rollouts of a group may be interleaved with others: look a while further.
         for record in _records(path, offset, max(4 * trials, 64), columns):
-            if str(self._key(record, columns)) == str(wanted):
+            if str(self._key(record, columns)) == wanted:
                 found.append(
                     {
                         "prompt": text_of(record.get(columns["prompt"] or "")),
@@ -179,8 +185,8 @@ class RolloutReader:
             if len(found) == trials:
                 break
         return {
-            "step": int(table["step"][i]),
-            "successes": int(table["successes"][i]),
+            "step": int(log.steps[i]),
+            "successes": int(log.successes[i]),
             "trials": trials,
             "rollouts": found,
         }
@@ -193,8 +199,14 @@ class RolloutReader:
         stamp = (status.st_size, status.st_mtime_ns)
         if self._read.get(path) == stamp:
             return False
-        again = self._whole and path in self._read
-        changed = self._one_table(path, again) if is_table(path) else self._jsonl(path, again, progress)
+        again = (self._whole or is_table(path)) and path in self._read
+        try:
+            changed = self._one_table(path, again) if is_table(path) else self._jsonl(path, again, progress)
+        except EdgewiseError:
+            # What was read of it is not all: the next look begins at its beginning, and finds the same.
+            self._lines.pop(path, None)
+            self._forget(path)
+            raise
         self._read[path] = stamp
         return changed
 
@@ -204,14 +216,17 @@ class RolloutReader:
                 self._waiting.add(path)
                 return False
             self._waiting.discard(path)
-            columns = self._choose(path, table.names, table.numeric)
-            wanted = list(dict.fromkeys(columns.by_role.values()))
-            if table.size == 0:
-                return False
-            if self._whole and self._repeats(path, (values for _, values in table.batches(wanted)), columns):
-                return False
             if again:
                 self._forget(path)
+            columns = self._choose(path, table.names, table.numeric)
+            if table.cut:
+                self._cut.add(path)
+            wanted = list(dict.fromkeys(columns.by_role.values()))
+            if table.size == 0:
+                self._waiting.add(path)
+                return again
+            if self._whole and self._repeats(path, (values for _, values in table.batches(wanted)), columns):
+                return again
             for first, values in table.batches(wanted):
                 self._add(path, np.arange(first, first + len(next(iter(values.values())))), values, columns)
         return True
@@ -222,6 +237,7 @@ class RolloutReader:
                 self._forget(path)
             self._lines[path] = JsonLines(path)
         lines = self._lines[path]
+        said = lines.notes()
         places: list[int] = []
         records: list[dict[str, Any]] = []
         changed = False
@@ -238,7 +254,7 @@ class RolloutReader:
         if records:
             self._records(path, places, records)
             changed = True
-        return changed
+        return changed or lines.notes() != said
 
     def _records(self, path: Path, places: list[int], records: list[dict[str, Any]]) -> None:
         columns = self._columns.get(path)
@@ -267,17 +283,30 @@ class RolloutReader:
             last = np.fmax.reduce(floats(steps, len(steps)), initial=last)
         number = self._number[path]
         if self._contents.setdefault(mark.digest(), number) != number:
-            self._repeated += 1
+            self._repeated.add(path)
             return True
         if last >= 0 and self._steps.setdefault(float(last), number) != number:
-            self._later += 1
+            self._later.add(path)
             return True
         return False
 
     def _forget(self, path: Path) -> None:
-        """Drop what was read from a file that has been written anew."""
-        self._table.forget(self._number[path])
+        """Drop what was read from a file that is gone, or is read anew."""
         self._evaluations.left_out.pop(path, None)
+        self._columns.pop(path, None)
+        if not self._columns:
+            self._clear()
+            return
+        gone = self._number[path]
+        self._table.forget(gone)
+        if self._order is not None:
+            self._order.forget(gone)
+        self._contents = {content: number for content, number in self._contents.items() if number != gone}
+        self._steps = {step: number for step, number in self._steps.items() if number != gone}
+        for counts in (self._units, self._unscored, self._unnamed, self._unmeasured):
+            counts.pop(path, None)
+        for paths in (self._repeated, self._later, self._cut):
+            paths.discard(path)
 
     def _key(self, record: Mapping[str, Any], columns: Columns) -> Any:
         """Id by which the prompt of a record is held; None where it has none."""
@@ -312,14 +341,14 @@ class RolloutReader:
             & (steps == np.floor(steps))
             & (verdicts_of(verdicts, n)[1] if verdicts is not None else np.isfinite(rewards))
         )
-        self._unscored += int((trained & ~scored).sum())
+        self._unscored[path] += int((trained & ~scored).sum())
         scored &= trained
         prompts, categories = column("prompt"), column("category")
         named = np.zeros(n, bool)
         for names in (prompts, ids):
             if names is not None:
                 named |= np.array([not is_missing(name) for name in names])
-        self._unnamed += int((scored & ~named).sum())
+        self._unnamed[path] += int((scored & ~named).sum())
         scored &= named
         if not scored.any():
             return
@@ -381,7 +410,7 @@ class RolloutReader:
         if lengths is not None:
             self._units[path] = "tokens"
             counted = floats(lengths, len(lengths))[keep]
-            self._unmeasured += int(np.isnan(counted).sum())
+            self._unmeasured[path] += int(np.isnan(counted).sum())
             return np.clip(np.nan_to_num(counted, nan=0.0), 0, LARGEST).astype(np.int64)
         if completions is not None:
             self._units[path] = "characters"
@@ -421,10 +450,10 @@ class RolloutReader:
             and not any(lines.is_waited_for for lines in self._lines.values())
         ):
             lost = ""
-            if self._unscored:
+            if unscored := self._unscored.total():
                 columns = next(iter(self._columns.values()))
                 lost = (
-                    f": {self._unscored} record(s) have no number in '{columns['step']}' or in"
+                    f": {unscored} record(s) have no number in '{columns['step']}' or in"
                     f" '{columns['correct'] or columns['reward']}'; a record is one rollout, not the list of a group"
                 )
             if self._evaluations.left_out.total():
@@ -438,8 +467,7 @@ class RolloutReader:
         logged = table["advantage"] >= 0
         flat = table["high"] - table["low"] <= 1e-6 * np.maximum(1.0, np.abs(table["high"]))
         silent = np.where(logged, table["advantage"] <= 1e-6, flat & grouped(table["trials"]))
-        prompt_codes = self._prompts.codes
-        rows = table["row"]
+        rows, ids, prompt_codes = of_groups(table["row"], self._prompts.ids, self._prompts.codes)
         units = self._units_of(table)
         unit = next(iter(units)) if len(units) == 1 else None
         return RunLog(
@@ -456,7 +484,7 @@ class RolloutReader:
             random=table["random"] > 0,
             codes=prompt_codes.astype(np.int32)[rows] if len(prompt_codes) else constant(0, len(rows), np.int32),
             where=table["where"],
-            ids=self._prompts.ids,
+            ids=ids,
             prompt_codes=prompt_codes,
             category_names=self._prompts.names,
             unit=unit,
@@ -472,6 +500,7 @@ class RolloutReader:
         notes = [*self.folder_notes, *self._chosen]
         for lines in self._lines.values():
             notes += lines.notes()
+        notes += map(cut_note, sorted(self._cut))
         if self._waiting:
             names = ", ".join(sorted(path.name for path in self._waiting)[:3])
             notes.append(f"{len(self._waiting)} file(s) are not whole yet and left out ({names}).")
@@ -480,34 +509,32 @@ class RolloutReader:
                 f"{evaluated} rollouts of evaluations, and of training in the files that they share, are left out (TRL writes"
                 " them over those of the step)."
             )
-        if self._unscored:
-            notes.append(
-                f"{self._unscored} rollouts have no reward, or no whole number as their step, and are left out."
-            )
+        if unscored := self._unscored.total():
+            notes.append(f"{unscored} rollouts have no reward, or no whole number as their step, and are left out.")
         if len(table["step"]) and not grouped(table["trials"]):
             notes.append(
                 "Groups have one rollout each, so that equal rewards say nothing about the gradient; if the run has groups,"
                 " name the prompt or its id with --columns."
             )
-        if self._unnamed:
-            notes.append(f"{self._unnamed} rollouts have neither a prompt nor an id and are left out.")
+        if unnamed := self._unnamed.total():
+            notes.append(f"{unnamed} rollouts have neither a prompt nor an id and are left out.")
         if shared := self._prompts.shared:
             notes.append(
                 f"{len(shared)} ids stand for prompts of several categories: the category stands before the id of those that came"
                 " later."
             )
-        if self._unmeasured:
-            notes.append(f"{self._unmeasured} rollouts have no length and count as 0 tokens.")
+        if unmeasured := self._unmeasured.total():
+            notes.append(f"{unmeasured} rollouts have no length and count as 0 tokens.")
         if len(self._units_of(table)) > 1:
             notes.append("Some files count tokens and others do not, so that lengths are left out.")
         if self._repeated:
             notes.append(
-                f"{self._repeated} files repeat the rollouts of an earlier step (a generation batch that trained for several"
+                f"{len(self._repeated)} files repeat the rollouts of an earlier step (a generation batch that trained for several"
                 " steps) and are counted once."
             )
         if self._later:
             notes.append(
-                f"{self._later} tables have the step of an earlier one, as TRL logs them at evaluations, and are left out."
+                f"{len(self._later)} tables have the step of an earlier one, as TRL logs them at evaluations, and are left out."
             )
         notes += order_notes
         steps = np.unique(table["step"])
@@ -528,7 +555,8 @@ def _records(path: Path, offset: int, most: int, columns: Columns) -> Any:
             yield record
         return
     wanted = list(dict.fromkeys(columns.by_role.values()))
-    with open_table(path) as table:
+    # A file that is gone, or is written anew, has no text to show.
+    with suppress(ConfigError), open_table(path) as table:
         for _, values in table.batches(wanted, offset) if table else ():
             for items in zip(*values.values(), strict=True):
                 yield dict(zip(values, items, strict=True))
