@@ -230,5 +230,5 @@ def test_miles(slime, make_args, tmp_path):
         again.load(0)
         assert again.metrics() == source.metrics()
         args.async_unused_samples_handler = "retry"
-        with pytest.raises(ConfigError, match="--async-unused-samples-handler retry .* leave it at drop"):
+        with pytest.raises(ConfigError, match=r"--async-unused-samples-handler retry .* leave it at drop"):
             type("Source", (adapter.CurriculumDataSource,), {"curriculum": gated})(args)
