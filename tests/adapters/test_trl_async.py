@@ -357,9 +357,9 @@ def test_the_state_of_another_run_in_the_same_file_is_named(make_loop, caplog):
     with running(first):
         train(first, 3)
     assert "is of policy version" not in caplog.text
-    make_loop(model_version_value=SimpleNamespace(value=3))
+    make_loop(model_version_value=SimpleNamespace(value=3))._loop.close()
     assert "is of policy version" not in caplog.text
-    make_loop()
+    make_loop()._loop.close()
     version = first.in_flight.state_dict()["trainer_step"]
     assert f"edgewise.npz is of policy version {version}, and this run begins at version 0" in caplog.text
 
