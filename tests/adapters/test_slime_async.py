@@ -151,15 +151,32 @@ def test_a_fully_asynchronous_run_without_a_log_function_is_named_at_once(slime,
         source_of(slime)(make_async(custom_rollout_log_function_path=None))
 
 
-def test_groups_that_the_gate_rejects_may_fill_a_rollout(slime, make_args):
+def test_groups_that_the_gate_rejects_may_fill_a_rollout(slime, make_args, caplog):
     """slime#2250"""
-    args = make_args()
+    args = make_args(custom_rollout_log_function_path=LOG)
     source = source_of(slime, curriculum=gated, keep_when_insufficient=True)(args)
-    (group,) = source.get_samples(1)
-    for sample in group:
-        sample.reward = 1.0
-    output = slime.observe(args, group)
-    assert (output.keep, output.keep_when_insufficient) == (False, True)
+    for rollout in range(1, 4):
+        groups, metrics = source.get_samples(8), {}
+        samples = [sample for group in groups for sample in group]
+        for sample in samples:
+            sample.reward = 1.0
+        outputs = [slime.observe(args, group) for group in groups]
+        assert {(output.keep, output.keep_when_insufficient) for output in outputs} == {(False, True)}
+        slime.log_rollout(rollout, args, samples, metrics, 1.0)
+        # Each was observed once, by the filter, and the rollout is over although the gate admitted nothing.
+        assert metrics["edgewise/rollouts"] == rollout * 8 * K
+        assert metrics["edgewise/unmatched_groups"] == metrics["edgewise/in_flight"] == 0
+        assert metrics["edgewise/steps"] == rollout
+    assert "change no belief" not in caplog.text
+
+
+def test_rejected_groups_that_fill_a_rollout_need_a_log_function_and_a_version_that_takes_them(slime, make_args):
+    source = source_of(slime, curriculum=gated, keep_when_insufficient=True)
+    with pytest.raises(ConfigError, match=f"add --custom-rollout-log-function-path {LOG}"):
+        source(make_args())
+    source.fills = False
+    with pytest.raises(ConfigError, match="this version of slime drops every group that its filter rejects"):
+        source(make_args(custom_rollout_log_function_path=LOG))
 
 
 def test_a_data_source_that_is_saved_by_state_dict(slime, make_args, monkeypatch):
@@ -198,6 +215,7 @@ def test_miles(slime, make_args, tmp_path):
         args = make_args(dynamic_sampling_filter_path="edgewise.adapters.miles.observe", fully_async=True)
         source = type("Source", (adapter.CurriculumDataSource,), {"id_key": "id"})(args)
         assert source._patience == 16
+        assert not source.fills
         groups = source.get_samples(6)
         for group, reward in zip(groups, (1.0, 0.0, 1.0, 0.0, 1.0, 1.0), strict=True):
             for place, sample in enumerate(group):
@@ -211,3 +229,6 @@ def test_miles(slime, make_args, tmp_path):
         )
         again.load(0)
         assert again.metrics() == source.metrics()
+        args.async_unused_samples_handler = "retry"
+        with pytest.raises(ConfigError, match=r"--async-unused-samples-handler retry .* leave it at drop"):
+            type("Source", (adapter.CurriculumDataSource,), {"curriculum": gated})(args)

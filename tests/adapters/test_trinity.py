@@ -63,6 +63,21 @@ def test_exact_resume_through_json(trinity):
     assert resumed.metrics() == whole.metrics()
 
 
+@pytest.mark.parametrize(("patience", "batches"), [(4, 32), (30, 60)])
+def test_a_run_whose_rewards_are_not_reported_stops_with_the_operator_that_is_missing(trinity, patience, batches):
+    selector = made(trinity, patience=patience)
+    for _ in range(batches):
+        selector.get_indices(1)
+    with pytest.raises(
+        ConfigError, match=f"{batches} batches .* no mean reward came: add the operator pass_rate_calculator"
+    ):
+        selector.get_indices(1)
+    reported = made(trinity, patience=patience)
+    step(reported, np.random.default_rng(0))
+    for _ in range(batches + 8):
+        reported.get_indices(1)
+
+
 def test_a_subclass_records(trinity, tmp_path):
     path = tmp_path / "trace.npz"
 

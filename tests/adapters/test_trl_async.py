@@ -351,6 +351,19 @@ def test_a_run_resumes_with_what_was_in_flight(make_loop, tmp_path):
         files.resume(tmp_path / "elsewhere")
 
 
+def test_the_state_of_another_run_in_the_same_file_is_named(make_loop, caplog):
+    """A run begun anew where an older one kept its state would go on from the beliefs about another model."""
+    first = make_loop()
+    with running(first):
+        train(first, 3)
+    assert "is of policy version" not in caplog.text
+    make_loop(model_version_value=SimpleNamespace(value=3))._loop.close()
+    assert "is of policy version" not in caplog.text
+    make_loop()._loop.close()
+    version = first.in_flight.state_dict()["trainer_step"]
+    assert f"edgewise.npz is of policy version {version}, and this run begins at version 0" in caplog.text
+
+
 def test_rewards_that_do_not_fit_stop_the_run(make_loop):
     loop = make_loop(reward_funcs=[lambda completions, **_: [-1.0] * len(completions)])
     with running(loop), pytest.raises(RewardError, match=r"has reward -1.0, outside \[0, 1\].*success="):

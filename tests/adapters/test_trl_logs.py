@@ -15,6 +15,7 @@ pytest.importorskip("trl")
 pytest.importorskip("pyarrow")
 from tests.adapters.known_rates import spy
 
+from edgewise import Curriculum, PromptPool
 from edgewise.gates import make_gate
 from edgewise.replay.logs import read_log
 from edgewise.replay.logs.savings import estimate_savings
@@ -60,6 +61,24 @@ def test_an_evaluation_between_two_steps_keeps_the_columns_aligned(make, dataset
         # The evaluation has pushed out the first half of them.
         assert log.ids[log.rows[log.steps == step]].tolist() == batch.ids[2:].tolist()
     assert set(log.trials.tolist()) == {4}
+
+
+def test_ids_that_are_numbers_survive_an_evaluation_beside_them(make, dataset, tmp_path: Path) -> None:
+    # Beyond 2 ** 53, where floats hold every second whole number at best.
+    numbered = dataset.add_column("number", [10**17 + row for row in range(len(dataset))])
+    evaluated = {"eval_strategy": "steps", "eval_steps": 1, "per_device_eval_batch_size": 4}
+    curriculum = Curriculum(PromptPool(numbered["number"][:]), rollouts=4)
+    trainer = make(
+        {**LOGGED, **evaluated},
+        curriculum=curriculum,
+        train_dataset=numbered,
+        eval_dataset=numbered.select(range(1)),
+        id_column="number",
+    )
+    trainer.train()
+    found = read_log(tmp_path / "run").ids
+    assert len(found) > 3
+    assert {int(name) for name in found} <= set(numbered["number"])
 
 
 def test_a_log_says_whether_its_prompts_were_selected(make, dataset, tmp_path: Path) -> None:

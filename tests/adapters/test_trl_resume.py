@@ -107,6 +107,52 @@ def test_other_batch_settings_inside_a_generation(make, dataset, tmp_path):
         )
 
 
+@pytest.mark.parametrize(("size", "steps", "iterations"), [(8, 2, 2), (16, 1, 2), (4, 4, 2)])
+def test_the_other_half_of_a_generation_on_other_devices(make, dataset, tmp_path, size, steps, iterations):
+    """Half of 4 backward passes are half of 2 and of 8, where a generation has as many prompts."""
+    spread = {"gradient_accumulation_steps": 1}
+    make({**SAVE, **spread, "num_iterations": 4, "max_steps": 2}).train()
+    resumed, rolled_out = spy(dataset), []
+
+    def reward(name, rate, **_):
+        rolled_out.append(list(dict.fromkeys(name)))
+        return by_place(rate)
+
+    settings = {"per_device_train_batch_size": size, "steps_per_generation": steps, "num_iterations": iterations}
+    passes = steps * iterations
+    trainer = make({**settings, **spread, "max_steps": 2 + passes // 2 + 1}, curriculum=resumed, reward_funcs=reward)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+    # The rest of the generation that was cut, without being counted again, and the next.
+    assert rolled_out[1:] == resumed.selected()
+    assert len(resumed.batches) == 1
+    assert resumed.metrics()["rollouts"] == 2 * 16
+
+
+def test_a_part_of_a_generation_that_other_settings_do_not_have(make, dataset, tmp_path):
+    make({**SAVE, "num_iterations": 3, "max_steps": 2}).train()
+    with pytest.raises(
+        CheckpointError, match="after 2 of 3 backward passes on it, and this run makes 2: resume it with"
+    ):
+        make({"num_iterations": 2}).train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+
+
+def test_a_trainer_resumes_its_own_checkpoint(make, dataset, tmp_path):
+    """As in a notebook, where the same trainer has gone on before: its completions are not those of the checkpoint."""
+    curriculum, rolled_out = spy(dataset), []
+
+    def reward(name, rate, **_):
+        rolled_out.append(list(dict.fromkeys(name)))
+        return by_place(rate)
+
+    trainer = make({**SAVE, "num_iterations": 3}, curriculum=curriculum, reward_funcs=reward)
+    trainer.train()
+    trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
+    first, second, again, third = rolled_out
+    assert again == first
+    assert third == second
+    assert curriculum.metrics()["rollouts"] == 2 * 16
+
+
 @pytest.mark.parametrize("size", [8, 16])
 def test_other_batch_settings_between_two_generations(make, dataset, tmp_path, size):
     # transformers#43708: smaller batches with more accumulation after a run that needed too much memory.

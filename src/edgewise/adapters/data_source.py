@@ -52,7 +52,8 @@ class CurriculumSource(_Base):  # type: ignore[misc]
             the last of them.
         patience: rollouts after which a group that has not come back is forgotten; None: 16 in fully asynchronous runs, and 0
             in others, which abort at the end of a rollout what is unfinished. A late group is still evidence.
-        keep_when_insufficient: whether the trainer may fill a rollout with groups that the gates reject (slime#2250).
+        keep_when_insufficient: whether the trainer may fill a rollout with groups that the gates reject (slime#2250); it
+            needs the log function, which marks the end of such a rollout.
         oversample: whether a request of groups is answered with as many as are expected to fill the rollout, by
             `Curriculum.oversampling`, instead of `--over-sampling-batch-size`. Not in fully asynchronous runs, which request
             one group at a time.
@@ -74,6 +75,8 @@ class CurriculumSource(_Base):  # type: ignore[misc]
     trainer: ClassVar[str]
     filters_asynchronously: ClassVar[bool]
     """Whether every version's fully asynchronous rollout calls the filter."""
+    fills: ClassVar[bool]
+    """Whether the filter of the installed version can offer a rejected group to fill a rollout."""
     current: ClassVar[CurriculumSource | None] = None
     """The data source of this process: the trainer calls the filter without it."""
 
@@ -94,6 +97,15 @@ class CurriculumSource(_Base):  # type: ignore[misc]
             raise ConfigError(
                 "some versions' fully asynchronous rollout does not call the filter: add --custom-rollout-log-function-path"
                 f" {module}.log_rollout, which observes the groups that the filter has not seen"
+            )
+        if self.keep_when_insufficient and not self.fills:
+            raise ConfigError(
+                f"this version of {self.trainer} drops every group that its filter rejects: leave keep_when_insufficient out"
+            )
+        if self.keep_when_insufficient and args.custom_rollout_log_function_path is None:
+            raise ConfigError(
+                "keep_when_insufficient ends rollouts with groups that the gates reject, which the filter cannot count: add"
+                f" --custom-rollout-log-function-path {module}.log_rollout, which marks the end of each"
             )
         for name in ("curriculum", "success"):
             _require_method(self, name)
@@ -117,18 +129,24 @@ class CurriculumSource(_Base):  # type: ignore[misc]
         )
         self._in_flight = InFlight(pool, self.curriculum, args.n_samples_per_prompt, seed=args.rollout_seed)
         self._success = Success(self.success, names=None)
+        if self._in_flight.curriculum.gates.parts and getattr(args, "async_unused_samples_handler", None) == "retry":
+            raise ConfigError(
+                "--async-unused-samples-handler retry generates stale groups anew that the gates have judged already, and they"
+                " judge no group twice: leave it at drop"
+            )
         patience = (PATIENCE if asynchronous else 0) if self.patience is None else self.patience
         self._patience = whole_number("patience", patience, 0, ConfigError)
         # Rollouts begun, and groups kept in the present one; whether the log function marks the end of each.
         self._rollout = self._kept = 0
-        self._is_logged = asynchronous and args.custom_rollout_log_function_path is not None
+        needed = asynchronous or self.keep_when_insufficient
+        self._is_logged = needed and args.custom_rollout_log_function_path is not None
         # Groups that have to come back before a silent filter is a fault: what every mode keeps in flight, several times.
         size = max(args.rollout_batch_size, getattr(args, "over_sampling_batch_size", None) or 0)
         self._silence = 4 * size + (2 * _concurrency(args) if asynchronous else 0)
         self._served, self._has_results = 0, False
         # Row of the prompt by the index of its group: rollouts may write over the prompt and the metadata of their samples.
         self._rows: dict[int, int] = {}
-        # Group indices that the filter kept and the log function has not seen yet.
+        # Group indices that the filter has seen and the log function has not yet: a rejected group may come back too.
         self._filtered: dict[int, None] = {}
         self._guard = threading.RLock()
         next(
@@ -170,10 +188,10 @@ class CurriculumSource(_Base):  # type: ignore[misc]
     def observe(self, group: list[Any]) -> bool:
         """Take in a finished group; returns whether it trains the policy."""
         with self._guard:
-            admitted = self._observe(group)
-            if admitted:
-                self._kept += 1
-                self._filtered[_first(group).group_index] = None
+            admitted, first = self._observe(group), _first(group)
+            self._kept += admitted
+            if first is not None:
+                self._filtered[first.group_index] = None
                 self._forget_oldest(self._filtered)
             return admitted
 
@@ -326,6 +344,7 @@ def make_hooks(
     source: type[CurriculumSource], output: Callable[..., Any]
 ) -> tuple[Callable[..., Any], Callable[..., bool]]:
     """The trainer's dynamic sampling filter and rollout log function; `output` is its `DynamicFilterOutput`."""
+    source.fills = "keep_when_insufficient" in inspect.signature(output).parameters
 
     def made() -> CurriculumSource:
         if source.current is None:

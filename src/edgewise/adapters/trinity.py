@@ -36,6 +36,8 @@ from trinity.buffer.selector.selector import BaseSelector  # noqa: E402
 
 log = logging.getLogger("edgewise")
 PATIENCE = 16
+AHEAD = 32
+"""Batches that are read at least before a run without any reward is a fault."""
 POOL = ("id_column", "category_column", "priors", "prior_strength", "features")
 """Options of `make_pool`."""
 OPTIONS = ("rollouts", "curriculum", *POOL, "patience")
@@ -74,11 +76,21 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
             seed=config.seed,
             patience=options.get("patience", PATIENCE),
         )
+        # Batches read while no rewards had come; None once some have.
+        self._unanswered: int | None = 0
         if self.in_flight.curriculum.gates.parts:
             raise ConfigError("Trinity filters groups in its pipelines: give a curriculum without gates")
 
     def get_indices(self, batch_size: int, return_extra_info: bool = False) -> Any:
         """Indices of the next tasks; Trinity reads once a step, which moves the clock."""
+        if self._unanswered is not None:
+            self._unanswered += 1
+            if self._unanswered > max(AHEAD, 2 * (self.in_flight.patience or 0)):
+                raise ConfigError(
+                    f"{self._unanswered - 1} batches of tasks were read and no mean reward came: add the operator"
+                    " pass_rate_calculator to data_processor.experience_pipeline.operators; if it is there, rewards come at"
+                    " each synchronisation: set patience to more steps than lie between two"
+                )
         self._step += 1
         rows = self.in_flight.select(batch_size, self._step)
         if not return_extra_info:
@@ -87,6 +99,7 @@ class CurriculumSelector(BaseSelector):  # type: ignore[misc]
 
     def feedback(self, indices: Sequence[int], values: Sequence[float]) -> None:
         """Observe the mean rewards of tasks, in any order."""
+        self._unanswered = None
         rows = whole_numbers("indices of tasks", indices, len(values), RewardError)
         means = np.array([number(value, row) for value, row in zip(values, rows.tolist(), strict=True)])
         present = (rows >= 0) & (rows < len(self.in_flight.pool))

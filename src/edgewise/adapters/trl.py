@@ -70,11 +70,12 @@ ATTRIBUTES = (
     "num_generations",
     "num_iterations",
     "_step",
+    "_buffered_inputs",
     "_metrics",
     "_logs",
     "_tokenizer",
 )
-"""Attributes of TRL's trainers that are read."""
+"""Attributes of TRL's trainers that are read or set."""
 _IMPORTED = {"GRPOTrainer": GRPOTrainer, "RLOOTrainer": RLOOTrainer}
 LEFT = {"prompt_ids", "prompt_mask"}
 """Tensors that TRL pads on the left."""
@@ -304,7 +305,8 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
 
         marks: list[list[Any]] = [[None] * n] * len(MARKS)
         if rows is not None:
-            marks[0] = each(self.curriculum.pool.ids[rows])
+            # As texts: beside what was not selected, the table would make floats of numbers.
+            marks[0] = each(self.curriculum.pool.ids[rows].astype(str))
         if batch is not None:
             marks[1:] = [self.curriculum.method] * n, each(batch.predicted), each(batch.random)
         for name, values in zip(MARKS, marks, strict=True):
@@ -422,9 +424,9 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             with _made(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}") as folder:
                 self.curriculum.save(folder / CURRICULUM)
                 # Since the last generation began: at its end, other batch settings than these may go on.
-                passes = self._step % (self.args.steps_per_generation * self.num_iterations)
-                state = {"backward_passes": passes, "selected": self.curriculum.pool.ids[self._selected]}
-                save_state(folder / STATE, "trl", state)
+                passes = self._step % self._passes
+                state = {"backward_passes": passes, "of": self._passes}
+                save_state(folder / STATE, "trl", {**state, "selected": self.curriculum.pool.ids[self._selected]})
             self._save_trace()
         super()._save_checkpoint(model, trial)
 
@@ -440,9 +442,18 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
             )
         self.curriculum.load(folder / CURRICULUM)
         state = load_state(folder / STATE, "trl")
-        # TRL counts from 0 again, which would shift the moments at which it generates.
-        self._step = int(state["backward_passes"])
-        if self._step % (self.args.steps_per_generation * self.num_iterations):
+        # TRL counts from 0 again, which would shift the moments at which it generates. The same share of a generation may be
+        # another number of passes now, on other devices.
+        done, of = int(state["backward_passes"]), int(state.get("of", self._passes))
+        self._step, rest = divmod(done * self._passes, of)
+        if rest:
+            raise CheckpointError(
+                f"the checkpoint lies inside a generation, after {done} of {of} backward passes on it, and this run makes"
+                f" {self._passes}: resume it with the batch settings it was saved with"
+            )
+        # Of a run that this trainer has made before.
+        self._buffered_inputs, self._unfinished = None, self._unfinished[:0]
+        if self._step:
             rows = self.curriculum.pool.find(state["selected"])
             if (rows >= 0).all():
                 self._unfinished = rows
@@ -450,6 +461,11 @@ class EdgewiseMixin(_Trainer):  # type: ignore[misc]
                 log.warning(
                     "the generation that the checkpoint cut has prompts that left the dataset: others are selected"
                 )
+
+    @property
+    def _passes(self) -> int:
+        """Backward passes on one generation."""
+        return int(self.args.steps_per_generation * self.num_iterations)
 
     def _save_trace(self) -> None:
         if self._recorder is not None:

@@ -97,7 +97,16 @@ class CurriculumLoop(theirs._AsyncRolloutLoop):  # type: ignore[misc]
         # Policy version of the last report, and when the next state may be written.
         self._state, self._reported, self._next_save = Path(state), 0, 0.0
         if self._state.exists():
-            self.in_flight.load_state_dict(load_state(self._state, "async grpo"))
+            saved = load_state(self._state, "async grpo")
+            self.in_flight.load_state_dict(saved)
+            if (saved["trainer_step"] or 0) > self.model_version:
+                log.warning(
+                    "%s is of policy version %d, and this run begins at version %d: take the state of its checkpoint with"
+                    " callback().resume(checkpoint), or begin a run of a new model with another state file",
+                    self._state,
+                    saved["trainer_step"],
+                    self.model_version,
+                )
         # Row of the prompt by TRL's number of the group, and rollouts in a row that have failed.
         self._rows: dict[int, int] = {}
         self._failures = 0

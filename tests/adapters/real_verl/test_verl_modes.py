@@ -268,6 +268,20 @@ def test_data_that_do_not_fit_stop_the_run_before_it_starts(config):
         made._init_dataloader()
 
 
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_dataset_that_dynamic_sampling_may_use_up_is_refused_before_the_run(config, batches):
+    dynamic = ("algorithm.filter_groups.enable=True", "algorithm.filter_groups.metric=reward")
+    settings = (*MODE, *dynamic, f"algorithm.filter_groups.max_inflight_gen_batches={batches}")
+    for count in (BATCH * (1 + batches) - 1, BATCH * (1 + batches)):
+        made = trainer(config(*settings, data=rows(count)))
+        made.tokenizer = made.processor = None
+        if count < BATCH * (1 + batches):
+            with pytest.raises(ConfigError, match=f"{count + 1} prompts in flight at data.train_batch_size={BATCH}"):
+                made._init_dataloader()
+        else:
+            made._init_dataloader()
+
+
 def test_prompts_that_were_not_selected(config):
     made = trainer(config(*MODE))
     made.tokenizer = made.processor = None

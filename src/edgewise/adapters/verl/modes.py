@@ -160,6 +160,16 @@ class EdgewiseMode(_Trainer):  # type: ignore[misc]
         super()._init_dataloader()
         logged = self.config.trainer.get("rollout_data_dir", None)
         self.train_dataloader = SelectedPrompts(self.train_dataset, self.config.data, marked=bool(logged))
+        # Dynamic sampling of the synchronous trainer fetches more while a batch waits: by chance, and perhaps after hours.
+        metric = getattr(self.replay_buffer, "filter_groups_metric", None)
+        if self.base == "sync" and metric is not None:
+            size = self.config.data.train_batch_size
+            most, prompts = size * (1 + self.replay_buffer.max_inflight_gen_batches), len(self.train_dataset)
+            if most > prompts:
+                raise ConfigError(
+                    f"dynamic sampling (algorithm.filter_groups) keeps up to {most} prompts in flight at data.train_batch_size={size},"
+                    f" but the dataset has {prompts}: take smaller batches, or more prompts"
+                )
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
