@@ -120,6 +120,23 @@ def test_several_end_tokens_are_read_and_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "b" / "generation_config.json").read_text())["eos_token_id"] == [2, 0]
 
 
+def test_an_end_token_that_the_tokenizer_does_not_mark_as_special_is_no_part_of_a_text(tmp_path: Path) -> None:
+    make(tmp_path, "llama")
+    path = tmp_path / "tokenizer.json"
+    content = json.loads(path.read_text())
+    for token in content["added_tokens"]:
+        token["special"] = False
+    path.write_text(json.dumps(content))
+    (seven,) = load_pretrained(tmp_path)[1].encode(["7"])[0]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [seven]}))
+    tokenizer = load_pretrained(tmp_path)[1]
+    (text,) = tokenizer.encode(["The answer is 12"])
+    rows = np.array([[*text, end] for end in (tokenizer.end, seven)])
+    assert tokenizer.ends == (tokenizer.end, seven)
+    assert tokenizer.decode(rows, np.full(2, len(text) + 1)) == ["The answer is 12"] * 2
+    assert tokenizer.decode(rows, np.array([0, len(text)])) == ["", "The answer is 12"]
+
+
 def test_a_begin_token_is_read_from_the_file_that_older_folders_name_it_in(tmp_path: Path) -> None:
     make(tmp_path, "llama")
     content = json.loads((tmp_path / "tokenizer_config.json").read_text())
