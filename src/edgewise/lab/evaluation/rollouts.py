@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,8 @@ from edgewise.lab.model.policy import Policy
 from edgewise.lab.run.parallel import ALONE, World
 from edgewise.statistics import pass_at_k
 from edgewise.tasks import Problem, Verdict, make_reward
+
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ def evaluate(roller: Roller, samples: int, generator: torch.Generator, chunk: in
 
 
 def sorted_labels(labels: Any) -> list[str]:
-    """Distinct labels, numbers in numeric order."""
+    """Distinct labels, numbers in numeric order before other texts."""
     names = {str(label) for label in np.unique(labels)}
-    return sorted(names, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+    values = {name: float(name) if NUMBER.fullmatch(name) else math.inf for name in names}
+    return sorted(names, key=lambda name: (values[name], name))
