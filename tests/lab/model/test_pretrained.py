@@ -205,6 +205,15 @@ def test_what_is_not_read_is_named(tmp_path: Path, values: dict[str, Any], messa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_setting_of_the_rotations_that_is_null_is_absent(tmp_path: Path) -> None:
+    theirs = make(tmp_path, "llama")
+    change(tmp_path, "config.json", rope_parameters={"rope_type": None, "rope_theta": None}, rope_theta=None)
+    assert_same_logits(load_pretrained(tmp_path)[0], theirs)
+    old = {"type": "linear", "factor": 2}
+    change(tmp_path, "config.json", rope_parameters=None, rope_scaling=old)
+    assert load_pretrained(tmp_path)[0].config.rope_scaling == {"rope_type": "linear", "factor": 2}
+
+
 def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:
     make(tmp_path, "qwen2")
     tensors = load_file(tmp_path / "model.safetensors")
