@@ -69,6 +69,9 @@ def test_pretraining_learns_and_resumes_exactly(base: Path, tmp_path: Path) -> N
     resumed = pretrain(PRETRAINING, tmp_path)
     assert_equal_weights(base, resumed)
     assert lines(tmp_path) == whole
+    # The clock is that of the whole run.
+    seconds = [json.loads(line)["seconds"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert seconds == sorted(seconds)
     # Finished: the same command does nothing.
     assert pretrain(PRETRAINING, tmp_path, kill_at(0)) == resumed
 
