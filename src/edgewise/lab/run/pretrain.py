@@ -216,9 +216,7 @@ class _Stage:
                         "grad_norm": norm,
                         "learning_rate": rate,
                         "tokens": self.step * config.accumulate * config.tokens,
-                        "tokens_per_second": round(
-                            (self.step - since) * config.accumulate * config.tokens / passed, 1
-                        ),
+                        "tokens_per_second": round((self.step - since) * config.accumulate * config.tokens / passed, 1),
                         "seconds": round(self.seconds, 4),
                     }
                     self.journal.append(line)
