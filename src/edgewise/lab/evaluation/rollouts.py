@@ -129,6 +129,12 @@ class Evaluation:
         return {"all": float(estimate.mean()), **table}
 
 
+def own_generator(device: torch.device, seed: int, part: int) -> torch.Generator:
+    """A generator of one part of an evaluation, a function of the seed and the part alone: how often and where a run was stopped
+    does not show in its rollouts."""
+    return torch.Generator(device).manual_seed((1_000_003 * (seed + 1) + part) % 2**64)
+
+
 def chunks_of(roller: Roller, samples: int, chunk: int) -> list[npt.NDArray[np.int64]]:
     """Rows of the problems that are rolled out together, about `chunk` completions of each process.
 

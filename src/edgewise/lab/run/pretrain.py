@@ -105,9 +105,9 @@ class MidtrainConfig(PretrainConfig):
     """The same, from a checkpoint: `base` is required."""
 
     task: str = ""
-    learning_rate: float = 3e-4
-    final_learning_rate: float = 3e-5
-    warmup: float = 0.15
+    learning_rate: Above = 3e-4
+    final_learning_rate: NotNegative = 3e-5
+    warmup: Fraction = 0.15
 
     def __post_init__(self) -> None:
         if not self.base:
