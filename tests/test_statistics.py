@@ -36,7 +36,11 @@ def test_pass_at_k_of_arrays_and_large_numbers():
 
 
 @pytest.mark.parametrize(
-    ("correct", "total", "k"), [(3, 2, 1), (-1, 2, 1), (1, 2, 3), (1, 2, 0), (1, 2, 1.5), (0.5, 2, 1), (1, 2.0, 1)]
+    ("correct", "total", "k"),
+    [
+        *((3, 2, 1), (-1, 2, 1), (1, 2, 3), (1, 2, 0), (1, 2, 1.5), (0.5, 2, 1), (1, 2.0, 1)),
+        *((1, 2, float("nan")), (1, 2, "1"), ([1, 1], [2, 2, 2], 1), ([[1], [1, 2]], 2, 1)),
+    ],
 )
 def test_pass_at_k_refuses_nonsense(correct, total, k):
     with pytest.raises(RewardError):

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import whole_number
 from edgewise.errors import ConfigError, RewardError
 
 Floats = npt.NDArray[np.float64]
@@ -58,15 +59,17 @@ def pass_at_k(correct: npt.ArrayLike, total: npt.ArrayLike, k: int) -> Floats:
         One estimate a problem in [0, 1], in the broadcast shape.
 
     Raises:
-        RewardError: counts that are not whole numbers in 0 <= c <= n, or n < k.
+        RewardError: counts that are not whole numbers in 0 <= c <= n, shapes that do not fit, a k that is no whole number, or n < k.
 
     Example:
         >>> pass_at_k([0, 1, 4], 4, k=2).tolist()
         [0.0, 0.5, 1.0]
     """
-    if int(k) != k or k < 1:
-        raise RewardError(f"pass@k needs a whole k >= 1, got {k}")
-    c, n = np.broadcast_arrays(np.asarray(correct), np.asarray(total))
+    k = whole_number("k of pass@k", k, 1, RewardError)
+    try:
+        c, n = np.broadcast_arrays(np.asarray(correct), np.asarray(total))
+    except ValueError as error:
+        raise RewardError(f"correct and total must be arrays of one shape, or total one number: {error}") from error
     if c.size and (c.dtype.kind not in "iub" or n.dtype.kind not in "iu"):
         raise RewardError("pass@k counts rollouts: correct and total must be whole numbers")
     if c.size and ((c < 0) | (c > n)).any():
@@ -76,7 +79,7 @@ def pass_at_k(correct: npt.ArrayLike, total: npt.ArrayLike, k: int) -> Floats:
     # C(n-c, k) / C(n, k) = prod_{j<k} (n-c-j) / (n-j); a factor of 0 ends the product where n-c < k.
     c, n = c.astype(np.float64), n.astype(np.float64)
     missed = np.ones(c.shape)
-    for j in range(int(k)):
+    for j in range(k):
         missed *= np.maximum(n - c - j, 0.0) / (n - j)
     return 1.0 - missed
 

@@ -342,3 +342,25 @@ def test_a_quarter_s_accuracy_is_the_area_under_the_line_through_the_evaluations
     line = np.interp(fine, steps, accuracy)
     expected = [line[(fine >= a) & (fine <= a + 15)].mean() for a in (0, 15, 30, 45)]
     np.testing.assert_allclose(measures._quarters(steps, accuracy), expected, atol=1e-4)
+
+
+def test_a_method_that_had_spent_more_at_its_first_average_has_no_accuracy_at_equal_rollouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve(folder: Path) -> dict[str, Any]:
+        spent = np.array([1.0, 2.0, 3.0]) * {"uniform": 1, "edge": 2, "ds": 5}[folder.parent.name]
+        budgets = dict.fromkeys(measures.BUDGETS, spent)
+        return {
+            **budgets,
+            "accuracy": np.array([0.1, 0.2, 0.3]),
+            "every": spent,
+            "quarters": np.zeros(4),
+            "spent": spent,
+        }
+
+    monkeypatch.setattr(measures, "_curve", curve)
+    monkeypatch.setattr(measures, "summarise", lambda folder, seeds: Summary())
+    found = measures.measure(tmp_path, ("uniform", "edge", "ds"), (0,))
+    for budget in measures.BUDGETS:
+        at = [found.of(method, f"accuracy_at_{budget}")[0] for method in ("uniform", "edge", "ds")]
+        np.testing.assert_allclose(at, [0.3, 0.15, nan])

@@ -65,6 +65,9 @@ def test_messages_are_rendered_and_ids_are_those_of_the_adapter(model: Path, tmp
     assert chat is not None
     text = chat.render([{"role": "system", "content": "Be brief."}, *rows[1]["prompt"]])
     assert found[digest(rows[1]["prompt"])] == pytest.approx(expected(model, text, "3<|im_end|>", False), abs=2e-3)
+    two = [{**rows[1], "prompt": [{"role": "system", "content": "Think."}, *rows[1]["prompt"]]}]
+    with pytest.raises(ConfigError, match="a system message of its own, and the settings name another"):
+        features_command(written(tmp_path / "two.jsonl", two), str(model), tmp_path / "two.json", system="Be brief.")
 
 
 @pytest.mark.parametrize("form", ["verl", "trl", "jsonl"])

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.small import rl_config
 
 from edgewise.errors import ConfigError
 from edgewise.lab.evaluation.evaluation import Counts, ExamConfig, _write_problems, examine
 from edgewise.lab.evaluation.likelihood import Likelihood
+from edgewise.lab.evaluation.rollouts import sorted_labels
+from edgewise.lab.rl.priors import PriorsConfig
+from edgewise.lab.rl.trainer import train
 from edgewise.statistics import pass_curve
 from edgewise.tasks import Problem
 
@@ -115,6 +119,24 @@ def test_tasks_without_op_are_sliced_by_category() -> None:
     assert list(result["slices"]["category"]) == ["2 numbers", "3 numbers"]
     with pytest.raises(ConfigError, match="ranges of op"):
         examine(dataclasses.replace(config, ranges={"ID": (2, 3)}))
+
+
+def test_categories_come_in_the_order_of_their_numbers_and_then_of_their_letters() -> None:
+    assert sorted_labels([10, 9, 1, 10]) == ["1", "9", "10"]
+    assert sorted_labels(["²", "b", "1.5", "-1", "1.25", "10", "-", "a"]) == [
+        *("-1", "1.25", "1.5", "10"),
+        *("-", "a", "b", "²"),
+    ]
+
+
+def test_the_largest_seed_is_one(base: Path, tmp_path: Path) -> None:
+    largest = 2**63 - 1
+    result = examine(ExamConfig(base=str(base), difficulty={"op": [1, 3]}, problems=2, samples=1, k=(1,), seed=largest))
+    assert result["problems"] == 2
+    config = rl_config(base, steps=1, seed=largest)
+    pool = replace(config.pool, seed=largest, priors=PriorsConfig("rollouts", samples=1))
+    train(replace(config, pool=pool, evaluation=replace(config.evaluation, seed=largest)), tmp_path)
+    assert (tmp_path / "summary.json").exists()
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

@@ -14,7 +14,9 @@ from tokenizers import models, normalizers, pre_tokenizers
 from edgewise.errors import ConfigError
 from edgewise.features import hashed_features
 from edgewise.lab.evaluation.likelihood import gold_log_likelihood, solution_likelihood
+from edgewise.lab.model import Decoder
 from edgewise.lab.model.generate import sequence_logprobs
+from edgewise.lab.model.packed import Pack, token_losses
 from edgewise.lab.model.policy import Policy, PromptFormat, encode_answers, encode_prompts
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.rl.trainer import PoolConfig, Trainer, train
@@ -38,6 +40,28 @@ def test_the_likelihood_is_that_of_the_plain_forward_pass(base: Path, monkeypatc
             own = -sequence_logprobs(policy.model, torch.tensor([prompt + solution]))[0, len(prompt) - 1 :].sum()
         assert found.nats[row] == pytest.approx(own.item(), rel=1e-4)
         assert found.tokens[row] == len(solution)
+
+
+def test_the_likelihood_holds_the_logits_of_few_tokens_where_the_vocabulary_is_large(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = Policy.load(base)
+    problems = policy.task.problems(40, 3, op=(1, 6), split="eval")
+    whole = solution_likelihood(policy, problems)
+    longest = max(map(len, policy.encode(problems))) + int(whole.tokens.max())
+    sizes = []
+
+    def counted(model: Decoder, pack: Pack) -> torch.Tensor:
+        sizes.append(len(pack.tokens))
+        return token_losses(model, pack)
+
+    monkeypatch.setattr("edgewise.lab.evaluation.likelihood.token_losses", counted)
+    monkeypatch.setattr("edgewise.lab.evaluation.likelihood.LOGITS", 100 * policy.model.config.vocab_size)
+    np.testing.assert_allclose(solution_likelihood(policy, problems).nats, whole.nats, rtol=1e-4)
+    assert max(sizes) <= 100 + longest
+    monkeypatch.setattr("edgewise.lab.evaluation.likelihood.LOGITS", 1)
+    np.testing.assert_allclose(solution_likelihood(policy, problems).nats, whole.nats, rtol=1e-4)
+    assert max(sizes[-40:]) <= longest
 
 
 def test_the_likelihood_of_an_answer_ends_where_a_completion_ends(base: Path) -> None:

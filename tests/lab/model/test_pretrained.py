@@ -120,6 +120,23 @@ def test_several_end_tokens_are_read_and_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "b" / "generation_config.json").read_text())["eos_token_id"] == [2, 0]
 
 
+def test_an_end_token_that_the_tokenizer_does_not_mark_as_special_is_no_part_of_a_text(tmp_path: Path) -> None:
+    make(tmp_path, "llama")
+    path = tmp_path / "tokenizer.json"
+    content = json.loads(path.read_text())
+    for token in content["added_tokens"]:
+        token["special"] = False
+    path.write_text(json.dumps(content))
+    (seven,) = load_pretrained(tmp_path)[1].encode(["7"])[0]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [seven]}))
+    tokenizer = load_pretrained(tmp_path)[1]
+    (text,) = tokenizer.encode(["The answer is 12"])
+    rows = np.array([[*text, end] for end in (tokenizer.end, seven)])
+    assert tokenizer.ends == (tokenizer.end, seven)
+    assert tokenizer.decode(rows, np.full(2, len(text) + 1)) == ["The answer is 12"] * 2
+    assert tokenizer.decode(rows, np.array([0, len(text)])) == ["", "The answer is 12"]
+
+
 def test_a_begin_token_is_read_from_the_file_that_older_folders_name_it_in(tmp_path: Path) -> None:
     make(tmp_path, "llama")
     content = json.loads((tmp_path / "tokenizer_config.json").read_text())
@@ -186,6 +203,15 @@ def test_what_is_not_read_is_named(tmp_path: Path, values: dict[str, Any], messa
     with pytest.raises((ConfigError, CheckpointError), match=message):
         import_model(tmp_path / "a", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_setting_of_the_rotations_that_is_null_is_absent(tmp_path: Path) -> None:
+    theirs = make(tmp_path, "llama")
+    change(tmp_path, "config.json", rope_parameters={"rope_type": None, "rope_theta": None}, rope_theta=None)
+    assert_same_logits(load_pretrained(tmp_path)[0], theirs)
+    old = {"type": "linear", "factor": 2}
+    change(tmp_path, "config.json", rope_parameters=None, rope_scaling=old)
+    assert load_pretrained(tmp_path)[0].config.rope_scaling == {"rope_type": "linear", "factor": 2}
 
 
 def test_weights_with_nan_are_refused_by_name(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_like_keeps_what_is_not_named() -> None:
         ({"like": "grpo", "klx": 0.0}, "Did you mean 'kl'"),
         ({"like": "grpo", "kl": -1.0}, r"algorithm.kl must be a number of at least 0, got -1.0"),
         ({"like": "grpo", "kl": float("nan")}, "algorithm.kl"),
+        ({"like": "grpo", "entropy": float("-inf")}, "algorithm.entropy must be a number that is finite, got -inf"),
         ({"like": "grpo", "clip": 0.2}, r"algorithm.clip must be a list such as \[0.2\]"),
         ({"like": "grpo", "clip": [0.2]}, "algorithm.clip must be a list of 2 values"),
         ({"like": "mapp", "overlong": {}}, "overlong and kl_in_reward, which change the reward, have no place in it"),

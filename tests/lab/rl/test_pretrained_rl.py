@@ -106,12 +106,16 @@ def test_memory_settings_do_not_change_what_is_learned(
     assert sum(float((part > 1e-5).sum()) for part in off) / sum(part.numel() for part in off) < 0.002
 
 
-def test_an_update_in_bfloat16_is_near_that_in_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("algorithm", ["dr_grpo", "ppo", {"like": "ppo", "critic": {"network": "own"}}])
+def test_an_update_in_bfloat16_is_near_that_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: Any
+) -> None:
     make(tmp_path / "source", "qwen3")
     monkeypatch.setattr("edgewise.lab.evaluation.rollouts.Rolled.rewards", rewards)
     norms = []
     for precision in ("float32", "bfloat16"):
-        trainer = Trainer(config(tmp_path / "source", precision=precision), tmp_path / precision)
+        settings = {"precision": precision, "algorithm": algorithm}
+        trainer = Trainer(config(tmp_path / "source", **settings), tmp_path / precision)
         trainer.out.mkdir()
         trainer.roller.bfloat16 = False  # the same rollouts
         norms.append(trainer.train_step()["grad_norm"])

@@ -43,6 +43,11 @@ def test_a_quota_by_category_is_kept_and_a_foreign_one_refused(base: Path, tmp_p
         assert sorted(line["categories"]) == ["1", "1", "2", "3"]
     with pytest.raises(ConfigError, match="quota for 'algebra'"):
         Trainer(dataclasses.replace(config, quota={"algebra": 1.0}), tmp_path / "other")
+    few = dataclasses.replace(config, quota={"1": 1.0}, pool=dataclasses.replace(config.pool, size=6), prompts=6)
+    with pytest.raises(
+        ConfigError, match=r"prompts must be at most \d, the prompts of the pool in categories that have a share"
+    ):
+        train(few, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 

@@ -69,6 +69,9 @@ def test_pretraining_learns_and_resumes_exactly(base: Path, tmp_path: Path) -> N
     resumed = pretrain(PRETRAINING, tmp_path)
     assert_equal_weights(base, resumed)
     assert lines(tmp_path) == whole
+    # The clock is that of the whole run.
+    seconds = [json.loads(line)["seconds"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert seconds == sorted(seconds)
     # Finished: the same command does nothing.
     assert pretrain(PRETRAINING, tmp_path, kill_at(0)) == resumed
 
@@ -341,6 +344,10 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         PretrainConfig(precision="fp8")
     with pytest.raises(ConfigError, match="tokens must be a whole number of at least 1, got 0"):
         PretrainConfig(tokens=0)
+    for kind in (PretrainConfig, MidtrainConfig):
+        for name, value in {"learning_rate": -1.0, "final_learning_rate": -1.0, "warmup": 2.0}.items():
+            with pytest.raises(ConfigError, match=f"^{name} must be a number"):
+                from_dict(kind, {"base": "opgraph", name: value})
     with pytest.raises(ConfigError, match="device must be"):
         pretrain(PretrainConfig(device="gpu"), run)
     assert not run.exists()

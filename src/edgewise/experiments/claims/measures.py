@@ -61,12 +61,12 @@ def measure(folder: Path, methods: tuple[str, ...], seeds: tuple[int, ...]) -> M
         at: dict[str, list[float]] = {method: [] for method in methods}
         for place in range(len(seeds)):
             found = {method: row[place] for method, row in curves.items()}
-            # What every method has spent at its last average: none is extrapolated.
+            # What every method has spent at its last average: none is extrapolated, nor one that had spent more at its first.
             ends = [float(curve[budget][-1]) for curve in found.values() if curve is not None]
             for method, curve in found.items():
                 known = curve is not None and len(ends) == len(found)
                 at[method].append(
-                    float(np.interp(min(ends), curve[budget], curve["accuracy"]))
+                    float(np.interp(min(ends), curve[budget], curve["accuracy"], left=math.nan))
                     if known and curve is not None
                     else math.nan
                 )

@@ -22,7 +22,7 @@ from edgewise.checkpoint import write_atomic, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
 from edgewise.lab.evaluation.pictures import check_pictures
-from edgewise.lab.evaluation.rollouts import CHUNK, Rolled, Roller, chunks_of, sorted_labels
+from edgewise.lab.evaluation.rollouts import CHUNK, Rolled, Roller, chunks_of, own_generator, sorted_labels
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.vision import data_uri
 from edgewise.lab.run.config import GREEDY, Count, Range, Seed, Size, validate
@@ -150,8 +150,7 @@ def _evaluate(
                 f"chunk {number} in {out}/rollouts.jsonl is damaged; restore the file, or delete the folder and start again"
             )
         if line is None:
-            # A chunk draws from a generator of its own: where a run was stopped does not show in its result.
-            generator = torch.Generator(roller.here.device).manual_seed(1_000_003 * (config.seed + 1) + number)
+            generator = own_generator(roller.here.device, config.seed, number)
             rolled = roller.roll(rows, np.full(len(rows), config.samples), generator)
             line = {"step": number, **_line(rows, rolled, config)}
             if journal is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from edgewise.lab.run.parallel import ALONE, World
 from edgewise.statistics import pass_at_k
 from edgewise.tasks import Problem, Verdict, make_reward
 
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 CHUNK = 1024
 """Completions of a process that are sampled at once."""
 
@@ -130,6 +133,12 @@ class Evaluation:
         return {"all": float(estimate.mean()), **table}
 
 
+def own_generator(device: torch.device, seed: int, part: int) -> torch.Generator:
+    """A generator of one part of an evaluation, a function of the seed and the part alone: how often and where a run was stopped
+    does not show in its rollouts."""
+    return torch.Generator(device).manual_seed((1_000_003 * (seed + 1) + part) % 2**64)
+
+
 def chunks_of(roller: Roller, samples: int, chunk: int) -> list[npt.NDArray[np.int64]]:
     """Rows of the problems that are rolled out together, about `chunk` completions of each process.
 
@@ -153,6 +162,7 @@ def evaluate(roller: Roller, samples: int, generator: torch.Generator, chunk: in
 
 
 def sorted_labels(labels: Any) -> list[str]:
-    """Distinct labels, numbers in numeric order."""
+    """Distinct labels, numbers in numeric order before other texts."""
     names = {str(label) for label in np.unique(labels)}
-    return sorted(names, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+    values = {name: float(name) if NUMBER.fullmatch(name) else math.inf for name in names}
+    return sorted(names, key=lambda name: (values[name], name))

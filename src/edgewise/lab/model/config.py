@@ -152,7 +152,9 @@ class ModelConfig:
     @classmethod
     def _read(cls, config: dict[str, Any], family: str) -> dict[str, Any]:
         rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
-        theta = rope.pop("rope_theta", config.get("rope_theta", 10000.0))
+        # null stands for a setting that is absent, here as everywhere in the file.
+        rope = {name: value for name, value in rope.items() if value is not None}
+        theta = rope.pop("rope_theta", 10000.0 if config.get("rope_theta") is None else config["rope_theta"])
         kind = rope.pop("rope_type", rope.pop("type", "default"))
         fields = {name: config[name] for name in cls.__dataclass_fields__ if config.get(name) is not None}
         if missing := [name for name in NEEDED if name not in fields]:

@@ -181,7 +181,7 @@ def rendered(prompt: str | Sequence[Mapping[str, Any]], form: PromptFormat, toke
     """The text that a model reads for a prompt, which with `form.chat` may be the messages of a conversation.
 
     Raises:
-        ConfigError: a chat is asked for and the model has no template.
+        ConfigError: a chat is asked for and the model has no template, or there would be two system messages.
     """
     if isinstance(prompt, str):
         if not form.chat:
@@ -190,6 +190,8 @@ def rendered(prompt: str | Sequence[Mapping[str, Any]], form: PromptFormat, toke
     if tokenizer.chat is None:
         raise ConfigError("the model has no chat template; use chat: false")
     system = [] if form.system is None else [{"role": "system", "content": form.system}]
+    if system and any(message.get("role") == "system" for message in prompt):
+        raise ConfigError("a prompt has a system message of its own, and the settings name another; leave theirs out")
     return tokenizer.chat.render([*system, *prompt])
 
 

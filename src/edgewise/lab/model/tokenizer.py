@@ -194,10 +194,13 @@ class Tokenizer:
         return [item.ids for item in _encoded(self._inner, texts, special=False)]
 
     def decode(self, tokens: np.ndarray, lengths: np.ndarray) -> list[str]:
-        """Texts of rows of token ids (n, time), each of its own length (n,); without special tokens, save a word-level
-        end word."""
+        """Texts of rows of token ids (n, time), each of its own length (n,); without special tokens and the end token, save a
+        word-level end word."""
         rows = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
-        return self.core.decode_batch(rows, skip_special_tokens=self.unknown is None)
+        if self.unknown is not None:
+            return self.core.decode_batch(rows, skip_special_tokens=False)
+        # The tokenizer.json of some chat models does not say that their end token is special.
+        return self.core.decode_batch([row[:-1] if row and row[-1] in self.ends else row for row in rows])
 
     def special_tokens(self) -> dict[str, int]:
         """Ids of the tokens that texts are decoded without, by their text."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from edgewise.errors import ConfigError, unknown_name
 from edgewise.lab.rl import advantages, losses
 from edgewise.lab.rl.batch import RolloutBatch
-from edgewise.lab.run.config import Above, Fraction, NotNegative, from_dict, to_dict, validate
+from edgewise.lab.run.config import Above, Finite, Fraction, NotNegative, from_dict, to_dict, validate
 
 AdvantageName = Literal["grpo", "dr_grpo", "rloo", "reinforce", "reinforce++-baseline", "reinforce++", "gae", "mapp"]
 AverageName = Literal["token_mean", "sequence_mean", "constant_length", "sequence_sum"]
@@ -86,7 +86,7 @@ class Algorithm:
     """"k2" or "k3" (`losses.kl`); "k1" has no gradient as a loss, `kl_in_reward` is it in the reward."""
     kl_in_reward: NotNegative = 0.0
     """Weight of log pi_old - log pi_ref in the reward."""
-    entropy: float = 0.0
+    entropy: Finite = 0.0
     """Weight of the mean entropy of the written positions, which is added to the objective."""
     critic: Critic | None = None
     overlong: Overlong | None = None

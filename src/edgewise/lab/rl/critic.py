@@ -31,4 +31,6 @@ class ValueModel(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Values (...) of hidden states (..., hidden): the policy's, or those of `body` where there is one."""
-        return self.head(hidden.float())[..., 0]
+        # A value and its advantage are differences of returns: not in autocast's eight bits.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head(hidden.float())[..., 0]

@@ -15,7 +15,7 @@ from edgewise.batch import Batch
 from edgewise.curriculum import Curriculum
 from edgewise.errors import CheckpointError
 from edgewise.lab.evaluation.pictures import blank_roller
-from edgewise.lab.evaluation.rollouts import CHUNK, Rolled, Roller, evaluate, sorted_labels
+from edgewise.lab.evaluation.rollouts import CHUNK, Rolled, Roller, evaluate, own_generator, sorted_labels
 from edgewise.lab.model.vision import data_uri
 from edgewise.lab.rl.config import EvalConfig
 from edgewise.lab.run.journal import Journal, read
@@ -147,7 +147,7 @@ class Monitor:
     def evaluate(self, step: int, curriculum: Curriculum) -> None:
         """Measure and write; draws from a generator of its own, so that how often it happens does not change the run."""
         config = self.config
-        generator = torch.Generator(self.here.device).manual_seed(1_000_003 * (config.seed + 1) + step)
+        generator = own_generator(self.here.device, config.seed, step)
         result = evaluate(self.held_out, config.samples, generator, self.chunk)
         judged = None
         if self.calibration is not None:

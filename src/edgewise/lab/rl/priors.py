@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 
 from edgewise.arrays import Floats
-from edgewise.lab.evaluation.rollouts import CHUNK, Roller, evaluate, sorted_labels
+from edgewise.lab.evaluation.rollouts import CHUNK, Roller, evaluate, own_generator, sorted_labels
 from edgewise.lab.run.config import Count, validate
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def measured_rates(roller: Roller, samples: int, seed: int, chunk: int = CHUNK) 
 
     They are the same in every process, and whenever the run begins anew.
     """
-    generator = torch.Generator(roller.here.device).manual_seed(1_000_003 * (seed + 1) + 500_009)
+    generator = own_generator(roller.here.device, seed, 500_009)
     return evaluate(roller, samples, generator, chunk).successes / samples
 
 

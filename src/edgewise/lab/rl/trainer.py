@@ -20,7 +20,7 @@ from edgewise.arrays import Floats
 from edgewise.batch import Batch
 from edgewise.checkpoint import load_state, write_json
 from edgewise.curriculum import Curriculum
-from edgewise.errors import EdgewiseError
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.features import hashed_features
 from edgewise.lab.evaluation.likelihood import gold_log_likelihood
 from edgewise.lab.evaluation.rollouts import CHUNK, Roller
@@ -96,6 +96,11 @@ class Trainer:
         check_memory(self.policy.model.config, self.size, self.here.device)
         self.pool = self._described(self.pool)
         self.curriculum = make_curriculum(config, self.pool)
+        if config.prompts > self.curriculum.available:
+            raise ConfigError(
+                f"prompts must be at most {self.curriculum.available}, the prompts of the pool in categories that have a share in"
+                f" quota, got {config.prompts}"
+            )
         difficulty = config.pool.difficulty
         held_out = draw_problems(task, evaluation.problems, evaluation.seed, "eval", difficulty, "evaluation.problems")
         check_disjoint(self.problems, held_out)

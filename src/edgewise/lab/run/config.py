@@ -41,6 +41,8 @@ class Range:
 
     def words(self, value: float) -> str:
         """What the number must be, given one that is not in the range."""
+        if self.low == -math.inf == -self.high:
+            return "that is finite"
         if math.isfinite(self.high) and self.high < 2**31 - 1:
             return (
                 f"above {self.low:g} and at most {self.high:g}"
@@ -60,6 +62,7 @@ Size = Annotated[int, Range(0, 2**31 - 1)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 Fraction = Annotated[float, Range(0, 1)]
 NotNegative = Annotated[float, Range(0)]
+Finite = Annotated[float, Range(-math.inf)]
 Above = Annotated[float, Range(0, above=True)]
 """A finite number above 0."""
 GREEDY = 1e-3

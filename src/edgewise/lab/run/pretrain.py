@@ -105,9 +105,9 @@ class MidtrainConfig(PretrainConfig):
     """The same, from a checkpoint: `base` is required."""
 
     task: str = ""
-    learning_rate: float = 3e-4
-    final_learning_rate: float = 3e-5
-    warmup: float = 0.15
+    learning_rate: Above = 3e-4
+    final_learning_rate: NotNegative = 3e-5
+    warmup: Fraction = 0.15
 
     def __post_init__(self) -> None:
         if not self.base:
@@ -175,14 +175,14 @@ class _Stage:
         if config.compile == "on" or (config.compile == "auto" and gpu):
             objective.compile()
         self.objective = here.wrap(objective)
-        self.step = 0
+        self.step, self.seconds = 0, 0.0
 
     def run(self, progress: Progress | None, stopped: Callable[[], bool] | None = None) -> Path:
         """Train to the end, from the newest checkpoint if there is one."""
         # Claimed only now: settings that do not work leave no folder behind.
         with run_folder(self.out, self.config, self.config.base, self.here.leads):
             self.here.wait()
-            self.step = self.checkpoints.latest(self._load) or 0
+            self.checkpoints.latest(self._load)
             return self._run(progress, stopped)
 
     def _run(self, progress: Progress | None, asked: Callable[[], bool] | None) -> Path:
@@ -197,7 +197,7 @@ class _Stage:
             for part in range(here.rank, config.accumulate, here.size)
         ]
         data = packs(self.corpus, mine, config.data_workers)
-        began, since = time.perf_counter(), self.step
+        began, since, before = time.perf_counter(), self.step, self.seconds
         with stopping(asked) as stop:
             while self.step < config.steps:
                 rate = cosine(
@@ -206,19 +206,18 @@ class _Stage:
                 parts = [next(data).to(here.device) for _ in range(config.accumulate // here.size)]
                 loss, norm, stopped = self._update(parts, rate, stop.asked)
                 self.step += 1
+                passed = time.perf_counter() - began
+                self.seconds = before + passed
                 last = self.step == config.steps
                 if here.leads and (self.step % LOG_EVERY == 0 or last):
-                    seconds = time.perf_counter() - began
                     line = {
                         "step": self.step,
                         "loss": loss,
                         "grad_norm": norm,
                         "learning_rate": rate,
                         "tokens": self.step * config.accumulate * config.tokens,
-                        "tokens_per_second": round(
-                            (self.step - since) * config.accumulate * config.tokens / seconds, 1
-                        ),
-                        "seconds": round(seconds, 4),
+                        "tokens_per_second": round((self.step - since) * config.accumulate * config.tokens / passed, 1),
+                        "seconds": round(self.seconds, 4),
                     }
                     self.journal.append(line)
                     if progress is not None:
@@ -277,14 +276,15 @@ class _Stage:
         require_finite(self.model, f"step {self.step} of {self.out}")
         self.policy.save(folder)
         write_tensors(folder / "optimizer.safetensors", optimizer_tensors(self.optimizer))
-        write_json(folder / "state.json", {"step": self.step})
+        write_json(folder / "state.json", {"step": self.step, "seconds": self.seconds})
 
-    def _load(self, path: Path) -> int:
+    def _load(self, path: Path) -> None:
         # Everything is read before anything changes: a damaged part must not leave half a state.
-        saved, moments, step = Policy.load(path), read_tensors(path / "optimizer.safetensors"), read_state(path)["step"]
+        saved, moments, state = Policy.load(path), read_tensors(path / "optimizer.safetensors"), read_state(path)
+        step, seconds = int(state["step"]), float(state.get("seconds", 0.0))
         self.model.load_state_dict(saved.model.state_dict())
         restore_optimizer(self.optimizer, moments)
-        return int(step)
+        self.step, self.seconds = step, seconds
 
 
 def starting_policy(config: PretrainConfig) -> Policy:
