@@ -158,9 +158,18 @@ def test_rewards_come_as_tensors_and_columns():
         pd.Series([1.0] * 4),
         [[1, 1], (True, 1.0)],
         [np.ones(2), np.ones(2)],
+        np.array([1, True, 1.0, np.float32(1)], object),
+        np.array([[1, 1], [1, 1]], object),
+        pd.Series([1, 1, 1.0, True], dtype=object),
     ):
         batch = curriculum.select(2)
         assert curriculum.observe(batch, rewards).successes.tolist() == [2, 2]
+    uneven = np.array([None, None], object)
+    uneven[:] = [[1, 0], np.ones(1)]
+    assert curriculum.observe(curriculum.select(2).ids, uneven).trials.tolist() == [2, 1]
+    batch = curriculum.select(2)
+    with pytest.raises(RewardError, match=f"prompt {batch.ids[1].item()!r} has reward nan"):
+        curriculum.observe(batch, np.array([1, 0, None, 1], object))
 
 
 def test_results_are_observed_by_id_or_row_in_any_order_and_in_part():
