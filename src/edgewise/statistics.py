@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from edgewise.arrays import whole_number
 from edgewise.errors import ConfigError, RewardError
 
 Floats = npt.NDArray[np.float64]
@@ -64,8 +65,7 @@ def pass_at_k(correct: npt.ArrayLike, total: npt.ArrayLike, k: int) -> Floats:
         >>> pass_at_k([0, 1, 4], 4, k=2).tolist()
         [0.0, 0.5, 1.0]
     """
-    if int(k) != k or k < 1:
-        raise RewardError(f"pass@k needs a whole k >= 1, got {k}")
+    k = whole_number("k of pass@k", k, 1, RewardError)
     c, n = np.broadcast_arrays(np.asarray(correct), np.asarray(total))
     if c.size and (c.dtype.kind not in "iub" or n.dtype.kind not in "iu"):
         raise RewardError("pass@k counts rollouts: correct and total must be whole numbers")
@@ -76,7 +76,7 @@ def pass_at_k(correct: npt.ArrayLike, total: npt.ArrayLike, k: int) -> Floats:
     # C(n-c, k) / C(n, k) = prod_{j<k} (n-c-j) / (n-j); a factor of 0 ends the product where n-c < k.
     c, n = c.astype(np.float64), n.astype(np.float64)
     missed = np.ones(c.shape)
-    for j in range(int(k)):
+    for j in range(k):
         missed *= np.maximum(n - c - j, 0.0) / (n - j)
     return 1.0 - missed
 
@@ -245,10 +245,15 @@ def median_interval(values: npt.ArrayLike, level: float = LEVEL) -> Interval:
     middle = pair[0] if pair[0] == pair[1] else (pair[0] + pair[1]) / 2
     if n < FEWEST:
         return Interval(middle)
-    outside, rank = 0.5**n, 0
-    while 1 - 2 * (following := outside + math.comb(n, rank + 1) * 0.5**n) >= level:
-        outside, rank = following, rank + 1
-    return Interval(middle, float(x[rank]), float(x[n - 1 - rank]), 1 - 2 * outside)
+    # Of the 2^n equally likely signs, as whole numbers: beyond n = 1,074 their share is no float.
+    below = ways = 1
+    rank = 0
+    while True:
+        ways = ways * (n - rank) // (rank + 1)
+        if 1 - 2 * ((below + ways) / 2**n) < level:
+            break
+        below, rank = below + ways, rank + 1
+    return Interval(middle, float(x[rank]), float(x[n - 1 - rank]), 1 - 2 * (below / 2**n))
 
 
 def median_ratio(above: npt.ArrayLike, below: npt.ArrayLike, level: float = LEVEL) -> tuple[Interval, Floats]:
