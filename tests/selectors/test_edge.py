@@ -282,7 +282,9 @@ def test_single_rollouts_leave_the_calibration_of_values_alone_and_others_beside
 
 
 @pytest.mark.parametrize(("retention", "age"), [(0.998, 10**6), (0.1, 60)])
-def test_a_result_too_old_to_count_leaves_the_calibration_and_the_state_as_they_were(retention: float, age: int) -> None:
+def test_a_result_too_old_to_count_leaves_the_calibration_and_the_state_as_they_were(
+    retention: float, age: int
+) -> None:
     """The weight of such a result rounds to 0 in float32: no group, whose success rate would be 0 of 0 rollouts."""
     pool = ew.PromptPool(range(6), ["a", "b"] * 3)
     edge, other = (EdgeSelector(pool, retention=retention, seed=1) for _ in range(2))

@@ -61,7 +61,7 @@ class LZESelector(Selector):
         if not (0 <= retention <= 1 and 0 <= replay <= 1):
             raise ConfigError(f"retention and replay must lie in [0, 1], got {retention} and {replay}")
         self.momentum, self.retention = float(momentum), float(retention)
-        self.noise, self.replay = float(noise), float(replay)
+        self.noise, self.replay = abs(float(noise)), float(replay)
         self.fallback_picks = 0
         # First success rate and moving average, both before the last group; `closed` counts the groups before it.
         columns = {"first": np.float32, "average": np.float32, "closed": np.int32}
