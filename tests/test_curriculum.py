@@ -325,6 +325,17 @@ def test_rounds_that_find_too_few_prompts_take_those_there_are():
     assert feedback.exhausted
 
 
+def test_a_step_stays_exhausted_whatever_used_up_its_rounds():
+    """Losses may end the last round, and what is observed after them is of a step that stays short all the same."""
+    curriculum = make(gates=Informative(max_rounds=1))
+    batch = curriculum.select(2)
+    lost, left = batch.take([0]), batch.take([1])
+    assert not curriculum.observe(left, groups("wrong")).exhausted
+    curriculum.forget(lost)
+    assert curriculum.observe(lost, groups("mixed")).exhausted
+    assert curriculum.metrics()["exhausted_steps"] == 1
+
+
 def test_a_step_that_cannot_be_filled_is_exhausted():
     curriculum = make(gates=Informative(max_rounds=3))
     for number in range(3):

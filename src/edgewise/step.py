@@ -46,7 +46,7 @@ class PolicyStep:
         return self._tried[0] if self._tried else np.empty(0, np.int64)
 
     def settle(self, gates: GateStack, waiting: int) -> bool:
-        """Decide shortfall and surplus after results or losses; True if the cap on rounds leaves the step short.
+        """Decide shortfall and surplus after results or losses; True if the cap on rounds now leaves the step short.
 
         Args:
             gates: their cap on rounds, and whether they refill.
