@@ -913,6 +913,28 @@ def test_a_foreign_state_changes_nothing(tmp_path):
     steps(curriculum, 2)
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("quota", "carried", np.full(2, np.nan)),  # selection would look for places without end
+        ("quota", "carried", np.zeros(3)),
+        ("quota", "carried", np.array(1.0)),
+        ("step", "tried", np.array(1)),
+        ("rng", "uinteger", -1),
+    ],
+)
+def test_what_a_state_holds_beside_the_selector_is_checked_too(part, name, value):
+    pool = PromptPool(range(20), ["a", "b"] * 10)
+    curriculum = Curriculum(pool, "uniform", quota={"a": 0.4}, gates="informative", rollouts=4)
+    curriculum.observe(curriculum.select(3), groups("mixed", "wrong", "right"))
+    before = snapshot(curriculum)
+    state = curriculum.state_dict()
+    with pytest.raises(CheckpointError):
+        curriculum.load_state_dict({**state, part: {**state[part], name: value}})
+    assert snapshot(curriculum) == before
+    assert len(curriculum.select(5)) == 5
+
+
 def test_parts_made_by_class_are_saved_and_loaded(tmp_path):
     class Two(Allocation):
         def rollouts(self, predicted):

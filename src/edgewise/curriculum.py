@@ -618,7 +618,7 @@ class Curriculum:
             clock = state["clock"]
             steps, manual, unaged = int(clock["steps"]), bool(clock["manual"]), bool(clock["unaged"])
             self._load_parts(state, remap)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"not the state of a curriculum: {error!r}") from error
         self.rng, self._step, self._totals, self._flight, self._predictions = rng, step, totals, flight, predictions
         self._steps, self._manual, self._unaged = steps, manual, unaged

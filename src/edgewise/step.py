@@ -71,6 +71,8 @@ class PolicyStep:
         step.rounds, step.shortfall, step.surplus = int(state["rounds"]), int(state["shortfall"]), int(state["surplus"])
         step.closed, step.counts = bool(state["closed"]), {name: int(state["counts"].get(name, 0)) for name in COUNTED}
         tried = np.asarray(state["tried"], np.int64)
+        if tried.ndim != 1:
+            raise ValueError(f"the saved prompts tried have shape {tried.shape}")
         if remap is not None and len(tried):
             tried = remap[tried]
             tried = np.sort(tried[tried >= 0])
