@@ -79,6 +79,10 @@ def test_parts_may_be_made_beforehand() -> None:
         ("kgps:spread=1e300", "spread"),
         ("dps:transitions=1e300", "transitions"),
         ("dps:transitions=1e-300", "transitions"),
+        ("edge:adaptive=False", "adaptive must be true or false, got 'False'"),
+        ("bandit:belief=ability:adaptive=off", "adaptive must be true or false"),
+        ("mopps:prior=3", "prior must be .alpha0, beta0., got 3"),
+        ("mapp:prior=3", "prior must be .alpha0, beta0., got 3"),
         ("bandit:belief=beta:draw=top:optimism=-1", "optimism"),
     ],
 )

@@ -97,6 +97,8 @@ class LogisticBelief(Belief):
         self, pool: PromptPool, retention: float, residual: float, fixed: int, offsets: bool, adaptive: bool = True
     ):
         super().__init__(pool)
+        if adaptive not in (True, False):
+            raise ConfigError(f"adaptive must be true or false, got {adaptive!r}")
         self.speed = self.add("speed", DriftScale(pool)) if adaptive else None
         if not 0 < retention <= 1:
             raise ConfigError(f"retention must lie in (0, 1], got {retention}")

@@ -83,7 +83,7 @@ class LZESelector(Selector):
         spread = max(float(np.ptp(energy[active])), self.LEAST_SPREAD) if active.any() else self.LEAST_SPREAD
         keys = energy + self.rng.gumbel(scale=self.noise * spread, size=len(rows))
         keys[dead] = -np.inf
-        again = min(int(self.replay * n), int(dead.sum()))
+        again = min(int(self.replay * n + 1e-9), int(dead.sum()))
         self.fallback_picks += max(n - again - int((~dead).sum()), 0)
         # Prompts to be tested again first, then those never seen.
         keys[self.rng.choice(np.flatnonzero(dead), again, replace=False)] = np.inf
