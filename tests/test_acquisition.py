@@ -60,6 +60,10 @@ def test_settings_are_checked(name: str, options: dict[str, float]) -> None:
     for cls in (PInformative, InformationGain):
         with pytest.raises(ConfigError):
             cls(0)
+    with pytest.raises(ConfigError, match="1025"):
+        InformationGain(1025)
+    most = InformationGain(1024).of(Beta(np.array([1.0, 200.0]), np.array([3.0, 0.5])))
+    assert np.isfinite(most).all()
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (2.0, 5.0), (0.3, 0.4), (40.0, 3.0), (500.0, 500.0)])

@@ -158,9 +158,18 @@ def test_rewards_come_as_tensors_and_columns():
         pd.Series([1.0] * 4),
         [[1, 1], (True, 1.0)],
         [np.ones(2), np.ones(2)],
+        np.array([1, True, 1.0, np.float32(1)], object),
+        np.array([[1, 1], [1, 1]], object),
+        pd.Series([1, 1, 1.0, True], dtype=object),
     ):
         batch = curriculum.select(2)
         assert curriculum.observe(batch, rewards).successes.tolist() == [2, 2]
+    uneven = np.array([None, None], object)
+    uneven[:] = [[1, 0], np.ones(1)]
+    assert curriculum.observe(curriculum.select(2).ids, uneven).trials.tolist() == [2, 1]
+    batch = curriculum.select(2)
+    with pytest.raises(RewardError, match=f"prompt {batch.ids[1].item()!r} has reward nan"):
+        curriculum.observe(batch, np.array([1, 0, None, 1], object))
 
 
 def test_results_are_observed_by_id_or_row_in_any_order_and_in_part():
@@ -314,6 +323,17 @@ def test_rounds_that_find_too_few_prompts_take_those_there_are():
         feedback = curriculum.observe(batch, groups(*["wrong"] * len(batch)))
     assert sizes == [6, 6, 6]
     assert feedback.exhausted
+
+
+def test_a_step_stays_exhausted_whatever_used_up_its_rounds():
+    """Losses may end the last round, and what is observed after them is of a step that stays short all the same."""
+    curriculum = make(gates=Informative(max_rounds=1))
+    batch = curriculum.select(2)
+    lost, left = batch.take([0]), batch.take([1])
+    assert not curriculum.observe(left, groups("wrong")).exhausted
+    curriculum.forget(lost)
+    assert curriculum.observe(lost, groups("mixed")).exhausted
+    assert curriculum.metrics()["exhausted_steps"] == 1
 
 
 def test_a_step_that_cannot_be_filled_is_exhausted():
@@ -891,6 +911,28 @@ def test_a_foreign_state_changes_nothing(tmp_path):
     with pytest.raises(CheckpointError, match=r"'uniform'.*'mopps'"):
         curriculum.load_state_dict(good)
     steps(curriculum, 2)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("quota", "carried", np.full(2, np.nan)),  # selection would look for places without end
+        ("quota", "carried", np.zeros(3)),
+        ("quota", "carried", np.array(1.0)),
+        ("step", "tried", np.array(1)),
+        ("rng", "uinteger", -1),
+    ],
+)
+def test_what_a_state_holds_beside_the_selector_is_checked_too(part, name, value):
+    pool = PromptPool(range(20), ["a", "b"] * 10)
+    curriculum = Curriculum(pool, "uniform", quota={"a": 0.4}, gates="informative", rollouts=4)
+    curriculum.observe(curriculum.select(3), groups("mixed", "wrong", "right"))
+    before = snapshot(curriculum)
+    state = curriculum.state_dict()
+    with pytest.raises(CheckpointError):
+        curriculum.load_state_dict({**state, part: {**state[part], name: value}})
+    assert snapshot(curriculum) == before
+    assert len(curriculum.select(5)) == 5
 
 
 def test_parts_made_by_class_are_saved_and_loaded(tmp_path):

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,6 +42,12 @@ def test_text_ids_find_their_rows(ids):
         [2**63, 1],
         np.array([2**64 - 1], np.uint64),
         np.array([object(), object()]),
+        3,
+        None,
+        np.int64(3),
+        [["a"], ["b", "c"]],
+        ["a\0", "a"],
+        np.array(["a\0", "b"], object),
     ],
 )
 def test_bad_ids_are_refused(ids):
@@ -48,7 +56,16 @@ def test_bad_ids_are_refused(ids):
 
 
 @pytest.mark.parametrize(
-    "ids", [range(3), iter([2, 0, 1]), np.array([5, 3], np.uint8), np.array(["b", "a"], object), (1, 2)]
+    "ids",
+    [
+        range(3),
+        iter([2, 0, 1]),
+        np.array([5, 3], np.uint8),
+        np.array(["b", "a"], object),
+        np.array(["b", "a"], np.dtypes.StringDType()) if hasattr(np.dtypes, "StringDType") else ["b", "a"],
+        [np.int8(5), 3, np.uint64(4)],
+        (1, 2),
+    ],
 )
 def test_ids_come_in_any_container(ids):
     pool = PromptPool(ids)
@@ -162,3 +179,7 @@ def test_labels_are_those_the_pool_was_made_with() -> None:
     labels = ["sets", None, "algebra", "sets"]
     assert PromptPool(range(4), labels).labels == labels
     assert PromptPool(range(4)).labels is None
+    for missing in (np.nan, np.float32("nan"), np.datetime64("NaT"), Decimal("nan")):
+        assert PromptPool(range(2), [missing, "a"]).labels == [None, "a"]
+    with pytest.raises(PoolError, match="one label a prompt"):
+        PromptPool(range(2), 5)

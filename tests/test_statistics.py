@@ -2,7 +2,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -39,7 +39,7 @@ def test_pass_at_k_of_arrays_and_large_numbers():
     ("correct", "total", "k"),
     [
         *((3, 2, 1), (-1, 2, 1), (1, 2, 3), (1, 2, 0), (1, 2, 1.5), (0.5, 2, 1), (1, 2.0, 1)),
-        *((1, 2, float("nan")), (1, 2, "1"), ([1, 1], [2, 2, 2], 1), ([[1], [1, 2]], 2, 1)),
+        *((1, 2, float("nan")), (1, 2, "1"), (1, 2, None), ([1, 1], [2, 2, 2], 1), ([[1], [1, 2]], 2, 1)),
     ],
 )
 def test_pass_at_k_refuses_nonsense(correct, total, k):
@@ -150,6 +150,9 @@ def test_a_share_of_one_leaves_no_room_for_a_gain():
 
 @settings(max_examples=60)
 @given(st.integers(FEWEST, 60))
+@example(1074)
+@example(1075)
+@example(4001)
 def test_the_interval_of_a_median_is_the_narrowest_pair_of_order_statistics(n):
     found = median_interval(np.arange(1.0, n + 1))
     rank = int(found.low)

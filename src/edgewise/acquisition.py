@@ -162,7 +162,7 @@ class InformationGain(Acquisition):
     standard deviation: H(s) - E[H(s | p)], s beta-binomial. 0 for a rate known for certain.
 
     Args:
-        rollouts: k, >= 1.
+        rollouts: k, 1 to 1,024: work grows with it.
 
     Example:
         >>> from edgewise.distributions import Beta
@@ -176,7 +176,7 @@ class InformationGain(Acquisition):
     rollouts: int
 
     def __init__(self, rollouts: int = 8):
-        self.rollouts = whole_number("rollouts", rollouts, 1, ConfigError)
+        self.rollouts = whole_number("rollouts", rollouts, 1, ConfigError, below=1025)
 
     def value(self, rates: Floats) -> Floats:
         return np.zeros_like(rates)

@@ -283,7 +283,7 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
 def restore_generator(rng: np.random.Generator, state: dict[str, Any]) -> None:
     try:
         rng.bit_generator.state = state
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise CheckpointError(f"the saved random state does not fit: {error}") from error
 
 

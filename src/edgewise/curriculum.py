@@ -618,7 +618,7 @@ class Curriculum:
             clock = state["clock"]
             steps, manual, unaged = int(clock["steps"]), bool(clock["manual"]), bool(clock["unaged"])
             self._load_parts(state, remap)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"not the state of a curriculum: {error!r}") from error
         self.rng, self._step, self._totals, self._flight, self._predictions = rng, step, totals, flight, predictions
         self._steps, self._manual, self._unaged = steps, manual, unaged
@@ -678,12 +678,11 @@ class Curriculum:
                 log.warning("policy step %d: %s%s", self._steps, why, again)
 
     def _settle(self) -> bool:
-        """Decide whether the step is short of groups; True if its rounds are used up."""
+        """Decide whether the step is short of groups; True if it stays so, its rounds being used up."""
         # A filter of a trainer that keeps prompts in flight: the trainer itself draws on until it has enough.
         if self._manual and self.gates.max_rounds == 1:
             return False
-        exhausted = self._step.settle(self.gates, self._flight.waiting(self._steps))
-        if exhausted:
+        if self._step.settle(self.gates, self._flight.waiting(self._steps)):
             self._totals.exhausted += 1
             log.warning(
                 "policy step %d stays at %d of %d groups after %d rounds",
@@ -692,7 +691,7 @@ class Curriculum:
                 self._step.wanted,
                 self._step.rounds,
             )
-        return exhausted
+        return self._step.closed
 
     def _rows(self, prompts: npt.ArrayLike) -> Rows:
         """Rows of ids; integers are rows where the pool's ids are text."""

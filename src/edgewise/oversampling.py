@@ -91,7 +91,7 @@ def oversampling(
     Raises:
         ConfigError: a number of groups or a confidence that does not fit.
     """
-    wanted = whole_number("the number of groups", wanted, 1, ConfigError)
+    wanted = whole_number("the number of groups", wanted, 1, ConfigError, below=2**31)
     if not is_number(confidence) or not 0 < confidence < 1:
         raise ConfigError(f"confidence is a probability in (0, 1), got {confidence!r}")
     rate, groups = acceptance(held, coming, rollouts, max(HALF_LIFE, 2 * wanted))

@@ -274,13 +274,18 @@ def _id_array(ids: Any) -> np.ndarray:
         if np.ma.is_masked(ids):
             raise PoolError(f"every prompt needs an id, but {np.ma.count_masked(ids)} of {ids.size} are masked")
         ids = ids.data
-    if not isinstance(ids, (np.ndarray, list, tuple)):
-        ids = as_array(ids) if hasattr(ids, "detach") or hasattr(ids, "to_numpy") else list(ids)
-    if isinstance(ids, (list, tuple)) and ids and all(type(value) is int for value in ids):
-        if max(ids) >= 2**63 or min(ids) < -(2**63):
-            raise PoolError("integer ids must fit into int64; use their text instead")
-        return np.array(ids, np.int64)
-    array = np.array(ids) if not isinstance(ids, np.ndarray) else ids
+    try:
+        if not isinstance(ids, (np.ndarray, list, tuple)):
+            ids = as_array(ids) if hasattr(ids, "detach") or hasattr(ids, "to_numpy") else list(ids)
+        if isinstance(ids, (list, tuple)) and ids and all(_is_int(value) for value in ids):
+            if max(ids) >= 2**63 or min(ids) < -(2**63):
+                raise PoolError("integer ids must fit into int64; use their text instead")
+            return np.array(ids, np.int64)
+        array = np.array(ids) if not isinstance(ids, np.ndarray) else ids
+    except (TypeError, ValueError) as error:
+        raise PoolError(f"ids must be a list or an array, one id a prompt: {error}") from error
+    if array.dtype.kind == "T":
+        array = array.astype(object)
     if array.size == 0:
         return np.empty(0, np.int64)
     if array.ndim != 1:
@@ -288,8 +293,9 @@ def _id_array(ids: Any) -> np.ndarray:
     if array.dtype.kind == "O":
         values = array.tolist()
         if all(isinstance(value, str) for value in values):
+            _require_no_nul(values)
             return array.astype(str)
-        if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        if all(_is_int(value) for value in values):
             return _id_array(values)
         types = {type(value).__name__ for value in values}
         raise PoolError(f"ids must be all int or all str, got {', '.join(sorted(types))}")
@@ -300,8 +306,21 @@ def _id_array(ids: Any) -> np.ndarray:
     if array.dtype.kind == "U":
         if not isinstance(ids, np.ndarray) and not all(isinstance(value, str) for value in ids):
             raise PoolError("ids must be all int or all str, got a mixture")
+        if not isinstance(ids, np.ndarray):
+            _require_no_nul(ids)
         return array.copy()
     raise PoolError(f"ids must be int or str, got {array.dtype}")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _require_no_nul(ids: Sequence[str]) -> None:
+    """Refuse a NUL at the end of an id: arrays of text drop it, and the id would be another one."""
+    bad = next((value for value in ids if value[-1:] == "\0"), None)
+    if bad is not None:
+        raise PoolError(f"ids must not end with NUL, got {bad!r}")
 
 
 def _require_unique(ids: np.ndarray) -> None:
@@ -333,9 +352,7 @@ def label_of(value: Any) -> str | None:
 
     Whole floats are spelt as ints, so that a column that pandas turned into floats keeps its labels; bytes are text.
     """
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    if isinstance(value, (float, np.floating)) and np.isnan(value):
+    if value is None or type(value).__name__ == "NAType":
         return None
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
@@ -343,6 +360,8 @@ def label_of(value: Any) -> str | None:
         raise PoolError(
             f"a category is one label a prompt, got the {type(value).__name__} {value!r}; join its parts into a text"
         )
+    if value != value:  # NaN of any type, and missing dates
+        return None
     value = whole_as_int(value)
     kind: Any = type(value)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
@@ -358,6 +377,8 @@ def _encode(categories: Any, n: int, names: list[str]) -> tuple[npt.NDArray[np.i
     found: list[str | None]
     if isinstance(categories, np.ndarray) or hasattr(categories, "detach") or hasattr(categories, "to_numpy"):
         categories = as_array(categories)
+    elif not hasattr(categories, "__iter__"):
+        raise PoolError(f"categories must be a list or an array, one label a prompt, got {categories!r}")
     if isinstance(categories, np.ndarray) and categories.ndim == 1 and categories.dtype.kind in "Uiuf":
         unique, inverse = np.unique(categories, return_inverse=True)
         # Not as Python floats: 0.1 in float32 is to be spelt 0.1.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.arrays import Floats, Rows
-from edgewise.errors import ConfigError
+from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool, label_of
 
 
@@ -83,4 +83,9 @@ class Quota:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if list(state["names"]) == list(self.shares):
-            self._carried = np.array(state["carried"], np.float64)
+            carried = np.array(state["carried"], np.float64)
+            if carried.shape != self._carried.shape or not np.isfinite(carried).all():
+                raise CheckpointError(
+                    f"the saved quota carries {carried}, expected {len(self._carried)} finite numbers"
+                )
+            self._carried = carried

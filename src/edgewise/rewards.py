@@ -86,6 +86,10 @@ def _flat(values: Any, counts: Counts) -> tuple[np.ndarray, Counts | None]:
     """The values in one dimension, and how many each group has where their shape says so."""
     n = len(counts)
     require_sequence("results", values, RewardError)
+    if not isinstance(values, (list, tuple)):
+        values = as_array(values)
+        # Python's numbers, or one array a group, as trainers carry what is not a tensor.
+        values = values.tolist() if values.dtype.kind == "O" else values
     if isinstance(values, (list, tuple)) and n and len(values) == n and all(np.ndim(item) == 1 for item in values):
         parts = [as_array(item) for item in values]
         return np.concatenate(parts), np.array([len(part) for part in parts], np.int64)

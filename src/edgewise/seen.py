@@ -240,10 +240,14 @@ class OpenGroups(SeenTable):
         self._open: list[np.ndarray] = []
 
     def add_rollouts(self, slots: np.ndarray, successes: npt.ArrayLike, trials: npt.ArrayLike) -> None:
-        """Add rollouts to the present step's groups of distinct slots."""
-        self._open.append(slots[self["trials"][slots] == 0])
+        """Add rollouts to the present step's groups of distinct slots.
+
+        A late result so old that its weight rounds to 0 begins no group: a group without rollouts has no success rate.
+        """
+        closed = self["trials"][slots] == 0
         self["successes"][slots] += successes
         self["trials"][slots] += trials
+        self._open.append(slots[closed & (self["trials"][slots] > 0)])
 
     def add_group(self, rows: Rows, successes: npt.ArrayLike, trials: npt.ArrayLike, step: int) -> None:
         """The same by distinct rows; new ones get `step` in the column of this name."""

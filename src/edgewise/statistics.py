@@ -248,10 +248,15 @@ def median_interval(values: npt.ArrayLike, level: float = LEVEL) -> Interval:
     middle = pair[0] if pair[0] == pair[1] else (pair[0] + pair[1]) / 2
     if n < FEWEST:
         return Interval(middle)
-    outside, rank = 0.5**n, 0
-    while 1 - 2 * (following := outside + math.comb(n, rank + 1) * 0.5**n) >= level:
-        outside, rank = following, rank + 1
-    return Interval(middle, float(x[rank]), float(x[n - 1 - rank]), 1 - 2 * outside)
+    # Of the 2^n equally likely signs, as whole numbers: beyond n = 1,074 their share is no float.
+    below = ways = 1
+    rank = 0
+    while True:
+        ways = ways * (n - rank) // (rank + 1)
+        if 1 - 2 * ((below + ways) / 2**n) < level:
+            break
+        below, rank = below + ways, rank + 1
+    return Interval(middle, float(x[rank]), float(x[n - 1 - rank]), 1 - 2 * (below / 2**n))
 
 
 def median_ratio(above: npt.ArrayLike, below: npt.ArrayLike, level: float = LEVEL) -> tuple[Interval, Floats]:

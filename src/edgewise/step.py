@@ -46,7 +46,7 @@ class PolicyStep:
         return self._tried[0] if self._tried else np.empty(0, np.int64)
 
     def settle(self, gates: GateStack, waiting: int) -> bool:
-        """Decide shortfall and surplus after results or losses; True if the cap on rounds leaves the step short.
+        """Decide shortfall and surplus after results or losses; True if the cap on rounds now leaves the step short.
 
         Args:
             gates: their cap on rounds, and whether they refill.
@@ -71,6 +71,8 @@ class PolicyStep:
         step.rounds, step.shortfall, step.surplus = int(state["rounds"]), int(state["shortfall"]), int(state["surplus"])
         step.closed, step.counts = bool(state["closed"]), {name: int(state["counts"].get(name, 0)) for name in COUNTED}
         tried = np.asarray(state["tried"], np.int64)
+        if tried.ndim != 1:
+            raise ValueError(f"the saved prompts tried have shape {tried.shape}")
         if remap is not None and len(tried):
             tried = remap[tried]
             tried = np.sort(tried[tried >= 0])

@@ -279,3 +279,23 @@ def test_single_rollouts_leave_the_calibration_of_values_alone_and_others_beside
     assert single.acquisition.calibration.offsets.tolist() == [0.0] * len(Outcome)
     assert single.calibration.weights.tolist() != EdgeSelector(single.pool).calibration.weights.tolist()
     assert both.acquisition.calibration.offsets.min() < -1
+
+
+@pytest.mark.parametrize(("retention", "age"), [(0.998, 10**6), (0.1, 60)])
+def test_a_result_too_old_to_count_leaves_the_calibration_and_the_state_as_they_were(
+    retention: float, age: int
+) -> None:
+    """The weight of such a result rounds to 0 in float32: no group, whose success rate would be 0 of 0 rollouts."""
+    pool = ew.PromptPool(range(6), ["a", "b"] * 3)
+    edge, other = (EdgeSelector(pool, retention=retention, seed=1) for _ in range(2))
+    for selector in (edge, other):
+        selector.observe([0, 1, 2], [0, 3, 8], 8)
+    edge.observe([3, 4], [8, 0], 8, age=age)
+    for selector in (edge, other):
+        selector.advance()
+        selector.observe([3, 4], [2, 5], 8)
+        selector.advance()
+    assert np.array_equal(edge.predict(), other.predict())
+    again = EdgeSelector(pool, retention=retention)
+    again.load_state_dict(edge.state_dict())
+    assert np.array_equal(again.predict(), edge.predict())

@@ -177,6 +177,9 @@ def test_static_turns_difficulty_and_levels_into_rates() -> None:
         ({"known_rates": [0.5] * 3, "share": 0}, "share"),
         ({"known_rates": [0.5] * 3, "target": 2}, "target"),
         ({"difficulty": [1, 2, 3], "bounds": (3, 3)}, "bounds"),
+        ({"difficulty": [1, 2, 3], "bounds": 3}, "bounds"),
+        ({"difficulty": [1, 2, 3], "bounds": [3]}, "bounds"),
+        ({"difficulty": [1, 2, 3], "bounds": {"easiest": 0}}, "bounds"),
     ],
 )
 def test_static_says_what_it_lacks(options: dict[str, Any], message: str) -> None:

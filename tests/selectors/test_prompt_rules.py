@@ -180,6 +180,13 @@ def test_lze_tests_dead_prompts_again() -> None:
     assert selector.metrics()["fallback_picks"] == 4
 
 
+def test_lze_tests_the_whole_share_again_where_it_is_a_whole_number_but_for_rounding() -> None:
+    """0.29 * 100 is 28.999999999999996 in double precision."""
+    selector = LZESelector(ew.PromptPool(range(200)), noise=0.0, replay=0.29)
+    selector.observe(range(200), [0] * 100 + [4] * 100, 8)
+    assert (selector.select(100) < 100).sum() == 29
+
+
 @pytest.mark.parametrize("options", [{"retention": 1.5}, {"replay": -0.1}, {"noise": float("inf")}, {"momentum": -1}])
 def test_lze_refuses_options_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

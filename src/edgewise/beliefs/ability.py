@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgewise.arrays import Floats, Rows
-from edgewise.beliefs.base import Exchangeable, beliefs
+from edgewise.beliefs.base import WIDEST, Exchangeable, beliefs
 from edgewise.beliefs.logistic import LogisticBelief
 from edgewise.distributions import LogitNormal
 from edgewise.errors import ConfigError
@@ -55,8 +55,10 @@ class AbilityBelief(LogisticBelief):
         retention: float = 0.998,
         adaptive: bool = True,
     ):
-        if not 0 <= drift < offset < np.inf:
-            raise ConfigError(f"expected 0 <= drift < offset, got drift {drift} and offset {offset}")
+        if not 0 <= drift < offset <= WIDEST:
+            raise ConfigError(
+                f"expected 0 <= drift < offset <= {WIDEST:g}, in logits, got drift {drift} and offset {offset}"
+            )
         self.drift, self.offset = float(drift), float(offset)
         # Weight 0 is the global ability.
         super().__init__(pool, retention, residual, fixed=1, offsets=True, adaptive=adaptive)

@@ -13,6 +13,9 @@ from edgewise.parts import Part
 from edgewise.registry import Registry
 from edgewise.seen import SeenTable
 
+WIDEST = 1000.0
+"""Largest standard deviation on the logit scale that a belief starts from: a logit of 40 is a success rate of 1 already."""
+
 
 class Exchangeable(NamedTuple):
     """Prompts never observed, in classes whose prompts share one distribution.

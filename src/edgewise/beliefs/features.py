@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.arrays import Floats, Rows
-from edgewise.beliefs.base import beliefs
+from edgewise.beliefs.base import WIDEST, beliefs
 from edgewise.beliefs.logistic import LogisticBelief
 from edgewise.errors import CheckpointError, ConfigError
 from edgewise.pool import PromptPool
@@ -63,8 +63,10 @@ class FeatureBelief(LogisticBelief):
     ):
         if pool.features is None:
             raise ConfigError("this belief predicts from features: make the pool with features=, shape (n, d)")
-        if not 0 <= drift < strength < np.inf:
-            raise ConfigError(f"expected 0 <= drift < strength, got drift {drift} and strength {strength}")
+        if not 0 <= drift < strength <= WIDEST:
+            raise ConfigError(
+                f"expected 0 <= drift < strength <= {WIDEST:g}, in logits, got drift {drift} and strength {strength}"
+            )
         count, categories = pool.features.shape[1], len(pool.category_names)
         if count + categories > LARGEST:
             raise ConfigError(

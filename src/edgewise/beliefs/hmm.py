@@ -78,8 +78,8 @@ class MarkovBelief(Belief):
                 raise ConfigError(f"transitions must be a number or one of {list(TRANSITIONS)}, got '{transitions}'")
             self.prior = np.array(TRANSITIONS[transitions])
         else:
-            if not 0 < transitions < np.inf:
-                raise ConfigError(f"transitions must be a positive count, got {transitions}")
+            if not 2**-24 <= transitions <= 2**24:
+                raise ConfigError(f"transitions must be a count in [2^-24, 2^24], got {transitions}")
             self.prior = np.full((3, 3), float(transitions))
         self.retention = float(retention)
         columns: dict[str, Any] = {f"a{to}{old}": np.float32 for to in range(3) for old in range(3)}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.arrays import Counts, Floats, Rows
-from edgewise.beliefs.base import Belief, Exchangeable, beliefs
+from edgewise.beliefs.base import WIDEST, Belief, Exchangeable, beliefs
 from edgewise.beliefs.priors import KnownRates
 from edgewise.distributions import LogitNormal
 from edgewise.errors import ConfigError
@@ -46,8 +46,8 @@ class KalmanBelief(Belief):
         super().__init__(pool)
         if not 0 <= noise < np.inf:
             raise ConfigError(f"noise is a variance on the logit scale, >= 0, got {noise}")
-        if not 0 < spread < np.inf:
-            raise ConfigError(f"spread is a standard deviation on the logit scale, > 0, got {spread}")
+        if not 0 < spread <= WIDEST:
+            raise ConfigError(f"spread is a standard deviation on the logit scale in (0, {WIDEST:g}], got {spread}")
         self.noise, self.spread = float(noise), float(spread)
         # m and v as of `step`; the present step's rollouts wait in successes and trials.
         columns: dict[str, Any] = {"m": np.float64, "v": np.float64, "step": np.int32}

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from edgewise.arrays import Counts, Floats, Rows
-from edgewise.beliefs.base import Belief
+from edgewise.beliefs.base import WIDEST, Belief
 from edgewise.beliefs.drift import DriftScale
 from edgewise.checkpoint import require_numbers
 from edgewise.distributions import LogitNormal, logit, logit_posterior
@@ -97,11 +97,13 @@ class LogisticBelief(Belief):
         self, pool: PromptPool, retention: float, residual: float, fixed: int, offsets: bool, adaptive: bool = True
     ):
         super().__init__(pool)
+        if adaptive not in (True, False):
+            raise ConfigError(f"adaptive must be true or false, got {adaptive!r}")
         self.speed = self.add("speed", DriftScale(pool)) if adaptive else None
         if not 0 < retention <= 1:
             raise ConfigError(f"retention must lie in (0, 1], got {retention}")
-        if not 0 < residual < np.inf:
-            raise ConfigError(f"residual is a standard deviation on the logit scale, > 0, got {residual}")
+        if not 0 < residual <= WIDEST:
+            raise ConfigError(f"residual is a standard deviation on the logit scale in (0, {WIDEST:g}], got {residual}")
         self.retention, self.residual = float(retention), float(residual)
         self.fixed, self.offsets = fixed, offsets
         # h / (1 / tau^2 + a) is the residual's mean as of `step`; the present step's rollouts wait in successes and trials.

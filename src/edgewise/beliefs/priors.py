@@ -108,9 +108,9 @@ class CategoryPrior(Prior):
 
     def __init__(self, pool: PromptPool, *, retention: float = float(np.exp(-1.0 / 20.0)), shrinkage: float = 8.0):
         super().__init__(pool)
-        if not 0 < retention < 1 or not shrinkage > 0:
+        if not 0 < retention < 1 or not 0 < shrinkage < np.inf:
             raise ConfigError(
-                f"retention must lie in (0, 1) and shrinkage be positive, got {retention} and {shrinkage}"
+                f"retention must lie in (0, 1) and shrinkage be positive and finite, got {retention} and {shrinkage}"
             )
         self.retention, self.shrinkage = float(retention), float(shrinkage)
         size = len(pool.category_names) + 1

@@ -60,8 +60,10 @@ class BanditSelector(Selector):
         seed: int = 0,
     ):
         super().__init__(pool, seed=seed)
-        if candidate_factor is not None and not candidate_factor >= 1:
-            raise ConfigError(f"candidate_factor must be at least 1, got {candidate_factor}")
+        if candidate_factor is not None and not 1 <= candidate_factor < np.inf:
+            raise ConfigError(
+                f"candidate_factor must be at least 1 and finite (None: the whole pool), got {candidate_factor}"
+            )
         draw.check(acquisition)
         if category_share != 1 and not draw.keeps_room:
             raise ConfigError(f"{type(draw).__name__} does not keep `candidates.room`, which category_share needs")
@@ -123,12 +125,12 @@ def bandit(
     """
     left = dict(options)
     if prior is not None:
-        left["prior"] = _made(priors, prior, left, pool)
-    made_belief = _made(beliefs, belief, left, pool)
+        left["prior"] = _made(priors, Prior, prior, left, pool)
+    made_belief = _made(beliefs, Belief, belief, left, pool)
     left["rollouts"] = rollouts
-    made_acquisition = _made(acquisitions, acquisition, left)
+    made_acquisition = _made(acquisitions, Acquisition, acquisition, left)
     left.pop("rollouts", None)
-    made_draw = _made(draws, draw, left, pool)
+    made_draw = _made(draws, Draw, draw, left, pool)
     if left:
         known = {"belief": belief, "acquisition": acquisition, "draw": draw}
         kinds: dict[str, Registry[Any]] = {"belief": beliefs, "acquisition": acquisitions, "draw": draws}
@@ -152,9 +154,11 @@ def bandit(
     )
 
 
-def _made(registry: Registry[Any], part: Any, options: dict[str, Any], *args: Any) -> Any:
+def _made(registry: Registry[Any], base: type, part: Any, options: dict[str, Any], *args: Any) -> Any:
     """`part`, made by name with those of `options` that it takes, which are removed."""
     if not isinstance(part, str):
+        if not isinstance(part, base):
+            raise ConfigError(f"{registry.kind} must be the name or an object of {base.__name__}, got {part!r:.80}")
         return part
     taken = {name: options.pop(name) for name in _options(registry, part) if name in options}
     return registry.make(part, *args, **taken)

@@ -21,6 +21,9 @@ from edgewise.selectors.candidates import Candidates
 
 log = logging.getLogger("edgewise")
 
+MOST = 2**24
+"""Fewer rollouts than this are counted exactly in float32, and their sums fit into int32."""
+
 
 class Selector(Part, ABC):
     """Chooses the rows to roll out next.
@@ -135,7 +138,7 @@ class Selector(Part, ABC):
         Args:
             rows: distinct rows, (n,).
             successes: correct rollouts of each, (n,), 0 <= successes <= trials.
-            trials: rollouts of each, (n,) or one int, >= 1.
+            trials: rollouts of each, (n,) or one int, 1 to 2^24 - 1.
             age: policy steps between selection and result, (n,) or one int, >= 0; None: 0.
 
         Raises:
@@ -145,12 +148,12 @@ class Selector(Part, ABC):
         rows = self.pool.check_rows(rows)
         s, k = _counts("successes", successes, len(rows)), _counts("trials", trials, len(rows))
         ages = None if age is None else _counts("age", age, len(rows))
-        bad = ((k < 1) | (s < 0) | (s > k)).nonzero()[0]
+        bad = ((k < 1) | (k >= MOST) | (s < 0) | (s > k)).nonzero()[0]
         if bad.size:
             i = int(bad[0])
             raise RewardError(
                 f"prompt {self.pool.ids[rows[i]].item()!r}: {s[i]} successes of {k[i]} rollouts;"
-                " expected 0 <= successes <= trials and trials >= 1"
+                f" expected 0 <= successes <= trials and 1 <= trials < {MOST}"
             )
         if ages is not None and (ages < 0).any():
             raise RewardError(f"age is a number of policy steps >= 0, got {int(ages.min())}")

@@ -85,7 +85,10 @@ class OfflineDifficulty(Part):
         bounds: tuple[float, float],
     ):
         super().__init__(pool)
-        self.low, self.high = float(bounds[0]), float(bounds[1])
+        try:
+            self.low, self.high = (float(bound) for bound in bounds)
+        except (TypeError, ValueError):
+            self.low = self.high = np.nan
         if not -np.inf < self.low < self.high < np.inf:
             raise ConfigError(f"bounds must be (easiest, hardest) with easiest < hardest, got {bounds}")
         self._by_prior = difficulty is None and levels is None and pool.priors is not None

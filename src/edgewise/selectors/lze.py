@@ -61,7 +61,7 @@ class LZESelector(Selector):
         if not (0 <= retention <= 1 and 0 <= replay <= 1):
             raise ConfigError(f"retention and replay must lie in [0, 1], got {retention} and {replay}")
         self.momentum, self.retention = float(momentum), float(retention)
-        self.noise, self.replay = float(noise), float(replay)
+        self.noise, self.replay = abs(float(noise)), float(replay)
         self.fallback_picks = 0
         # First success rate and moving average, both before the last group; `closed` counts the groups before it.
         columns = {"first": np.float32, "average": np.float32, "closed": np.int32}
@@ -83,7 +83,7 @@ class LZESelector(Selector):
         spread = max(float(np.ptp(energy[active])), self.LEAST_SPREAD) if active.any() else self.LEAST_SPREAD
         keys = energy + self.rng.gumbel(scale=self.noise * spread, size=len(rows))
         keys[dead] = -np.inf
-        again = min(int(self.replay * n), int(dead.sum()))
+        again = min(int(self.replay * n + 1e-9), int(dead.sum()))
         self.fallback_picks += max(n - again - int((~dead).sum()), 0)
         # Prompts to be tested again first, then those never seen.
         keys[self.rng.choice(np.flatnonzero(dead), again, replace=False)] = np.inf

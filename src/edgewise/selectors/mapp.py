@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgewise.acquisition import PInformative
 from edgewise.beliefs import BetaBelief, FixedPrior
 from edgewise.errors import ConfigError
@@ -40,7 +42,7 @@ def mapp(
         >>> len(selector.select(8))
         8
     """
-    if len(prior) != 2:
+    if np.shape(prior) != (2,):
         raise ConfigError(f"prior must be (alpha0, beta0), got {prior}")
     belief = BetaBelief(pool, FixedPrior(pool, *prior), decay=decay)
     draw = Proportional(pool, sharpness=1.0)

@@ -52,7 +52,7 @@ def mopps(
         >>> len(selector.select(8))
         8
     """
-    if len(prior) != 2:
+    if np.shape(prior) != (2,):
         raise ConfigError(f"prior must be (alpha0, beta0), got {prior}")
     if threshold is not None and np.shape(threshold) != (2,):
         raise ConfigError(f"threshold must be (low, high), got {threshold}")

@@ -223,6 +223,7 @@ def wrong_results_are_refused_and_change_nothing(factory: MakeSelector, make_poo
         ([0, 1], [1, 5], 4, None, RewardError),
         ([0, 1], [1, -1], 4, None, RewardError),
         ([0, 1], [0, 0], 0, None, RewardError),
+        ([0, 1], [1, 1], 2**31, None, RewardError),
         ([0, 1], [1, np.nan], 4, None, RewardError),
         ([0, 1], [0.25, 0.5], 4, None, RewardError),
         ([0, 1], [1, 1, 1], 4, None, RewardError),
