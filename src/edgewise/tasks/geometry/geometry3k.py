@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from edgewise.errors import ConfigError, TaskError
 from edgewise.tasks.base import Problem
-from edgewise.tasks.geometry.number import number
+from edgewise.tasks.written_number import number
 
 IMAGE = "<image>"
 DATA, PICTURE, LOGIC = "data.json", "img_diagram.png", "logic_form.json"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from edgewise.tasks.answers import final_answer
 from edgewise.tasks.base import Verdict
-from edgewise.tasks.geometry.number import CLOSE, number, read_answer
+from edgewise.tasks.written_number import CLOSE, number
 
 
 def verify(answer: str, completion: str) -> Verdict:
@@ -13,3 +14,9 @@ def verify(answer: str, completion: str) -> Verdict:
         return Verdict(False, 0.0, reason="no answer")
     right = wanted is not None and abs(found - wanted) <= (1e-9 if wanted == int(wanted) else CLOSE * abs(wanted))
     return Verdict(right, float(right), reason="correct" if right else "wrong answer")
+
+
+def read_answer(text: str) -> float | None:
+    """The number that a completion announces as its answer, see `edgewise.tasks.answers`; None without one."""
+    answer = final_answer(text, lone_line=False)
+    return None if answer is None else number(answer)

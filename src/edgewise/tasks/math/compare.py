@@ -12,11 +12,11 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from edgewise.tasks.answers import LONGEST_ANSWER
-from edgewise.tasks.geometry.number import CLOSE, number
 from edgewise.tasks.math.letters import distinct_letters
 from edgewise.tasks.math.notation import in_latex
 from edgewise.tasks.math.numerals import in_digits
 from edgewise.tasks.quantities import LABEL, NAME, NO_LABEL, Quantity, clean, equal, known_unit, read_quantity
+from edgewise.tasks.written_number import CLOSE, number
 
 Compare = Callable[[str, str], bool | None]
 """Equality of two expressions; None where it could not be decided."""

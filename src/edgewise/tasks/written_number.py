@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 
-from edgewise.tasks.answers import final_answer
 from edgewise.tasks.quantities import LABEL, NAME, clean
 
 LONGEST = 200
@@ -34,12 +33,6 @@ UNIT = re.compile(
 TOKEN = re.compile(
     r" *([0-9]{1,12}(?:,[0-9]{3})*(?:\.[0-9]{0,12})?|\.[0-9]{1,12}|\\[dt]?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
 )
-
-
-def read_answer(text: str) -> float | None:
-    """The number that a completion announces as its answer, see `edgewise.tasks.answers`; None without one."""
-    answer = final_answer(text, lone_line=False)
-    return None if answer is None else number(answer)
 
 
 def number(text: str) -> float | None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewise.tasks.geometry.number import number, read_answer
-from edgewise.tasks.geometry.verify import verify
+from edgewise.tasks.geometry.verify import read_answer, verify
+from edgewise.tasks.written_number import number
 
 
 @pytest.mark.parametrize(
