@@ -12,10 +12,10 @@ import pytest
 import torch
 from tests.lab.model.pretrained import make
 
-from edgewise.errors import ConfigError
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model import import_model
-from edgewise.lab.model.memory import EVALUATION, StepSize, check_memory, rows_at_once, step_bytes
+from edgewise.lab.model.memory import EVALUATION, StepSize, check_memory, enough_memory, rows_at_once, step_bytes
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.rl import trainer
 from edgewise.lab.rl.config import RLConfig
@@ -221,6 +221,30 @@ def test_evaluations_and_prior_pass_rates_are_sampled_in_parts_that_fit(
     run.monitor.evaluate(0, run.curriculum)
     assert 4 <= measured < len(sizes)
     assert max(sizes) <= 6
+
+
+def test_memory_that_runs_out_ends_a_run_with_a_sentence_and_costs_no_step(
+    imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(imported)
+    whole = train(settings, tmp_path / "whole")
+    step = Trainer.train_step
+
+    def ends(self: Trainer) -> Any:
+        if self.step == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.09 GiB.")
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "train_step", ends)
+    with pytest.raises(EdgewiseError, match=r"memory of the GPU ran out: .*micro_batch_tokens"):
+        train(settings, tmp_path / "run")
+    monkeypatch.undo()
+    resumed = train(settings, tmp_path / "run")
+    assert resumed["curriculum"] == whole["curriculum"]
+    with pytest.raises(EdgewiseError, match="memory of the machine ran out: less"), enough_memory("less"):
+        torch.empty(10**15)
+    with pytest.raises(RuntimeError, match="another"), enough_memory("less"):
+        raise RuntimeError("another")
 
 
 def test_the_configuration_that_is_shipped_is_valid() -> None:

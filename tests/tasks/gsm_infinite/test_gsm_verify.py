@@ -188,9 +188,10 @@ JUNK = [
 @pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
 def test_a_megabyte_of_junk_takes_no_time(junk: str) -> None:
     for text in (junk, GOLD + junk, junk + GOLD):
+        # What grows faster than the text takes minutes; a busy machine takes a second.
         begin = time.process_time()
         verdict = verify(GOLD, 15, text)
-        assert time.process_time() - begin < 0.5
+        assert time.process_time() - begin < 5
         assert 0 <= verdict.score <= 1
     begin = time.process_time()
     read(junk)

@@ -23,6 +23,7 @@ from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.likelihood import Likelihood, solution_likelihood
 from edgewise.lab.evaluation.pictures import check_pictures
 from edgewise.lab.evaluation.rollouts import CHUNK, Rolled, Roller, chunks_of, own_generator, sorted_labels
+from edgewise.lab.model.memory import enough_memory
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.vision import data_uri
 from edgewise.lab.run.config import GREEDY, Count, Range, Seed, Size, validate
@@ -124,7 +125,8 @@ def examine(config: ExamConfig, out: Path | None = None, progress: Progress | No
     problems = draw_problems(policy.task, config.problems, config.seed, "eval", config.difficulty, "problems")
     slices = _slices(problems, config)
     roller = Roller(policy, problems, config.max_new_tokens, config.temperature, World(0, 1, device))
-    with run_folder(out, config, config.base) if out is not None else nullcontext():
+    folder = run_folder(out, config, config.base) if out is not None else nullcontext()
+    with folder, enough_memory(f"take fewer completions at a time, chunk below {config.chunk}"):
         return _evaluate(config, policy, problems, slices, roller, out, progress)
 
 

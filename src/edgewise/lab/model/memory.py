@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from edgewise.errors import ConfigError
+from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.model.config import ModelConfig
 from edgewise.lab.model.decoder import Decoder
 from edgewise.lab.model.vocabulary import CHUNK_LOGITS
@@ -93,6 +95,25 @@ def _sampled_row(config: ModelConfig, longest: int, bfloat16: bool) -> int:
     kept_keys = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * longest
     # Scores, their exponentials and the cumulated probabilities in float64.
     return kept_keys * (HALF if bfloat16 else FLOAT) + 4 * config.vocab_size * FLOAT
+
+
+@contextmanager
+def enough_memory(words: str) -> Iterator[None]:
+    """Turn torch's error of memory that ran out into a sentence; an estimate may be wrong, and other processes take some.
+
+    Args:
+        words: what takes less memory.
+
+    Raises:
+        EdgewiseError: memory ran out inside.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        of_device = isinstance(error, torch.OutOfMemoryError)
+        if not of_device and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise EdgewiseError(f"the memory of the {'GPU' if of_device else 'machine'} ran out: {words}") from error
 
 
 def available_bytes(device: torch.device) -> int | None:

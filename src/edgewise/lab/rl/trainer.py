@@ -31,7 +31,7 @@ from edgewise.lab.model.checkpoints import (
     read_tensors,
 )
 from edgewise.lab.model.lora import adapter_tensors, add_lora, load_adapters
-from edgewise.lab.model.memory import StepSize, check_memory, rows_at_once
+from edgewise.lab.model.memory import StepSize, check_memory, enough_memory, rows_at_once
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.model.tensors import write_tensors
 from edgewise.lab.rl.batch import RolloutBatch
@@ -51,6 +51,11 @@ from edgewise.tasks.base import check_disjoint
 
 TEXT_FEATURES = 32
 """Columns of hashed words."""
+LESS = (
+    "let fewer runs share it (--workers), or begin again with a smaller micro_batch_tokens, recompute: true or fewer prompts x"
+    " rollouts"
+)
+"""What takes less memory."""
 LORA = "lora"
 """Name of the file of adapters in a checkpoint."""
 Progress = Callable[[dict[str, Any]], None]
@@ -204,7 +209,7 @@ class Trainer:
             KeyboardInterrupt: `stop` was asked for, of any process, after the step in hand was saved.
         """
         config = self.config
-        with run_folder(self.out, config, config.base, self.here.leads):
+        with run_folder(self.out, config, config.base, self.here.leads), enough_memory(LESS):
             self.resume()
             if self.step == 0:
                 self.monitor.evaluate(0, self.curriculum)

@@ -22,6 +22,7 @@ from edgewise.checkpoint import write_json
 from edgewise.errors import ConfigError, EdgewiseError
 from edgewise.lab.model import ModelConfig
 from edgewise.lab.model.checkpoints import find, optimizer_tensors, read_state, read_tensors, restore_optimizer
+from edgewise.lab.model.memory import enough_memory
 from edgewise.lab.model.packed import Objective, Pack
 from edgewise.lab.model.policy import Policy, PromptFormat
 from edgewise.lab.model.tensors import write_tensors
@@ -180,7 +181,8 @@ class _Stage:
     def run(self, progress: Progress | None, stopped: Callable[[], bool] | None = None) -> Path:
         """Train to the end, from the newest checkpoint if there is one."""
         # Claimed only now: settings that do not work leave no folder behind.
-        with run_folder(self.out, self.config, self.config.base, self.here.leads):
+        less = "begin again with fewer tokens, and as many times larger accumulate, or let fewer processes share it"
+        with run_folder(self.out, self.config, self.config.base, self.here.leads), enough_memory(less):
             self.here.wait()
             self.checkpoints.latest(self._load)
             return self._run(progress, stopped)
