@@ -22,6 +22,7 @@ from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import Trainer, train
+from edgewise.lab.run.config import write_yaml
 from edgewise.lab.run.folder import RunCheckpoints, fingerprint, load_policy, run_folder
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.pretrain import pretrain
@@ -95,6 +96,37 @@ def test_a_claim_without_a_result_binds_nobody(base: Path, tmp_path: Path) -> No
     train(rl_config(base, steps=1), tmp_path)
     with pytest.raises(ConfigError, match="another configuration"):
         train(rl_config(base, steps=2), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "origin.json"])
+def test_a_kill_while_the_claim_is_written_binds_no_configuration(
+    base: Path, tmp_path: Path, monkeypatch: Any, name: str
+) -> None:
+    out = tmp_path / "run"
+
+    class Killed(BaseException):
+        pass
+
+    def replace(temporary: Any, target: Path) -> None:
+        if target.name == name:
+            kept[temporary] = temporary.read_bytes()
+            raise Killed
+        rename(temporary, target)
+
+    kept: dict[Path, bytes] = {}
+    rename = os.replace
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(Killed):
+        train(rl_config(base), out)
+    monkeypatch.undo()
+    # An error tidies up; a kill leaves what was there: the half-written file, and the claim before it.
+    out.mkdir(exist_ok=True)
+    for temporary, data in kept.items():
+        temporary.write_bytes(data)
+    if name != "config.yaml":
+        write_yaml(out / "config.yaml", rl_config(base))
+    train(rl_config(base, steps=1), out)
+    assert not list(out.glob(".*"))
 
 
 @pytest.mark.parametrize(
