@@ -273,6 +273,18 @@ def test_a_run_without_a_checkpoint_begins_anew(base: Path, tmp_path: Path) -> N
             assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "evals.jsonl", "samples.jsonl"])
+def test_a_journal_that_ends_before_the_checkpoint_is_not_gone_on_with(base: Path, tmp_path: Path, name: str) -> None:
+    """It would lack an evaluation that a whole run has, which nothing would say."""
+    config = rl_config(base, steps=4)
+    train(config, tmp_path)
+    kept = [line for line in (tmp_path / name).read_text().splitlines(keepends=True) if json.loads(line)["step"] < 3]
+    (tmp_path / name).write_text("".join(kept))
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(CheckpointError, match=f"{name} ends at step [0-2], the newest checkpoint is of step 4"):
+        train(config, tmp_path)
+
+
 def test_half_removed_checkpoints_are_cleared_away(base: Path, tmp_path: Path) -> None:
     config = rl_config(base, steps=2, save_every=1)
     train(config, tmp_path)
