@@ -273,6 +273,14 @@ def test_a_run_without_a_checkpoint_begins_anew(base: Path, tmp_path: Path) -> N
             assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+def test_a_run_whose_folder_is_removed_ends_with_a_sentence_and_leaves_no_half_of_one(tmp_path: Path) -> None:
+    """Saved before a line was due, a checkpoint made the folder anew, without settings and the lines before."""
+    out = tmp_path / "run"
+    with pytest.raises(CheckpointError, match=r"cannot write the checkpoint of step 5 to .*No such file"):
+        pretrain(dataclasses.replace(PRETRAINING, save_every=5), out, stopped=lambda: shutil.rmtree(out, True) or False)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("name", ["metrics.jsonl", "evals.jsonl", "samples.jsonl"])
 def test_a_journal_that_ends_before_the_checkpoint_is_not_gone_on_with(base: Path, tmp_path: Path, name: str) -> None:
     """It would lack an evaluation that a whole run has, which nothing would say."""

@@ -231,7 +231,9 @@ class RunCheckpoints:
         target, temporary = self.root / f"step_{step:06d}", self.root / f".step_{step:06d}.tmp"
         try:
             shutil.rmtree(temporary, ignore_errors=True)
-            make_folder(self.root)
+            # Without its parents: a run whose folder was removed has lost its journals too.
+            self.root.mkdir(exist_ok=True)
+            sync_folder(self.root.parent)
             temporary.mkdir()
             write(temporary)
             write_json(
