@@ -51,6 +51,12 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     sync_folder(target.parent)
 
 
+def leftovers(path: str | os.PathLike[str]) -> list[Path]:
+    """Temporary files that writers of `path` left beside it when they were killed."""
+    target = Path(os.path.realpath(path))
+    return [file for file in target.parent.glob(".*.tmp") if file.name.startswith(f".{target.name}.")]
+
+
 def _is_device(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a device or a pipe, such as /dev/null: a rename would put a file in its place."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)

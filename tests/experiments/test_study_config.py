@@ -101,6 +101,9 @@ def arms(**changes: Any) -> dict[str, Any]:
         ({"clams": []}, "Did you mean 'claims'"),
         ({"name": ""}, "name its files"),
         ({"name": "a/b"}, "name its files.*got 'a/b'"),
+        ({"name": "a\0b"}, r"name its files.*got 'a\\x00b'"),
+        ({"budgets": {"length": 10**400}}, "budgets.length must be a whole number of at most"),
+        ({"budgets": {"length": 0}}, "budgets.length must be a whole number of at least 1"),
         ({"resources": {"rl": {"cpus": -1}}}, "resources.rl.cpus must be a number of at least 0"),
         ({"resources": {"rl": {"gpu": 1}}}, "Did you mean 'gpus'"),
         ({"regions": {"easy": {"opp": [1, 2]}}}, "Did you mean 'op'"),
@@ -123,6 +126,11 @@ def test_unequal_budgets_are_allowed_by_the_tolerance(tmp_path: Path) -> None:
     [
         ({"metric": "pass@4", "where": "eazy", "arm": "short", "at_least": 0}, "Did you mean 'easy'"),
         ({"metric": "pass@4", "where": "easy", "arm": "shot", "at_least": 0}, "Did you mean 'short'"),
+        ({"metric": "pass@4", "where": "easy", "arm": "", "at_least": 0}, "unknown arm ''"),
+        (
+            {"metric": "pass@4", "where": "easy", "arm": "short", "at_most": float("inf")},
+            "at_most must be a number that is finite",
+        ),
         ({"metric": "pass@9", "where": "easy", "arm": "short", "at_least": 0}, "draws 4 rollouts"),
         ({"metric": "pass@01", "where": "easy", "arm": "short", "at_least": 0}, "Did you mean 'pass@1'"),
         ({"metric": "sucess_rate", "arm": "short", "at_least": 0}, "Did you mean 'success_rate'"),

@@ -145,19 +145,34 @@ def test_a_folder_without_a_comparison_is_refused(tmp_path: Path, text: str) -> 
         summarise(tmp_path)
 
 
+ODD_SIZES = (
+    b"{methods: [uniform], seeds: [0], run: {base: x, pool: {size: 1, difficulty: {}, labels: task}, prompts: 20, rollouts: 4,"
+    b" learning_rate: .nan, steps: %s}}"
+)
+"""Settings with a number of steps."""
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"methods: [uniform]\nseeds: [0]\nrun: {base: x", "not valid YAML"),
         (b"methods: [uniform]\nseeds: [0]\nrun: {base: x}\n", r"incomplete \('pool'\)"),
-        (b"\xff\x00", "not valid YAML"),
+        (b"\xff\x00", "not UTF-8"),
         (b"[1]\n", "must hold a mapping"),
+        (b"methods: [uniform]\nseeds: [0]\nru\nsteps: 3\n", r"not valid YAML: [^\n]* \(line 4, column 1\)$"),
+        (ODD_SIZES % (b"1" + b"0" * 400), "incomplete"),
     ],
 )
 def test_a_damaged_config_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match=rf"config\.yaml.*{said}"):
         summarise(tmp_path)
+
+
+def test_settings_that_are_no_finite_numbers_are_left_out_of_a_summary(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_bytes(ODD_SIZES % b"1.0e+308")
+    setting = json.loads(json.dumps(summarise(tmp_path).to_json(), allow_nan=False))["setting"]
+    assert (setting["visits_per_prompt"], setting["learning_rate"]) == ("inf", None)
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "evals.jsonl"])

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
+from edgewise.lab.run.config import read_yaml
 from edgewise.lab.run.journal import read
 
 Floats = npt.NDArray[np.float64]
@@ -180,15 +180,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """The settings in config.yaml; empty without the file."""
     path = folder / "config.yaml"
-    if not path.exists():
-        return {}
-    try:
-        found = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} must hold a mapping of settings")
-    return found
+    return read_yaml(path) if path.exists() else {}
 
 
 def _lines(path: Path) -> list[Line]:

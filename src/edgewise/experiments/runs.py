@@ -7,7 +7,7 @@ from typing import Any
 
 from edgewise.experiments.workers import Event, EventHandler, Interrupted, Job, run_jobs, send, stopped
 from edgewise.lab.rl.trainer import RLConfig
-from edgewise.lab.run.interrupts import Stop
+from edgewise.lab.run.interrupts import Stop, at_once
 
 
 def run_all(
@@ -36,8 +36,11 @@ def _run(name: str, config: RLConfig, folder: str) -> bool:
         keys = ("step", "steps", "reward", "effective_ratio", "rollouts", "seconds")
         send(name, {key: line[key] for key in keys})
 
+    stop = Stop(stopped)
     try:
-        Trainer(config, Path(folder)).run(report, Stop(stopped))
+        with at_once(stop):
+            trainer = Trainer(config, Path(folder))
+        trainer.run(report, stop)
     except KeyboardInterrupt:
         return False
     return True

@@ -213,7 +213,7 @@ class Summary:
             "methods": table,
             **ratios,
             "recovered_gain": {method: _plain(value) for method, value in self.recovered_gain.items()},
-            "setting": self.setting,
+            "setting": _plain(self.setting),
         }
 
     @classmethod
@@ -392,7 +392,7 @@ def _recovered(speedups: Mapping[str, Ratio]) -> dict[str, float]:
 def _setting(run: Mapping[str, Any], table: dict[str, dict[str, Spread]], runs: list[Run]) -> dict[str, Any]:
     try:
         return _settings(run, table, runs)
-    except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise ConfigError(f"the settings in config.yaml are incomplete ({error}): restore the file") from error
 
 
@@ -454,7 +454,9 @@ def _fields(value: Any, names: Sequence[str]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """NaN as null, infinity as "inf"."""
-    if isinstance(value, tuple):
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else "inf"

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.evaluation.rollouts import Roller, evaluate
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.algorithms import Algorithm
+from edgewise.lab.rl.monitor import Monitor
+from edgewise.lab.rl.priors import PriorsConfig
 from edgewise.lab.rl.trainer import PoolConfig, RLConfig, Trainer, train
 from edgewise.lab.run.config import from_dict
 
@@ -87,6 +92,28 @@ def test_a_stop_at_any_step_keeps_the_evaluation_of_that_step(base: Path, tmp_pa
         train(config, tmp_path / f"stopped_{step}")
         evals = [lines(tmp_path / run / "evals.jsonl") for run in ("whole", f"stopped_{step}")]
         assert evals[0] == evals[1], step
+
+
+@pytest.mark.parametrize("work", ["the first evaluation", "pass rates"])
+def test_a_stop_before_the_first_step_does_not_wait_for_the_work_in_hand(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    def endless(*_: Any) -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            time.sleep(0.01)
+
+    if work == "pass rates":
+        monkeypatch.setattr("edgewise.lab.rl.trainer.measured_rates", endless)
+    else:
+        monkeypatch.setattr(Monitor, "evaluate", endless)
+    pool = PoolConfig(size=20, difficulty={"op": [1, 3]}, priors=PriorsConfig("rollouts"))
+    before, began = signal.getsignal(signal.SIGTERM), time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        train(rl_config(base, pool=pool), tmp_path / "run", stopped=lambda: time.monotonic() > began + 0.2)
+    assert time.monotonic() < began + 50
+    assert not (tmp_path / "run").exists()
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_finished_run_is_not_repeated(base: Path, tmp_path: Path) -> None:

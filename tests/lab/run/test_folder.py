@@ -22,6 +22,7 @@ from edgewise.lab.evaluation.rollouts import Roller
 from edgewise.lab.model.checkpoints import find
 from edgewise.lab.model.policy import Policy
 from edgewise.lab.rl.trainer import Trainer, train
+from edgewise.lab.run.config import write_yaml
 from edgewise.lab.run.folder import RunCheckpoints, fingerprint, load_policy, run_folder
 from edgewise.lab.run.journal import Journal, read
 from edgewise.lab.run.pretrain import pretrain
@@ -95,6 +96,37 @@ def test_a_claim_without_a_result_binds_nobody(base: Path, tmp_path: Path) -> No
     train(rl_config(base, steps=1), tmp_path)
     with pytest.raises(ConfigError, match="another configuration"):
         train(rl_config(base, steps=2), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "origin.json"])
+def test_a_kill_while_the_claim_is_written_binds_no_configuration(
+    base: Path, tmp_path: Path, monkeypatch: Any, name: str
+) -> None:
+    out = tmp_path / "run"
+
+    class Killed(BaseException):
+        pass
+
+    def replace(temporary: Any, target: Path) -> None:
+        if target.name == name:
+            kept[temporary] = temporary.read_bytes()
+            raise Killed
+        rename(temporary, target)
+
+    kept: dict[Path, bytes] = {}
+    rename = os.replace
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(Killed):
+        train(rl_config(base), out)
+    monkeypatch.undo()
+    # An error tidies up; a kill leaves what was there: the half-written file, and the claim before it.
+    out.mkdir(exist_ok=True)
+    for temporary, data in kept.items():
+        temporary.write_bytes(data)
+    if name != "config.yaml":
+        write_yaml(out / "config.yaml", rl_config(base))
+    train(rl_config(base, steps=1), out)
+    assert not list(out.glob(".*"))
 
 
 @pytest.mark.parametrize(
@@ -239,6 +271,26 @@ def test_a_run_without_a_checkpoint_begins_anew(base: Path, tmp_path: Path) -> N
         train(config, out)
         for name in ("evals.jsonl", "samples.jsonl"):
             assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_run_whose_folder_is_removed_ends_with_a_sentence_and_leaves_no_half_of_one(tmp_path: Path) -> None:
+    """Saved before a line was due, a checkpoint made the folder anew, without settings and the lines before."""
+    out = tmp_path / "run"
+    with pytest.raises(CheckpointError, match=r"cannot write the checkpoint of step 5 to .*No such file"):
+        pretrain(dataclasses.replace(PRETRAINING, save_every=5), out, stopped=lambda: shutil.rmtree(out, True) or False)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "evals.jsonl", "samples.jsonl"])
+def test_a_journal_that_ends_before_the_checkpoint_is_not_gone_on_with(base: Path, tmp_path: Path, name: str) -> None:
+    """It would lack an evaluation that a whole run has, which nothing would say."""
+    config = rl_config(base, steps=4)
+    train(config, tmp_path)
+    kept = [line for line in (tmp_path / name).read_text().splitlines(keepends=True) if json.loads(line)["step"] < 3]
+    (tmp_path / name).write_text("".join(kept))
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(CheckpointError, match=f"{name} ends at step [0-2], the newest checkpoint is of step 4"):
+        train(config, tmp_path)
 
 
 def test_half_removed_checkpoints_are_cleared_away(base: Path, tmp_path: Path) -> None:

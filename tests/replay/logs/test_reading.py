@@ -745,6 +745,14 @@ def test_a_line_of_a_journal_that_does_not_fit_leaves_the_others_as_they_are(
     )
 
 
+def test_a_number_beyond_every_float_is_left_out_of_its_series(tmp_path: Path) -> None:
+    line = {"ids": ["a", "b"], "successes": [0, 1], "trials": [4] * 2}
+    steps = [{"step": step, **line, "reward": 0.5 if step else 10**400, "odd": 10**400} for step in range(6)]
+    log = read_log(write_lines(tmp_path / "metrics.jsonl", steps))
+    assert log.numbers["reward"][0].tolist() == [1, 2, 3, 4, 5]
+    assert "odd" not in log.numbers
+
+
 def test_a_log_of_which_some_groups_have_no_prompt_cannot_be_followed(tmp_path: Path) -> None:
     lines = [{"step": step, "ids": ["a", "b"], "successes": [0, 1], "trials": [4] * 2} for step in range(6)]
     log = read_log(write_lines(tmp_path / "metrics.jsonl", [*lines[:4], lines[4] | {"ids": None}, lines[5]]))

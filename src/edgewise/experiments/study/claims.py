@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from edgewise.errors import ConfigError, unknown_name
+from edgewise.lab.run.config import Finite
 
 TRAINING = ("success_rate", "effective_ratio", "picked")
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable at this scale"
@@ -32,10 +33,10 @@ MARGIN = 0.01
 class Bound:
     """A threshold and the side of it that is claimed; exactly one is given."""
 
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
-    below: float | None = None
+    at_least: Finite | None = None
+    above: Finite | None = None
+    at_most: Finite | None = None
+    below: Finite | None = None
 
     def check_bound(self, owner: str, minus: str) -> None:
         """`ConfigError` if none or several are given, or if a difference from `minus` would hold at a tie."""
@@ -98,8 +99,8 @@ class Claim(Bound):
 
     def check(self, arms: Sequence[str], regions: Sequence[str], samples: int) -> None:
         """`ConfigError` for names and numbers that the study does not have, and for a tie that would count as a victory."""
-        for arm in (self.arm, self.minus):
-            if arm and arm not in arms:
+        for arm in (self.arm, self.minus or self.arm):
+            if arm not in arms:
                 raise unknown_name("arm", arm, arms)
         if self.k is None and self.metric not in TRAINING:
             raise unknown_name("metric", self.metric, [*TRAINING, "pass@1", f"pass@{samples}"])

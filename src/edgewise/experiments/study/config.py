@@ -15,7 +15,7 @@ from edgewise.errors import ConfigError, unknown_name
 from edgewise.experiments.study.claims import Claim
 from edgewise.experiments.study.stages import KINDS, Stage
 from edgewise.lab.run.budgets import rl_tokens
-from edgewise.lab.run.config import NotNegative, from_dict, read_yaml
+from edgewise.lab.run.config import Count, NotNegative, from_dict, read_yaml
 
 STUDIES, SCALES = Path(__file__).parent / "studies", Path(__file__).parent / "scales"
 CHAINED = ("pretrain", "midtrain", "rl")
@@ -75,7 +75,7 @@ class Dose:
 class Budgets:
     """Charge of the arms, and the largest difference between them."""
 
-    length: int = 48
+    length: Count = 48
     """L: tokens that a rollout with its prompt is charged for."""
     tolerance: float = 0.01
     """Largest gap between arms, in pre-training and after it; .inf allows any."""
@@ -111,9 +111,9 @@ class Study:
 
     def __post_init__(self) -> None:
         for name in (self.name, self.scale):
-            if not name.strip() or {"/", "\\"} & set(name):
+            if not name.strip() or not name.isprintable() or {"/", "\\"} & set(name):
                 raise ConfigError(
-                    f"a study's name and scale name its files: they are text without / and \\, got '{name}'"
+                    f"a study's name and scale name its files: they are printable text without / and \\, got {name!r}"
                 )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"{self.name} needs at least one seed, and none twice, got {list(self.seeds)}")

@@ -80,7 +80,7 @@ class Monitor:
             return
         self.metrics.rewind(step, every=1)
         for journal in (self.evals, self.samples):
-            journal.rewind(step)
+            journal.rewind(step, every=self.config.every)
         if not self.evals.path.exists() or not any(line["step"] == 0 for line in read(self.evals.path)):
             raise CheckpointError(
                 f"{self.evals.path} lacks the evaluation of step 0; restore the file, or start anew in another folder"

@@ -41,7 +41,7 @@ from edgewise.lab.rl.posterior import Posterior
 from edgewise.lab.rl.priors import level_rates, measured_rates
 from edgewise.lab.rl.update import MICRO_TOKENS, Learner, UpdateSettings
 from edgewise.lab.run.folder import RunCheckpoints, load_policy, require_finite, run_folder
-from edgewise.lab.run.interrupts import Stop, stopping
+from edgewise.lab.run.interrupts import Stop, at_once, stopping
 from edgewise.lab.run.parallel import World, find_device, world
 from edgewise.lab.run.problems import draw_problems, refused
 from edgewise.pool import PromptPool
@@ -206,13 +206,15 @@ class Trainer:
         Raises:
             ConfigError: another process works in the folder, or it holds another run.
             EdgewiseError: loss, gradient or weights are not finite any more; checkpoints before that are kept.
-            KeyboardInterrupt: `stop` was asked for, of any process, after the step in hand was saved.
+            KeyboardInterrupt: `stop` was asked for, of any process, after the step in hand was saved; of one process alone, during
+                the evaluation before the first step at once.
         """
         config = self.config
         with run_folder(self.out, config, config.base, self.here.leads), enough_memory(LESS):
             self.resume()
             if self.step == 0:
-                self.monitor.evaluate(0, self.curriculum)
+                with at_once(stop if self.here.size == 1 else None):
+                    self.monitor.evaluate(0, self.curriculum)
             while self.step < config.steps:
                 line = self.train_step()
                 last = self.step == config.steps
@@ -350,10 +352,12 @@ def train(
 ) -> dict[str, Any]:
     """Run or resume an RL run in folder `out`; every process of a torchrun calls this alike, see `Trainer.run`.
 
-    Ctrl-C, SIGTERM, SIGHUP and `stopped()` let the step in hand finish and save it, then raise KeyboardInterrupt.
+    Ctrl-C, SIGTERM, SIGHUP and `stopped()` let the step in hand finish and save it, then raise KeyboardInterrupt; before the first
+    step, where nothing can be lost, they raise it at once, unless several processes run.
     """
     with world(config.device) as here:
-        trainer = Trainer(config, out, here)
+        with at_once(Stop(stopped) if here.size == 1 else None):
+            trainer = Trainer(config, out, here)
         with stopping(stopped) as stop:
             return trainer.run(progress, stop)
 

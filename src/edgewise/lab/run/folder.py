@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 import edgewise
-from edgewise.checkpoint import make_folder, no_empty_folder, read_json, sync_folder, write_json
+from edgewise.checkpoint import leftovers, make_folder, no_empty_folder, read_json, sync_folder, write_json
 from edgewise.errors import CheckpointError, ConfigError, EdgewiseError
 from edgewise.lab.model.checkpoints import find, steps_of
 from edgewise.lab.model.policy import Policy, PromptFormat
@@ -28,8 +28,9 @@ T = TypeVar("T")
 LOCK, ORIGIN, CHECKSUMS = ".lock", "origin.json", "checksums.json"
 STAGE_LOCK = "lock"
 """Lock of a stage of a study, which holds longer than that of its run."""
-CLAIMED = (LOCK, STAGE_LOCK, ORIGIN, "config.yaml")
-"""Files of a run that has no result yet."""
+CLAIM = (ORIGIN, "config.yaml")
+CLAIMED = (STAGE_LOCK, *CLAIM)
+"""Files of a run that has no result yet, besides hidden ones: its lock, and what a kill left half-written."""
 
 
 @contextmanager
@@ -74,13 +75,14 @@ def run_folder(out: Path, config: Any, base: str = "", leads: bool = True) -> It
 
 def _unclaim(out: Path) -> None:
     with contextlib.suppress(OSError):
-        for name in (ORIGIN, "config.yaml"):
-            (out / name).unlink(missing_ok=True)
+        for name in CLAIM:
+            for path in (out / name, *leftovers(out / name)):
+                path.unlink(missing_ok=True)
 
 
 def results(out: Path) -> bool:
     """Whether a folder holds anything but a claim."""
-    return out.is_dir() and any(path.name not in CLAIMED for path in out.iterdir())
+    return out.is_dir() and any(path.name not in CLAIMED and not path.name.startswith(".") for path in out.iterdir())
 
 
 @contextmanager
@@ -229,7 +231,9 @@ class RunCheckpoints:
         target, temporary = self.root / f"step_{step:06d}", self.root / f".step_{step:06d}.tmp"
         try:
             shutil.rmtree(temporary, ignore_errors=True)
-            make_folder(self.root)
+            # Without its parents: a run whose folder was removed has lost its journals too.
+            self.root.mkdir(exist_ok=True)
+            sync_folder(self.root.parent)
             temporary.mkdir()
             write(temporary)
             write_json(

@@ -5,15 +5,19 @@ Ctrl-C, a cluster and `timeout` signal all processes of a command, and `timeout`
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 REPEATED = 1.0
 """Seconds after a signal in which another is the same request."""
+WATCH = 0.5
+"""Seconds between looks for a request to stop while nothing would be lost."""
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -74,6 +78,40 @@ def handling(request: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def at_once(stop: Stop | None) -> Iterator[None]:
+    """Inside, where no step is in hand that could be lost, a stop interrupts without waiting for the end of the work.
+
+    Args:
+        stop: the request; None: nothing changes, as outside the main thread.
+    """
+    if stop is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    over, kept = threading.Event(), signal.getsignal(signal.SIGTERM)
+
+    def leave(number: int, frame: Any) -> None:
+        if callable(kept):
+            kept(number, frame)
+        if not over.is_set():  # once: a second one would interrupt what is being put away
+            over.set()
+            raise KeyboardInterrupt
+
+    def watch() -> None:
+        while not over.wait(WATCH):
+            if stop.asked:
+                _thread.interrupt_main(signal.SIGTERM)
+                return
+
+    signal.signal(signal.SIGTERM, leave)
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.signal(signal.SIGTERM, kept)
 
 
 @contextmanager

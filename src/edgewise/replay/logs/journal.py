@@ -87,7 +87,8 @@ class JournalReader:
         for name, value in line.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool) and name != "step":
                 with suppress(OverflowError):  # of an integer beyond every float
-                    self._numbers.setdefault(name, []).append((step, float(value)))
+                    point = step, float(value)
+                    self._numbers.setdefault(name, []).append(point)
         if isinstance(line.get("successes"), list) or isinstance(line.get("trials"), list):
             part = self._groups(step, line)
             if part is None:
