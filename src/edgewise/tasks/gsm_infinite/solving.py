@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ from edgewise.tasks.gsm_infinite.linear import UNKNOWN, Linear, evaluate, litera
 SIGNS = "0123456789x*+-/() "
 MOST = 200
 """Equations that are read."""
+BEFORE = re.compile(r"(?:[0-9][.,]|[\^%\u221a]|(?![A-Za-z])[^\W_])$")
+BEHIND = re.compile(r"[.,][0-9]|[\^%]|(?![A-Za-z])[^\W_]")
+"""What makes another number of the signs right beside it: `2.5`, `52^2`."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Equation:
     @property
     def sides(self) -> frozenset[Linear]:
         return frozenset((self.left, self.right))
+
+
+FALSE = Equation((0, 0), (0, 1), False)
+"""Stands for an equation of numbers that are not read."""
 
 
 @dataclass
@@ -53,6 +61,9 @@ class Solving:
             if len(self.equations) >= MOST:
                 return
             left, right = _end(before), _start(after)
+            if left is None or right is None:
+                self.equations.append(FALSE)
+                continue
             if left != before.strip() or not left:
                 quantity = frozenset() if left else sources.get("".join(before.split()[-1:]), frozenset())
             number = literal(right)
@@ -87,17 +98,21 @@ class Solving:
         return None
 
 
-def _end(text: str) -> str:
-    """The expression that a text ends with; empty if it is part of a word."""
+def _end(text: str) -> str | None:
+    """The expression that a text ends with; empty if it is part of a word, None if of a number that is not read."""
     words = text.rstrip(SIGNS)
     run = text[len(words) :]
+    if run[:1].strip() and BEFORE.search(words):
+        return None
     return "" if words[-1:].isalpha() and run.startswith("x") else run.strip()
 
 
-def _start(text: str) -> str:
-    """The expression that a text starts with."""
+def _start(text: str) -> str | None:
+    """The expression that a text starts with; None if it is part of a number that is not read."""
     words = text.lstrip(SIGNS)
     run = text[: len(text) - len(words)]
+    if run[-1:].strip() and BEHIND.match(words):
+        return None
     return (run.removesuffix("x") if words[:1].isalpha() else run).strip()
 
 
