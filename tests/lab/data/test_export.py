@@ -124,6 +124,18 @@ def test_a_data_set_in_files_is_exported_whole(tmp_path: Path) -> None:
     )
 
 
+def test_a_context_in_a_file_is_not_needed_for_rewards(tmp_path: Path) -> None:
+    places = [f"{letter}ort" for letter in "ABCDEFGHIJ"]
+    harbour = {"places": places, "items": ["boat", "crane", "barrel", "gull", "sailor"], "all": "things"}
+    (tmp_path / "harbour.json").write_text(json.dumps(harbour))
+    options = {"contexts": [str(tmp_path / "harbour.json")], "rule": "published"}
+    files = export(Export("gsm_infinite", options, {"op": [2, 4]}, 10, 2, format="trl"), tmp_path / "out")
+    (tmp_path / "harbour.json").unlink()
+    problems = [row["problem"] for row in read(files["train"])]
+    assert verification_reward([unpacked(text)[1].solution for text in problems], problems) == [1.0] * 10
+    assert {unpacked(text)[0].rule for text in problems} == {"published"}  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("form", ["trl", "verl"])
 def test_a_data_set_with_named_columns_is_rewarded(tmp_path: Path, form: Any) -> None:
     rows = [{"text": f"What is {a} + {a}?", "gold": str(2 * a), "hard": str(a % 3)} for a in range(40)]
