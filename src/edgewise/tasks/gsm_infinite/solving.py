@@ -57,6 +57,7 @@ class Solving:
         """Add what a sentence states; `sources` holds the quantities that letters come from."""
         parts = sentence.split("=")
         quantity: frozenset[str] = frozenset()
+        first = ""  # of a chain: `x = 6 / 2 = 3` states `x = 3` too
         for before, after in itertools.pairwise(parts):
             if len(self.equations) >= MOST:
                 return
@@ -66,12 +67,13 @@ class Solving:
                 continue
             if left != before.strip() or not left:
                 quantity = frozenset() if left else sources.get("".join(before.split()[-1:]), frozenset())
+            if left != before.strip() or not first:
+                first = left
             number = literal(right)
             if len(quantity) == 1 and number is not None and number[0] == 0:
                 self.given.append((next(iter(quantity)), number[1]))
-            equation = _equation(left, right)
-            if equation is not None:
-                self.equations.append(equation)
+            found = (_equation(side, right) for side in dict.fromkeys((left, first)))
+            self.equations += (equation for equation in found if equation is not None)
 
     def failure(self, gold: Solving) -> str | None:
         """None if the gold equation is solved here, otherwise "missing solving" or "wrong solving".
