@@ -26,6 +26,7 @@ from edgewise.tasks.written_number import number
         ("6\\sqrt{2} \\approx 8.49", 6 * math.sqrt(2)), ("x = 6√2 = 8.49 cm", 6 * math.sqrt(2)), ("30 + 30 = 60", 60), ("6\\sqrt{2} ≈ 8.5", 6 * math.sqrt(2)), ("6\\sqrt{2} = 8.6", None), ("60 = 70", None), ("3 =", None),
         ("\\sqrt{2} + 1", math.sqrt(2) + 1), ("3 - 5", -2),
         ("1{,}200", 1200), ("1\\,200", 1200), ("√1,200", math.sqrt(1200)), ("3~cm", 3), ("3º", 3), ("3\\degree", 3), ("3 deg", 3), ("7½", 7.5), ("\\mathbf{3}", 3), ("≈ 3", 3), ("\\approx 3", 3),
+        ("3 (cm)", 3), ("12 (cm^2)", 12), ("3 \\text{ (degrees)}", 3), ("2\\sqrt{3}\\ (\\text{ft})", 2 * math.sqrt(3)), ("3 (or 4)", None), ("3 (x)", None),
         ("2·3", 6), ("2 ⋅ \\sqrt{3}", 2 * math.sqrt(3)), ("5×√3", 5 * math.sqrt(3)), ("80 \\text{ cm}^{2}", 80), ("80 cm²", 80), ("8 cubic feet", 8), ("3 yards", 3), ("3 miles", 3),
         ("m \\angle 1 = 3", 3), ("\\overline{AB} = 3", 3), ("A_1 = 3", 3), ("the area = 3", 3), ("3% ", None), ("3° 2", None), ("AB + BC = 3", None), ("3 wrong", None), ("\\angle 1 + 2 = 3", None),
         ("", None), ("three", None), ("3 4", None), ("3 or 4", None), ("3x", None), ("x", None), ("2x = 60", None), ("57 + x = 3", None), ("1/0", None), ("\\sqrt{-1}", None),

@@ -26,10 +26,11 @@ MIXED = re.compile(
     r"(?<![0-9.,/])([0-9]{1,12})(?: ?(?=\\)| )(\\[dt]?frac ?\{ ?[0-9]{1,12} ?\} ?\{ ?[0-9]{1,12} ?\}|[0-9]{1,12}/[0-9]{1,12}(?![0-9.,/]))"
 )
 """A mixed number, `3\\frac{1}{2}` or `3 1/2`: a sum, where other factors side by side are a product."""
-UNIT = re.compile(
-    r" *(?:deg(?:ree)?s?|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? |cubic )?(?:cm|mm|m|km|in|ft|yd|units?|inch(?:es)?|f(?:oo|ee)t"
-    r"|yards?|miles?|(?:centi|milli|kilo)?met(?:er|re)s?)(?: ?\^? ?(?:[23]|\{[23]\})| squared)?)\.?$"
+LENGTH_OR_ANGLE = (
+    r"(?:deg(?:ree)?s?|\\circ|\^ ?\\circ|\^ ?\{ ?\\circ ?\}|(?:square |sq\.? |cubic )?(?:cm|mm|m|km|in|ft|yd|units?|inch(?:es)?|f(?:oo|ee)t"
+    r"|yards?|miles?|(?:centi|milli|kilo)?met(?:er|re)s?)(?: ?\^? ?(?:[23]|\{[23]\})| squared)?)"
 )
+UNIT = re.compile(rf" *(?:{LENGTH_OR_ANGLE}|\( ?{LENGTH_OR_ANGLE} ?\))\.?$")
 TOKEN = re.compile(
     r" *([0-9]{1,12}(?:,[0-9]{3})*(?:\.[0-9]{0,12})?|\.[0-9]{1,12}|\\[dt]?frac|\\sqrt|\\pi|π|√|sqrt|pi|\\cdot|\\times|[-+*/(){}])"
 )

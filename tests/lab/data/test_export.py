@@ -12,6 +12,7 @@ import pytest
 from edgewise.errors import ConfigError, TaskError
 from edgewise.lab.data import Export, compute_score, export, verification_reward
 from edgewise.lab.data.command import data_command
+from edgewise.lab.data.export import packed
 from edgewise.lab.data.rewards import unpacked
 from edgewise.tasks import make_task
 
@@ -54,6 +55,25 @@ def test_files_hold_distinct_problems_that_their_task_verifies(tmp_path: Path, t
         ]
         assert verification_reward(said, packed) == [1.0] * 30
         assert all(unpacked(text)[1] == again[row["id"]] for text, row in zip(packed, rows, strict=True))
+
+
+def test_reasoning_and_missing_completions_are_no_answer() -> None:
+    problem = make_task("school").problems(1, 0)[0]
+    text = packed(problem, Export("school", {}, {}))
+    parts = [{"type": "reasoning", "text": problem.solution}, {"type": "text", "text": "Done."}]
+    thought, said = (
+        [{"role": "assistant", "content": content}] for content in (parts, [*parts[::-1], {"text": problem.solution}])
+    )
+    assert verification_reward([None, thought, said, problem.solution], [text, text, text, None]) == [
+        0.0,
+        0.0,
+        1.0,
+        None,
+    ]
+    assert compute_score("edgewise/school", None, problem.answer, {"problem": text})["score"] == 0.0
+    for info in (None, json.dumps({"problem": text}), {"problem": None}):
+        with pytest.raises(ConfigError, match=r"no extra_info\.problem"):
+            compute_score("edgewise/school", problem.solution, problem.answer, info)  # type: ignore[arg-type]
 
 
 def test_trl_reads_its_files(tmp_path: Path) -> None:
@@ -102,6 +122,18 @@ def test_a_data_set_in_files_is_exported_whole(tmp_path: Path) -> None:
         verification_reward([rf"\boxed{{{answer}}}" for answer in answers], [row["problem"] for row in test])
         == [1.0] * 10
     )
+
+
+def test_a_context_in_a_file_is_not_needed_for_rewards(tmp_path: Path) -> None:
+    places = [f"{letter}ort" for letter in "ABCDEFGHIJ"]
+    harbour = {"places": places, "items": ["boat", "crane", "barrel", "gull", "sailor"], "all": "things"}
+    (tmp_path / "harbour.json").write_text(json.dumps(harbour))
+    options = {"contexts": [str(tmp_path / "harbour.json")], "rule": "published"}
+    files = export(Export("gsm_infinite", options, {"op": [2, 4]}, 10, 2, format="trl"), tmp_path / "out")
+    (tmp_path / "harbour.json").unlink()
+    problems = [row["problem"] for row in read(files["train"])]
+    assert verification_reward([unpacked(text)[1].solution for text in problems], problems) == [1.0] * 10
+    assert {unpacked(text)[0].rule for text in problems} == {"published"}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("form", ["trl", "verl"])

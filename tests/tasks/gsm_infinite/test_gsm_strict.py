@@ -115,6 +115,17 @@ GIVEN = "We know c = 13, so we have 2*x + 7 = 13."
         (f"{GIVEN} Then 2*x = 6 and x = 4, so x = 3.", "wrong solving"),
         (f"{GIVEN} Then 13 - 7 = 5, 2*x = 6 and x = 3.", "wrong solving"),
         (f"{GIVEN} Then 2*x = 6 / 0, 2*x = 6 and x = 3.", "wrong solving"),
+        (f"{GIVEN} Then 2*x = 6.0 and x = 3.00.", "correct"),
+        (f"{GIVEN}\n- 2*x = 6\n- x = 3\n", "correct"),
+        (f"{GIVEN}\n2*x = 6\nx = 6 / 2\n  = 3\n", "correct"),
+        (f"{GIVEN} Then 2*x = 13 - 7 = 6 and x = 6 / 2 = 4, so x = 3.", "wrong solving"),
+        (f"{GIVEN} Then x = 3 / 1 = 3.", "missing solving"),
+        (f"{GIVEN}\n2*x = 6\nx = 4\nx = 3\n", "wrong solving"),
+        (f"{GIVEN} Then 2*x = 6 and x = 3.5.", "wrong solving"),
+        (f"{GIVEN} Then 2*x = 6, x = 3^2 and x = 3.", "wrong solving"),
+        (f"{GIVEN} Then 1.5*x = 6, 2*x = 6 and x = 3.", "wrong solving"),
+        (f"{GIVEN} Then 4\u00b2*x = 6, 2*x = 6 and x = 3.", "wrong solving"),
+        ("We know c = 13.5, so we have 2*x + 7 = 13. Then 2*x = 6 and x = 3.", "wrong solving"),
     ],
 )
 def test_verdicts_of_solving(solving: str, reason: str) -> None:
@@ -219,3 +230,9 @@ def test_expressions_with_too_many_products_are_none(text: str) -> None:
 def test_the_rules_are_two() -> None:
     with pytest.raises(ConfigError, match="rule must be one of strict, published, got 'loose'"):
         GsmInfinite(rule="loose")  # type: ignore[arg-type]
+
+
+def test_the_digits_before_a_point_are_no_value() -> None:
+    gold = "Define a in A as O; so O = 3. Answer: 3."
+    for value, reason in (("3.0", "correct"), ("3.", "correct"), ("3.7", "missing node"), ("3.07", "missing node")):
+        assert verify(gold, 3, f"Define a in A as O; so O = {value}. Answer: 3.").reason == reason

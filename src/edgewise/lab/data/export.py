@@ -21,8 +21,11 @@ Format = Literal["verl", "trl", "jsonl"]
 FORMATS: tuple[str, ...] = get_args(Format)
 IMAGE = "<image>"
 """Placeholder of a picture in a prompt."""
-DATA_OPTIONS = ("train", "eval", *COLUMNS, "category", "unparsed", "conflicts")
-"""Options of the task math that concern its data set."""
+DATA_OPTIONS = {
+    "math": ("train", "eval", *COLUMNS, "category", "unparsed", "conflicts"),
+    "gsm_infinite": ("contexts",),
+}
+"""Options of a task that concern its data set or its making of problems, and may be paths."""
 SIDES: dict[str, Split] = {"train": "train", "test": "eval"}
 
 
@@ -162,8 +165,8 @@ def packed(problem: Problem, settings: Export) -> str:
 
 
 def verifying_options(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a task that its verification needs: no data set, whose path means nothing on the machine that trains."""
-    return {name: value for name, value in options.items() if task != "math" or name not in DATA_OPTIONS}
+    """The options of a task that its verification needs: no files, whose paths mean nothing on the machine that trains."""
+    return {name: value for name, value in options.items() if name not in DATA_OPTIONS.get(task, ())}
 
 
 def _wording(problem: Problem) -> tuple[str, str]:

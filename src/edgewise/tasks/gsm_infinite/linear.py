@@ -20,8 +20,8 @@ LONGEST = 300
 """Characters of one expression."""
 
 TOKEN = re.compile(r" *([0-9]+|[A-Za-z]|[-+*()])")
-TERM = re.compile(r"(?:([0-9]{1,9})(\*x)?|x)")
-LITERAL = re.compile(rf"(-?)({TERM.pattern})(?: ([-+]) ({TERM.pattern}))?")
+TERM = r"(?:[0-9]{1,9}(?: ?\* ?x)?|x)"
+LITERAL = re.compile(rf"(- ?)?({TERM})(?: ?([-+]) ?({TERM}))?")
 STRENGTH = {"(": 0, "+": 1, "-": 1, "*": 2, "negate": 3}
 
 
@@ -33,10 +33,11 @@ def literal(text: str) -> Linear | None:
     match = LITERAL.fullmatch(text) if len(text) <= 4 * DIGITS else None
     if match is None:
         return None
-    first = _term(match[2], match[1])
-    if match[6] is None:
+    sign, term, other_sign, other = match.groups()
+    first = _term(term, "-" if sign else "+")
+    if other is None:
         return first
-    second = _term(match[6], match[5])
+    second = _term(other, other_sign)
     if bool(first[0]) == bool(second[0]):
         return None
     return first[0] + second[0], first[1] + second[1]
@@ -122,5 +123,5 @@ def letters(text: str) -> set[str]:
 
 
 def _term(text: str, sign: str) -> Linear:
-    number = int(f"{sign}{text.removesuffix('*x').replace('x', '1')}")
+    number = int(f"{sign}{text.partition('*')[0].replace('x', '1')}")
     return (number, 0) if text.endswith("x") else (0, number)

@@ -24,6 +24,12 @@ COMBINED = 60
 """Parts of a text that may combine terms of the part before them: a bound on the time of a verdict."""
 SIGNS = str.maketrans(f"\u00d7{PRODUCTS}\u2212", "****-")
 COEFFICIENT = re.compile(r"(?<=[0-9])x\b")
+WHOLE = re.compile(r"(?<=[0-9])\.0+(?![0-9])")
+STOP = re.compile(r"\.(?![0-9])")
+"""End of a sentence, not the point of a decimal number, whose digits before it would be another number."""
+LINE = re.compile(r"\n(?!\s*=)")
+BULLET = re.compile(r"^\s*[-*+\u2022]\s+")
+"""Sign of a list, which a line of solving would have for a minus."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,15 @@ class Solution:
 def read(text: str, units: Collection[str] = ()) -> Solution:
     """The graph, solving and answer of any text, in time linear in its length; `units` may follow the answer's number."""
     work, given = answers.split(text)
-    work = COEFFICIENT.sub("*x", " ".join(work.translate(SIGNS).split()))
+    work = WHOLE.sub("", COEFFICIENT.sub("*x", work.translate(SIGNS)))
     steps: dict[str, list[Step]] = {}
     scope = _Scope()
     solving = Solving()
-    for sentence in work.split("."):
-        _, define, body = sentence.partition("Define ")
+    for sentence in STOP.split(work):
+        _, define, body = " ".join(sentence.split()).partition("Define ")
         if not define:
-            solving.read(sentence, scope.sources)
+            for line in LINE.split(sentence):
+                solving.read(" ".join(BULLET.sub("", line).split()), scope.sources)
             continue
         head, _, rest = body.partition(";")
         words, _, letter = head.rpartition(" as ")

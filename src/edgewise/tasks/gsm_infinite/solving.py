@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ from edgewise.tasks.gsm_infinite.linear import UNKNOWN, Linear, evaluate, litera
 SIGNS = "0123456789x*+-/() "
 MOST = 200
 """Equations that are read."""
+BEFORE = re.compile(r"(?:[0-9][.,]|[\^%\u221a]|(?![A-Za-z])[^\W_])$")
+BEHIND = re.compile(r"[.,][0-9]|[\^%]|(?![A-Za-z])[^\W_]")
+"""What makes another number of the signs right beside it: `2.5`, `52^2`."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class Equation:
         return frozenset((self.left, self.right))
 
 
+FALSE = Equation((0, 0), (0, 1), False)
+"""Stands for an equation of numbers that are not read."""
+
+
 @dataclass
 class Solving:
     """The use of the value that a reverse problem gives.
@@ -49,18 +57,23 @@ class Solving:
         """Add what a sentence states; `sources` holds the quantities that letters come from."""
         parts = sentence.split("=")
         quantity: frozenset[str] = frozenset()
+        first = ""  # of a chain: `x = 6 / 2 = 3` states `x = 3` too
         for before, after in itertools.pairwise(parts):
             if len(self.equations) >= MOST:
                 return
             left, right = _end(before), _start(after)
+            if left is None or right is None:
+                self.equations.append(FALSE)
+                continue
             if left != before.strip() or not left:
                 quantity = frozenset() if left else sources.get("".join(before.split()[-1:]), frozenset())
+            if left != before.strip() or not first:
+                first = left
             number = literal(right)
             if len(quantity) == 1 and number is not None and number[0] == 0:
                 self.given.append((next(iter(quantity)), number[1]))
-            equation = _equation(left, right)
-            if equation is not None:
-                self.equations.append(equation)
+            found = (_equation(side, right) for side in dict.fromkeys((left, first)))
+            self.equations += (equation for equation in found if equation is not None)
 
     def failure(self, gold: Solving) -> str | None:
         """None if the gold equation is solved here, otherwise "missing solving" or "wrong solving".
@@ -87,17 +100,21 @@ class Solving:
         return None
 
 
-def _end(text: str) -> str:
-    """The expression that a text ends with; empty if it is part of a word."""
+def _end(text: str) -> str | None:
+    """The expression that a text ends with; empty if it is part of a word, None if of a number that is not read."""
     words = text.rstrip(SIGNS)
     run = text[len(words) :]
+    if run[:1].strip() and BEFORE.search(words):
+        return None
     return "" if words[-1:].isalpha() and run.startswith("x") else run.strip()
 
 
-def _start(text: str) -> str:
-    """The expression that a text starts with."""
+def _start(text: str) -> str | None:
+    """The expression that a text starts with; None if it is part of a number that is not read."""
     words = text.lstrip(SIGNS)
     run = text[: len(text) - len(words)]
+    if run[-1:].strip() and BEHIND.match(words):
+        return None
     return (run.removesuffix("x") if words[:1].isalpha() else run).strip()
 
 
