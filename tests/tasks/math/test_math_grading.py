@@ -323,6 +323,13 @@ def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> 
         ("(0, 1) \\cup (2, 3)", "(0, 1) \\cup (2, 3) \\ldots", "(2, 3) \\cup (0, 1)"),
         ("-3", "3 = -3", "-\\frac{6}{2} = -3"),
         ("34.29", "\\frac{250}{7} = 34.29", "\\frac{240}{7} = 34.29"),
+        ("\\$12", "13 = \\$12", "3 \\cdot 4 = \\$12"),
+        ("x + 1", "7 = x + 1", "y = x + 1"),
+        ("4\\sqrt{65}", "4_2\\sqrt{65}", "\\sqrt{65} \\cdot 4"),
+        ("\\frac{11}{16}", "\\frac{11}{16_2}", "\\frac{22}{32}"),
+        ("x_1^2 + 1", "x_2^2 + 1", "x^2_1 + 1"),
+        ("43_5", "43_k", "43_{\\text{five}}"),
+        ("43_5", "43 \\text{ in base six}", "43 \\text{ in base five}"),
     ],
 )
 def test_what_math_verify_or_punctuation_would_drop_is_compared(task: Math, gold: str, wrong: str, right: str) -> None:

@@ -40,7 +40,11 @@ EXPLOSIVE = re.compile(
 CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
 TIME = re.compile(r"^[0-9]{1,2}(?:\s*:\s*[0-9]{2}){0,2}[A-Za-z.'\s]*$")
 BASED = re.compile(r"^\(?(-?[0-9A-Za-z.]{1,60})\)?_\{?([0-9]{1,2})\}?$")
-IN_BASE = re.compile(r"\s*\(?\s*(?:in\s+)?base[-\s]*([0-9]{1,2})\s*\)?$")
+NUMBERED = re.compile(r"(?<![\^_0-9.A-Za-z])[0-9.]+\s*_\s*\{?\s*([^\s{}]+)")
+"""The index of a number, its base; not that of `x^2_1`."""
+IN_BASE = re.compile(
+    r"\s*(?:\(?\s*(?:in\s+)?base[-\s]*([0-9]{1,2}|[a-z]{3,7})\s*\)?|_\s*\{?\s*([a-z]{3,7})\s*\}?)$", re.IGNORECASE
+)
 MODULAR = re.compile(
     r"^(?:[A-Za-z]\s*(?:\\equiv|=)\s*)?(-?[0-9]{1,60})\s*[({]?\s*\\?[pb]?mod\s*\{?\s*([0-9]{1,60})\s*\}?\s*[)}]?$"
 )
@@ -230,6 +234,8 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
             return listed[0]
     if one and not any(character in b for character in "\\^_{}()+-*/=") and WORDS.match(b):
         return False  # a number is no word
+    if ("=" in a) != ("=" in b) and number((a if "=" in a else b).partition("=")[0]) is not None:
+        return False  # nor is x + 1 what 7 = x + 1 states
     return _expressions(a, b, expressions)
 
 
@@ -284,6 +290,8 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
         return False  # math-verify drops what marks a derivative
     if len(DOTS.findall(a)) != len(DOTS.findall(b)):
         return False  # and what stands for more terms
+    if NUMBERED.findall(a) != NUMBERED.findall(b):
+        return False  # and bases
     a, b = (ANGLE.sub(r"\1(\\frac{\3 \\pi}{180})", text) for text in (a, b))
     one, two = _unit(a), _unit(b)
     if one and two and not equal(Quantity(Fraction(1), one[1]), Quantity(Fraction(1), two[1])):
@@ -303,12 +311,12 @@ def _unit(text: str) -> tuple[str, str] | None:
 
 def _chained(text: str) -> str | None:
     """The last part of a chain of equal numbers, `3 + 4 = 7`, or the text; None for a chain of other numbers, `3 + 4 = 8`."""
-    parts = text.split("=")
+    parts = [part.strip() for part in text.split("=")]
     if len(parts) < 2 or LETTERS.search("".join(parts[:-1])):
         return text
-    if not read_quantity(parts[-1], cleaned=True) and LETTERS.search((_unit(parts[-1].strip()) or parts[-1:])[0]):
+    if not read_quantity(parts[-1], cleaned=True) and LETTERS.search((_unit(parts[-1]) or parts[-1:])[0]):
         return text  # 25 = x^2 + y^2
-    return parts[-1].strip() if _near(parts[0], parts[-1]) else None
+    return parts[-1] if _near(parts[0], parts[-1]) else None
 
 
 def _rounded(text: str, trusted: bool) -> list[str]:
@@ -378,7 +386,7 @@ def _words(text: str) -> list[str]:
 
 def _based(a: str, b: str) -> bool | None:
     """Equality of numerals with a base such as 1010_2; None if neither has one."""
-    a, b = (IN_BASE.sub(r"_\1", text) for text in (a, b))
+    a, b = (IN_BASE.sub(lambda found: f"_{in_digits(found[1] or found[2])}", text) for text in (a, b))
     one, two = BASED.match(_bare(a)), BASED.match(_bare(b))
     if one and two:
         return one[1].lower() == two[1].lower() and one[2] == two[2]
