@@ -78,7 +78,7 @@ OR = re.compile(r"\s*,?\s+or\s+")
 JOINED = re.compile(r"\s(and|or)\s")
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 BUILDER = re.compile(
-    r"^\\\{\s*[A-Za-z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?(?:\\(?:mid|vert|colon)(?![A-Za-z])|[:|])(?=.*(?:[<>=]|\\[lgi]))\s*(.*\S)\s*\\\}$"
+    r"^\\\{\s*[A-Za-z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?(?:\\(?:mid|vert)(?![A-Za-z])|[:|])(?=.*(?:[<>=]|\\[lgi]))\s*(.*\S)\s*\\\}$"
 )
 """A set by a condition on its members."""
 RELATED = r"((?:[<>]|\\[lg](?:eq?(?:slant)?|t)(?![A-Za-z]))=?)"
@@ -107,6 +107,10 @@ SYSTEM = re.compile(
 )
 COLUMN = re.compile(r"^\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}$|^\\langle(?![A-Za-z])(.*)\\rangle$")
 DECIMALS = re.compile(r"-?[0-9,]+(?:\.([0-9]{0,12}))?[^0-9]*")
+REMARK = re.compile(
+    rf"\s*\([\s{LABEL}]*(?:\\approx(?![A-Za-z])|(?:approximately|approx\.?|about|roughly)\b)\s*([^()]*)\)$"
+)
+"""A rounding in brackets behind a value."""
 APPROXIMATED = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt|\\mathbb")
 LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|[<>]")
@@ -220,7 +224,7 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         return False  # an equation is no number
     if (CLOCK.match(a) or CLOCK.match(b)) and TIME.match(a) and TIME.match(b) and not NO_LABEL.search(b):
         return _same_time(a, b)
-    if is_text or WORDS.match(a):
+    if is_text or WORDS.match(a) or LETTER.match(a):
         text = _text(a, b, is_text)
         if text is not None:
             return text
@@ -229,6 +233,9 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         if same is not None:
             return same
     if depth < 4:
+        terms, others = a.split(":"), b.split(":")
+        if max(len(terms), len(others)) > 2:
+            return _proportional(terms, others) or _ordered(terms, others, expressions, depth)
         listed = _parts(a, b, expressions, depth)
         if listed:
             return listed[0]
@@ -324,7 +331,7 @@ def _rounded(text: str, trusted: bool) -> list[str]:
 
     None where the two are not near, unless the text is trusted; the text itself where there is no such sign.
     """
-    first, *others = APPROXIMATED.split(text)
+    first, *others = APPROXIMATED.split(REMARK.sub(r" \\approx \1", text))
     if not others or trusted:
         return [first, *others]
     if NAME.fullmatch(f"{first}=") and number(first) is None:
@@ -409,6 +416,14 @@ def _modular(a: str, b: str) -> bool | None:
     if not residue or not other:
         return None
     return other == Quantity(Fraction(residue[1])) and 0 <= other.value < int(residue[2])
+
+
+def _proportional(terms: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two ratios of plain numbers are the same; math-verify divides the first term by all others."""
+    one, two = ([read_quantity(term, cleaned=True) for term in side] for side in (terms, others))
+    if len(one) != len(two) or not (one[0] and two[0] and one[0].value and two[0].value):
+        return False
+    return all(x and y and x.value * two[0].value == y.value * one[0].value for x, y in zip(one, two, strict=True))
 
 
 def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | None] | None:
