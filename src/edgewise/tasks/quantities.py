@@ -437,7 +437,7 @@ def _size(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
 
 def _single(unit: str) -> tuple[tuple[str, int], Fraction] | None:
     name, _, power = unit.partition("^")
-    if name not in UNITS:
+    if name not in UNITS or not (power or "1").isdecimal():
         return None
     dimension, size = UNITS[name]
     exponent = int(power or 1)

@@ -113,8 +113,10 @@ REMARK = re.compile(
 """A rounding in brackets behind a value."""
 APPROXIMATED = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt|\\mathbb")
-LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|[<>]")
-"""Letters that belong to no command, and relations."""
+LETTERS = re.compile(
+    r"(?<![\\A-Za-z])[A-Za-z]|[<>]|\\(?:var)?(?i:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|rho|sigma|tau|phi|psi|omega)(?![A-Za-z])"
+)
+"""Letters that belong to no command or are Greek, but for the number pi, and relations."""
 NAMED = re.compile(r"([A-Za-z])\s*=")
 PHRASES = [
     re.compile(spellings, re.IGNORECASE)
@@ -350,6 +352,8 @@ def _near(text: str, other: str) -> bool:
     if (one and one.unit) or (two and two.unit):
         return not (one and two)
     x, y = number(text), number(other)
+    if one and two and (x is None or y is None):  # powers of ten, which may be larger than a float
+        return abs(one.value - two.value) <= Fraction(CLOSE) * max(abs(one.value), abs(two.value))
     if x is None or y is None:
         several = (_list(side) or (_bracketed(side) or ("", []))[1][1:] or "\\infty" in side for side in (text, other))
         return x is None is y or not any(several)  # a number is neither a list nor an interval
