@@ -57,7 +57,11 @@ def in_latex(text: str) -> str:
     text = SUBSCRIPT.sub(lambda found: f"_{{{next(filter(None, found.groups()))}}}", text)
     text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
     parts = FALLING.split(text)
-    return text if len(parts) < 5 or RISING.search(text) else " ".join(RISE.get(part, part).strip() for part in reversed(parts))
+    return (
+        text
+        if len(parts) < 5 or RISING.search(text)
+        else " ".join(RISE.get(part, part).strip() for part in reversed(parts))
+    )
 
 
 def _count(found: re.Match[str]) -> str:
