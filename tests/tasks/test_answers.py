@@ -37,6 +37,22 @@ from edgewise.tasks.quantities import clean, equal, read_quantity
         ("The answer is \\(7\\), as required.", "7"),
         ("The answer is:\n\\[\n7\n\\]\nand so on", "7"),
         ("The answer is $5 and $6.", "$5 and $6"),
+        ("The answer is $5$, or maybe $6$.", "5, or maybe 6"),
+        ("The answer is $5$\nor $6$.", "5 or 6"),
+        ("The answer is $5$.\nOr $6$.", "5. Or 6"),
+        ("The answer is $5$ & $6$.", "5 & 6"),
+        ("The answer is $5$ squared.", "5 squared"),
+        ("The answer is $5$\n\n**Check**: it is.", "5"),
+        ("Either $6$ or $\\boxed{5}$.", "6 or 5"),
+        ("$\\boxed{5}$, but it could be $6$ too.", "5 or 6"),
+        ("$5 \\ne \\boxed{6}$", None),
+        ("Our final answer is then $5$.", "5"),
+        ("The answer is given by $5$.", "5"),
+        ("The final answer, then, is $5$.", "5"),
+        ("The answer comes out to be $5$.", "5"),
+        ("The answer equals $5$.", "5"),
+        ("Final Answer \u2192 $5$", "5"),
+        ("\\textbf{Answer: } $5$", "5"),
         ("The answer is $$\\$5$$.", "\\$5"),
         ("The answer is 2**3.", "2**3"),
         ("So it is.\n\n### Answer\n\n7", "7"),
@@ -143,7 +159,7 @@ def test_quantities(text: str, value: float, unit: str) -> None:
     assert (found.value, found.unit) == (value, unit)
 
 
-@pytest.mark.parametrize("text", ["", "3x", "3/0", "12,34", "٣", "３", "x", "3 or 4", "3, 4", "1010_2", "18/n", "18/pi", "3^2", "1/2/3", "--3", "3..4", "1e9999", "0x10", "1_000", "4 3/2", "\\frac{1}{0}", "nan", "inf", "3R^2", "2s", "6ab", "24 pi", "2 dozen"])  # fmt: skip
+@pytest.mark.parametrize("text", ["", "3x", "3/0", "12,34", "٣", "３", "x", "3 or 4", "3, 4", "1010_2", "18/n", "18/pi", "3^2", "1/2/3", "--3", "3..4", "1e9999", "0x10", "1_000", "4 3/2", "\\frac{1}{0}", "nan", "inf", "3R^2", "2s", "6ab", "24 pi", "2 dozen", "5 at least", "5 and above", "5 doubled", "5 per mille"])  # fmt: skip
 def test_what_is_no_quantity(text: str) -> None:
     assert read_quantity(text) is None
 

@@ -20,7 +20,7 @@ OPEN, CLOSE = "<answer>", "</answer>"
 THOUGHT = "</think>"
 """End of a chain of thought, whose answers are not final."""
 FILLER = re.compile(
-    r"^(?:\s|\*|_|:|\uff1a|=|is\b|was\b|therefore\b|thus\b|indeed\b|simply\b|equal to\b|exactly\b|would be\b|should be\b|will be\b)+",
+    r"^(?:[\s*_:\uff1a=}\u2192]|,? ?then\b,?|(?:is|was|equals|comes out (?:to(?: be)?|as)|therefore|thus|indeed|simply|given by|equal to|exactly|would be|should be|will be)\b)+",
     re.IGNORECASE,
 )
 REASON = re.compile(
@@ -36,8 +36,8 @@ MATH = re.compile(
 )
 """A formula, or the rest of bold words."""
 GOES_ON = re.compile(
-    r"\s*(?:[,;/|+\u2013-]?\s*|[,;(]?\s*(?:or|and|to|times|else|possibly|perhaps|maybe|alternatively|if not,?(?: then)?)\b,?\s*)"
-    r"(?:\$|\\[(\[]|\*\*|[-0-9])|\s*(?:hundred|thousand|[mb]illion|trillion|more than|less than)\b"
+    r"\s*(?:[,;/|+&\u2026\u2013-]?\s*|(?:[,;(]?\s*(?:or|and|to|times|else|possibly|perhaps|maybe|alternatively|if not,?(?: then)?)\b,?)+\s*|\.\s+Or\s+)"
+    r"(?:\$|\\[(\[]|\*\*|[-0-9])|\s*(?:hundred|thousand|[mb]illion|trillion|(?:more|less) than|plus|minus|squared|cubed|doubled)\b"
 )
 """What joins another answer to a formula, or makes another number of it."""
 FORMULA = re.compile(r"(?<!\\)\$|\\[()\[\]]")
@@ -48,10 +48,13 @@ JOINT = re.compile(r"(?:,? ?(?:and|or))?,? ?(?:alternatively|equivalently|possib
 AROUND = re.compile(r"[\s$*{}()]|\\(?:[()\[\],;! ]|q?quad\b|text\b)")
 """What may stand around a joint of two boxes."""
 ALTERNATIVE = re.compile(
-    r"[\s$*]*(?:\\[)\]])?\s*[,(]?\s*(?:or|alternatively|possibly|perhaps|maybe)\b[,\s]*(?:\$([^$\n]{1,60})\$|([-0-9][^\s,;)]*))"
+    r"[\s$*]*(?:\\[)\]])?\s*[,(]?\s*(?:or|alternatively|possibly|perhaps|maybe|but (?:it|this) (?:could|might|may)(?: also| well)? be)\b"
+    r"[,\s]*(?:\$([^$\n]{1,60})\$|([-0-9][^\s,;)]*))"
 )
 """Another answer behind a box."""
-DENIED_BOX = re.compile(r"\bnot\s*(?:\$+|\\[(\[])?\s*$", re.IGNORECASE)
+EITHER = re.compile(r"\beither\s+\$([^$\n]{1,60})\$,?\s+or\s+[\s$*]*(?:\\[(\[])?$", re.IGNORECASE)
+"""Another answer before a box."""
+DENIED_BOX = re.compile(r"(?:\bnot|\\neq?|\u2260)\s*(?:\$+|\\[(\[])?\s*$", re.IGNORECASE)
 NEGATIVE = re.compile(r"[=$(]\s*-$")
 """The sign of a box, not the dash of a list."""
 PREFACE = re.compile(
@@ -155,6 +158,8 @@ def _boxed(text: str) -> Marked | None:
                     continue
                 other = ALTERNATIVE.match(text, text.index(content, start) + len(content) + 1)
                 whole = f"{content} or {other[1] or other[2].rstrip('.')}" if other else content
+                either = EITHER.search(before)
+                whole = f"{either[1]} or {whole}" if either else whole
                 found = place, f"-({whole})" if NEGATIVE.search(before) else whole, False
             else:
                 between = text[text.index(content, start) + len(content) : end]
@@ -234,7 +239,7 @@ def _phrase(text: str) -> str | None:
         if filler is None or DENIED.search(text, max(0, end - LONGEST_LINE), end):
             continue
         title = "\n" in filler[0] and TITLE.search(text, max(0, end - LONGEST_LINE), end)
-        if title or re.search(r"is|be|was|[:\uff1a=]", filler[0], re.IGNORECASE):
+        if title or re.search(r"is|be|was|equals|comes|[:\uff1a=\u2192]", filler[0], re.IGNORECASE):
             return sentence(rest[filler.end() :])
     return None
 
@@ -242,10 +247,15 @@ def _phrase(text: str) -> str | None:
 def sentence(text: str) -> str:
     """The formula or the sentence that a text begins with, without its reason."""
     formula = MATH.match(text)
-    if formula and not GOES_ON.match(text, formula.end()):
+    more = GOES_ON.match(text, formula.end()) if formula else None
+    if formula and not more:
         return formula[formula.lastindex or 0]
     line = text.split("\n", 1)[0]
-    if formula:
+    first = 0
+    if more:
+        if re.search("[A-Za-z]", more[0]):  # a word joins what stands in the next line too
+            line = text[: more.end()].replace("\n", " ") + text[more.end() :].split("\n", 1)[0]
+            first = len(FORMULA.sub("", line[: more.end()]))
         line = FORMULA.sub("", line)
-    ends = [stop.start() for stop in (SENTENCE_END.search(line), REASON.search(line)) if stop]
+    ends = [stop.start() for pattern in (SENTENCE_END, REASON) if (stop := pattern.search(line, first))]
     return EMPHASIS.sub("", line[: min(ends, default=len(line))].rstrip())

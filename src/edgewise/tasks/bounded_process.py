@@ -96,6 +96,14 @@ class Child:
         self.end()
         return None
 
+    def ended(self) -> bool:
+        """Whether the process was killed after its last answer, by the kernel for memory, for example; its pipes are then closed."""
+        if not os.waitpid(self.pid, os.WNOHANG)[0]:
+            return False
+        os.close(self.requests)
+        os.close(self.answers)
+        return True
+
     def end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
@@ -117,7 +125,8 @@ def main() -> None:
     out.flush()
     child: Child | None = None
     for line in sys.stdin.buffer:
-        child = child or Child(computation, seconds, wall, memory)
+        if child is None or child.ended():
+            child = Child(computation, seconds, wall, memory)
         answer = child.ask(line)
         if answer is None:
             child, answer = None, b'{"error": "limit"}\n'

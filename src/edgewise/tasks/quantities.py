@@ -36,10 +36,12 @@ COMMANDS = {
     "\\!": "",
     "\\;": " ",
     "\\:": " ",
+    "\\colon": ":",
     "\\ ": " ",
     "~": " ",
     "\\quad": " ",
     "\\qquad": " ",
+    **dict.fromkeys(("\\enspace", "\\thinspace", "\\medspace", "\\thickspace"), " "),
     "\\%": "%",
     "\\$": "\ue000",
     "\\#": "#",
@@ -91,6 +93,8 @@ DOLLAR = "\ue000"
 """Stands for a dollar sign of money while those around formulas are removed."""
 LABEL = "\u2003"
 """Stands before and behind what was in `\\text`: a white space, so that it separates words as one does."""
+EMPTY = re.compile(f"{LABEL} *{LABEL}")
+"""A label without words, or the place where one ends and the next begins."""
 ROOT = re.compile(r"\u221a\s*(?:([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:\.[0-9]+)?)|\(([^()]*)\))")
 PHANTOM = re.compile(r"\\phantom\s*(?:\{[^{}]*\})?|\\(?:text)?color\s*\{[A-Za-z]+\}")
 """What prints nothing: the place of a text, and a color."""
@@ -148,7 +152,7 @@ NAME = re.compile(
 UNIT = re.compile(rf"^[A-Za-z%$\u20ac\u00a3 {LABEL}./^{{}}0-9'-]*$")
 FIRST = re.compile(r"[^A-Za-z]*([A-Za-z]+)")
 NO_LABEL = re.compile(
-    r"^(?:squared|cubed|is|are)\b|\b(?:wrong|false|incorrect|not|or|plus|minus|dozens?|half|halves|thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?"
+    r"^(?:squared|cubed|doubled|tripled|halved|is|are|and)\b|\b(?:wrong|false|incorrect|not|or|plus|minus|at least|at most|mille|dozens?|half|halves|thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?"
     r"|pi|sin|cos|tan|log|exp|sqrt|mod|theta|factorial|infinity|root of|times the"
     r"|(?:two|three|four|five|six|seven|eight|nine|tens?|eleven|twelve)(?!-))\b"
 )
@@ -228,7 +232,7 @@ def clean(text: str) -> str:
     text = COMMAND.sub(lambda found: COMMANDS[found[0]], text)
     text = SCRIPT.sub(_script, text)
     text = FONT.sub(r" \1 ", UNIT_FRACTION.sub(r"\\text{\1/\2}\3", PHANTOM.sub("", text)))
-    text = re.sub(TEXT, rf"{LABEL}\1{LABEL}", text)
+    text = EMPTY.sub(" ", re.sub(TEXT, rf"{LABEL}\1{LABEL}", text))
     text = HALF_OF_DAY.sub(r"\1\2", POINT.sub("", text))
     for _ in range(4):
         before = text
@@ -433,7 +437,7 @@ def _size(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
 
 def _single(unit: str) -> tuple[tuple[str, int], Fraction] | None:
     name, _, power = unit.partition("^")
-    if name not in UNITS:
+    if name not in UNITS or not (power or "1").isdecimal():
         return None
     dimension, size = UNITS[name]
     exponent = int(power or 1)

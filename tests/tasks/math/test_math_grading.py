@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -323,6 +324,26 @@ def test_usual_forms_are_read(task: Math, gold: str, right: str, wrong: str) -> 
         ("(0, 1) \\cup (2, 3)", "(0, 1) \\cup (2, 3) \\ldots", "(2, 3) \\cup (0, 1)"),
         ("-3", "3 = -3", "-\\frac{6}{2} = -3"),
         ("34.29", "\\frac{250}{7} = 34.29", "\\frac{240}{7} = 34.29"),
+        ("3:2", "3:2:1", "3 \\colon 2"),
+        ("3:2:1", "3:1:2", "6 : 4 : 2"),
+        ("1:\\sqrt3:2", "1:2:\\sqrt3", "1 : \\sqrt{3} : 2"),
+        ("3:2:1", "0:0:0", "1.5:1:0.5"),
+        ("(A)", "Choice (B)", "Choice (A)"),
+        ("\\frac{6}{125}", "\\frac{6}{125} \\text{ (about } 0.058)", "\\frac{6}{125} \\text{ (about } 0.048)"),
+        ("\\frac{1}{s+1} + 2", "{2 \\over s+1} + 2", "{1 \\over s+1} + 2"),
+        ("5 \\text{ cm}", "5 \\text{}\\text{m}", "5 \\text{}\\text{cm}"),
+        ("15 \\text{ cm}^2", "15 \\text{ cm}^2 \\text{ million}", "15 \\text{ square cm}"),
+        ("7.25 \\times 10^{-11}", "9 = 7.25 \\times 10^{-11}", "725 \\times 10^{-13} = 7.25 \\times 10^{-11}"),
+        ("10^{900}", "9 = 10^{900}", "10^{900} = 1.0 \\times 10^{900}"),
+        ("-\\tau \\ln \\Delta", "9 = -\\tau \\ln \\Delta", "t = -\\tau \\ln \\Delta"),
+        ("222", "223\\enspace", "222\\enspace"),
+        ("\\$12", "13 = \\$12", "3 \\cdot 4 = \\$12"),
+        ("x + 1", "7 = x + 1", "y = x + 1"),
+        ("4\\sqrt{65}", "4_2\\sqrt{65}", "\\sqrt{65} \\cdot 4"),
+        ("\\frac{11}{16}", "\\frac{11}{16_2}", "\\frac{22}{32}"),
+        ("x_1^2 + 1", "x_2^2 + 1", "x^2_1 + 1"),
+        ("43_5", "43_k", "43_{\\text{five}}"),
+        ("43_5", "43 \\text{ in base six}", "43 \\text{ in base five}"),
     ],
 )
 def test_what_math_verify_or_punctuation_would_drop_is_compared(task: Math, gold: str, wrong: str, right: str) -> None:
@@ -552,6 +573,20 @@ def test_a_worker_that_was_killed_is_replaced() -> None:
     worker._process.kill()
     worker._process.wait()
     assert worker.ask({"gold": "x+1", "answer": "1+x"}).get("correct")
+    worker.close()
+
+
+def test_a_child_that_was_killed_between_two_answers_makes_no_answer_wrong() -> None:
+    worker = expression_worker()
+    assert worker.ask({"gold": "x+1", "answer": "1+x"}).get("correct")
+    assert worker._process is not None
+    pid = worker._process.pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
+        while Path(f"/proc/{child}/stat").read_text().rpartition(") ")[2][0] != "Z":
+            time.sleep(0.01)
+    assert worker.ask({"gold": "x+2", "answer": "2+x"}).get("correct")
+    assert not worker.failures
     worker.close()
 
 

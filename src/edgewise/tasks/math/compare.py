@@ -40,7 +40,11 @@ EXPLOSIVE = re.compile(
 CLOCK = re.compile(r"^[0-9]{1,2}\s*:\s*[0-9]{2}")
 TIME = re.compile(r"^[0-9]{1,2}(?:\s*:\s*[0-9]{2}){0,2}[A-Za-z.'\s]*$")
 BASED = re.compile(r"^\(?(-?[0-9A-Za-z.]{1,60})\)?_\{?([0-9]{1,2})\}?$")
-IN_BASE = re.compile(r"\s*\(?\s*(?:in\s+)?base[-\s]*([0-9]{1,2})\s*\)?$")
+NUMBERED = re.compile(r"(?<![\^_0-9.A-Za-z])[0-9.]+\s*_\s*\{?\s*([^\s{}]+)")
+"""The index of a number, its base; not that of `x^2_1`."""
+IN_BASE = re.compile(
+    r"\s*(?:\(?\s*(?:in\s+)?base[-\s]*([0-9]{1,2}|[a-z]{3,7})\s*\)?|_\s*\{?\s*([a-z]{3,7})\s*\}?)$", re.IGNORECASE
+)
 MODULAR = re.compile(
     r"^(?:[A-Za-z]\s*(?:\\equiv|=)\s*)?(-?[0-9]{1,60})\s*[({]?\s*\\?[pb]?mod\s*\{?\s*([0-9]{1,60})\s*\}?\s*[)}]?$"
 )
@@ -74,7 +78,7 @@ OR = re.compile(r"\s*,?\s+or\s+")
 JOINED = re.compile(r"\s(and|or)\s")
 CONJUNCTION = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
 BUILDER = re.compile(
-    r"^\\\{\s*[A-Za-z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?(?:\\(?:mid|vert|colon)(?![A-Za-z])|[:|])(?=.*(?:[<>=]|\\[lgi]))\s*(.*\S)\s*\\\}$"
+    r"^\\\{\s*[A-Za-z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?(?:\\(?:mid|vert)(?![A-Za-z])|[:|])(?=.*(?:[<>=]|\\[lgi]))\s*(.*\S)\s*\\\}$"
 )
 """A set by a condition on its members."""
 RELATED = r"((?:[<>]|\\[lg](?:eq?(?:slant)?|t)(?![A-Za-z]))=?)"
@@ -103,10 +107,16 @@ SYSTEM = re.compile(
 )
 COLUMN = re.compile(r"^\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}$|^\\langle(?![A-Za-z])(.*)\\rangle$")
 DECIMALS = re.compile(r"-?[0-9,]+(?:\.([0-9]{0,12}))?[^0-9]*")
+REMARK = re.compile(
+    rf"\s*\([\s{LABEL}]*(?:\\approx(?![A-Za-z])|(?:approximately|approx\.?|about|roughly)\b)\s*([^()]*)\)$"
+)
+"""A rounding in brackets behind a value."""
 APPROXIMATED = re.compile(r"\s*\\approx(?![A-Za-z])\s*")
 RELATION = re.compile(r"\\le|\\ge|<|>|\\cup|\\in|\\pm|\\lt|\\gt|\\mathbb")
-LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|[<>]")
-"""Letters that belong to no command, and relations."""
+LETTERS = re.compile(
+    r"(?<![\\A-Za-z])[A-Za-z]|[<>]|\\(?:var)?(?i:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|rho|sigma|tau|phi|psi|omega)(?![A-Za-z])"
+)
+"""Letters that belong to no command or are Greek, but for the number pi, and relations."""
 NAMED = re.compile(r"([A-Za-z])\s*=")
 PHRASES = [
     re.compile(spellings, re.IGNORECASE)
@@ -216,7 +226,7 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         return False  # an equation is no number
     if (CLOCK.match(a) or CLOCK.match(b)) and TIME.match(a) and TIME.match(b) and not NO_LABEL.search(b):
         return _same_time(a, b)
-    if is_text or WORDS.match(a):
+    if is_text or WORDS.match(a) or LETTER.match(a):
         text = _text(a, b, is_text)
         if text is not None:
             return text
@@ -225,11 +235,16 @@ def _equal(a: str, b: str, expressions: Compare, depth: int, is_text: bool = Fal
         if same is not None:
             return same
     if depth < 4:
+        terms, others = a.split(":"), b.split(":")
+        if max(len(terms), len(others)) > 2:
+            return _proportional(terms, others) or _ordered(terms, others, expressions, depth)
         listed = _parts(a, b, expressions, depth)
         if listed:
             return listed[0]
     if one and not any(character in b for character in "\\^_{}()+-*/=") and WORDS.match(b):
         return False  # a number is no word
+    if ("=" in a) != ("=" in b) and number((a if "=" in a else b).partition("=")[0]) is not None:
+        return False  # nor is x + 1 what 7 = x + 1 states
     return _expressions(a, b, expressions)
 
 
@@ -284,6 +299,8 @@ def _expressions(a: str, b: str, expressions: Compare) -> bool | None:
         return False  # math-verify drops what marks a derivative
     if len(DOTS.findall(a)) != len(DOTS.findall(b)):
         return False  # and what stands for more terms
+    if NUMBERED.findall(a) != NUMBERED.findall(b):
+        return False  # and bases
     a, b = (ANGLE.sub(r"\1(\\frac{\3 \\pi}{180})", text) for text in (a, b))
     one, two = _unit(a), _unit(b)
     if one and two and not equal(Quantity(Fraction(1), one[1]), Quantity(Fraction(1), two[1])):
@@ -303,12 +320,12 @@ def _unit(text: str) -> tuple[str, str] | None:
 
 def _chained(text: str) -> str | None:
     """The last part of a chain of equal numbers, `3 + 4 = 7`, or the text; None for a chain of other numbers, `3 + 4 = 8`."""
-    parts = text.split("=")
+    parts = [part.strip() for part in text.split("=")]
     if len(parts) < 2 or LETTERS.search("".join(parts[:-1])):
         return text
-    if not read_quantity(parts[-1], cleaned=True) and LETTERS.search((_unit(parts[-1].strip()) or parts[-1:])[0]):
+    if not read_quantity(parts[-1], cleaned=True) and LETTERS.search((_unit(parts[-1]) or parts[-1:])[0]):
         return text  # 25 = x^2 + y^2
-    return parts[-1].strip() if _near(parts[0], parts[-1]) else None
+    return parts[-1] if _near(parts[0], parts[-1]) else None
 
 
 def _rounded(text: str, trusted: bool) -> list[str]:
@@ -316,7 +333,7 @@ def _rounded(text: str, trusted: bool) -> list[str]:
 
     None where the two are not near, unless the text is trusted; the text itself where there is no such sign.
     """
-    first, *others = APPROXIMATED.split(text)
+    first, *others = APPROXIMATED.split(REMARK.sub(r" \\approx \1", text))
     if not others or trusted:
         return [first, *others]
     if NAME.fullmatch(f"{first}=") and number(first) is None:
@@ -335,6 +352,8 @@ def _near(text: str, other: str) -> bool:
     if (one and one.unit) or (two and two.unit):
         return not (one and two)
     x, y = number(text), number(other)
+    if one and two and (x is None or y is None):  # powers of ten, which may be larger than a float
+        return abs(one.value - two.value) <= Fraction(CLOSE) * max(abs(one.value), abs(two.value))
     if x is None or y is None:
         several = (_list(side) or (_bracketed(side) or ("", []))[1][1:] or "\\infty" in side for side in (text, other))
         return x is None is y or not any(several)  # a number is neither a list nor an interval
@@ -378,7 +397,7 @@ def _words(text: str) -> list[str]:
 
 def _based(a: str, b: str) -> bool | None:
     """Equality of numerals with a base such as 1010_2; None if neither has one."""
-    a, b = (IN_BASE.sub(r"_\1", text) for text in (a, b))
+    a, b = (IN_BASE.sub(lambda found: f"_{in_digits(found[1] or found[2])}", text) for text in (a, b))
     one, two = BASED.match(_bare(a)), BASED.match(_bare(b))
     if one and two:
         return one[1].lower() == two[1].lower() and one[2] == two[2]
@@ -401,6 +420,14 @@ def _modular(a: str, b: str) -> bool | None:
     if not residue or not other:
         return None
     return other == Quantity(Fraction(residue[1])) and 0 <= other.value < int(residue[2])
+
+
+def _proportional(terms: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two ratios of plain numbers are the same; math-verify divides the first term by all others."""
+    one, two = ([read_quantity(term, cleaned=True) for term in side] for side in (terms, others))
+    if len(one) != len(two) or not (one[0] and two[0] and one[0].value and two[0].value):
+        return False
+    return all(x and y and x.value * two[0].value == y.value * one[0].value for x, y in zip(one, two, strict=True))
 
 
 def _parts(a: str, b: str, expressions: Compare, depth: int) -> tuple[bool | None] | None:

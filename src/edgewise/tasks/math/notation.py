@@ -22,6 +22,7 @@ COUNTED = re.compile(
 )
 """Numbers of combinations and permutations: `C(10, 3)`, `C_{10}^3`, `{}_{10}C_3` and `10C3`."""
 CHOOSE = re.compile(r"\{?\s*([0-9A-Za-z+-]+)\s*\\choose(?![A-Za-z])\s*([0-9A-Za-z+-]+)\s*\}?")
+OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}")
 QUOTIENT = re.compile(rf"(?<![\w.^)}}])(?<![\w.^)}}]\s){BRACKET}\s*/\s*{BRACKET}")
 COEFFICIENT = re.compile(
     r"(?<![\w.^)}/])(?<![0-9]\s)([0-9]+|[0-9]*\s?\\sqrt\{?[0-9]+\}?)\s*/\s*([0-9]+)\s*(?=[A-Za-z\\(])"
@@ -46,7 +47,7 @@ def in_latex(text: str) -> str:
         ('\\binom{5}{2} \\pi', '0 < b < a')
     """
     text = COUNTED.sub(_count, RATIO.sub(":", THOUSANDS.sub("", text)))
-    text = POWER.sub("^", CHOOSE.sub(r"\\binom{\1}{\2}", text))
+    text = POWER.sub("^", OVER.sub(r"\\frac{\1}{\2}", CHOOSE.sub(r"\\binom{\1}{\2}", text)))
     for _ in range(DEEPEST_ROOT):
         text = ROOT.sub(r"\\sqrt{\1\2}", text)
     text = NAMED.sub(r"\\\1", INVERSE.sub("arc", text))
@@ -56,7 +57,11 @@ def in_latex(text: str) -> str:
     text = SUBSCRIPT.sub(lambda found: f"_{{{next(filter(None, found.groups()))}}}", text)
     text = PRIMED.sub(lambda found: f"{found[1]}_{{{len(found[2]) * 'p'}}}", text)
     parts = FALLING.split(text)
-    return text if len(parts) < 5 or RISING.search(text) else "".join(RISE.get(part, part) for part in reversed(parts))
+    return (
+        text
+        if len(parts) < 5 or RISING.search(text)
+        else " ".join(RISE.get(part, part).strip() for part in reversed(parts))
+    )
 
 
 def _count(found: re.Match[str]) -> str:
