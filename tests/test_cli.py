@@ -49,6 +49,13 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("replay", "simulator", "--json"), "--json would change nothing: simulator is no log"),
         (("demo", "--out="), "the value of --out is empty"),
         (("watch", ""), "an argument is empty"),
+        (("demo", "--methods"), "the value of --methods is missing"),
+        (("demo", "--methods", "--no-show"), "the value of --methods is missing"),
+        (("demo", "--methods", ","), "',' names no method"),
+        (("replay", "simulator", "--selectors", ","), "',' names no method"),
+        (("doctor", "--config"), "the value of --config is missing"),
+        (("data", "countdown", "{tmp}/x", "--source", "--train", "1"), "the value of --source is missing"),
+        (("features", "{tmp}", "opgraph", "{tmp}/x", "--stop"), "the value of --stop is missing"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(

@@ -123,6 +123,7 @@ def _run(arguments: list[str]) -> None:
         commands["fit"] = fit_command
     if arguments[:1] == ["model"]:
         commands, prog, arguments = _model_commands(), "edgewise model", arguments[1:]
+    _require_values(commands, arguments)
     tyro.extras.subcommand_cli_from_dict(
         commands,
         prog=prog,
@@ -149,7 +150,7 @@ def demo(
     """RL-tune a small reasoning model with several selection methods and compare them on one page.
 
     Args:
-        task: opgraph, countdown or geometry.
+        task: opgraph, countdown, geometry, or school, which a pretrained model solves.
         methods: uniform, ds (dynamic sampling) or any selector, with options (edge:exploration=0) and gate (edge+ds);
             separated by blanks or commas; default: uniform ds mopps edge.
         seeds: how many seeds; default 5.
@@ -168,7 +169,7 @@ def demo(
     from edgewise.report.demo import demo as run_demo
 
     if methods is not None:
-        methods = tuple(name for text in methods for name in listed(text))
+        methods = tuple(listed(",".join(methods)))
     changes = {"steps": steps, "base": base, "pool": pool, "labels": labels}
     run_demo(task, methods, seeds, first_seed, placebo, changes, out, workers, show)
 
@@ -492,6 +493,19 @@ def report(folder: Path, show: bool = False) -> None:
     print(page)
     if show:
         webbrowser.open(page.resolve().as_uri())
+
+
+def _require_values(commands: dict[str, Callable[..., None]], arguments: list[str]) -> None:
+    """Refuse an option of any number of values that is given none, as by a variable of the shell that is empty."""
+    command = commands.get(arguments[0]) if arguments else None
+    several = [
+        f"--{name.replace('_', '-')}"
+        for name, parameter in (signature(command).parameters.items() if command else ())
+        if ", ...]" in str(parameter.annotation)
+    ]
+    for option, value in zip(arguments, [*arguments[1:], "--"], strict=True):
+        if option in several and value.startswith("--"):
+            raise ConfigError(f"the value of {option} is missing: give it one, or leave it out")
 
 
 def _require_defaults(command: Callable[..., None], given: dict[str, Any], why: str) -> None:
