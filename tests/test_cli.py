@@ -257,3 +257,25 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["edgewise", "--version"])
     main()
     assert capsys.readouterr().out == f"edgewise {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("rl", "config.yaml", "out"), "goes on from the last checkpoint"),
+        (("eval", "opgraph", "--out=kept"), "goes on from the last checkpoint"),
+        (("eval", "opgraph"), "begins anew"),
+        (("replay", "simulator"), "begins anew"),
+        ((), "begins anew"),
+    ],
+)
+def test_a_stopped_command_promises_to_go_on_only_where_something_is_kept(arguments, words, monkeypatch, capsys):
+    def stopped(given: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgewise.cli._run", stopped)
+    monkeypatch.setattr(sys, "argv", ["edgewise", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == f"\nedgewise: stopped; the same command {words}\n"

@@ -18,6 +18,8 @@ from edgewise.lab.run.interrupts import handling
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
 NEEDS_LOGS = "the commands that read logs need their packages: pip install 'edgewise[logs]'"
 LOG_COMMANDS = ("replay", "fit", "watch")
+GO_ON = ("demo", "pretrain", "midtrain", "rl", "experiment", "features")
+"""Commands that keep what they have done in a place of their own; `eval` does where it is given one."""
 
 
 def main() -> None:
@@ -59,13 +61,18 @@ def main() -> None:
         except KeyboardInterrupt as stop:
             if debug:
                 raise
-            words = str(stop) or "stopped; the same command goes on from the last checkpoint"
-            print(f"\nedgewise: {words}", file=sys.stderr)
+            print(f"\nedgewise: {str(stop) or _stopped(arguments)}", file=sys.stderr)
             sys.exit(130)
 
 
 def _interrupt() -> None:
     raise KeyboardInterrupt
+
+
+def _stopped(arguments: list[str]) -> str:
+    command = next((argument for argument in arguments if argument != "--debug"), "")
+    kept = command in GO_ON or (command == "eval" and any(argument.startswith("--out") for argument in arguments))
+    return "stopped; the same command " + ("goes on from the last checkpoint" if kept else "begins anew")
 
 
 def _run(arguments: list[str]) -> None:
