@@ -49,6 +49,7 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("replay", "simulator", "--json"), "--json would change nothing: simulator is no log"),
         (("demo", "--out="), "the value of --out is empty"),
         (("watch", ""), "an argument is empty"),
+        (("fit", "{tmp}", "--columns", "step=turn,step=epoch"), "--columns gives step twice: turn and epoch"),
         (("demo", "--methods"), "the value of --methods is missing"),
         (("demo", "--methods", "--no-show"), "the value of --methods is missing"),
         (("demo", "--methods", ","), "',' names no method"),

@@ -512,7 +512,7 @@ def _require_values(commands: dict[str, Callable[..., None]], arguments: list[st
     ]
     for option, value in zip(arguments, [*arguments[1:], "--"], strict=True):
         if option in several and value.startswith("--"):
-            raise ConfigError(f"the value of {option} is missing: give it one, or leave it out")
+            raise ConfigError(f"the value of {option} is missing: write one or more behind it, or leave it out")
 
 
 def _require_defaults(command: Callable[..., None], given: dict[str, Any], why: str) -> None:
