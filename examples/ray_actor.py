@@ -84,10 +84,14 @@ def run(workers=3):
     return batches, lost, noticed, ray.get(curriculum.metrics.remote())
 
 
-if __name__ == "__main__":
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
-    batches, lost, noticed, numbers = run()
+def show(batches, lost, noticed, numbers):
     again = {prompt for batch in batches[noticed:] for prompt in batch} & set(lost)
     print(f"{len(lost)} prompts were lost with a worker; {len(again)} of them were selected again")
-    shown = ("steps", "rollouts", "mean_effective_ratio", "effective_ratio", "spearman")
+    # `effective_ratio` is of the present policy step, in which nothing was observed yet.
+    shown = ("steps", "rollouts", "mean_effective_ratio", "spearman")
     print(", ".join(f"{name} {numbers[name]:.2f}" for name in shown))
+
+
+if __name__ == "__main__":
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+    show(*run())

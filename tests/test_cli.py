@@ -49,6 +49,14 @@ def edgewise(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("replay", "simulator", "--json"), "--json would change nothing: simulator is no log"),
         (("demo", "--out="), "the value of --out is empty"),
         (("watch", ""), "an argument is empty"),
+        (("fit", "{tmp}", "--columns", "step=turn,step=epoch"), "--columns gives step twice: turn and epoch"),
+        (("demo", "--methods"), "the value of --methods is missing"),
+        (("demo", "--methods", "--no-show"), "the value of --methods is missing"),
+        (("demo", "--methods", ","), "',' names no method"),
+        (("replay", "simulator", "--selectors", ","), "',' names no method"),
+        (("doctor", "--config"), "the value of --config is missing"),
+        (("data", "countdown", "{tmp}/x", "--source", "--train", "1"), "the value of --source is missing"),
+        (("features", "{tmp}", "opgraph", "{tmp}/x", "--stop"), "the value of --stop is missing"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_exit_code_2(
@@ -250,3 +258,25 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["edgewise", "--version"])
     main()
     assert capsys.readouterr().out == f"edgewise {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("rl", "config.yaml", "out"), "goes on from the last checkpoint"),
+        (("eval", "opgraph", "--out=kept"), "goes on from the last checkpoint"),
+        (("eval", "opgraph"), "begins anew"),
+        (("replay", "simulator"), "begins anew"),
+        ((), "begins anew"),
+    ],
+)
+def test_a_stopped_command_promises_to_go_on_only_where_something_is_kept(arguments, words, monkeypatch, capsys):
+    def stopped(given: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgewise.cli._run", stopped)
+    monkeypatch.setattr(sys, "argv", ["edgewise", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == f"\nedgewise: stopped; the same command {words}\n"

@@ -18,6 +18,8 @@ from edgewise.lab.run.interrupts import handling
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
 NEEDS_LOGS = "the commands that read logs need their packages: pip install 'edgewise[logs]'"
 LOG_COMMANDS = ("replay", "fit", "watch")
+GO_ON = ("demo", "pretrain", "midtrain", "rl", "experiment", "features")
+"""Commands that keep what they have done in a place of their own; `eval` does where it is given one."""
 
 
 def main() -> None:
@@ -59,13 +61,18 @@ def main() -> None:
         except KeyboardInterrupt as stop:
             if debug:
                 raise
-            words = str(stop) or "stopped; the same command goes on from the last checkpoint"
-            print(f"\nedgewise: {words}", file=sys.stderr)
+            print(f"\nedgewise: {str(stop) or _stopped(arguments)}", file=sys.stderr)
             sys.exit(130)
 
 
 def _interrupt() -> None:
     raise KeyboardInterrupt
+
+
+def _stopped(arguments: list[str]) -> str:
+    command = next((argument for argument in arguments if argument != "--debug"), "")
+    kept = command in GO_ON or (command == "eval" and any(argument.startswith("--out") for argument in arguments))
+    return "stopped; the same command " + ("goes on from the last checkpoint" if kept else "begins anew")
 
 
 def _run(arguments: list[str]) -> None:
@@ -123,6 +130,7 @@ def _run(arguments: list[str]) -> None:
         commands["fit"] = fit_command
     if arguments[:1] == ["model"]:
         commands, prog, arguments = _model_commands(), "edgewise model", arguments[1:]
+    _require_values(commands, arguments)
     tyro.extras.subcommand_cli_from_dict(
         commands,
         prog=prog,
@@ -149,7 +157,7 @@ def demo(
     """RL-tune a small reasoning model with several selection methods and compare them on one page.
 
     Args:
-        task: opgraph, countdown or geometry.
+        task: opgraph, countdown, geometry, or school, which a pretrained model solves.
         methods: uniform, ds (dynamic sampling) or any selector, with options (edge:exploration=0) and gate (edge+ds);
             separated by blanks or commas; default: uniform ds mopps edge.
         seeds: how many seeds; default 5.
@@ -168,7 +176,7 @@ def demo(
     from edgewise.report.demo import demo as run_demo
 
     if methods is not None:
-        methods = tuple(name for text in methods for name in listed(text))
+        methods = tuple(listed(",".join(methods)))
     changes = {"steps": steps, "base": base, "pool": pool, "labels": labels}
     run_demo(task, methods, seeds, first_seed, placebo, changes, out, workers, show)
 
@@ -492,6 +500,19 @@ def report(folder: Path, show: bool = False) -> None:
     print(page)
     if show:
         webbrowser.open(page.resolve().as_uri())
+
+
+def _require_values(commands: dict[str, Callable[..., None]], arguments: list[str]) -> None:
+    """Refuse an option of any number of values that is given none, as by a variable of the shell that is empty."""
+    command = commands.get(arguments[0]) if arguments else None
+    several = [
+        f"--{name.replace('_', '-')}"
+        for name, parameter in (signature(command).parameters.items() if command else ())
+        if ", ...]" in str(parameter.annotation)
+    ]
+    for option, value in zip(arguments, [*arguments[1:], "--"], strict=True):
+        if option in several and value.startswith("--"):
+            raise ConfigError(f"the value of {option} is missing: write one or more behind it, or leave it out")
 
 
 def _require_defaults(command: Callable[..., None], given: dict[str, Any], why: str) -> None:

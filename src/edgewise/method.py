@@ -83,6 +83,9 @@ class Method:
 def listed(text: str) -> list[str]:
     """Names of methods separated by commas; those within brackets belong to a value.
 
+    Raises:
+        ConfigError: there is none.
+
     Example:
         >>> listed("edge, mopps:threshold=[0.3,0.7]")
         ['edge', 'mopps:threshold=[0.3,0.7]']
@@ -94,7 +97,10 @@ def listed(text: str) -> list[str]:
             names.append("")
         else:
             names[-1] += sign
-    return [name.strip() for name in names if name.strip()]
+    found = [name.strip() for name in names if name.strip()]
+    if not found:
+        raise ConfigError(f"'{text}' names no method; write one or more, separated by commas")
+    return found
 
 
 def _options(parts: list[str], owner: str, text: str) -> dict[str, Any]:

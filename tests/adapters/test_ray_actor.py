@@ -12,7 +12,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_actor.py"
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_lost_workers_prompts_are_selected_again(local_ray):
+def test_a_lost_workers_prompts_are_selected_again(local_ray, capsys):
     example = runpy.run_path(str(EXAMPLE), run_name="ray_actor")
     batches, lost, noticed, numbers = example["run"]()
     size, rollouts = example["BATCH"], example["ROLLOUTS"]
@@ -26,3 +26,5 @@ def test_a_lost_workers_prompts_are_selected_again(local_ray):
     assert later & set(lost)
     # One level of five is informative; no category takes more than three times its even share, three fifths here.
     assert np.mean([prompt % 5 == 2 for batch in batches[-10:] for prompt in batch]) > 0.5
+    example["show"](batches, lost, noticed, numbers)
+    assert f"{size} prompts were lost with a worker" in capsys.readouterr().out

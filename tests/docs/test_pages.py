@@ -1,5 +1,7 @@
 """Every Python block of README and docs runs."""
 
+import re
+
 import pytest
 
 from edgewise.beliefs import beliefs
@@ -31,9 +33,15 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
 
 
 def test_pages_link_to_files_that_exist():
-    import re
-
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target and not target.startswith("mailto:"):
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+@pytest.mark.parametrize(("registry", "name"), [(selectors, "selectors"), (beliefs, "beliefs")])
+def test_the_reference_has_every_registered_part(registry, name):
+    page = (ROOT / "docs" / "reference" / f"{name}.md").read_text()
+    parts = [part.__name__ for part in registry._factories.values() if part.__module__.startswith("edgewise.")]
+    assert len(parts) > 5
+    assert [part for part in parts if not re.search(rf"\b{part}\b", page)] == []

@@ -363,6 +363,9 @@ def test_a_model_that_cannot_be_read_is_left_out_of_the_list_with_a_warning(
 def test_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file, folder or package"):
         find_source("nothing-like-this")
+    (tmp_path / "model.bin").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"the file is no \.gguf"):
+        find_source(str(tmp_path / "model.bin"))
     with pytest.raises(CheckpointError, match="0 GGUF files and no config"):
         find_source(str(tmp_path))
 

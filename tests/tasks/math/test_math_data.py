@@ -156,6 +156,11 @@ def test_missing_columns_are_named_with_those_present() -> None:
         ('[{"problem": "A?", "answer": ""}]', "no problem with an answer is left"),
         ('[{"problem": "", "answer": "1"}]', "no problem with an answer is left"),
         ("[" * 100_000, "is not JSON"),
+        (
+            '[{"prompt": [{"role": "user", "content": "A?"}, {"role": "user", "content": "B?"}], "answer": "1"}]',
+            "column 'prompt' for the problem holds no text and no number but values such as .* name another column: problem=",
+        ),
+        ('[{"prompt": "A?", "answer": ["1", "2"]}]', "column 'answer' for the answer holds no text and no number"),
     ],
 )
 def test_bad_files_are_refused_in_one_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -170,6 +175,9 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TaskError, match="cannot read problems from"):
         plain(tmp_path / "bytes.json")
+    (tmp_path / "table.csv").write_text("problem,answer\nA?,1\n")
+    with pytest.raises(TaskError, match=r"is not JSON: .*; name a file of problems, \.json, \.jsonl or \.parquet"):
+        plain(tmp_path / "table.csv")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(TaskError, match="not a readable Parquet file"):
         plain(tmp_path / "bad.parquet")

@@ -188,7 +188,7 @@ def rendered(prompt: str | Sequence[Mapping[str, Any]], form: PromptFormat, toke
             return prompt
         prompt = [{"role": "user", "content": prompt}]
     if tokenizer.chat is None:
-        raise ConfigError("the model has no chat template; use chat: false")
+        raise ConfigError("the model has no chat template; give it prompts that are texts, without chat")
     system = [] if form.system is None else [{"role": "system", "content": form.system}]
     if system and any(message.get("role") == "system" for message in prompt):
         raise ConfigError("a prompt has a system message of its own, and the settings name another; leave theirs out")

@@ -99,7 +99,11 @@ def find_source(path: str) -> Path:
     files = sorted(place.glob("*.gguf")) if place.is_dir() else []
     if len(files) != 1:
         found = (
-            f"{len(files)} GGUF files and no config.json there" if place.is_dir() else "no such file, folder or package"
+            f"{len(files)} GGUF files and no config.json there"
+            if place.is_dir()
+            else "the file is no .gguf"
+            if place.is_file()
+            else "no such file, folder or package"
         )
         raise CheckpointError(f"{path} is not a model that can be imported: {found}")
     return files[0]

@@ -51,9 +51,9 @@ def parse_columns(text: str | None) -> dict[str, str]:
     """Read `prompt=question,reward=score,step=iteration`.
 
     Raises:
-        ConfigError: no `role=column`, or an unknown role.
+        ConfigError: no `role=column`, an unknown role, or one that is given twice.
     """
-    found = {}
+    found: dict[str, str] = {}
     for part in (text or "").split(","):
         if not part.strip():
             continue
@@ -64,6 +64,8 @@ def parse_columns(text: str | None) -> dict[str, str]:
             )
         if role not in KNOWN:
             raise unknown_name("role of a column", role, KNOWN)
+        if role in found:
+            raise ConfigError(f"--columns gives {role} twice: {found[role]} and {column}")
         found[role] = column
     return found
 

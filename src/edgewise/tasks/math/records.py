@@ -22,6 +22,7 @@ COLUMNS = {
 }
 """Names that are tried for each column, in this order, where none is given."""
 HUB = "hf:"
+FILES = "name a file of problems, .json, .jsonl or .parquet"
 SHOWN = 10
 
 Source = str | Path | Iterable[Mapping[str, Any]]
@@ -105,8 +106,7 @@ def _file(path: Path) -> Iterator[Any]:
             rows = datasets.load_from_disk(str(path))
         except (OSError, ValueError) as error:
             raise TaskError(
-                f"{path} is no folder of a Hugging Face data set (`Dataset.save_to_disk`): {error}; name a file of problems,"
-                " .json, .jsonl or .parquet, or such a folder"
+                f"{path} is no folder of a Hugging Face data set (`Dataset.save_to_disk`): {error}; {FILES}, or such a folder"
             ) from error
         if isinstance(rows, Mapping):
             raise TaskError(f"{path} holds several data sets, {', '.join(rows)}; name the folder of one of them")
@@ -130,7 +130,8 @@ def _file(path: Path) -> Iterator[Any]:
             return
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise TaskError(f"{path} is not JSON: {error}") from error
+        other = "" if path.suffix == ".json" else f"; {FILES}"
+        raise TaskError(f"{path} is not JSON: {error}{other}") from error
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         columns = len(lists) == len(data) > 1 and len({len(value) for value in lists}) == 1
@@ -178,7 +179,8 @@ def find_columns(name: str, rows: Sequence[Mapping[str, Any]], given: Mapping[st
     """Role -> column: the given one, or the first usual name that is present.
 
     Raises:
-        TaskError: a given column, or every usual one of the problem and of the answer, is missing; names those present.
+        TaskError: a given column, or every usual one of the problem and of the answer, is missing (it names those present), or
+            all that it holds is nested: messages or lists.
     """
     present = list(dict.fromkeys(column for row in rows[:1000] for column in row))
     there = f"the columns of {name} are {', '.join(map(str, present)) or '(none)'}"
@@ -197,6 +199,14 @@ def find_columns(name: str, rows: Sequence[Mapping[str, Any]], given: Mapping[st
     if "answer" not in found and "solution" not in found:
         wanted = ", ".join((*COLUMNS["answer"], *COLUMNS["solution"]))
         raise TaskError(f"no column for the answer or the solution ({wanted}); {there}; name it: answer='COLUMN'")
+    for role in ("problem", "answer") if "solution" not in found else ("problem",):
+        cells = [row.get(found[role]) for row in rows]
+        nested = next((cell for cell in cells if isinstance(cell, list | tuple | Mapping) and cell), None)
+        if nested is not None and not any(map(text_of, cells)):
+            raise TaskError(
+                f"column '{found[role]}' for the {role} holds no text and no number but values such as {nested!r:.80}; make them"
+                f" texts, or name another column: {role}='COLUMN'; {there}"
+            )
     return found
 
 
