@@ -6,20 +6,17 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from edgewise import __version__
+from edgewise.arguments import after_stop, require_defaults, require_not_empty, require_values
 from edgewise.errors import ConfigError, EdgewiseError, printable, unknown_name
 from edgewise.lab.run.interrupts import handling
 
 NEEDS_LAB = "the commands need the laboratory's packages: pip install 'edgewise[lab,report]'"
 NEEDS_LOGS = "the commands that read logs need their packages: pip install 'edgewise[logs]'"
 LOG_COMMANDS = ("replay", "fit", "watch")
-GO_ON = ("demo", "pretrain", "midtrain", "rl", "experiment", "features")
-"""Commands that keep what they have done in a place of their own; `eval` does where it is given one."""
 
 
 def main() -> None:
@@ -61,7 +58,7 @@ def main() -> None:
         except KeyboardInterrupt as stop:
             if debug:
                 raise
-            print(f"\nedgewise: {str(stop) or _stopped(arguments)}", file=sys.stderr)
+            print(f"\nedgewise: {str(stop) or after_stop(arguments)}", file=sys.stderr)
             sys.exit(130)
 
 
@@ -69,22 +66,11 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def _stopped(arguments: list[str]) -> str:
-    command = next((argument for argument in arguments if argument != "--debug"), "")
-    kept = command in GO_ON or (command == "eval" and any(argument.startswith("--out") for argument in arguments))
-    return "stopped; the same command " + ("goes on from the last checkpoint" if kept else "begins anew")
-
-
 def _run(arguments: list[str]) -> None:
     if arguments == ["--version"]:
         print(f"edgewise {__version__}")
         return
-    for option, value in zip(["", *arguments], arguments, strict=False):
-        if not value or (value.startswith("--") and value.endswith("=")):
-            # An empty path is the present folder.
-            name = value.removesuffix("=") or option
-            what = f"the value of {name}" if name.startswith("--") else "an argument"
-            raise ConfigError(f"{what} is empty: leave it out, or see what the variable in its place holds")
+    require_not_empty(arguments)
     try:
         import tyro
     except ModuleNotFoundError as error:
@@ -130,7 +116,7 @@ def _run(arguments: list[str]) -> None:
         commands["fit"] = fit_command
     if arguments[:1] == ["model"]:
         commands, prog, arguments = _model_commands(), "edgewise model", arguments[1:]
-    _require_values(commands, arguments)
+    require_values(commands, arguments)
     tyro.extras.subcommand_cli_from_dict(
         commands,
         prog=prog,
@@ -447,11 +433,11 @@ def replay(
     logs = is_log(trace)
     if not logs:
         of_logs = {"columns": columns, "success": success, "scale": scale, "json": json}
-        _require_defaults(replay, of_logs, f"{trace} is no log")
+        require_defaults(replay, of_logs, f"{trace} is no log")
     elif not trace.endswith(".npz"):
         of_traces: dict[str, Any] = {"seeds": seeds, "steps": steps, "batch": batch, "rollouts": rollouts}
         of_traces |= {"knows": knows, "wrong": wrong, "baseline": baseline}
-        _require_defaults(replay, of_traces, "a log is followed as it is, once")
+        require_defaults(replay, of_traces, "a log is followed as it is, once")
     chosen = selectors or ("edge,mopps" if logs else "uniform,mopps,dps,edge")
     names = listed(chosen)
     if logs:
@@ -500,27 +486,6 @@ def report(folder: Path, show: bool = False) -> None:
     print(page)
     if show:
         webbrowser.open(page.resolve().as_uri())
-
-
-def _require_values(commands: dict[str, Callable[..., None]], arguments: list[str]) -> None:
-    """Refuse an option of any number of values that is given none, as by a variable of the shell that is empty."""
-    command = commands.get(arguments[0]) if arguments else None
-    several = [
-        f"--{name.replace('_', '-')}"
-        for name, parameter in (signature(command).parameters.items() if command else ())
-        if ", ...]" in str(parameter.annotation)
-    ]
-    for option, value in zip(arguments, [*arguments[1:], "--"], strict=True):
-        if option in several and value.startswith("--"):
-            raise ConfigError(f"the value of {option} is missing: write one or more behind it, or leave it out")
-
-
-def _require_defaults(command: Callable[..., None], given: dict[str, Any], why: str) -> None:
-    """Refuse options that would be accepted and do nothing."""
-    parameters = signature(command).parameters
-    idle = [f"--{name}" for name, value in given.items() if value != parameters[name].default]
-    if idle:
-        raise ConfigError(f"{', '.join(idle)} would change nothing: {why}")
 
 
 def _need(*packages: str) -> None:
