@@ -90,10 +90,11 @@ def at_once(stop: Stop | None) -> Iterator[None]:
     if stop is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    over, kept = threading.Event(), signal.getsignal(signal.SIGTERM)
+    over, found, kept = threading.Event(), threading.Event(), signal.getsignal(signal.SIGTERM)
 
     def leave(number: int, frame: Any) -> None:
-        if callable(kept):
+        # What handled the signal before, such as Ray, may end the process at one that it is sent.
+        if callable(kept) and not found.is_set():
             kept(number, frame)
         if not over.is_set():  # once: a second one would interrupt what is being put away
             over.set()
@@ -102,6 +103,7 @@ def at_once(stop: Stop | None) -> Iterator[None]:
     def watch() -> None:
         while not over.wait(WATCH):
             if stop.asked:
+                found.set()
                 _thread.interrupt_main(signal.SIGTERM)
                 return
 
