@@ -113,7 +113,9 @@ def bandit(
         acquisition: see `ew.list_acquisitions()`.
         draw: see `edgewise.sampling.list_draws()`.
         prior: of a Beta belief: "fixed" or "category".
-        candidate_factor, retest, category_share: see `BanditSelector`.
+        candidate_factor: see `BanditSelector`.
+        retest: see there.
+        category_share: see there.
         rollouts: rollouts of a prompt, for acquisitions that depend on it.
         seed: seed of draws and samples.
         options: options of the belief, the acquisition, the draw and the prior, each for the first that takes it.
