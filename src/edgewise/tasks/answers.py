@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from edgewise.tasks.quantities import read_quantity
+from edgewise.tasks.quantities import CHANGED, SCALES, read_quantity
 
 READ = 100_000
 """Characters at the end of a completion that are read."""
@@ -37,7 +37,8 @@ MATH = re.compile(
 """A formula, or the rest of bold words."""
 GOES_ON = re.compile(
     r"\s*(?:[,;/|+&\u2026\u2013-]?\s*|(?:[,;(]?\s*(?:or|and|to|times|else|possibly|perhaps|maybe|alternatively|if not,?(?: then)?)\b,?)+\s*|\.\s+Or\s+)"
-    r"(?:\$|\\[(\[]|\*\*|[-0-9])|\s*(?:hundred|thousand|[mb]illion|trillion|(?:more|less) than|plus|minus|squared|cubed|doubled)\b"
+    r"(?:\$|\\[(\[]|\*\*|[-0-9])"
+    rf"|\s*(?:(?:{'|'.join(SCALES)})|(?:more|less) than|plus|minus|{CHANGED})\b"
 )
 """What joins another answer to a formula, or makes another number of it."""
 FORMULA = re.compile(r"(?<!\\)\$|\\[()\[\]]")

@@ -151,8 +151,11 @@ NAME = re.compile(
 )
 UNIT = re.compile(rf"^[A-Za-z%$\u20ac\u00a3 {LABEL}./^{{}}0-9'-]*$")
 FIRST = re.compile(r"[^A-Za-z]*([A-Za-z]+)")
+SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+CHANGED = "squared|cubed|doubled|tripled|halved"
+"""Words behind a number that change it."""
 NO_LABEL = re.compile(
-    r"^(?:squared|cubed|doubled|tripled|halved|is|are|and)\b|\b(?:wrong|false|incorrect|not|or|plus|minus|at least|at most|mille|dozens?|half|halves|thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?"
+    rf"^(?:{CHANGED}|is|are|and)\b|\b(?:wrong|false|incorrect|not|or|plus|minus|at least|at most|mille|dozens?|half|halves|thirds?|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?"
     r"|pi|sin|cos|tan|log|exp|sqrt|mod|theta|factorial|infinity|root of|times the"
     r"|(?:two|three|four|five|six|seven|eight|nine|tens?|eleven|twelve)(?!-))\b"
 )
@@ -162,8 +165,7 @@ VARIABLE = re.compile(r"[A-Za-z] (?![ghlms]$)[a-z]$")
 COMPOUND = re.compile(r"^(.*?[A-Za-z])\s*(?:,|,?\sand\b|(?=\s))\s*(?=[0-9])(.*)$")
 BRACKETED = re.compile(r"^\s*[(\[]([^][()]*)[)\]]$")
 """A unit in brackets."""
-SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)s?(?![A-Za-z])", re.IGNORECASE)
-SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALE = re.compile(rf"\s*({'|'.join(SCALES)})s?(?![A-Za-z])", re.IGNORECASE)
 ORDINALS = ("st", "nd", "rd", "th")
 ABBREVIATIONS = frozenset(["J", "N", "V", "W", "K", "C", "A", "T", "eV", "Hz", "Pa", "nm", "ms", "AU", "pc", "ly", "kJ", "kW", "kV", "mA", "mV", "mW", "MW", "kN", "MJ", "dB", "am", "pm", "AM", "PM"])  # fmt: skip
 """Short units that are labels without `\\text` too, those of one letter before a slash."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,7 @@ from tokenizers import models, normalizers, pre_tokenizers
 from edgewise.errors import ConfigError
 from edgewise.features import hashed_features
 from edgewise.lab.evaluation.likelihood import gold_log_likelihood, solution_likelihood
-from edgewise.lab.model import Decoder
 from edgewise.lab.model.generate import sequence_logprobs
-from edgewise.lab.model.packed import Pack, token_losses
 from edgewise.lab.model.policy import Policy, PromptFormat, encode_answers, encode_prompts
 from edgewise.lab.model.tokenizer import Tokenizer
 from edgewise.lab.rl.trainer import PoolConfig, Trainer, train
@@ -48,20 +47,18 @@ def test_the_likelihood_holds_the_logits_of_few_tokens_where_the_vocabulary_is_l
     policy = Policy.load(base)
     problems = policy.task.problems(40, 3, op=(1, 6), split="eval")
     whole = solution_likelihood(policy, problems)
-    longest = max(map(len, policy.encode(problems))) + int(whole.tokens.max())
     sizes = []
 
-    def counted(model: Decoder, pack: Pack) -> torch.Tensor:
-        sizes.append(len(pack.tokens))
-        return token_losses(model, pack)
+    def counted(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(hidden))
+        return torch.nn.functional.linear(hidden, weight)
 
-    monkeypatch.setattr("edgewise.lab.evaluation.likelihood.token_losses", counted)
-    monkeypatch.setattr("edgewise.lab.evaluation.likelihood.LOGITS", 100 * policy.model.config.vocab_size)
-    np.testing.assert_allclose(solution_likelihood(policy, problems).nats, whole.nats, rtol=1e-4)
-    assert max(sizes) <= 100 + longest
-    monkeypatch.setattr("edgewise.lab.evaluation.likelihood.LOGITS", 1)
-    np.testing.assert_allclose(solution_likelihood(policy, problems).nats, whole.nats, rtol=1e-4)
-    assert max(sizes[-40:]) <= longest
+    monkeypatch.setattr("edgewise.lab.model.vocabulary.F", SimpleNamespace(linear=counted))
+    for most in (100, 1):
+        sizes.clear()
+        monkeypatch.setattr("edgewise.lab.model.vocabulary.CHUNK_LOGITS", most * policy.model.config.vocab_size)
+        np.testing.assert_allclose(solution_likelihood(policy, problems).nats, whole.nats, rtol=1e-4)
+        assert max(sizes) <= most
 
 
 def test_the_likelihood_of_an_answer_ends_where_a_completion_ends(base: Path) -> None:

@@ -18,8 +18,6 @@ from edgewise.tasks import Problem
 
 PACK = 8192
 """Tokens computed at once."""
-LOGITS = 1 << 29
-"""Logits computed at once, 2 GB, which a large vocabulary has of fewer tokens."""
 Gold = Literal["answer", "solution"]
 
 
@@ -43,8 +41,7 @@ def likelihood(model: Decoder, prompts: Sequence[list[int]], completions: Sequen
     device = next(model.parameters()).device
     # The longest first, as in a pack, so that the losses of a pack come in the order of its rows.
     order = np.argsort(-lengths, kind="stable")
-    most = min(PACK, max(LOGITS // model.config.vocab_size, 1))
-    for rows in np.split(order, np.flatnonzero(np.diff(np.cumsum(lengths[order]) // most)) + 1):
+    for rows in np.split(order, np.flatnonzero(np.diff(np.cumsum(lengths[order]) // PACK)) + 1):
         pack = Pack.of([prompts[row] + completions[row] for row in rows], [len(prompts[row]) for row in rows])
         losses = token_losses(model, pack.to(device)).double().cpu().numpy()
         ends = np.cumsum(tokens[rows])

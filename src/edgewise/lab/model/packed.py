@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from edgewise.errors import ConfigError
 from edgewise.lab.model.decoder import Decoder, Layer, attend
+from edgewise.lab.model.vocabulary import token_logprobs
 
 SPREAD = 1.4
 """In a group, the longest document is at most this many times as long as the shortest."""
@@ -127,8 +128,12 @@ class Objective(nn.Module):
 
 def token_losses(model: Decoder, pack: Pack, within: Within | None = None) -> Tensor:
     """Negative log-likelihood of each counted token in nats, (M,) in the order of `pack.predicted`."""
-    logits = model.logits(model.model.norm(hidden_states(model, pack, within or _attend_within)))
-    return F.cross_entropy(logits.float(), pack.targets, reduction="none")
+    hidden = model.model.norm(hidden_states(model, pack, within or _attend_within))
+    if not torch.is_grad_enabled():
+        places = torch.arange(len(hidden), device=hidden.device)
+        return -token_logprobs(hidden, model.head, places, pack.targets)[0]
+    # Of a pack that is trained on, the logits are kept: computing them anew for the gradient would take a third longer.
+    return F.cross_entropy(model.logits(hidden).float(), pack.targets, reduction="none")
 
 
 def hidden_states(model: Decoder, pack: Pack, within: Within) -> Tensor:

@@ -114,7 +114,7 @@ class Trainer:
         rows = np.sort(chosen[: evaluation.probe])
         calibration = self._roller([self.problems[row] for row in rows], config.temperature) if len(rows) else None
         evaluated = self._roller(held_out, 1.0)
-        chunk = self._at_once(evaluated, self.roller)
+        chunk = self._chunk(evaluated, self.roller)
         self.monitor = Monitor(out, evaluation, self.problems, evaluated, calibration, rows, chunk)
         self.learner = Learner(
             self.policy.model,
@@ -166,7 +166,7 @@ class Trainer:
             policy = load_policy(priors.base, self.config.task, self.config.prompts_format)
             policy.model.to(self.here.device)
         roller = self._roller(self.problems, self.config.temperature, policy)
-        return measured_rates(roller, priors.samples, self.config.pool.seed, self._at_once(roller))
+        return measured_rates(roller, priors.samples, self.config.pool.seed, self._chunk(roller))
 
     def _features(self) -> npt.NDArray[np.floating] | None:
         """Numbers that describe the prompts, (prompts, d)."""
@@ -179,7 +179,7 @@ class Trainer:
         # The leader's, so that all processes select alike whatever their devices round to.
         return np.array(self.here.sum(values.tolist() if self.here.leads else [0.0] * len(values)))[:, None]
 
-    def _at_once(self, *rollers: Roller) -> int:
+    def _chunk(self, *rollers: Roller) -> int:
         """Completions that these sample at once outside of a step."""
         longest = max(roller.longest for roller in rollers)
         return rows_at_once(self.policy.model.config, self.size, longest, CHUNK)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from edgewise.tasks.math.shapes import bracketed, closes_early, list_parts
-from edgewise.tasks.quantities import LABEL, NAME, equal, known_unit, read_quantity
+from edgewise.tasks.math.shapes import bracketed, list_parts, unit_of
+from edgewise.tasks.quantities import LABEL, NAME, equal, read_quantity
 from edgewise.tasks.written_number import CLOSE, number
 
-TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
 DECIMALS = re.compile(r"-?[0-9,]+(?:\.([0-9]{0,12}))?[^0-9]*")
 REMARK = re.compile(
     rf"\s*\([\s{LABEL}]*(?:\\approx(?![A-Za-z])|(?:approximately|approx\.?|about|roughly)\b)\s*([^()]*)\)$"
@@ -20,16 +19,6 @@ LETTERS = re.compile(
     r"(?<![\\A-Za-z])[A-Za-z]|[<>]|\\(?:var)?(?i:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|rho|sigma|tau|phi|psi|omega)(?![A-Za-z])"
 )
 """Letters that belong to no command or are Greek, but for the number pi, and relations."""
-
-
-def unit_of(text: str) -> tuple[str, str] | None:
-    r"""An expression and the known unit behind it, or any label in `\text`; None without one."""
-    head, label, rest = text.partition(LABEL)
-    found = TRAILING.match(text)
-    quantity = read_quantity(f"1{label}{rest}" if label else f"1 {found[2]}" if found else "", cleaned=True)
-    if quantity is None or quantity.value != 1 or closes_early(rest) or not (label or known_unit(quantity.unit)):
-        return None
-    return head if label or not found else found[1], quantity.unit
 
 
 def end_of_chain(text: str) -> str | None:

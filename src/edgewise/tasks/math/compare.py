@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from edgewise.tasks.answers import LONGEST_ANSWER
-from edgewise.tasks.math.chains import end_of_chain, roundings, unit_of
+from edgewise.tasks.math.chains import end_of_chain, roundings
 from edgewise.tasks.math.kinds import CLOCK, TIME, bare, proportional, same_in_base, same_residue, same_time
 from edgewise.tasks.math.letters import distinct_letters
 from edgewise.tasks.math.notation import in_latex
@@ -36,6 +36,7 @@ from edgewise.tasks.math.shapes import (
     list_parts,
     matrix_of_rows,
     union_pieces,
+    unit_of,
     unnamed_value,
 )
 from edgewise.tasks.quantities import LABEL, NAME, NO_LABEL, Quantity, clean, equal, read_quantity

@@ -1,12 +1,13 @@
-r"""Shapes of answers: lists, tuples, sets, intervals, unions, matrices and systems, taken apart into their members."""
+r"""Shapes of answers: lists, tuples, sets, intervals, unions, matrices and systems, taken apart into their members, and expressions into value and unit."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from edgewise.tasks.quantities import LABEL, read_quantity
+from edgewise.tasks.quantities import LABEL, known_unit, read_quantity
 
+TRAILING = re.compile(r"^(.*?\S)\s+((?:square|sq|cubic|cu)?\s*[A-Za-z]+\s*(?:\^\s*\{?[23]\}?)?)$")
 MOST_PARTS = 60
 OPENING, CLOSING = "([{", ")]}"
 OR = re.compile(r"\s*,?\s+or\s+")
@@ -121,6 +122,16 @@ def bracketed(text: str) -> tuple[str, list[str]] | None:
     return (
         None if closes_early(inside) or len(parts) > MOST_PARTS else (kind, both_signs(parts) if kind == SET else parts)
     )
+
+
+def unit_of(text: str) -> tuple[str, str] | None:
+    r"""An expression and the known unit behind it, or any label in `\text`; None without one."""
+    head, label, rest = text.partition(LABEL)
+    found = TRAILING.match(text)
+    quantity = read_quantity(f"1{label}{rest}" if label else f"1 {found[2]}" if found else "", cleaned=True)
+    if quantity is None or quantity.value != 1 or closes_early(rest) or not (label or known_unit(quantity.unit)):
+        return None
+    return head if label or not found else found[1], quantity.unit
 
 
 def closes_early(text: str) -> bool:

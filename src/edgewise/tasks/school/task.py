@@ -29,7 +29,7 @@ from edgewise.tasks.base import (
     held_out,
     tasks,
 )
-from edgewise.tasks.quantities import read_quantity
+from edgewise.tasks.quantities import CHANGED, SCALES, read_quantity
 from edgewise.tasks.school import arithmetic, stories
 from edgewise.tasks.school.draft import FAMILIES, LEVELS, Draw
 from edgewise.tasks.school.words import WORDS
@@ -47,7 +47,7 @@ BEFORE = re.compile(
     r"(?:[0-9)}]\s*(?:[-+*/\u00d7\u00f7\u2212]|\\(?:times|cdot|div))|[\^\u221a]|\\(?:sqrt|log|ln)|[<>\u2260]|\\(?:neq?|g[et]q?|l[et]q?)|\b(?:not|half of|twice|double|triple|(?:more|less|fewer) than|at (?:least|most)|between|over|under|above|below))[\s{(]*$"
 )
 AFTER = re.compile(
-    r"\s*(?:\\?%|per ?cent\b|or\b|[\^\u00b2\u00b3\u00bc-\u00be]|\\pi|[kKMnx]\b|(?:dozens?|hundreds?|thousands?|[mb]illions?|squared|cubed)\b)"
+    rf"\s*(?:\\?%|per ?cent\b|or\b|[\^\u00b2\u00b3\u00bc-\u00be]|\\pi|[kKMnx]\b|(?:(?:dozen|{'|'.join(SCALES)})s?|{CHANGED})\b)"
 )
 """What makes another number of the last one: an operation that is not worked out, a denial, a scale."""
 NEXT = re.compile(r"\n\s*(?:Question|Q)\s*[:.]|\bQuestion:")
